@@ -1,0 +1,1 @@
+//! Sockeye's shim.
