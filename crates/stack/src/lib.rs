@@ -1,1 +1,1 @@
-//! Sockeye's stack.
+//! The host, sans-I/O.

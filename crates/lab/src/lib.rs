@@ -1,0 +1,1 @@
+//! Throw-away networks of namespaces and veth pairs.
