@@ -1,0 +1,278 @@
+//! What a node is told before it starts: by the command line, by a file, or by a program that embeds it.
+//!
+//! A file is TOML:
+//!
+//! ```toml
+//! control = "/run/sockeye/default.sock"
+//! gateways = ["10.0.0.1"]
+//! dns = ["10.0.0.53"]
+//!
+//! [[interface]]
+//! name = "eth0"
+//! addresses = ["10.0.0.2/24"]
+//! mac = "auto"            # or "inherit", or "02:00:00:00:00:01"
+//! driver = "packet"       # or "tap"
+//!
+//! [limits]
+//! sockets = 65536         # of all programs together
+//! sockets_per_user = 65536
+//! ```
+//!
+//! Whatever is not known is refused, so that a misspelt key is not silently nothing. Each value is read into its type
+//! at this edge (a prefix, an address, a MAC), and an error names file, line and key.
+
+use core::fmt;
+use core::str::FromStr;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Deserializer};
+use sockeye_device::MacChoice;
+use sockeye_wire::IpPrefix;
+use sockeye_wire::ethernet::MacAddr;
+
+use crate::error::Error;
+
+/// A node's configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// What it stands on; at least one.
+    pub interfaces: Vec<Interface>,
+    /// Default routers.
+    pub gateways: Vec<IpAddr>,
+    /// Name servers; where there are none, those of `/etc/resolv.conf`.
+    pub dns: Vec<IpAddr>,
+    /// Where the control socket shall be.
+    pub control: PathBuf,
+    /// How much programs may take.
+    pub limits: Limits,
+}
+
+/// An interface that the node stands on.
+#[derive(Clone, Debug)]
+pub struct Interface {
+    /// Its name in the kernel.
+    pub name: String,
+    /// The node's addresses on it.
+    pub addresses: Vec<IpPrefix>,
+    /// The node's own link address there.
+    pub mac: MacChoice,
+    /// How frames are had.
+    pub driver: Driver,
+}
+
+/// How frames are had from an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Driver {
+    /// A packet socket on an interface that exists.
+    #[default]
+    Packet,
+    /// A TAP interface, made if it does not exist.
+    Tap,
+    /// An XDP socket.
+    Xdp,
+}
+
+/// What programs may take. A node never gives more, however much it is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Sockets of all programs together. Also bounded by the descriptors that the kernel lets the node have.
+    pub sockets: usize,
+    /// Sockets of one user. Root has no limit but `sockets`.
+    pub sockets_per_user: usize,
+    /// Connections to the control socket at once.
+    pub clients: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { sockets: 262_144, sockets_per_user: 131_072, clients: 4_096 }
+    }
+}
+
+impl Config {
+    /// No interface, no gateway, the given control path, and the limits that suit most.
+    pub fn new(control: impl Into<PathBuf>) -> Self {
+        Config {
+            interfaces: Vec::new(),
+            gateways: Vec::new(),
+            dns: Vec::new(),
+            control: control.into(),
+            limits: Limits::default(),
+        }
+    }
+
+    /// Adds what `file` says. Lists grow; a control path and limits in the file replace those that stand here.
+    pub fn load(&mut self, file: &Path) -> Result<(), Error> {
+        let text = std::fs::read_to_string(file)
+            .map_err(|error| Error::Config { file: file.into(), line: None, what: error.to_string() })?;
+        self.parse(file, &text)
+    }
+
+    fn parse(&mut self, file: &Path, text: &str) -> Result<(), Error> {
+        let File { control, gateways, dns, interface, limits } =
+            toml::from_str(text).map_err(|error| locate(file, text, &error))?;
+        if let Some(control) = control {
+            self.control = control;
+        }
+        self.gateways.extend(gateways.into_iter().map(|Parsed(address)| address));
+        self.dns.extend(dns.into_iter().map(|Parsed(address)| address));
+        self.interfaces.extend(interface.into_iter().map(|InterfaceTable { name, addresses, mac, driver }| Interface {
+            name,
+            addresses: addresses.into_iter().map(|Parsed(prefix)| prefix).collect(),
+            mac: mac.0,
+            driver: driver.0,
+        }));
+        let LimitsTable { sockets, sockets_per_user, clients } = limits;
+        self.limits.sockets = sockets.unwrap_or(self.limits.sockets);
+        self.limits.sockets_per_user = sockets_per_user.unwrap_or(self.limits.sockets_per_user);
+        self.limits.clients = clients.unwrap_or(self.limits.clients);
+        Ok(())
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    control: Option<PathBuf>,
+    #[serde(default)]
+    gateways: Vec<Parsed<IpAddr>>,
+    #[serde(default)]
+    dns: Vec<Parsed<IpAddr>>,
+    #[serde(default)]
+    interface: Vec<InterfaceTable>,
+    #[serde(default)]
+    limits: LimitsTable,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct InterfaceTable {
+    name: String,
+    #[serde(default)]
+    addresses: Vec<Parsed<IpPrefix>>,
+    #[serde(default)]
+    mac: MacWord,
+    #[serde(default)]
+    driver: DriverWord,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LimitsTable {
+    sockets: Option<usize>,
+    sockets_per_user: Option<usize>,
+    clients: Option<usize>,
+}
+
+/// A value that stands in the file as a string.
+struct Parsed<T>(T);
+
+impl<'de, T: FromStr<Err: fmt::Display>> Deserialize<'de> for Parsed<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map(Parsed).map_err(|error| serde::de::Error::custom(format!("{text:?}: {error}")))
+    }
+}
+
+struct MacWord(MacChoice);
+
+impl Default for MacWord {
+    fn default() -> Self {
+        MacWord(MacChoice::Auto)
+    }
+}
+
+impl<'de> Deserialize<'de> for MacWord {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let choice = match text.as_str() {
+            "auto" => MacChoice::Auto,
+            "inherit" => MacChoice::Inherit,
+            _ => MacChoice::Fixed(text.parse::<MacAddr>().map_err(|_| {
+                serde::de::Error::custom(format!("{text:?} is neither \"auto\" nor \"inherit\" nor a MAC address"))
+            })?),
+        };
+        Ok(MacWord(choice))
+    }
+}
+
+#[derive(Default)]
+struct DriverWord(Driver);
+
+impl<'de> Deserialize<'de> for DriverWord {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match text.as_str() {
+            "packet" => Ok(DriverWord(Driver::Packet)),
+            "tap" => Ok(DriverWord(Driver::Tap)),
+            "xdp" => Ok(DriverWord(Driver::Xdp)),
+            _ => Err(serde::de::Error::custom(format!("{text:?} is neither \"packet\" nor \"tap\" nor \"xdp\""))),
+        }
+    }
+}
+
+/// File, line and key of an error: the line is where the parser stood, the key is the last one set up to there.
+fn locate(file: &Path, text: &str, error: &toml::de::Error) -> Error {
+    let at = error.span().map(|span| span.start.min(text.len()));
+    let line = at.map(|at| text.as_bytes()[..at].iter().filter(|&&byte| byte == b'\n').count() + 1);
+    let key = line.and_then(|line| {
+        let lines = text.lines().take(line).collect::<Vec<_>>();
+        lines.into_iter().rev().find_map(key_of).map(str::to_owned)
+    });
+    let message = error.message().replace('\n', " ");
+    let what = match key {
+        Some(key) if !message.contains(&key) => format!("{key}: {message}"),
+        _ => message,
+    };
+    Error::Config { file: file.into(), line, what }
+}
+
+/// The key that a line sets, if it sets one.
+fn key_of(line: &str) -> Option<&str> {
+    let (key, _) = line.split_once('=')?;
+    let key = key.trim();
+    let bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '"');
+    (!key.is_empty() && key.chars().all(bare)).then_some(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, String> {
+        let mut config = Config::new("/nowhere");
+        config.parse(Path::new("node.toml"), text).map_err(|error| error.to_string()).map(|()| config)
+    }
+
+    #[test]
+    fn reads_all_of_it() {
+        let config = parse(
+            "control = '/tmp/x'\ngateways = ['10.0.0.1']\ndns = ['9.9.9.9']\n[[interface]]\nname = 'eth0'\n\
+             addresses = ['10.0.0.2/24']\nmac = 'inherit'\ndriver = 'tap'\n[limits]\nsockets = 7\n",
+        )
+        .expect("good");
+        assert_eq!(config.control, Path::new("/tmp/x"));
+        assert_eq!(config.interfaces[0].driver, Driver::Tap);
+        assert!(matches!(config.interfaces[0].mac, MacChoice::Inherit));
+        assert_eq!(config.interfaces[0].addresses[0].to_string(), "10.0.0.2/24");
+        assert_eq!(config.limits.sockets, 7);
+        assert_eq!(config.limits.clients, Limits::default().clients);
+    }
+
+    #[test]
+    fn errors_name_file_line_and_key() {
+        let wrong = |text: &str| parse(text).expect_err(text);
+        let error = wrong("dns = []\n\n[[interface]]\nname = 'a'\naddresses = [\n  '10.0.0.2/24',\n  '10.0.0/24',\n]\n");
+        assert!(error.starts_with("node.toml:") && error.contains("addresses: \"10.0.0/24\""), "{error}");
+        let error = wrong("gateways = ['gw']\n");
+        assert!(error.starts_with("node.toml:1: gateways: \"gw\""), "{error}");
+        let error = wrong("[[interface]]\nname = 'a'\nmac = 'mine'\n");
+        assert!(error.starts_with("node.toml:3: mac: \"mine\""), "{error}");
+        let error = wrong("[[interface]]\nname = 'a'\nadresses = []\n");
+        assert!(error.starts_with("node.toml:3: ") && error.contains("adresses"), "{error}");
+        let error = wrong("control = \n");
+        assert!(error.starts_with("node.toml:1: control: "), "{error}");
+        assert!(!error.contains('\n'), "{error}");
+    }
+}
