@@ -1,0 +1,149 @@
+//! An address and how much of it names the network.
+//!
+//! One type serves an interface's address (`10.0.0.2/24`, host bits kept) and a route's destination (`10.0.0.0/24`, see
+//! [`IpPrefix::network`]). Its length is proved against its family when it is made, so nobody checks it again.
+//!
+//! # Standards
+//!
+//! RFC 4632 §3.1 (the `address/length` notation), RFC 4291 §2.3 (the same for IPv6), RFC 3021 §2.1 and §3.3 (a /31 has
+//! no broadcast address), RFC 1122 §3.2.1.3 (the directed broadcast).
+
+use core::fmt;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::str::FromStr;
+
+/// An address with the length of its network part, of either family. Host bits are kept; two prefixes with different
+/// host bits differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IpPrefix {
+    addr: IpAddr,
+    len: u8,
+}
+
+impl IpPrefix {
+    /// `addr` with a network part of `len` bits: at most 32 for IPv4, at most 128 for IPv6.
+    pub const fn new(addr: IpAddr, len: u8) -> Result<IpPrefix, PrefixError> {
+        if len > bits(addr) { Err(PrefixError::Length) } else { Ok(IpPrefix { addr, len }) }
+    }
+
+    /// The prefix that only `addr` is in: /32 or /128.
+    pub const fn host(addr: IpAddr) -> IpPrefix {
+        IpPrefix { addr, len: bits(addr) }
+    }
+
+    /// The address, with its host bits.
+    #[inline]
+    pub const fn addr(&self) -> IpAddr {
+        self.addr
+    }
+
+    /// Bits of the network part.
+    #[inline]
+    #[allow(clippy::len_without_is_empty, reason = "the length of a prefix counts bits, not elements")]
+    pub const fn len(&self) -> u8 {
+        self.len
+    }
+
+    /// True for /32 and /128.
+    pub const fn is_host(&self) -> bool {
+        self.len == bits(self.addr)
+    }
+
+    /// True when `ip` lies in this network. An address of the other family never does.
+    #[inline]
+    pub fn contains(&self, ip: IpAddr) -> bool {
+        match (self.addr, ip) {
+            (IpAddr::V4(network), IpAddr::V4(ip)) => (network.to_bits() ^ ip.to_bits()) & mask_v4(self.len) == 0,
+            (IpAddr::V6(network), IpAddr::V6(ip)) => (network.to_bits() ^ ip.to_bits()) & mask_v6(self.len) == 0,
+            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
+        }
+    }
+
+    /// True when all of `other` lies in this network.
+    pub fn covers(&self, other: &IpPrefix) -> bool {
+        self.len <= other.len && self.contains(other.addr)
+    }
+
+    /// The same network with its host bits cleared: the form for a table.
+    pub fn network(&self) -> IpPrefix {
+        let addr = match self.addr {
+            IpAddr::V4(addr) => IpAddr::V4(Ipv4Addr::from_bits(addr.to_bits() & mask_v4(self.len))),
+            IpAddr::V6(addr) => IpAddr::V6(Ipv6Addr::from_bits(addr.to_bits() & mask_v6(self.len))),
+        };
+        IpPrefix { addr, len: self.len }
+    }
+
+    /// The mask of the network part, in the prefix's own family.
+    pub fn netmask(&self) -> IpAddr {
+        match self.addr {
+            IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::from_bits(mask_v4(self.len))),
+            IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::from_bits(mask_v6(self.len))),
+        }
+    }
+
+    /// The directed broadcast address. None for IPv6, and for /31 and /32, where every address is a host.
+    pub fn broadcast(&self) -> Option<Ipv4Addr> {
+        match self.addr {
+            IpAddr::V4(addr) if self.len < 31 => Some(Ipv4Addr::from_bits(addr.to_bits() | !mask_v4(self.len))),
+            IpAddr::V4(_) | IpAddr::V6(_) => None,
+        }
+    }
+}
+
+/// Why a prefix is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PrefixError {
+    /// The part before the slash is not an IP address.
+    Address,
+    /// The length is missing, not a decimal number, or longer than the address.
+    Length,
+}
+
+impl fmt::Display for PrefixError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            PrefixError::Address => "not an IP address (expected ADDRESS/LENGTH, for example 10.0.0.2/24)",
+            PrefixError::Length => "prefix length missing or out of range (0 to 32 for IPv4, 0 to 128 for IPv6)",
+        })
+    }
+}
+
+impl core::error::Error for PrefixError {}
+
+impl FromStr for IpPrefix {
+    type Err = PrefixError;
+
+    /// Reads `ADDRESS/LENGTH`. The length is required: an address alone could mean a host or a class.
+    fn from_str(text: &str) -> Result<IpPrefix, PrefixError> {
+        let (addr, len) = match text.split_once('/') {
+            Some((addr, len)) => (addr, Some(len)),
+            None => (text, None),
+        };
+        let addr = addr.parse().map_err(|_| PrefixError::Address)?;
+        let len = len.filter(|len| len.bytes().all(|byte| byte.is_ascii_digit())).ok_or(PrefixError::Length)?;
+        IpPrefix::new(addr, len.parse().map_err(|_| PrefixError::Length)?)
+    }
+}
+
+impl fmt::Display for IpPrefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.addr, self.len)
+    }
+}
+
+const fn bits(addr: IpAddr) -> u8 {
+    match addr {
+        IpAddr::V4(_) => 32,
+        IpAddr::V6(_) => 128,
+    }
+}
+
+#[inline]
+fn mask_v4(len: u8) -> u32 {
+    u32::MAX.checked_shl(32 - u32::from(len)).unwrap_or(0)
+}
+
+#[inline]
+fn mask_v6(len: u8) -> u128 {
+    u128::MAX.checked_shl(128 - u32::from(len)).unwrap_or(0)
+}

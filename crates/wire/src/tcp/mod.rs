@@ -1,0 +1,244 @@
+//! Segments of the Transmission Control Protocol.
+//!
+//! ```text
+//!   0                   1                   2                   3
+//!   0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
+//!  +-------------------------------+-------------------------------+
+//!  |          source port          |       destination port        |
+//!  +-------------------------------+-------------------------------+
+//!  |                        sequence number                        |
+//!  +---------------------------------------------------------------+
+//!  |                     acknowledgement number                    |
+//!  +-------+-------+-+-+-+-+-+-+-+-+-------------------------------+
+//!  | data  |       |C|E|U|A|P|R|S|F|                               |
+//!  | offset|   0   |W|C|R|C|S|S|Y|I|            window             |
+//!  |       |       |R|E|G|K|H|T|N|N|                               |
+//!  +-------+-------+-+-+-+-+-+-+-+-+-------------------------------+
+//!  |           checksum            |        urgent pointer         |
+//!  +-------------------------------+-------------------------------+
+//!  |                   options, 0 to 40 bytes ...
+//! ```
+//!
+//! A segment has no length of its own: it is what IP carried. [`Segment::parse`] checks the data offset against that,
+//! and nothing else; which combinations of flags make sense is the connection's question. Options are read by
+//! [`Options::parse`], which cannot fail, or one by one by [`OptionIter`], which tells what is wrong with each.
+//!
+//! The checksum covers addresses too and is often left to a device, so that neither side computes it unasked:
+//! [`Segment::verify_checksum`] on the way in; on the way out [`Repr::emit`] leaves the field zero, and the sender puts
+//! there what [`checksum`](crate::checksum) makes of pseudo-header, header and payload, or only of the pseudo-header
+//! where a device does the rest.
+//!
+//! # Standards
+//!
+//! RFC 9293 §3.1 (header), §3.4 (sequence numbers, what a segment occupies of them); the [`options`](Options) name
+//! their own.
+
+mod flags;
+mod options;
+mod seq;
+
+use core::net::IpAddr;
+
+pub use flags::Flags;
+pub use options::{
+    BadOption, MAX_OPTIONS_LEN, OptionIter, Options, SackBlock, SackBlocks, TcpOption, Timestamps, kind,
+};
+pub use seq::SeqNumber;
+
+use crate::checksum::pseudo_header;
+use crate::field::{put, split, u16_at, u32_at};
+use crate::{Malformed, Protocol};
+
+/// Length of a header without options.
+pub const HEADER_LEN: usize = 20;
+/// Length of the longest header.
+pub const MAX_HEADER_LEN: usize = 60;
+/// Where in the header the checksum stands.
+pub const CHECKSUM_OFFSET: usize = 16;
+
+/// A segment in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Segment<'a> {
+    header: &'a [u8; HEADER_LEN],
+    options: &'a [u8],
+    payload: &'a [u8],
+    bytes: &'a [u8],
+}
+
+impl<'a> Segment<'a> {
+    /// Reads a segment from the whole payload of an IP packet. The checksum is not looked at.
+    #[inline]
+    pub fn parse(bytes: &'a [u8]) -> Result<Segment<'a>, Malformed> {
+        let header: &[u8; HEADER_LEN] = bytes.first_chunk().ok_or(Malformed::Truncated)?;
+        let header_len = usize::from(header[12] >> 4) * 4;
+        let (whole, payload) = bytes.split_at_checked(header_len).ok_or(Malformed::HeaderLength)?;
+        let options = whole.get(HEADER_LEN..).ok_or(Malformed::HeaderLength)?;
+        Ok(Segment { header, options, payload, bytes })
+    }
+
+    /// The sender's port.
+    #[inline]
+    pub fn src_port(&self) -> u16 {
+        u16_at(self.header, 0)
+    }
+
+    /// The receiver's port.
+    #[inline]
+    pub fn dst_port(&self) -> u16 {
+        u16_at(self.header, 2)
+    }
+
+    /// The number of the first byte of payload, or of the SYN before it.
+    #[inline]
+    pub fn seq(&self) -> SeqNumber {
+        SeqNumber(u32_at(self.header, 4))
+    }
+
+    /// What the sender expects next. Counts only with [`Flags::ACK`].
+    #[inline]
+    pub fn ack(&self) -> SeqNumber {
+        SeqNumber(u32_at(self.header, 8))
+    }
+
+    /// The control bits.
+    #[inline]
+    pub fn flags(&self) -> Flags {
+        Flags(self.header[13])
+    }
+
+    /// What the sender will take beyond the acknowledgement, before scaling.
+    #[inline]
+    pub fn window(&self) -> u16 {
+        u16_at(self.header, 14)
+    }
+
+    /// The checksum as it was sent.
+    #[inline]
+    pub fn checksum(&self) -> u16 {
+        u16_at(self.header, CHECKSUM_OFFSET)
+    }
+
+    /// Where urgent data ends, from the sequence number on. Counts only with [`Flags::URG`].
+    #[inline]
+    pub fn urgent(&self) -> u16 {
+        u16_at(self.header, 18)
+    }
+
+    /// Bytes of the header, options included.
+    #[inline]
+    pub fn header_len(&self) -> usize {
+        HEADER_LEN + self.options.len()
+    }
+
+    /// The options in bytes, a multiple of 4. See [`Options::parse`] and [`OptionIter`].
+    #[inline]
+    pub fn options_bytes(&self) -> &'a [u8] {
+        self.options
+    }
+
+    /// What the segment carries.
+    #[inline]
+    pub fn payload(&self) -> &'a [u8] {
+        self.payload
+    }
+
+    /// How many sequence numbers the segment occupies: its payload, and one each for SYN and FIN.
+    #[inline]
+    pub fn seq_len(&self) -> u32 {
+        let flags = self.flags();
+        self.payload.len() as u32 + u32::from(flags.contains(Flags::SYN)) + u32::from(flags.contains(Flags::FIN))
+    }
+
+    /// True when the checksum is right for a segment between these addresses.
+    #[inline]
+    pub fn verify_checksum(&self, src: IpAddr, dst: IpAddr) -> bool {
+        let mut sum = pseudo_header(src, dst, Protocol::TCP.0, self.bytes.len() as u32);
+        sum.add(self.bytes);
+        sum.finish() == 0
+    }
+
+    /// The meaning of the header.
+    #[inline]
+    pub fn repr(&self) -> Repr {
+        Repr {
+            src_port: self.src_port(),
+            dst_port: self.dst_port(),
+            seq: self.seq(),
+            ack: self.ack(),
+            flags: self.flags(),
+            window: self.window(),
+            urgent: self.urgent(),
+            options: Options::parse(self.options),
+        }
+    }
+}
+
+/// The meaning of a header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Repr {
+    /// The sender's port.
+    pub src_port: u16,
+    /// The receiver's port.
+    pub dst_port: u16,
+    /// The number of the first byte of payload, or of the SYN before it.
+    pub seq: SeqNumber,
+    /// What is expected next; counts with [`Flags::ACK`].
+    pub ack: SeqNumber,
+    /// The control bits.
+    pub flags: Flags,
+    /// What will be taken beyond the acknowledgement, already scaled.
+    pub window: u16,
+    /// Where urgent data ends, from the sequence number on; counts with [`Flags::URG`].
+    pub urgent: u16,
+    /// The options.
+    pub options: Options,
+}
+
+impl Repr {
+    /// Bytes that [`Repr::emit`] writes.
+    #[inline]
+    pub fn header_len(&self) -> usize {
+        HEADER_LEN + self.options.len()
+    }
+
+    /// Writes the header and says how long it is. The checksum is left zero; it goes to [`CHECKSUM_OFFSET`].
+    ///
+    /// # Panics
+    ///
+    /// When the buffer is shorter than [`Repr::header_len`].
+    #[inline]
+    pub fn emit(&self, buffer: &mut [u8]) -> usize {
+        let Repr { src_port, dst_port, seq, ack, flags, window, urgent, ref options } = *self;
+        let (header, rest) = split::<HEADER_LEN>(buffer);
+        let header_len = HEADER_LEN + options.emit(rest);
+        put(header, 0, src_port.to_be_bytes());
+        put(header, 2, dst_port.to_be_bytes());
+        put(header, 4, seq.0.to_be_bytes());
+        put(header, 8, ack.0.to_be_bytes());
+        put(header, 12, [((header_len / 4) << 4) as u8, flags.0]);
+        put(header, 14, window.to_be_bytes());
+        put(header, 16, [0; 2]);
+        put(header, 18, urgent.to_be_bytes());
+        header_len
+    }
+}
+
+/// What an ICMP error quotes of a segment: as much as routers must send back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quoted {
+    /// The port it was sent from.
+    pub src_port: u16,
+    /// The port it was sent to.
+    pub dst_port: u16,
+    /// Its sequence number: shows whether whoever sent the error has seen the segment (RFC 5927 §4.1).
+    pub seq: SeqNumber,
+}
+
+impl Quoted {
+    /// Reads the first 8 bytes of a quoted IP payload.
+    #[inline]
+    pub fn parse(bytes: &[u8]) -> Result<Quoted, Malformed> {
+        let header: &[u8; 8] = bytes.first_chunk().ok_or(Malformed::Truncated)?;
+        Ok(Quoted { src_port: u16_at(header, 0), dst_port: u16_at(header, 2), seq: SeqNumber(u32_at(header, 4)) })
+    }
+}

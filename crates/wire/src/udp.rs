@@ -1,0 +1,140 @@
+//! User datagrams.
+//!
+//! ```text
+//!   0               2               4               6               8
+//!  +---------------+---------------+---------------+---------------+--------- - -
+//!  | source port   | dest. port    | length        | checksum      | payload
+//!  +---------------+---------------+---------------+---------------+--------- - -
+//! ```
+//!
+//! The length repeats what IP knows. It may be smaller than what IP carried, and then it counts; it may not be larger.
+//! A checksum of zero means that the sender computed none: fine in IPv4, forbidden in IPv6.
+//!
+//! # Standards
+//!
+//! RFC 768 (all of it), RFC 1122 §4.1.3.4 (checksums), RFC 8200 §8.1 (no zero checksum in IPv6; RFC 6935 has the
+//! exceptions for tunnels, which are not made here). Jumbograms (RFC 2675 §4, length zero) are refused.
+
+use core::net::IpAddr;
+
+use crate::checksum::pseudo_header;
+use crate::field::{put, split, u16_at};
+use crate::{Malformed, Protocol};
+
+/// Length of the header.
+pub const HEADER_LEN: usize = 8;
+/// Where in the header the checksum stands.
+pub const CHECKSUM_OFFSET: usize = 6;
+
+/// A datagram in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Datagram<'a> {
+    header: &'a [u8; HEADER_LEN],
+    bytes: &'a [u8],
+    payload: &'a [u8],
+}
+
+impl<'a> Datagram<'a> {
+    /// Reads a datagram from the payload of an IP packet, cut to the length that it claims.
+    #[inline]
+    pub fn parse(bytes: &'a [u8]) -> Result<Datagram<'a>, Malformed> {
+        let header: &[u8; HEADER_LEN] = bytes.first_chunk().ok_or(Malformed::Truncated)?;
+        let bytes = bytes.get(..usize::from(u16_at(header, 4))).ok_or(Malformed::TotalLength)?;
+        let payload = bytes.get(HEADER_LEN..).ok_or(Malformed::TotalLength)?;
+        Ok(Datagram { header, bytes, payload })
+    }
+
+    /// The sender's port; 0 where it expects no answer.
+    #[inline]
+    pub fn src_port(&self) -> u16 {
+        u16_at(self.header, 0)
+    }
+
+    /// The receiver's port.
+    #[inline]
+    pub fn dst_port(&self) -> u16 {
+        u16_at(self.header, 2)
+    }
+
+    /// Bytes of header and payload.
+    #[inline]
+    pub fn total_len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The checksum as it was sent; 0 where there is none.
+    #[inline]
+    pub fn checksum(&self) -> u16 {
+        u16_at(self.header, CHECKSUM_OFFSET)
+    }
+
+    /// True when the checksum is right, or rightly absent, for a datagram between these addresses.
+    #[inline]
+    pub fn verify_checksum(&self, src: IpAddr, dst: IpAddr) -> bool {
+        if self.checksum() == 0 {
+            return src.is_ipv4();
+        }
+        let mut sum = pseudo_header(src, dst, Protocol::UDP.0, self.bytes.len() as u32);
+        sum.add(self.bytes);
+        sum.finish() == 0
+    }
+
+    /// What the datagram carries.
+    #[inline]
+    pub fn payload(&self) -> &'a [u8] {
+        self.payload
+    }
+
+    /// The meaning of the header.
+    #[inline]
+    pub fn repr(&self) -> Repr {
+        Repr { src_port: self.src_port(), dst_port: self.dst_port() }
+    }
+}
+
+/// The meaning of a header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Repr {
+    /// The sender's port.
+    pub src_port: u16,
+    /// The receiver's port.
+    pub dst_port: u16,
+}
+
+impl Repr {
+    /// Writes the header for a payload of `payload_len` bytes and returns [`HEADER_LEN`]. The checksum is left zero; it
+    /// goes to [`CHECKSUM_OFFSET`], as [`Sum::finish_nonzero`](crate::checksum::Sum::finish_nonzero) gives it.
+    ///
+    /// # Panics
+    ///
+    /// When the buffer is shorter than the header, or the payload longer than a datagram can carry.
+    #[inline]
+    pub fn emit(&self, payload_len: usize, buffer: &mut [u8]) -> usize {
+        let Repr { src_port, dst_port } = *self;
+        let total_len = u16::try_from(HEADER_LEN + payload_len).expect("a payload that fits a datagram");
+        let (header, _) = split::<HEADER_LEN>(buffer);
+        put(header, 0, src_port.to_be_bytes());
+        put(header, 2, dst_port.to_be_bytes());
+        put(header, 4, total_len.to_be_bytes());
+        put(header, 6, [0; 2]);
+        HEADER_LEN
+    }
+}
+
+/// What an ICMP error quotes of a datagram: its header, as far as routers must send it back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quoted {
+    /// The port it was sent from.
+    pub src_port: u16,
+    /// The port it was sent to.
+    pub dst_port: u16,
+}
+
+impl Quoted {
+    /// Reads the first 8 bytes of a quoted IP payload. Its length is not checked against what was quoted.
+    #[inline]
+    pub fn parse(bytes: &[u8]) -> Result<Quoted, Malformed> {
+        let header: &[u8; HEADER_LEN] = bytes.first_chunk().ok_or(Malformed::Truncated)?;
+        Ok(Quoted { src_port: u16_at(header, 0), dst_port: u16_at(header, 2) })
+    }
+}
