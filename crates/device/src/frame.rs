@@ -132,3 +132,10 @@ pub struct Capabilities {
     /// It takes UDP super-frames.
     pub udp: bool,
 }
+
+impl Capabilities {
+    /// All of them.
+    pub const ALL: Capabilities = Capabilities { checksum: true, tcp_v4: true, tcp_v6: true, udp: true };
+    /// None of them: every frame must be fit for a wire.
+    pub const NONE: Capabilities = Capabilities { checksum: false, tcp_v4: false, tcp_v6: false, udp: false };
+}

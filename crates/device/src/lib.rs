@@ -1,9 +1,18 @@
 //! Frames in and out.
 //!
-//! A [`Device`] is where frames come from and go to: a packet socket, a TAP, a wire in memory. Devices wrap devices.
+//! A [`Device`] is where frames come from and go to: a packet socket, a TAP, a wire in memory. Devices wrap devices:
+//! one captures, one impairs. What a frame still lacks travels beside it as an [`Offload`], so that 64 KiB of TCP cross
+//! a device in one piece, and are cut in the last place possible: by the NIC, by the kernel, or by [`segment`].
 
+mod device;
 mod frame;
+pub mod memory;
+pub mod segment;
+#[cfg(test)]
+mod test_frames;
 mod time;
 
+pub use device::{Device, DeviceCounters, RxBatch};
 pub use frame::{Capabilities, Checksum, Full, MAX_SUPER_FRAME, Offload, RxFrame, SegmentKind, Segmentation, TxFrame};
+pub use memory::MemoryDevice;
 pub use time::Instant;

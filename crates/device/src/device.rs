@@ -1,0 +1,292 @@
+//! What a device is, and the batch that it fills.
+//!
+//! A device moves whole Ethernet frames and never blocks. Receiving fills an [`RxBatch`], whose buffers go round: the
+//! device writes into them, the stack keeps the buffer of a frame whose payload it wants to hold, and returns it later
+//! by [`RxBatch::recycle`]. In the steady state nobody allocates.
+//!
+//! Sending is [`Device::transmit`] for each frame and one [`Device::flush`] after the last. Large frames leave at once,
+//! gathered from where they lie; small ones are copied and leave together. Their order is kept. [`Full`] means that
+//! nothing was taken: the caller keeps the frame and waits for `POLLOUT` while [`Device::wants_writable`] is true.
+//!
+//! A frame that the device takes and then cannot send (the interface is down, the frame is longer than the MTU) is
+//! counted, as a wire would lose it; it is not an error of the call.
+
+use std::io;
+use std::os::fd::BorrowedFd;
+
+use sockeye_wire::MacAddr;
+
+use crate::{Capabilities, Full, Instant, MAX_SUPER_FRAME, RxFrame, TxFrame};
+
+/// Where frames come from and go to.
+pub trait Device {
+    /// The name, for people.
+    fn name(&self) -> &str;
+
+    /// The address that the stack on this device has as its own.
+    fn mac(&self) -> MacAddr;
+
+    /// The largest IP packet of a frame that is not a super-frame, in bytes.
+    fn mtu(&self) -> u16;
+
+    /// What [`Device::transmit`] may leave to the device.
+    fn capabilities(&self) -> Capabilities;
+
+    /// The longest super-frame worth building, in bytes, link header included. A longer one is sent too, but is cut by
+    /// software.
+    fn max_super_frame(&self) -> usize {
+        MAX_SUPER_FRAME
+    }
+
+    /// False while frames cannot pass, as far as the device knows.
+    fn link_up(&self) -> bool {
+        true
+    }
+
+    /// Fills `batch`, and tells how many frames it now holds. 0: nothing there now. A full batch: there may be more.
+    ///
+    /// Errors are final: the interface is gone, or the descriptor unusable. A link that goes down is not one.
+    fn receive(&mut self, batch: &mut RxBatch) -> io::Result<usize>;
+
+    /// Sends `frame`, or keeps a copy until [`Device::flush`]. [`Full`]: nothing was taken.
+    fn transmit(&mut self, frame: &TxFrame<'_>) -> Result<(), Full>;
+
+    /// Sends all that is kept. What cannot go now stays, and [`Device::wants_writable`] says so.
+    fn flush(&mut self) -> io::Result<()>;
+
+    /// What to poll: `POLLIN` for [`Device::receive`], `POLLOUT` while [`Device::wants_writable`]. `None` for a device
+    /// without a descriptor.
+    fn as_fd(&self) -> Option<BorrowedFd<'_>>;
+
+    /// True when the device pushed back, or keeps frames that could not leave. Call [`Device::flush`] at `POLLOUT`.
+    fn wants_writable(&self) -> bool;
+
+    /// When to call [`Device::receive`] and [`Device::flush`] although no descriptor is ready (a device that delays).
+    fn poll_timeout(&self) -> Option<Instant> {
+        None
+    }
+
+    /// What has happened so far.
+    fn counters(&self) -> DeviceCounters;
+}
+
+impl<D: Device + ?Sized> Device for Box<D> {
+    fn name(&self) -> &str {
+        (**self).name()
+    }
+    fn mac(&self) -> MacAddr {
+        (**self).mac()
+    }
+    fn mtu(&self) -> u16 {
+        (**self).mtu()
+    }
+    fn capabilities(&self) -> Capabilities {
+        (**self).capabilities()
+    }
+    fn max_super_frame(&self) -> usize {
+        (**self).max_super_frame()
+    }
+    fn link_up(&self) -> bool {
+        (**self).link_up()
+    }
+    fn receive(&mut self, batch: &mut RxBatch) -> io::Result<usize> {
+        (**self).receive(batch)
+    }
+    fn transmit(&mut self, frame: &TxFrame<'_>) -> Result<(), Full> {
+        (**self).transmit(frame)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        (**self).flush()
+    }
+    fn as_fd(&self) -> Option<BorrowedFd<'_>> {
+        (**self).as_fd()
+    }
+    fn wants_writable(&self) -> bool {
+        (**self).wants_writable()
+    }
+    fn poll_timeout(&self) -> Option<Instant> {
+        (**self).poll_timeout()
+    }
+    fn counters(&self) -> DeviceCounters {
+        (**self).counters()
+    }
+}
+
+/// What has happened on a device. Every frame that does not arrive is in one of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DeviceCounters {
+    /// Frames received, a super-frame as one.
+    pub rx_frames: u64,
+    /// Their bytes.
+    pub rx_bytes: u64,
+    /// Super-frames among them.
+    pub rx_super_frames: u64,
+    /// Frames that the kernel dropped because we did not read in time.
+    pub rx_dropped: u64,
+    /// Frames that could not be read: longer than the buffer, or with a description that contradicts them.
+    pub rx_errors: u64,
+    /// Frames sent, a super-frame as one.
+    pub tx_frames: u64,
+    /// Their bytes.
+    pub tx_bytes: u64,
+    /// Super-frames among them.
+    pub tx_super_frames: u64,
+    /// Frames lost because the interface was down or its own queue overflowed.
+    pub tx_dropped: u64,
+    /// Frames that the device cannot send: longer than the MTU, or with a description that contradicts them.
+    pub tx_errors: u64,
+    /// Times that the device pushed back. Nothing is lost by it.
+    pub tx_full: u64,
+    /// Times that the link was seen to go down.
+    pub link_lost: u64,
+}
+
+impl DeviceCounters {
+    /// Each counter with its name.
+    pub fn named(&self) -> [(&'static str, u64); 12] {
+        let DeviceCounters {
+            rx_frames,
+            rx_bytes,
+            rx_super_frames,
+            rx_dropped,
+            rx_errors,
+            tx_frames,
+            tx_bytes,
+            tx_super_frames,
+            tx_dropped,
+            tx_errors,
+            tx_full,
+            link_lost,
+        } = *self;
+        [
+            ("rx_frames", rx_frames),
+            ("rx_bytes", rx_bytes),
+            ("rx_super_frames", rx_super_frames),
+            ("rx_dropped", rx_dropped),
+            ("rx_errors", rx_errors),
+            ("tx_frames", tx_frames),
+            ("tx_bytes", tx_bytes),
+            ("tx_super_frames", tx_super_frames),
+            ("tx_dropped", tx_dropped),
+            ("tx_errors", tx_errors),
+            ("tx_full", tx_full),
+            ("link_lost", link_lost),
+        ]
+    }
+
+    pub(crate) fn count_received(&mut self, bytes: usize, super_frame: bool) {
+        self.rx_frames += 1;
+        self.rx_bytes += bytes as u64;
+        self.rx_super_frames += u64::from(super_frame);
+    }
+
+    pub(crate) fn count_sent(&mut self, bytes: usize, super_frame: bool) {
+        self.tx_frames += 1;
+        self.tx_bytes += bytes as u64;
+        self.tx_super_frames += u64::from(super_frame);
+    }
+}
+
+/// Frames that arrived together, and the buffers for the next ones.
+#[derive(Debug, Default)]
+pub struct RxBatch {
+    slots: Vec<RxFrame>,
+    filled: usize,
+    spare: Vec<Vec<u8>>,
+}
+
+impl RxBatch {
+    /// A batch of at most `count` frames. Buffers come with the first receive.
+    pub fn new(count: usize) -> Self {
+        let mut slots = Vec::new();
+        slots.resize_with(count.max(1), RxFrame::default);
+        RxBatch { slots, filled: 0, spare: Vec::new() }
+    }
+
+    /// The frames of the last receive.
+    pub fn frames(&self) -> &[RxFrame] {
+        &self.slots[..self.filled]
+    }
+
+    /// The frames of the last receive, to keep buffers of: leave an empty one in its place.
+    pub fn frames_mut(&mut self) -> &mut [RxFrame] {
+        &mut self.slots[..self.filled]
+    }
+
+    /// How many frames it can hold.
+    pub fn capacity(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Gives back a buffer that somebody kept. More than one for each slot are let go.
+    pub fn recycle(&mut self, buffer: Vec<u8>) {
+        if self.spare.len() < self.slots.len() && buffer.capacity() > 0 {
+            self.spare.push(buffer);
+        }
+    }
+
+    /// For devices: a buffer that nobody needs.
+    pub fn take_spare(&mut self) -> Option<Vec<u8>> {
+        self.spare.pop()
+    }
+
+    /// For devices: every slot, each with a buffer of at least `size` bytes. Nothing counts as filled until
+    /// [`RxBatch::set_filled`].
+    pub fn slots(&mut self, size: usize) -> &mut [RxFrame] {
+        self.filled = 0;
+        for slot in &mut self.slots {
+            if slot.buffer.len() < size {
+                if let Some(spare) = self.spare.pop() {
+                    slot.buffer = spare;
+                }
+                slot.buffer.resize(size, 0);
+            }
+        }
+        &mut self.slots
+    }
+
+    /// For devices: the first `count` slots hold frames now.
+    ///
+    /// # Panics
+    ///
+    /// When there are fewer slots.
+    pub fn set_filled(&mut self, count: usize) {
+        assert!(count <= self.slots.len(), "a batch of {} cannot hold {count} frames", self.slots.len());
+        self.filled = count;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_reuses_what_is_given_back() {
+        let mut batch = RxBatch::new(2);
+        let slots = batch.slots(100);
+        assert!(slots.iter().all(|slot| slot.buffer.len() == 100));
+        batch.set_filled(1);
+        let kept = std::mem::take(&mut batch.frames_mut()[0].buffer);
+        let address = kept.as_ptr();
+        batch.recycle(kept);
+        assert_eq!(batch.slots(100)[0].buffer.as_ptr(), address);
+        assert!(batch.frames().is_empty());
+    }
+
+    #[test]
+    fn a_batch_keeps_no_more_spares_than_slots() {
+        let mut batch = RxBatch::new(1);
+        batch.recycle(vec![0; 10]);
+        batch.recycle(vec![0; 20]);
+        batch.recycle(Vec::new());
+        assert_eq!(batch.take_spare().map(|spare| spare.len()), Some(10));
+        assert_eq!(batch.take_spare(), None);
+    }
+
+    #[test]
+    fn every_counter_has_a_name_of_its_own() {
+        let named = DeviceCounters::default().named();
+        let names: std::collections::BTreeSet<_> = named.iter().map(|(name, _)| name).collect();
+        assert_eq!(names.len(), named.len());
+    }
+}
