@@ -1,0 +1,377 @@
+//! The command line: its words, and the help that teaches them.
+//!
+//! Scripts depend on what stands here, so options are added and never change their meaning. What a word means is
+//! decided at the edge: an address, a prefix, a MAC or a driver that cannot be is refused before anything is opened.
+//! A wrong command line is one line on standard error and exit code 2, like every other error of the command.
+
+use std::ffi::OsString;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use sockeye_wire::IpPrefix;
+use sockeye_wire::ethernet::MacAddr;
+
+use crate::failure::Failure;
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Cyan.on_default().bold())
+    .usage(AnsiColor::Cyan.on_default().bold())
+    .literal(AnsiColor::Green.on_default())
+    .placeholder(AnsiColor::Yellow.on_default());
+
+const AFTER: &str = "\
+Examples:
+  sockeye demo                                          see it work; needs no root and changes nothing
+  sudo sockeye run -i eth0 -a 10.0.0.2/24 -g 10.0.0.1 -- curl http://example.org/
+                                                        one program, on a host of its own beside the kernel's
+  sudo sockeye up -i eth0 -a 10.0.0.2/24 -g 10.0.0.1    a host that stays; then, in another terminal:
+  sockeye run -- nginx -g 'daemon off;'                 any program on it,
+  sockeye show sockets                                  what it is doing,
+  sockeye down                                          and its end
+
+Control path:
+  A node is found by its control socket: --control PATH, else $SOCKEYE_CONTROL, else /run/sockeye/default.sock as
+  root, else $XDG_RUNTIME_DIR/sockeye/default.sock.
+
+Exit codes:
+  0 done, 1 failed, 2 wrong usage. `run` passes on the program's own code, or 128 + N when signal N killed it.
+  Every error is one line on standard error that names the culprit and the mend.
+
+Environment:
+  SOCKEYE_CONTROL   the control socket      SOCKEYE_LOG   what to log, such as `info` or `sockeye_node=debug`
+  NO_COLOR          no colours";
+
+/// The whole command.
+#[derive(Debug, Parser)]
+#[command(
+    name = "sockeye",
+    version,
+    about = "A TCP/IP host in user space: unmodified programs on a stack that is not the kernel's",
+    after_help = AFTER,
+    styles = STYLES,
+    max_term_width = 110,
+    disable_help_subcommand = true,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Shows everything in a throw-away lab: real programs on the stack, beside the kernel's
+    #[command(after_help = DEMO)]
+    Demo(Demo),
+    /// Runs a node in the foreground until it is stopped; prints one line "ready ..." when it serves
+    #[command(after_help = UP)]
+    Up(Up),
+    /// Runs a program on a node: the one that runs, or with -i one of its own
+    #[command(after_help = RUN)]
+    Run(Run),
+    /// Prints what a node is doing
+    #[command(after_help = SHOW)]
+    Show(Show),
+    /// Stops a node in good order
+    #[command(after_help = "Connections that are still closing get a moment to finish; then the node leaves.")]
+    Down(Down),
+    /// A plain HTTP server in terms of std::net, where the demo finds no other.
+    #[command(hide = true, name = "demo-serve")]
+    DemoServe(DemoServe),
+    /// A plain HTTP client in terms of std::net, where the demo finds no other.
+    #[command(hide = true, name = "demo-fetch")]
+    DemoFetch(DemoFetch),
+}
+
+const DEMO: &str = "\
+The lab is two hosts on one wire, made of network namespaces: one host is the kernel's, the other a Sockeye node.
+Programs found on this machine (curl, python3) run on both; what they carry is checked byte for byte. Nothing outside
+the lab is touched, and nothing is left of it, however the demo ends.";
+
+const UP: &str = "\
+Examples:
+  sockeye up -i eth0 -a 10.0.0.2/24 -g 10.0.0.1 --dns 10.0.0.1
+  sockeye up -i tap0 --driver tap -a 192.168.7.2/24     the kernel gets the other end, as interface tap0
+  sockeye up -c node.toml                               the same from a file:
+
+    control = \"/run/sockeye/web.sock\"
+    gateways = [\"10.0.0.1\"]
+    dns = [\"10.0.0.1\"]
+    [[interface]]
+    name = \"eth0\"
+    addresses = [\"10.0.0.2/24\"]
+    mac = \"auto\"
+    driver = \"packet\"
+
+By default the node has a MAC address of its own, so it lives beside the kernel on the same wire as one more host.";
+
+const RUN: &str = "\
+Examples:
+  sockeye run -- curl http://10.0.0.1/                  on the node that runs (see `sockeye up`)
+  sockeye run -i eth0 -a 10.0.0.2/24 -- python3 -m http.server
+                                                        on a node that lives as long as the program
+  sockeye run -- sh -c 'wget http://10.0.0.1/; sockeye show sockets'
+
+The program's children are on the node too. It must be linked dynamically with the system's C library and not be
+setuid: others cannot be reached, and are refused rather than run on the kernel's stack unasked.";
+
+const SHOW: &str = "\
+Examples:
+  sockeye show sockets                                  as `ss` would print them
+  sockeye show counters --json | jq .                   every drop has a reason and a counter";
+
+/// Which node.
+#[derive(Debug, Args)]
+pub(crate) struct Control {
+    /// The node's control socket
+    #[arg(long, value_name = "PATH")]
+    pub(crate) control: Option<PathBuf>,
+}
+
+/// What a node is made of.
+#[derive(Debug, Args)]
+pub(crate) struct NodeArgs {
+    /// The interface to live on
+    #[arg(short, long, value_name = "IFACE")]
+    pub(crate) interface: Option<String>,
+    /// An address of the node, with the length of its prefix (may be repeated)
+    #[arg(short, long, value_name = "ADDR/LEN", value_parser = prefix)]
+    pub(crate) address: Vec<IpPrefix>,
+    /// The default gateway (one a family)
+    #[arg(short, long, value_name = "GATEWAY")]
+    pub(crate) gateway: Vec<IpAddr>,
+    /// The node's MAC: `auto` is one of its own, `inherit` the interface's, or give one
+    #[arg(long, value_name = "auto|inherit|MAC", value_parser = mac)]
+    pub(crate) mac: Option<Mac>,
+    /// How frames come and go [default: packet]
+    #[arg(long, value_name = "packet|xdp|tap", hide_possible_values = true)]
+    pub(crate) driver: Option<DriverName>,
+    /// A name server (may be repeated) [default: those of /etc/resolv.conf]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) dns: Vec<IpAddr>,
+    /// A file that says all this; options given beside it win
+    #[arg(short = 'c', long = "config", value_name = "FILE.toml")]
+    pub(crate) file: Option<PathBuf>,
+}
+
+/// `sockeye demo`.
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// How much each transfer carries, in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub(crate) size: u32,
+    /// Set when the demo has put itself into a user namespace of its own.
+    #[arg(long, hide = true)]
+    pub(crate) inside: bool,
+}
+
+/// `sockeye up`.
+#[derive(Debug, Args)]
+pub(crate) struct Up {
+    #[command(flatten)]
+    pub(crate) node: NodeArgs,
+    #[command(flatten)]
+    pub(crate) control: Control,
+    /// Leave when the process that started this one does.
+    #[arg(long, hide = true)]
+    pub(crate) owned: bool,
+}
+
+/// `sockeye run`.
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    pub(crate) node: NodeArgs,
+    #[command(flatten)]
+    pub(crate) control: Control,
+    /// The program and its arguments
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "PROGRAM")]
+    pub(crate) program: Vec<OsString>,
+}
+
+/// `sockeye show`.
+#[derive(Debug, Args)]
+pub(crate) struct Show {
+    /// What to show
+    #[arg(value_enum, value_name = "WHAT")]
+    pub(crate) what: What,
+    #[command(flatten)]
+    pub(crate) control: Control,
+    /// As JSON, for programs
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `sockeye down`.
+#[derive(Debug, Args)]
+pub(crate) struct Down {
+    #[command(flatten)]
+    pub(crate) control: Control,
+}
+
+/// The hidden server.
+#[derive(Debug, Args)]
+pub(crate) struct DemoServe {
+    pub(crate) port: u16,
+    pub(crate) directory: PathBuf,
+}
+
+/// The hidden client.
+#[derive(Debug, Args)]
+pub(crate) struct DemoFetch {
+    pub(crate) url: String,
+    pub(crate) output: PathBuf,
+}
+
+/// What `show` can show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum What {
+    /// Ports with their MAC, MTU, state and traffic
+    Interfaces,
+    /// The node's addresses
+    Addresses,
+    /// Where packets go
+    Routes,
+    /// Who is known on the link
+    Neighbors,
+    /// Every socket: state, queues, addresses, timers, program
+    Sockets,
+    /// What waits, and where
+    Queues,
+    /// Everything counted, drops by their reason
+    Counters,
+}
+
+/// `--mac`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mac {
+    /// One of the node's own.
+    Auto,
+    /// The interface's.
+    Inherit,
+    /// This one.
+    Fixed(MacAddr),
+}
+
+/// `--driver`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DriverName {
+    /// A packet socket on an interface.
+    Packet,
+    /// An XDP socket on an interface.
+    Xdp,
+    /// A TAP interface, made for the node.
+    Tap,
+}
+
+/// Reads the command line. Help and version print themselves and leave with 0; what is wrong leaves with 2.
+pub(crate) fn parse() -> Result<Cli, Failure> {
+    Cli::try_parse().map_err(|error| match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => error.exit(),
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => error.exit(),
+        _ => Failure::usage(one_line(&error)),
+    })
+}
+
+/// What `--mac` takes.
+pub(crate) fn mac(text: &str) -> Result<Mac, String> {
+    match text {
+        "auto" => Ok(Mac::Auto),
+        "inherit" => Ok(Mac::Inherit),
+        _ => match text.parse::<MacAddr>() {
+            Ok(mac) if mac.is_unicast() => Ok(Mac::Fixed(mac)),
+            Ok(_) => Err("a host's own MAC is neither zero nor a group's, e.g. 02:00:00:00:00:01".into()),
+            Err(_) => Err("expected auto, inherit or a MAC such as 02:00:00:00:00:01".into()),
+        },
+    }
+}
+
+/// What `-a` takes: an address a host may have, and its prefix length.
+pub(crate) fn prefix(text: &str) -> Result<IpPrefix, String> {
+    if !text.contains('/') {
+        return Err(format!("the prefix length is missing, e.g. {text}/24"));
+    }
+    text.parse().map_err(|_| "expected an address and a prefix length, e.g. 10.0.0.2/24".into())
+}
+
+/// clap speaks in paragraphs; this says the same in one line, and where the help is.
+fn one_line(error: &clap::Error) -> String {
+    let rendered = error.render().to_string();
+    let body = rendered.strip_prefix("error: ").unwrap_or(&rendered);
+    let mut parts = Vec::new();
+    for line in body.lines().map(str::trim) {
+        if line.starts_with("Usage:") || line.starts_with("For more information") {
+            break;
+        }
+        if !line.is_empty() && !line.starts_with("tip: to pass") {
+            parts.push(line);
+        }
+    }
+    let mut text = parts.join(" ");
+    // The usage line names the verb, where there is one.
+    let verb = match error.get(ContextKind::Usage) {
+        Some(ContextValue::StyledStr(usage)) => usage.to_string().split_whitespace().nth(2).map(str::to_owned),
+        _ => None,
+    };
+    match verb.as_deref() {
+        Some(verb @ ("demo" | "up" | "run" | "show" | "down")) => {
+            text.push_str(&format!("; see `sockeye {verb} --help`"));
+        }
+        _ => text.push_str("; see `sockeye --help`"),
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn refused(line: &str) -> String {
+        one_line(&Cli::try_parse_from(line.split_whitespace()).expect_err("refused"))
+    }
+
+    #[test]
+    fn the_command_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn run_leaves_the_programs_own_options_alone() {
+        let cli = Cli::try_parse_from(["sockeye", "run", "-i", "eth0", "--", "curl", "-i", "--control", "x"]).unwrap();
+        let Verb::Run(run) = cli.verb else { panic!("another verb") };
+        assert_eq!(run.node.interface.as_deref(), Some("eth0"));
+        assert_eq!(run.program, ["curl", "-i", "--control", "x"]);
+        assert!(run.control.control.is_none());
+    }
+
+    #[test]
+    fn a_wrong_line_is_told_in_one_line() {
+        for (line, culprit) in [
+            ("sockeye up -i eth0 -a 10.0.0.2", "10.0.0.2/24"),
+            ("sockeye up -i eth0 -a 10.0.0.2/33", "10.0.0.2/33"),
+            ("sockeye up -i eth0 -a 10.0.0.300/8", "10.0.0.300/8"),
+            ("sockeye up -i eth0 --mac ff:ff:ff:ff:ff:ff", "neither zero nor a group"),
+            ("sockeye up -i eth0 --mac elephant", "auto, inherit or a MAC"),
+            ("sockeye up -i eth0 --driver dpdk", "packet, xdp, tap"),
+            ("sockeye up -i eth0 -g here", "here"),
+            ("sockeye up --colour", "--colour"),
+            ("sockeye run", "PROGRAM"),
+            ("sockeye show", "WHAT"),
+            ("sockeye show mercy", "mercy"),
+            ("sockeye swim", "swim"),
+        ] {
+            let text = refused(line);
+            assert!(!text.contains('\n'), "{text}");
+            assert!(text.contains(culprit), "{line}: {text}");
+            assert!(text.contains("--help"), "{text}");
+        }
+    }
+}
