@@ -43,6 +43,7 @@ mod field;
 mod malformed;
 mod prefix;
 mod protocol;
+mod text;
 
 pub use ethernet::{EtherType, MacAddr, MacAddrError, VlanTag};
 pub use malformed::Malformed;
