@@ -5,6 +5,7 @@
 //! is then read must be the same, and written once more it must be the same bytes.
 
 #![allow(unreachable_pub, reason = "the fuzz targets use this file in a crate of their own")]
+#![allow(clippy::unwrap_used, reason = "a panic is the verdict")]
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
