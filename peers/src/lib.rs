@@ -1,1 +1,28 @@
-//! Tests against real peers.
+//! The harness of the tests against real programs.
+//!
+//! Every test runs on two hosts of a throw-away [`lab`](sockeye_lab): the *peer*, which is the kernel's stack in a
+//! namespace, and the *subject*, which is under test. What the subject is, the environment says: `SUBJECT=sockeye` (and
+//! nothing else said) is a node, `SUBJECT=kernel` is the kernel again. The test's body is the same, so that a test is
+//! known to be right before it judges the node: it must hold for the kernel first.
+//!
+//! - [`Scene`]: the two hosts, the node where there is one, a directory for files; starts programs on either side.
+//! - [`Process`]: a program that was started; its output, its end, and its certain death when the test is over.
+//! - [`Pattern`]: a stream of bytes that both ends can compute, so that gigabytes are compared and not stored.
+//! - [`wire`]: a bad wire between the two hosts, in user space.
+//!
+//! A test waits for events (a line, a port, an end), each with a [deadline](DEADLINE) that is generous, because it only decides
+//! how long a failure takes. The programs are found on the machine; one that is missing fails the test by its package.
+
+pub mod pattern;
+pub mod process;
+pub mod scene;
+pub mod wire;
+
+pub use pattern::Pattern;
+pub use process::{Finished, Process, require, wait_for};
+pub use scene::{PEER, SUBJECT, Scene, Setup, Side, Subject, subject};
+
+use std::time::Duration;
+
+/// How long any single event may take. It is no measure of anything but the patience of whoever waits for a failure.
+pub const DEADLINE: Duration = Duration::from_secs(60);

@@ -1,0 +1,398 @@
+//! Two hosts on one link: the peer, which is the kernel's, and the subject, which is under test.
+//!
+//! ```text
+//!   peer 10.9.0.1                      subject 10.9.0.2
+//!   kernel ── veth0 ═══(wire)═══ veth0 ── kernel, or a node with its programs
+//! ```
+//!
+//! A node's programs run in a namespace of their own in which there is no network at all, only the way to the node's control
+//! socket: nothing they do can reach the peer by the kernel's stack unnoticed.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde_json::Value;
+use sockeye_lab::{Command, Host, Lab, Offloads};
+
+use crate::process::{Finished, Process, require, wait_for};
+use crate::wire::{Impairments, Wire};
+
+/// The peer's address.
+pub const PEER: &str = "10.9.0.1";
+/// The subject's address.
+pub const SUBJECT: &str = "10.9.0.2";
+
+/// What is under test.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Subject {
+    /// The kernel's own stack: validates the test.
+    Kernel,
+    /// A node.
+    Sockeye,
+}
+
+/// What `SUBJECT` in the environment says; a node, when it says nothing.
+pub fn subject() -> Subject {
+    match std::env::var("SUBJECT").as_deref() {
+        Err(_) | Ok("" | "sockeye") => Subject::Sockeye,
+        Ok("kernel") => Subject::Kernel,
+        Ok(other) => panic!("SUBJECT is {other:?}; it may be `kernel` or `sockeye`"),
+    }
+}
+
+/// One of the two hosts.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Side {
+    /// The kernel at the other end.
+    Peer,
+    /// What is under test.
+    Subject,
+}
+
+impl Side {
+    /// Its address.
+    pub fn address(self) -> &'static str {
+        match self {
+            Side::Peer => PEER,
+            Side::Subject => SUBJECT,
+        }
+    }
+
+    /// The other one.
+    pub fn other(self) -> Side {
+        match self {
+            Side::Peer => Side::Subject,
+            Side::Subject => Side::Peer,
+        }
+    }
+}
+
+/// What a scene is made of, where it is not the usual one.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Setup {
+    /// The node stands on a TAP device instead of a veth. The kernel as subject stays on the veth.
+    pub tap: bool,
+    /// A bad wire between the two.
+    pub wire: Option<Impairments>,
+}
+
+/// The two hosts and what belongs to them.
+#[derive(Debug)]
+pub struct Scene {
+    node: Option<Process>,
+    _wire: Option<Wire>,
+    peer: Host,
+    subject: Host,
+    programs: Host,
+    interface: &'static str,
+    directory: Directory,
+}
+
+impl Scene {
+    /// Both hosts on a veth pair with all offloads, and the node ready if there is one.
+    pub fn new() -> Scene {
+        Scene::with(Setup::default())
+    }
+
+    /// The same on a TAP device.
+    pub fn tap() -> Scene {
+        Scene::with(Setup { tap: true, ..Setup::default() })
+    }
+
+    /// A scene to order.
+    pub fn with(setup: Setup) -> Scene {
+        let Setup { tap, wire } = setup;
+        let tap = tap && subject() == Subject::Sockeye;
+        let lab = Lab::new().unwrap_or_else(|error| panic!("{error}; `cargo xtask test` does that for you"));
+        let peer = lab.host("peer").expect("a host is made");
+        let directory = Directory::new();
+        if tap {
+            let programs = lab.host("programs").expect("a host is made");
+            let mut scene =
+                Scene { node: None, _wire: None, subject: peer.clone(), peer, programs, interface: "tap0", directory };
+            scene.node = Some(scene.start_node());
+            scene.peer.address("tap0", "10.9.0.1/24").expect("the TAP takes an address");
+            scene.peer.up("tap0").expect("the TAP goes up");
+            return scene;
+        }
+        let subject_host = lab.host("subject").expect("a host is made");
+        let wire = wire.map(|impairments| Wire::between(&lab, &peer, &subject_host, impairments));
+        if wire.is_none() {
+            lab.link(&peer, "veth0", &subject_host, "veth0").expect("a link is made");
+        } else {
+            // The wire's frames have to be such as a wire can carry.
+            peer.offloads("veth0", Offloads::None).expect("offloads can be switched");
+            subject_host.offloads("veth0", Offloads::None).expect("offloads can be switched");
+        }
+        peer.address("veth0", "10.9.0.1/24").expect("the peer takes its address");
+        let mut scene = Scene {
+            node: None,
+            _wire: wire,
+            peer,
+            programs: subject_host.clone(),
+            subject: subject_host,
+            interface: "veth0",
+            directory,
+        };
+        match subject() {
+            Subject::Kernel => scene.subject.address("veth0", "10.9.0.2/24").expect("the subject takes its address"),
+            Subject::Sockeye => {
+                scene.programs = lab.host("programs").expect("a host is made");
+                scene.node = Some(scene.start_node());
+            }
+        }
+        scene
+    }
+
+    /// A program on one of the two sides. It has no proxy and the C locale.
+    pub fn command(&self, side: Side, program: &str) -> Command {
+        require(program);
+        let mut command = match (side, subject()) {
+            (Side::Peer, _) => self.peer.command(program),
+            (Side::Subject, Subject::Kernel) => self.programs.command(program),
+            (Side::Subject, Subject::Sockeye) => {
+                let mut run = self.programs.command(&sockeye_path());
+                run.args(["run", "--control"]).arg(self.control()).arg("--").arg(program);
+                run
+            }
+        };
+        for proxy in ["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
+            command.env_remove(proxy);
+        }
+        command.env("LC_ALL", "C").current_dir(self.directory.path());
+        command
+    }
+
+    /// Waits until somebody listens at a TCP port of a side. Nobody is connected to: some servers serve once.
+    pub fn listens(&self, side: Side, port: u16) {
+        wait_for(&format!("TCP port {port} on the {side:?}"), || self.has_port(side, port, "tcp").then_some(()));
+    }
+
+    /// Waits until somebody has bound a UDP port of a side.
+    pub fn is_bound(&self, side: Side, port: u16) {
+        wait_for(&format!("UDP port {port} on the {side:?}"), || self.has_port(side, port, "udp").then_some(()));
+    }
+
+    fn has_port(&self, side: Side, port: u16, protocol: &str) -> bool {
+        if side == Side::Subject && subject() == Subject::Sockeye {
+            return self.sockets().iter().any(|socket| {
+                socket.protocol == protocol
+                    && socket.local.rsplit(':').next() == Some(&port.to_string())
+                    && (protocol == "udp" || socket.state.starts_with("LISTEN"))
+            });
+        }
+        let host = if side == Side::Peer { &self.peer } else { &self.subject };
+        let tables = host.enter(|| {
+            ["", "6"].map(|version| fs::read_to_string(format!("/proc/thread-self/net/{protocol}{version}")))
+        });
+        // sl local_address rem_address st ...: 0A is TCP_LISTEN; an address is HEX:PORT.
+        tables.expect("the namespace can be entered").into_iter().flatten().any(|table| {
+            table.lines().skip(1).any(|line| {
+                let words: Vec<&str> = line.split_whitespace().collect();
+                words.get(1).is_some_and(|local| local.ends_with(&format!(":{port:04X}")))
+                    && (protocol == "udp" || words.get(3) == Some(&"0A"))
+            })
+        })
+    }
+
+    /// The peer's host in the lab.
+    pub fn peer(&self) -> &Host {
+        &self.peer
+    }
+
+    /// The interface that the peer has towards the subject.
+    pub fn interface(&self) -> &'static str {
+        self.interface
+    }
+
+    /// The subject's end of the link in the lab.
+    pub fn subject_host(&self) -> &Host {
+        &self.subject
+    }
+
+    /// The node; the tests that need one ask [`subject`] first.
+    pub fn node(&self) -> &Process {
+        self.node.as_ref().expect("the subject is a node")
+    }
+
+    /// The node, to do away with it.
+    pub fn take_node(&mut self) -> Process {
+        self.node.take().expect("the subject is a node")
+    }
+
+    /// The path of the node's control socket.
+    pub fn control(&self) -> PathBuf {
+        self.directory.path().join("control")
+    }
+
+    /// A path for a file; it goes with the scene.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Makes a directory of the scene's.
+    pub fn make_directory(&self, name: &str) -> PathBuf {
+        let path = self.file(name);
+        fs::create_dir_all(&path).expect("a directory is made");
+        path
+    }
+
+    /// The `sockeye` command itself, for this node's control socket: `sockeye VERB... --control PATH`.
+    pub fn sockeye(&self, arguments: &[&str]) -> Finished {
+        let mut command = self.programs.command(&sockeye_path());
+        command.args(arguments).arg("--control").arg(self.control());
+        Process::start(&mut command).finish()
+    }
+
+    /// What `sockeye show TABLE --json` says.
+    pub fn show(&self, table: &str) -> Value {
+        let shown = self.sockeye(&["show", table, "--json"]).success();
+        serde_json::from_slice(&shown.stdout).unwrap_or_else(|error| panic!("{error} in the JSON of {shown}"))
+    }
+
+    /// The node's sockets.
+    pub fn sockets(&self) -> Vec<Socket> {
+        let shown = self.show("sockets");
+        let list = shown.as_array().or_else(|| shown["sockets"].as_array());
+        let list = list.unwrap_or_else(|| panic!("no list of sockets in {shown}"));
+        let word = |socket: &Value, name: &str| match &socket[name] {
+            Value::String(text) => text.clone(),
+            Value::Null => String::new(),
+            other => other.to_string(),
+        };
+        let number = |socket: &Value, name: &str| socket[name].as_u64();
+        list.iter()
+            .map(|socket| Socket {
+                protocol: word(socket, "protocol").to_lowercase(),
+                state: word(socket, "state").to_uppercase(),
+                local: word(socket, "local"),
+                peer: word(socket, "peer"),
+                receive_queue: number(socket, "receive_queue"),
+                send_queue: number(socket, "send_queue"),
+            })
+            .collect()
+    }
+
+    /// The node's counters by name; a nested one has its path with dots.
+    pub fn counters(&self) -> BTreeMap<String, u64> {
+        let mut counters = BTreeMap::new();
+        flatten("", &self.show("counters"), &mut counters);
+        counters
+    }
+
+    /// Asserts that the subject is well: it answers a ping of the peer's, serves the peer and is served by it.
+    pub fn serves_on(&self) {
+        let ping = self.command(Side::Peer, "ping").args(["-c1", "-w20", SUBJECT]).output().expect("ping runs");
+        assert!(ping.status.success(), "no answer to a ping: {}", String::from_utf8_lossy(&ping.stdout));
+        for server in [Side::Peer, Side::Subject] {
+            let port = 8901;
+            let mut listen = self.command(server, "nc");
+            let (serving, mut input) =
+                Process::start_with_input(listen.args(["-l", "-N", server.address(), &port.to_string()]));
+            self.listens(server, port);
+            std::io::Write::write_all(&mut input, b"HTTP/1.0 200 OK\r\n\r\nwell").expect("nc takes its input");
+            drop(input);
+            let url = format!("http://{}:{port}/", server.address());
+            let mut fetch = self.command(server.other(), "curl");
+            let fetched = Process::start(fetch.args(["-sS", "--max-time", "40", &url])).success();
+            assert_eq!(fetched.text(), "well");
+            serving.success();
+        }
+    }
+
+    /// A node on the scene's interface, ready.
+    pub fn start_node(&self) -> Process {
+        let mut up = self.subject.command(&sockeye_path());
+        up.args(["up", "-i", self.interface, "-a", "10.9.0.2/24", "--dns", PEER, "--control"]).arg(self.control());
+        if self.interface == "tap0" {
+            up.args(["--driver", "tap"]);
+        }
+        let mut node = Process::start(&mut up);
+        node.line_with("ready");
+        node
+    }
+}
+
+impl Default for Scene {
+    fn default() -> Scene {
+        Scene::new()
+    }
+}
+
+/// A line of `sockeye show sockets`. The words are upper or lower case as `ss` has them.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Socket {
+    /// `tcp` or `udp`.
+    pub protocol: String,
+    /// `LISTEN`, `ESTAB`, ...
+    pub state: String,
+    /// Address and port.
+    pub local: String,
+    /// Address and port.
+    pub peer: String,
+    /// Bytes that the program has not read.
+    pub receive_queue: Option<u64>,
+    /// Bytes that the peer has not acknowledged.
+    pub send_queue: Option<u64>,
+}
+
+fn flatten(path: &str, value: &Value, into: &mut BTreeMap<String, u64>) {
+    match value {
+        Value::Object(members) => {
+            for (name, member) in members {
+                flatten(&if path.is_empty() { name.clone() } else { format!("{path}.{name}") }, member, into);
+            }
+        }
+        // A list of `{name: ..., value: ...}`, or of objects that have a name.
+        Value::Array(members) => {
+            for member in members {
+                let name = member["name"].as_str().unwrap_or_default();
+                let path = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+                flatten(&path, member, into);
+            }
+        }
+        Value::Number(number) => *into.entry(path.to_owned()).or_default() += number.as_u64().unwrap_or_default(),
+        Value::Null | Value::Bool(_) | Value::String(_) => {}
+    }
+}
+
+/// The command under test: `$SOCKEYE`, or the release build beside this test's own.
+pub fn sockeye_path() -> String {
+    let path = std::env::var("SOCKEYE").map(PathBuf::from).unwrap_or_else(|_| {
+        let test = std::env::current_exe().expect("a test knows its own path");
+        let target = test.ancestors().nth(3).expect("a test lies in TARGET/PROFILE/deps");
+        target.join("release/sockeye")
+    });
+    assert!(path.is_file(), "{} is missing: build it with `cargo build --release -p sockeye`", path.display());
+    path.into_os_string().into_string().expect("the path is text")
+}
+
+/// The system's python3, not one of a version manager's, which is a shell script.
+pub fn python() -> &'static str {
+    if Path::new("/usr/bin/python3").is_file() { "/usr/bin/python3" } else { "python3" }
+}
+
+#[derive(Debug)]
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new() -> Directory {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("sockeye-peers-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir(&path).expect("a directory is made");
+        Directory(path)
+    }
+
+    fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}

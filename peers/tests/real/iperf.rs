@@ -1,0 +1,115 @@
+//! iperf3 in both roles and all its ways: bytes must move in each direction asked for, and no error be told. How fast
+//! they move is nobody's verdict here.
+
+use serde_json::Value;
+use sockeye_peers::{Process, Scene, Side};
+
+/// Less would mean that something stood still: a window's worth, and then nothing.
+const LEAST: u64 = 4 << 20;
+
+fn run(scene: &Scene, server: Side, options: &[&str]) -> Value {
+    let mut serve = scene.command(server, "iperf3");
+    let serving = Process::start(serve.args(["-s", "-1", "-B", server.address()]));
+    scene.listens(server, 5201);
+    let mut ask = scene.command(server.other(), "iperf3");
+    let asked = Process::start(ask.args(["-c", server.address(), "-J", "-t", "2"]).args(options)).finish();
+    let report: Value = serde_json::from_slice(&asked.stdout).unwrap_or_else(|error| panic!("{error}: {asked}"));
+    assert!(report["error"].is_null(), "{} ({asked})", report["error"]);
+    asked.success();
+    serving.success();
+    report
+}
+
+fn moved(report: &Value, sum: &str) {
+    let bytes = report["end"][sum]["bytes"].as_u64().unwrap_or_default();
+    assert!(bytes >= LEAST, "{sum}: only {bytes} bytes: {}", report["end"]);
+}
+
+fn plain(scene: &Scene, server: Side) {
+    moved(&run(scene, server, &[]), "sum_received");
+}
+
+fn reverse(scene: &Scene, server: Side) {
+    moved(&run(scene, server, &["-R"]), "sum_received");
+}
+
+fn parallel(scene: &Scene, server: Side) {
+    let report = run(scene, server, &["-P", "4"]);
+    moved(&report, "sum_received");
+    let streams = report["end"]["streams"].as_array().map_or(0, Vec::len);
+    assert_eq!(streams, 4);
+    for stream in 0..4 {
+        let bytes = report["end"]["streams"][stream]["receiver"]["bytes"].as_u64();
+        assert!(bytes > Some(0), "stream {stream} starved");
+    }
+}
+
+fn both_ways(scene: &Scene, server: Side) {
+    let report = run(scene, server, &["--bidir"]);
+    moved(&report, "sum_received");
+    moved(&report, "sum_received_bidir_reverse");
+}
+
+fn datagrams(scene: &Scene, server: Side) {
+    for reverse in [&[][..], &["-R"]] {
+        let mut options = vec!["-u", "-b", "50M", "-l", "1400"];
+        options.extend_from_slice(reverse);
+        let report = run(scene, server, &options);
+        let sum = &report["end"]["sum"];
+        let lost = sum["lost_percent"].as_f64().unwrap_or(100.0);
+        assert!(sum["packets"].as_u64() > Some(1000) && lost < 50.0, "{sum}");
+    }
+}
+
+#[test]
+fn iperf3_serves() {
+    let scene = Scene::new();
+    plain(&scene, Side::Subject);
+    reverse(&scene, Side::Subject);
+}
+
+#[test]
+fn iperf3_asks() {
+    let scene = Scene::new();
+    plain(&scene, Side::Peer);
+    reverse(&scene, Side::Peer);
+}
+
+#[test]
+fn iperf3_serves_four_streams() {
+    parallel(&Scene::new(), Side::Subject);
+}
+
+#[test]
+fn iperf3_asks_with_four_streams() {
+    parallel(&Scene::new(), Side::Peer);
+}
+
+#[test]
+fn iperf3_serves_both_ways() {
+    both_ways(&Scene::new(), Side::Subject);
+}
+
+#[test]
+fn iperf3_asks_both_ways() {
+    both_ways(&Scene::new(), Side::Peer);
+}
+
+#[test]
+fn iperf3_serves_datagrams() {
+    datagrams(&Scene::new(), Side::Subject);
+}
+
+#[test]
+fn iperf3_asks_with_datagrams() {
+    datagrams(&Scene::new(), Side::Peer);
+}
+
+#[test]
+fn iperf3_on_tap() {
+    let scene = Scene::tap();
+    plain(&scene, Side::Subject);
+    reverse(&scene, Side::Subject);
+    plain(&scene, Side::Peer);
+    reverse(&scene, Side::Peer);
+}

@@ -1,0 +1,11 @@
+//! Real programs, unmodified, over a link to the kernel. See the crate for what `SUBJECT` means.
+
+#![allow(clippy::unwrap_used)]
+
+mod bulk;
+mod faults;
+mod hostile;
+mod http;
+mod iperf;
+mod streams;
+mod truth;
