@@ -171,7 +171,7 @@ impl<'a> Addresses<'a> {
     }
 
     /// Each address, in order.
-    pub fn iter(&self) -> impl Iterator<Item = IpAddr> + use<'a> {
+    pub fn iter(&self) -> impl Iterator<Item = IpAddr> + Clone + use<'a> {
         let (slice, encoded): (&'a [IpAddr], &'a [u8]) = match self.0 {
             List::Slice(slice) => (slice, &[]),
             List::Encoded(bytes) => (&[], bytes),

@@ -98,7 +98,7 @@ pub enum Request<'a> {
     Resolve {
         /// `AF_INET`, `AF_INET6`, or `AF_UNSPEC` for both.
         family: i32,
-        /// Bits for later; 0.
+        /// [`Request::RESOLVE_CONFIGURED`] or 0; other bits are for later, and ignored.
         flags: u32,
         /// The host's name, not an address in text; at most [`MAX_NAME`] bytes; the rest of the message.
         name: &'a str,
@@ -151,6 +151,9 @@ const TRACE: u8 = 14;
 const DOWN: u8 = 15;
 
 impl<'a> Request<'a> {
+    /// In `Resolve`: only addresses of families of which the node has an address itself (`AI_ADDRCONFIG`).
+    pub const RESOLVE_CONFIGURED: u32 = 1;
+
     /// Writes the request into `buffer` and returns its length; [`crate::MAX_CALL`] bytes are always enough.
     ///
     /// [`NoRoom`] if the buffer is too small or a value or name is longer than its limit.

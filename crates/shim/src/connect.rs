@@ -1,0 +1,112 @@
+//! `connect`.
+//!
+//! The node never lets a call wait: it answers that the connection is under way and the descriptor tells when it stands. A program whose
+//! descriptor blocks waits here, in `poll` on that descriptor, so that signals, cancellation and `SO_SNDTIMEO` are the kernel's.
+//!
+//! One thing `poll` does otherwise than `connect`: a signal always interrupts it, also when the handler was installed
+//! with `SA_RESTART`. Which signal it was cannot be known, so the wait goes on if each handler of the program has the flag.
+//!
+//! A socket whose connection failed may be connected again on Linux. Its pair cannot, as the node has closed it; so the answer may bring a
+//! new descriptor, which takes the old one's place with the same flags. (A duplicate of the old one stays with the failure.)
+
+use crate::address::Raw;
+use crate::exchange::{self, Along, NO_NODE, NONSENSE};
+use crate::names::identity;
+use crate::sys::{self, Descriptor, Errno, answer, outcome};
+use crate::{interpose, real};
+use libc::{c_int, sockaddr, socklen_t, timeval};
+use sockeye_control::{Kind, Reply, Request, SocketName};
+use std::mem::zeroed;
+
+const IN_PROGRESS: Errno = Errno(libc::EINPROGRESS);
+
+interpose! {
+    /// `connect(2)`.
+    fn connect(fd: c_int, address: *const sockaddr, len: socklen_t) -> c_int {
+        let Some(name) = identity(fd) else {
+            // SAFETY: the program's own arguments, as they came.
+            return unsafe { real::connect(fd, address, len) };
+        };
+        answer(start(fd, name, address, len).map(|()| 0))
+    }
+}
+
+fn start(fd: c_int, name: SocketName, address: *const sockaddr, len: socklen_t) -> Result<(), Errno> {
+    let address = Raw::read(address, len)?.to_connect(name.family)?;
+    let flags = sys::fcntl(fd, libc::F_GETFL, 0)?;
+    let mut buffer = exchange::buffer();
+    let mut current = name;
+    let result = match exchange::ask(&Request::Connect { id: name.id, address }, Along::socket(fd), &mut buffer) {
+        Ok(answer) => {
+            if let Some(new) = answer.descriptor {
+                replace(fd, flags, new)?;
+                current = identity(fd).ok_or(NONSENSE)?;
+            }
+            match answer.reply {
+                Reply::Done => Ok(()),
+                Reply::InProgress => Err(IN_PROGRESS),
+                _ => Err(NONSENSE),
+            }
+        }
+        Err(errno) => Err(errno),
+    };
+    let waits = name.kind == Kind::Stream && flags & libc::O_NONBLOCK == 0;
+    match result {
+        // EALREADY: an earlier wait was interrupted, or another thread waits.
+        Err(IN_PROGRESS | Errno(libc::EALREADY)) if waits => wait(fd, current),
+        result => result,
+    }
+}
+
+/// Puts a new descriptor in an old one's place.
+fn replace(fd: c_int, flags: c_int, new: Descriptor) -> Result<(), Errno> {
+    let close_on_exec = sys::fcntl(fd, libc::F_GETFD, 0)? & libc::FD_CLOEXEC != 0;
+    sys::fcntl(new.number(), libc::F_SETFL, flags)?;
+    for option in [libc::SO_RCVTIMEO, libc::SO_SNDTIMEO] {
+        let mut time = timeval { tv_sec: 0, tv_usec: 0 };
+        sys::option(fd, option, &mut time)?;
+        sys::set_option(new.number(), option, &time)?;
+    }
+    sys::duplicate_over(new.number(), fd, if close_on_exec { libc::O_CLOEXEC } else { 0 })
+}
+
+/// Waits until the connection stands or has failed.
+fn wait(fd: c_int, name: SocketName) -> Result<(), Errno> {
+    let mut limit = timeval { tv_sec: 0, tv_usec: 0 };
+    sys::option(fd, libc::SO_SNDTIMEO, &mut limit)?;
+    let limited = limit.tv_sec != 0 || limit.tv_usec != 0;
+    let milliseconds = if limited {
+        let milliseconds = limit.tv_sec.saturating_mul(1000).saturating_add((limit.tv_usec + 999) / 1000);
+        c_int::try_from(milliseconds).unwrap_or(c_int::MAX)
+    } else {
+        -1
+    };
+    let mut poll = libc::pollfd { fd, events: libc::POLLOUT, revents: 0 };
+    loop {
+        // SAFETY: one structure, which outlives the call.
+        match outcome(|| unsafe { libc::poll(&mut poll, 1, milliseconds) }) {
+            Ok(0) => return Err(IN_PROGRESS),
+            Ok(_) if poll.revents & libc::POLLNVAL != 0 => return Err(Errno(libc::EBADF)),
+            Ok(_) => break,
+            Err(Errno(libc::EINTR)) if !limited && all_handlers_restart() => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    match exchange::socket_error(fd, name.id)? {
+        0 if poll.revents & libc::POLLERR != 0 => Err(NO_NODE),
+        0 => Ok(()),
+        errno => Err(Errno(errno)),
+    }
+}
+
+/// Whether each signal that has a handler restarts what it interrupts.
+fn all_handlers_restart() -> bool {
+    (1..=libc::SIGRTMAX()).all(|signal| {
+        // SAFETY: all zeros is a valid action, and the call only fills it.
+        let mut action: libc::sigaction = unsafe { zeroed() };
+        // SAFETY: as above. Numbers that are no signal's fail.
+        let known = outcome(|| unsafe { libc::sigaction(signal, std::ptr::null(), &mut action) }).is_ok();
+        let handled = action.sa_sigaction != libc::SIG_DFL && action.sa_sigaction != libc::SIG_IGN;
+        !known || !handled || action.sa_flags & libc::SA_RESTART != 0
+    })
+}

@@ -1,0 +1,238 @@
+//! A question to the node, and its answer.
+//!
+//! Each exchange opens a connection to the control socket and closes it again: the shim keeps no descriptor of its own in a
+//! program that may count, close or inherit them all. This file is the only one that knows, so that something faster can take its place.
+//!
+//! The node answers at once (names aside), so an exchange is not interrupted by signals. Without a node: `ENETDOWN`.
+
+use crate::environment;
+use crate::sys::{self, Descriptor, Errno};
+use libc::{c_int, c_void, cmsghdr, iovec, msghdr, sockaddr_un};
+use sockeye_control::{MAX_CALL, MAX_OPTION, Reply, Request, SocketId};
+use std::mem::{offset_of, zeroed};
+
+pub(crate) const NO_NODE: Errno = Errno(libc::ENETDOWN);
+
+/// The answer is not what it can be to the question.
+pub(crate) const NONSENSE: Errno = Errno(libc::EPROTO);
+
+/// Where an answer is kept.
+pub(crate) type Buffer = [u8; MAX_CALL];
+
+pub(crate) const fn buffer() -> Buffer {
+    [0; MAX_CALL]
+}
+
+/// What goes with a question.
+#[derive(Clone, Copy)]
+pub(crate) struct Along {
+    /// The socket that it is about, as proof.
+    pub(crate) socket: Option<c_int>,
+    /// The program's bytes that follow the question's own, where it ends in a value; unread here, the kernel judges the pointer.
+    pub(crate) value: Option<(*const c_void, usize)>,
+    /// Whether a descriptor in the answer closes on exec.
+    pub(crate) close_on_exec: bool,
+}
+
+impl Along {
+    pub(crate) fn nothing() -> Along {
+        Along { socket: None, value: None, close_on_exec: true }
+    }
+
+    pub(crate) fn socket(fd: c_int) -> Along {
+        Along { socket: Some(fd), ..Along::nothing() }
+    }
+}
+
+/// An answer, with the descriptor that came with it.
+pub(crate) struct Answer<'a> {
+    pub(crate) reply: Reply<'a>,
+    pub(crate) descriptor: Option<Descriptor>,
+    connection: Descriptor,
+}
+
+impl Answer<'_> {
+    /// The descriptor at the lowest number that was free before the exchange: the connection may have taken it.
+    pub(crate) fn lowest(self, close_on_exec: bool) -> Result<c_int, Errno> {
+        let descriptor = self.descriptor.ok_or(NONSENSE)?;
+        if descriptor.number() < self.connection.number() {
+            return Ok(descriptor.into_number());
+        }
+        let flags = if close_on_exec { libc::O_CLOEXEC } else { 0 };
+        sys::duplicate_over(descriptor.number(), self.connection.number(), flags)?;
+        Ok(self.connection.into_number())
+    }
+}
+
+/// Asks about a socket.
+pub(crate) fn about<'b>(fd: c_int, request: &Request<'_>, buffer: &'b mut Buffer) -> Result<Reply<'b>, Errno> {
+    ask(request, Along::socket(fd), buffer).map(|answer| answer.reply)
+}
+
+/// Asks about a socket what is only done or refused.
+pub(crate) fn order(fd: c_int, request: &Request<'_>) -> Result<(), Errno> {
+    match about(fd, request, &mut buffer())? {
+        Reply::Done => Ok(()),
+        _ => Err(NONSENSE),
+    }
+}
+
+/// A socket's pending error, which is cleared by asking; 0 for none.
+pub(crate) fn socket_error(fd: c_int, id: SocketId) -> Result<c_int, Errno> {
+    // The pair may have an error of its own, when the node went with something unread.
+    let mut pair = 0;
+    let _ = sys::option(fd, libc::SO_ERROR, &mut pair);
+    let request = Request::Option { id, level: libc::SOL_SOCKET, name: libc::SO_ERROR, len: 4 };
+    match about(fd, &request, &mut buffer())? {
+        Reply::Value(value) => match value.first_chunk().map(|&bytes| c_int::from_ne_bytes(bytes)) {
+            Some(0) => Ok(pair),
+            Some(error) if error > 0 => Ok(error),
+            _ => Err(NONSENSE),
+        },
+        _ => Err(NONSENSE),
+    }
+}
+
+/// Asks.
+pub(crate) fn ask<'b>(request: &Request<'_>, along: Along, buffer: &'b mut Buffer) -> Result<Answer<'b>, Errno> {
+    let connection = open()?;
+    let len = request.encode(buffer).map_err(|_| Errno(libc::EINVAL))?;
+    send(&connection, &buffer[..len], along)?;
+    let (len, descriptor) = receive(&connection, buffer, along.close_on_exec)?;
+    match Reply::decode(buffer.get(..len).unwrap_or_default()) {
+        Ok(Reply::Error { errno, reason }) => {
+            environment::tell_refusal(Errno(errno), reason);
+            Err(Errno(errno))
+        }
+        Ok(reply) => Ok(Answer { reply, descriptor, connection }),
+        Err(_) => Err(NONSENSE),
+    }
+}
+
+fn open() -> Result<Descriptor, Errno> {
+    let Ok(path) = environment::control_path() else { return Err(absent(Errno(libc::ENOENT))) };
+    let connection = sys::seqpacket()?;
+    // SAFETY: all zeros is a valid address structure.
+    let mut address: sockaddr_un = unsafe { zeroed() };
+    address.sun_family = libc::AF_UNIX as libc::sa_family_t;
+    // A path is shorter than the field, so a zero byte follows it.
+    for (to, &from) in address.sun_path.iter_mut().zip(path.as_bytes()) {
+        *to = from as libc::c_char;
+    }
+    let len = offset_of!(sockaddr_un, sun_path) + path.as_bytes().len() + 1;
+    again(|| sys::connect(connection.number(), &address, len)).map_err(absent)?;
+    Ok(connection)
+}
+
+/// A control message that holds one descriptor. (More than one never comes; if it did, the kernel would close it.)
+#[repr(C)]
+struct Rights {
+    header: cmsghdr,
+    descriptor: c_int,
+}
+
+impl Rights {
+    /// `CMSG_LEN` of one descriptor: without the padding at the end.
+    const LEN: usize = offset_of!(Rights, descriptor) + size_of::<c_int>();
+
+    fn new(descriptor: c_int) -> Rights {
+        let header = cmsghdr { cmsg_len: Self::LEN as _, cmsg_level: libc::SOL_SOCKET, cmsg_type: libc::SCM_RIGHTS };
+        Rights { header, descriptor }
+    }
+
+    fn received(&self, len: usize) -> Option<Descriptor> {
+        let whole = len >= Self::LEN && self.header.cmsg_len == Self::LEN;
+        let rights = self.header.cmsg_level == libc::SOL_SOCKET && self.header.cmsg_type == libc::SCM_RIGHTS;
+        (whole && rights).then(|| Descriptor::new(self.descriptor))
+    }
+}
+
+fn send(connection: &Descriptor, request: &[u8], along: Along) -> Result<(), Errno> {
+    let mut rights = along.socket.map(Rights::new);
+    let mut pieces = [piece(request.as_ptr().cast(), request.len()), piece(std::ptr::null(), 0)];
+    let mut count = 1;
+    if let Some((value, len)) = along.value {
+        pieces[1] = piece(value, len.min(MAX_OPTION));
+        count = 2;
+    }
+    let mut message = message(&mut pieces[..count]);
+    if let Some(rights) = &mut rights {
+        message.msg_control = std::ptr::from_mut(rights).cast();
+        message.msg_controllen = Rights::LEN as _;
+    }
+    again(|| sys::send_message(connection.number(), &message, libc::MSG_NOSIGNAL)).map_err(absent)?;
+    Ok(())
+}
+
+fn receive(
+    connection: &Descriptor,
+    buffer: &mut Buffer,
+    close_on_exec: bool,
+) -> Result<(usize, Option<Descriptor>), Errno> {
+    let flags = if close_on_exec { libc::MSG_CMSG_CLOEXEC } else { 0 };
+    let received =
+        receive_with_descriptor(buffer, |message| again(|| sys::receive_message(connection.number(), message, flags)))
+            .map_err(absent)?;
+    match received {
+        Received { len: 0, .. } => Err(absent(Errno(libc::ECONNRESET))),
+        // The process has no number left.
+        Received { descriptor: None, lost: true, .. } => Err(Errno(libc::EMFILE)),
+        Received { len, descriptor, .. } => Ok((len, descriptor)),
+    }
+}
+
+/// A message that may have brought a descriptor.
+pub(crate) struct Received {
+    pub(crate) len: usize,
+    pub(crate) descriptor: Option<Descriptor>,
+    /// There was one, but the process has no number for it.
+    pub(crate) lost: bool,
+}
+
+/// Receives into a buffer, with room for one descriptor.
+pub(crate) fn receive_with_descriptor(
+    buffer: &mut [u8],
+    receive: impl FnOnce(&mut msghdr) -> Result<usize, Errno>,
+) -> Result<Received, Errno> {
+    let mut rights = Rights::new(-1);
+    let mut pieces = [piece(buffer.as_mut_ptr().cast(), buffer.len())];
+    let mut message = message(&mut pieces);
+    message.msg_control = std::ptr::from_mut(&mut rights).cast();
+    message.msg_controllen = Rights::LEN as _;
+    let len = receive(&mut message)?;
+    let descriptor = rights.received(message.msg_controllen as _);
+    Ok(Received { len, descriptor, lost: message.msg_flags & libc::MSG_CTRUNC != 0 })
+}
+
+pub(crate) fn piece(base: *const c_void, len: usize) -> iovec {
+    iovec { iov_base: base.cast_mut(), iov_len: len }
+}
+
+pub(crate) fn message(pieces: &mut [iovec]) -> msghdr {
+    // SAFETY: all zeros is a valid message header, one without anything.
+    let mut message: msghdr = unsafe { zeroed() };
+    message.msg_iov = pieces.as_mut_ptr();
+    message.msg_iovlen = pieces.len() as _;
+    message
+}
+
+fn again<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
+    loop {
+        match call() {
+            Err(Errno(libc::EINTR)) => {}
+            result => return result,
+        }
+    }
+}
+
+/// What a failing control socket means to the program. What is wrong with the program itself stays as it is.
+fn absent(errno: Errno) -> Errno {
+    match errno.0 {
+        libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOBUFS | libc::EFAULT | libc::EBADF | libc::EACCES => errno,
+        libc::ETOOMANYREFS => Errno(libc::ENOBUFS),
+        _ => {
+            environment::tell_absence(errno);
+            NO_NODE
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Which descriptors are a node's sockets.
+//!
+//! The answer is in the descriptor: it is bound to a name of `sockeye_control::SocketName`'s form. Asking costs a system call, so
+//! the calls that are used most (`read`, `write`, `send`, `recv`) do not ask while there is nothing to ask for: as long as the process holds no datagram
+//! socket of a node. [`MAY_HOLD_DATAGRAM_SOCKETS`] says so. It is set by each way in which a process comes by one (socket, a
+//! message with descriptors, inheritance over exec) and never cleared; fork copies it.
+
+use crate::sys;
+use libc::{c_int, msghdr};
+use sockeye_control::{Kind, SocketName};
+use std::mem::offset_of;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+static MAY_HOLD_DATAGRAM_SOCKETS: AtomicBool = AtomicBool::new(false);
+
+/// Which socket of a node this descriptor is; `None` for all other descriptors, open or not.
+pub(crate) fn identity(fd: c_int) -> Option<SocketName> {
+    let (address, len) = sys::own_name(fd).ok()?;
+    parse(&address, len)
+}
+
+/// Reads the name in a Unix socket's address.
+pub(crate) fn parse(address: &libc::sockaddr_un, len: usize) -> Option<SocketName> {
+    let path_len = len.checked_sub(offset_of!(libc::sockaddr_un, sun_path))?;
+    if c_int::from(address.sun_family) != libc::AF_UNIX || path_len != SocketName::LEN {
+        return None;
+    }
+    let mut path = [0u8; SocketName::LEN];
+    for (to, &from) in path.iter_mut().zip(&address.sun_path) {
+        *to = from as u8;
+    }
+    SocketName::parse(&path)
+}
+
+/// [`identity`], asked only where it can matter: `unusual` arguments, or a process that may hold datagram sockets.
+pub(crate) fn identity_if(unusual: bool, fd: c_int) -> Option<SocketName> {
+    if unusual || MAY_HOLD_DATAGRAM_SOCKETS.load(Ordering::Relaxed) { identity(fd) } else { None }
+}
+
+/// This process came by a descriptor.
+pub(crate) fn learn(fd: c_int) {
+    if !MAY_HOLD_DATAGRAM_SOCKETS.load(Ordering::Relaxed)
+        && identity(fd).is_some_and(|name| name.kind == Kind::Datagram)
+    {
+        MAY_HOLD_DATAGRAM_SOCKETS.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Descriptors may have arrived with a message.
+///
+/// # Safety
+///
+/// The kernel has just filled the message.
+pub(crate) unsafe fn learn_from(message: &msghdr) {
+    if message.msg_control.is_null() || message.msg_controllen == 0 {
+        return;
+    }
+    // SAFETY: the kernel filled the control messages, so that the headers are within the buffer.
+    unsafe {
+        let mut control = libc::CMSG_FIRSTHDR(message);
+        while let Some(header) = control.as_ref() {
+            if header.cmsg_level == libc::SOL_SOCKET && header.cmsg_type == libc::SCM_RIGHTS {
+                let data = libc::CMSG_DATA(control).cast::<c_int>();
+                let len = header.cmsg_len.saturating_sub(libc::CMSG_LEN(0) as usize) / size_of::<c_int>();
+                for at in 0..len {
+                    learn(data.add(at).read_unaligned());
+                }
+            }
+            control = libc::CMSG_NXTHDR(message, control);
+        }
+    }
+}
+
+/// A program may be started with sockets of a node, as inetd does.
+pub(crate) fn look_for_inherited_datagram_sockets() {
+    if sys::each_descriptor(learn).is_err() {
+        (0..64).for_each(learn);
+    }
+}

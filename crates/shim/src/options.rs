@@ -1,0 +1,120 @@
+//! `getsockopt` and `setsockopt`.
+//!
+//! Timeouts belong to the descriptor, because waiting does. What a socket is (type, family, protocol, whether it listens) is in its name and
+//! mark. Everything else is the node's, and so is the error for what it does not know: an option is never a silent success.
+
+use crate::accept::is_listener;
+use crate::exchange::{self, Along, NONSENSE};
+use crate::memory;
+use crate::names::identity;
+use crate::sys::{self, Errno, answer};
+use crate::{interpose, real};
+use libc::{c_int, c_void, socklen_t};
+use sockeye_control::{Family, Kind, MAX_OPTION, Reply, Request, SocketName};
+
+/// 64-bit time on 32-bit machines; here they are known to the kernel all the same.
+const SO_RCVTIMEO_NEW: c_int = 66;
+const SO_SNDTIMEO_NEW: c_int = 67;
+
+interpose! {
+    /// `getsockopt(2)`.
+    fn getsockopt(fd: c_int, level: c_int, name: c_int, value: *mut c_void, len: *mut socklen_t) -> c_int {
+        match identity(fd) {
+            Some(socket) if !belongs_to_descriptor(level, name) => {
+                answer(read(fd, socket, level, name, value, len).map(|()| 0))
+            }
+            // SAFETY: the program's own arguments, as they came.
+            _ => unsafe { real::getsockopt(fd, level, name, value, len) },
+        }
+    }
+
+    /// `setsockopt(2)`.
+    fn setsockopt(fd: c_int, level: c_int, name: c_int, value: *const c_void, len: socklen_t) -> c_int {
+        match identity(fd) {
+            Some(socket) if !belongs_to_descriptor(level, name) => {
+                answer(set(fd, socket, level, name, value, len).map(|()| 0))
+            }
+            // SAFETY: the program's own arguments, as they came.
+            _ => unsafe { real::setsockopt(fd, level, name, value, len) },
+        }
+    }
+}
+
+fn belongs_to_descriptor(level: c_int, name: c_int) -> bool {
+    level == libc::SOL_SOCKET
+        && matches!(name, libc::SO_RCVTIMEO | libc::SO_SNDTIMEO | SO_RCVTIMEO_NEW | SO_SNDTIMEO_NEW)
+}
+
+/// What the descriptor itself must know, too, as it is the kernel that reads from it.
+fn concerns_descriptor(level: c_int, name: c_int) -> bool {
+    level == libc::SOL_SOCKET && matches!(name, libc::SO_OOBINLINE | libc::SO_RCVLOWAT)
+}
+
+fn read(
+    fd: c_int,
+    socket: SocketName,
+    level: c_int,
+    name: c_int,
+    value: *mut c_void,
+    len: *mut socklen_t,
+) -> Result<(), Errno> {
+    // A length is an int to the kernel.
+    let room = memory::read_value(len.cast_const())? as c_int;
+    let room = usize::try_from(room).map_err(|_| Errno(libc::EINVAL))?;
+    if let Some(known) = known(fd, socket, level, name)? {
+        return give(&known.to_ne_bytes(), room, value, len);
+    }
+    let request = Request::Option { id: socket.id, level, name, len: room.min(MAX_OPTION) as u32 };
+    match exchange::about(fd, &request, &mut exchange::buffer())? {
+        Reply::Value(bytes) => give(bytes, room, value, len),
+        _ => Err(NONSENSE),
+    }
+}
+
+/// What needs no node, or not the node alone.
+fn known(fd: c_int, socket: SocketName, level: c_int, name: c_int) -> Result<Option<c_int>, Errno> {
+    if level != libc::SOL_SOCKET {
+        return Ok(None);
+    }
+    Ok(Some(match (name, socket.kind) {
+        (libc::SO_TYPE, Kind::Stream) => libc::SOCK_STREAM,
+        (libc::SO_TYPE, Kind::Datagram) => libc::SOCK_DGRAM,
+        (libc::SO_PROTOCOL, Kind::Stream) => libc::IPPROTO_TCP,
+        (libc::SO_PROTOCOL, Kind::Datagram) => libc::IPPROTO_UDP,
+        (libc::SO_DOMAIN, _) => match socket.family {
+            Family::V4 => libc::AF_INET,
+            Family::V6 => libc::AF_INET6,
+        },
+        (libc::SO_ACCEPTCONN, _) => c_int::from(is_listener(fd)),
+        (libc::SO_ERROR, _) => exchange::socket_error(fd, socket.id)?,
+        _ => return Ok(None),
+    }))
+}
+
+fn give(bytes: &[u8], room: usize, value: *mut c_void, len: *mut socklen_t) -> Result<(), Errno> {
+    let bytes = &bytes[..bytes.len().min(room)];
+    memory::write(value, bytes)?;
+    memory::write(len.cast(), &(bytes.len() as socklen_t).to_ne_bytes())
+}
+
+fn set(
+    fd: c_int,
+    socket: SocketName,
+    level: c_int,
+    name: c_int,
+    value: *const c_void,
+    len: socklen_t,
+) -> Result<(), Errno> {
+    // A length is an int to the kernel.
+    let len = usize::try_from(len as c_int).map_err(|_| Errno(libc::EINVAL))?;
+    let request = Request::SetOption { id: socket.id, level, name, value: &[] };
+    let along = Along { value: Some((value, len)), ..Along::socket(fd) };
+    match exchange::ask(&request, along, &mut exchange::buffer())?.reply {
+        Reply::Done => {}
+        _ => return Err(NONSENSE),
+    }
+    if concerns_descriptor(level, name) {
+        sys::set_option(fd, name, &memory::read_value(value.cast::<c_int>())?)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,99 @@
+//! libc's own functions: the next ones by these names after ours.
+//!
+//! Each address is looked up when the program is loaded and kept in an atomic; a call that comes earlier (from another library's
+//! constructor) looks it up itself. Two threads that do so at once find the same.
+
+use libc::{
+    addrinfo, c_char, c_int, c_uint, c_ulong, c_void, hostent, iovec, mmsghdr, msghdr, size_t, sockaddr, socklen_t,
+    ssize_t, timespec,
+};
+use std::ffi::CStr;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+struct Function {
+    name: &'static CStr,
+    address: AtomicPtr<c_void>,
+}
+
+impl Function {
+    const fn new(name: &'static CStr) -> Function {
+        Function { name, address: AtomicPtr::new(std::ptr::null_mut()) }
+    }
+
+    fn address(&self) -> *mut c_void {
+        let known = self.address.load(Ordering::Relaxed);
+        if known.is_null() { self.find() } else { known }
+    }
+
+    #[cold]
+    fn find(&self) -> *mut c_void {
+        // SAFETY: the name ends in a zero byte.
+        let found = unsafe { libc::dlsym(libc::RTLD_NEXT, self.name.as_ptr()) };
+        self.address.store(found, Ordering::Relaxed);
+        found
+    }
+}
+
+macro_rules! real {
+    ($( fn $name:ident($($argument:ident: $type:ty),*) -> $result:ty = $missing:expr; )*) => {
+        #[allow(non_upper_case_globals)]
+        mod function {
+            use super::Function;
+            $( pub(super) static $name: Function = Function::new(match std::ffi::CStr::from_bytes_with_nul(concat!(stringify!($name), "\0").as_bytes()) {
+                Ok(name) => name,
+                Err(_) => panic!("a name without a final zero"),
+            }); )*
+        }
+
+        /// Looks all of them up.
+        pub(crate) fn find_all() {
+            $( function::$name.find(); )*
+        }
+
+        $(
+            /// libc's own. Where libc has none: `ENOSYS`.
+            pub(crate) unsafe fn $name($($argument: $type),*) -> $result {
+                let address = function::$name.address();
+                if address.is_null() {
+                    crate::sys::set_errno(crate::sys::Errno(libc::ENOSYS));
+                    return $missing;
+                }
+                // SAFETY: libc's function by this name has this type.
+                let function: unsafe extern "C" fn($($type),*) -> $result = unsafe { std::mem::transmute(address) };
+                // SAFETY: the caller's promise.
+                unsafe { function($($argument),*) }
+            }
+        )*
+    };
+}
+
+real! {
+    fn socket(family: c_int, kind: c_int, protocol: c_int) -> c_int = -1;
+    fn bind(fd: c_int, address: *const sockaddr, len: socklen_t) -> c_int = -1;
+    fn listen(fd: c_int, backlog: c_int) -> c_int = -1;
+    fn accept4(fd: c_int, address: *mut sockaddr, len: *mut socklen_t, flags: c_int) -> c_int = -1;
+    fn connect(fd: c_int, address: *const sockaddr, len: socklen_t) -> c_int = -1;
+    fn getsockname(fd: c_int, address: *mut sockaddr, len: *mut socklen_t) -> c_int = -1;
+    fn getpeername(fd: c_int, address: *mut sockaddr, len: *mut socklen_t) -> c_int = -1;
+    fn getsockopt(fd: c_int, level: c_int, name: c_int, value: *mut c_void, len: *mut socklen_t) -> c_int = -1;
+    fn setsockopt(fd: c_int, level: c_int, name: c_int, value: *const c_void, len: socklen_t) -> c_int = -1;
+    fn shutdown(fd: c_int, how: c_int) -> c_int = -1;
+    fn ioctl(fd: c_int, command: c_ulong, argument: *mut c_void) -> c_int = -1;
+
+    fn read(fd: c_int, buffer: *mut c_void, len: size_t) -> ssize_t = -1;
+    fn readv(fd: c_int, pieces: *const iovec, count: c_int) -> ssize_t = -1;
+    fn recv(fd: c_int, buffer: *mut c_void, len: size_t, flags: c_int) -> ssize_t = -1;
+    fn recvfrom(fd: c_int, buffer: *mut c_void, len: size_t, flags: c_int, address: *mut sockaddr, address_len: *mut socklen_t) -> ssize_t = -1;
+    fn recvmsg(fd: c_int, message: *mut msghdr, flags: c_int) -> ssize_t = -1;
+    fn recvmmsg(fd: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int, timeout: *mut timespec) -> c_int = -1;
+    fn write(fd: c_int, buffer: *const c_void, len: size_t) -> ssize_t = -1;
+    fn writev(fd: c_int, pieces: *const iovec, count: c_int) -> ssize_t = -1;
+    fn send(fd: c_int, buffer: *const c_void, len: size_t, flags: c_int) -> ssize_t = -1;
+    fn sendto(fd: c_int, buffer: *const c_void, len: size_t, flags: c_int, address: *const sockaddr, address_len: socklen_t) -> ssize_t = -1;
+    fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) -> ssize_t = -1;
+    fn sendmmsg(fd: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int) -> c_int = -1;
+
+    fn getaddrinfo(name: *const c_char, service: *const c_char, hints: *const addrinfo, result: *mut *mut addrinfo) -> c_int = libc::EAI_SYSTEM;
+    fn getnameinfo(address: *const sockaddr, len: socklen_t, host: *mut c_char, host_len: socklen_t, service: *mut c_char, service_len: socklen_t, flags: c_int) -> c_int = libc::EAI_SYSTEM;
+    fn gethostbyname2_r(name: *const c_char, family: c_int, entry: *mut hostent, buffer: *mut c_char, len: size_t, result: *mut *mut hostent, error: *mut c_int) -> c_int = libc::ENOSYS;
+}

@@ -1,0 +1,103 @@
+//! Streams: what the pair cannot tell.
+//!
+//! Data, end and readiness are the pair's own. Two things are not:
+//!
+//! *A reset that finds nothing unread reads as an orderly end*, because the node can only close its end. A read of 0 bytes is therefore looked at again.
+//! After an orderly end the other direction is still open and the descriptor does not poll `HUP`; so if it does not, it was the end, without asking
+//! anybody. Else the node knows whether there was an error.
+//!
+//! *Sending after a reset is `EPIPE` at once*, where TCP first returns the reason and raises no signal. `send` can ask for no signal, look
+//! for the reason, and repeat itself for the signal if there is none. `write` cannot ask; there the signal comes first.
+
+use crate::exchange::{self, NO_NODE};
+use crate::names::{self, identity};
+use crate::sys::{self, Errno, errno, set_errno};
+use libc::{c_int, sockaddr, sockaddr_un, socklen_t, ssize_t};
+use sockeye_control::Kind;
+
+/// Looks again at what the kernel returned for reading.
+pub(crate) fn received(fd: c_int, len: ssize_t) -> ssize_t {
+    match len {
+        0 => match after_the_end(fd) {
+            Ok(()) => 0,
+            Err(errno) => {
+                set_errno(errno);
+                -1
+            }
+        },
+        // The node went with something unread, as after a connection that failed.
+        -1 if errno() == Errno(libc::ECONNRESET) => {
+            if let Some(reason) = reason(fd) {
+                set_errno(reason);
+            }
+            -1
+        }
+        len => len,
+    }
+}
+
+/// Looks again at what the kernel returned for writing.
+pub(crate) fn sent(fd: c_int, len: ssize_t) -> ssize_t {
+    if len == -1
+        && errno() == Errno(libc::EPIPE)
+        && let Some(reason) = reason(fd)
+    {
+        set_errno(reason);
+    }
+    len
+}
+
+/// Sends so that a reset is told before a signal is raised. The call is given the flags to use.
+pub(crate) fn send(fd: c_int, flags: c_int, call: impl Fn(c_int) -> ssize_t) -> ssize_t {
+    let len = call(flags | libc::MSG_NOSIGNAL);
+    if len != -1 || errno() != Errno(libc::EPIPE) {
+        return len;
+    }
+    if let Some(reason) = reason(fd) {
+        set_errno(reason);
+        return -1;
+    }
+    if flags & libc::MSG_NOSIGNAL != 0 { -1 } else { call(flags) }
+}
+
+/// A peer's address on a stream has no length, as TCP returns none: a pair's would be the node's own business.
+pub(crate) fn hide_name(address: *const sockaddr, len: &mut socklen_t) {
+    let room = size_of::<sockaddr_un>();
+    let known = (*len as usize).min(room);
+    if address.is_null() || known < size_of::<libc::sa_family_t>() + 9 {
+        return;
+    }
+    let mut bytes = [0; size_of::<libc::sa_family_t>() + 9];
+    // The kernel has just written it there.
+    if crate::memory::read(address.cast(), &mut bytes).is_ok() {
+        let family = libc::sa_family_t::from_ne_bytes([bytes[0], bytes[1]]);
+        if c_int::from(family) == libc::AF_UNIX && bytes[2..] == *b"\0sockeye/" {
+            *len = 0;
+        }
+    }
+}
+
+fn after_the_end(fd: c_int) -> Result<(), Errno> {
+    if sys::readiness(fd, 0) & libc::POLLHUP == 0 {
+        return Ok(());
+    }
+    let Some(name) = identity(fd).filter(|name| name.kind == Kind::Stream) else { return Ok(()) };
+    match exchange::socket_error(fd, name.id) {
+        Ok(0) => Ok(()),
+        Ok(error) => Err(Errno(error)),
+        // Without a node nobody knows whether that was all.
+        Err(NO_NODE) => Err(NO_NODE),
+        Err(_) => Ok(()),
+    }
+}
+
+/// Why a stream of a node is no more. `errno` stays.
+fn reason(fd: c_int) -> Option<Errno> {
+    let name = names::identity(fd).filter(|name| name.kind == Kind::Stream)?;
+    match exchange::socket_error(fd, name.id) {
+        Ok(0) => None,
+        Ok(error) => Some(Errno(error)),
+        Err(NO_NODE) => Some(NO_NODE),
+        Err(_) => None,
+    }
+}

@@ -1,0 +1,202 @@
+//! System calls that the shim makes for itself.
+//!
+//! They bypass libc's wrappers, for three reasons: libc's names may be our own functions, its wrappers are cancellation points (a
+//! thread cancelled within an exchange would leave a descriptor open), and they touch `errno`. These leave `errno` as it was.
+
+use libc::{c_int, c_long, c_void, iovec, msghdr, sockaddr_un, socklen_t};
+use std::mem::{size_of, zeroed};
+
+/// One of Linux's error numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Errno(pub(crate) c_int);
+
+pub(crate) fn errno() -> Errno {
+    // SAFETY: libc always has an errno for the thread.
+    Errno(unsafe { *libc::__errno_location() })
+}
+
+pub(crate) fn set_errno(errno: Errno) {
+    // SAFETY: libc always has an errno for the thread.
+    unsafe { *libc::__errno_location() = errno.0 }
+}
+
+/// A result in C's manner: -1 and `errno`.
+pub(crate) fn answer<T: From<i8>>(result: Result<T, Errno>) -> T {
+    result.unwrap_or_else(|errno| {
+        set_errno(errno);
+        T::from(-1)
+    })
+}
+
+/// Calls one of libc's own functions and takes its error out of `errno`, which stays as it was.
+pub(crate) fn outcome<T: Copy + PartialEq + From<i8>>(call: impl FnOnce() -> T) -> Result<T, Errno> {
+    let before = errno();
+    let result = call();
+    if result == T::from(-1) {
+        let error = errno();
+        set_errno(before);
+        return Err(error);
+    }
+    Ok(result)
+}
+
+/// `libc::syscall` with the result in Rust's manner.
+macro_rules! syscall {
+    ($number:expr $(, $argument:expr)*) => {{
+        let before = errno();
+        // SAFETY: the arguments are as the system call takes them; pointers are to values that outlive the call, or
+        // are the program's, which the kernel checks.
+        let result: c_long = unsafe { libc::syscall($number $(, $argument)*) };
+        if result == -1 {
+            let error = errno();
+            set_errno(before);
+            Err(error)
+        } else {
+            Ok(result)
+        }
+    }};
+}
+
+/// A descriptor of the shim's own, closed when it goes.
+#[derive(Debug)]
+pub(crate) struct Descriptor(c_int);
+
+impl Descriptor {
+    pub(crate) fn new(number: c_int) -> Descriptor {
+        Descriptor(number)
+    }
+
+    pub(crate) fn number(&self) -> c_int {
+        self.0
+    }
+
+    /// The number, which is now the program's.
+    pub(crate) fn into_number(self) -> c_int {
+        let number = self.0;
+        std::mem::forget(self);
+        number
+    }
+}
+
+impl Drop for Descriptor {
+    fn drop(&mut self) {
+        let _ = syscall!(libc::SYS_close, self.0);
+    }
+}
+
+fn int(value: c_long) -> c_int {
+    // Descriptors, flags and readiness all fit.
+    value as c_int
+}
+
+pub(crate) fn seqpacket() -> Result<Descriptor, Errno> {
+    let kind = libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC;
+    syscall!(libc::SYS_socket, libc::AF_UNIX, kind, 0).map(|fd| Descriptor::new(int(fd)))
+}
+
+pub(crate) fn connect(fd: c_int, address: &sockaddr_un, len: usize) -> Result<(), Errno> {
+    syscall!(libc::SYS_connect, fd, std::ptr::from_ref(address), len).map(drop)
+}
+
+/// Whatever the message points to is checked by the kernel.
+pub(crate) fn send_message(fd: c_int, message: &msghdr, flags: c_int) -> Result<usize, Errno> {
+    syscall!(libc::SYS_sendmsg, fd, std::ptr::from_ref(message), flags).map(|len| len as usize)
+}
+
+/// Whatever the message points to is checked by the kernel.
+pub(crate) fn receive_message(fd: c_int, message: &mut msghdr, flags: c_int) -> Result<usize, Errno> {
+    syscall!(libc::SYS_recvmsg, fd, std::ptr::from_mut(message), flags).map(|len| len as usize)
+}
+
+/// An address as the kernel keeps it, with its length.
+pub(crate) fn own_name(fd: c_int) -> Result<(sockaddr_un, usize), Errno> {
+    // SAFETY: all zeros is a valid address structure.
+    let mut address: sockaddr_un = unsafe { zeroed() };
+    let mut len = size_of::<sockaddr_un>() as socklen_t;
+    syscall!(libc::SYS_getsockname, fd, std::ptr::from_mut(&mut address), std::ptr::from_mut(&mut len))?;
+    Ok((address, (len as usize).min(size_of::<sockaddr_un>())))
+}
+
+/// A descriptor's own option, a plain value.
+pub(crate) fn option<T: Copy>(fd: c_int, name: c_int, value: &mut T) -> Result<(), Errno> {
+    let mut len = size_of::<T>() as socklen_t;
+    let value = std::ptr::from_mut(value);
+    syscall!(libc::SYS_getsockopt, fd, libc::SOL_SOCKET, name, value, std::ptr::from_mut(&mut len)).map(drop)
+}
+
+pub(crate) fn set_option<T: Copy>(fd: c_int, name: c_int, value: &T) -> Result<(), Errno> {
+    let len = size_of::<T>();
+    syscall!(libc::SYS_setsockopt, fd, libc::SOL_SOCKET, name, std::ptr::from_ref(value), len).map(drop)
+}
+
+pub(crate) fn fcntl(fd: c_int, command: c_int, argument: c_int) -> Result<c_int, Errno> {
+    syscall!(libc::SYS_fcntl, fd, command, argument).map(int)
+}
+
+pub(crate) fn duplicate_over(from: c_int, to: c_int, flags: c_int) -> Result<(), Errno> {
+    syscall!(libc::SYS_dup3, from, to, flags).map(drop)
+}
+
+/// What a descriptor is ready for now.
+pub(crate) fn readiness(fd: c_int, events: libc::c_short) -> libc::c_short {
+    let mut poll = libc::pollfd { fd, events, revents: 0 };
+    let now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let none: *const libc::sigset_t = std::ptr::null();
+    let _ = syscall!(libc::SYS_ppoll, std::ptr::from_mut(&mut poll), 1, std::ptr::from_ref(&now), none, 8);
+    poll.revents
+}
+
+/// The kernel's set of signals is eight bytes.
+const SIGNALS: usize = 8;
+
+/// Whether the kernel can read eight bytes there: it reads a set of signals before it refuses what shall be done with it.
+pub(crate) fn can_read(word: *const c_void) -> bool {
+    let none: *mut c_void = std::ptr::null_mut();
+    !word.is_null() && syscall!(libc::SYS_rt_sigprocmask, -1, word, none, SIGNALS) != Err(Errno(libc::EFAULT))
+}
+
+/// Whether the kernel can write eight bytes there; it writes them.
+pub(crate) fn can_write(word: *mut c_void) -> bool {
+    let none: *const c_void = std::ptr::null();
+    !word.is_null() && syscall!(libc::SYS_rt_sigprocmask, libc::SIG_BLOCK, none, word, SIGNALS).is_ok()
+}
+
+/// Lets the kernel copy into the process's own memory.
+pub(crate) fn copy_out(to: *mut c_void, bytes: &[u8]) -> Result<usize, Errno> {
+    let local = iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+    let remote = iovec { iov_base: to, iov_len: bytes.len() };
+    let process = syscall!(libc::SYS_getpid)?;
+    let (local, remote) = (std::ptr::from_ref(&local), std::ptr::from_ref(&remote));
+    syscall!(libc::SYS_process_vm_writev, process, local, 1, remote, 1, 0).map(|len| len as usize)
+}
+
+pub(crate) fn write(fd: c_int, bytes: &[u8]) {
+    let _ = syscall!(libc::SYS_write, fd, bytes.as_ptr(), bytes.len());
+}
+
+/// The numbers of all descriptors that are open, as `/proc` tells them; an error if it does not.
+pub(crate) fn each_descriptor(mut act: impl FnMut(c_int)) -> Result<(), Errno> {
+    let path = c"/proc/self/fd".as_ptr();
+    let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC;
+    let directory = Descriptor::new(int(syscall!(libc::SYS_openat, libc::AT_FDCWD, path, flags)?));
+    let mut buffer = [0u8; 1024];
+    loop {
+        let len = syscall!(libc::SYS_getdents64, directory.number(), buffer.as_mut_ptr(), buffer.len())? as usize;
+        let mut entries = buffer.get(..len).unwrap_or_default();
+        if entries.is_empty() {
+            return Ok(());
+        }
+        // struct linux_dirent64: inode (8), offset (8), length of the entry (2), type (1), name with its zero.
+        while let Some(&[low, high]) = entries.get(16..18) {
+            let len = usize::from(u16::from_ne_bytes([low, high]));
+            let name = entries.get(19..len).unwrap_or_default();
+            let digits = name.split(|&byte| byte == 0).next().unwrap_or_default();
+            if let Some(fd) = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok())
+                && fd != directory.number()
+            {
+                act(fd);
+            }
+            entries = entries.get(len.max(1)..).unwrap_or_default();
+        }
+    }
+}

@@ -1,0 +1,457 @@
+//! All calls that read or write: one line to the kernel for most, a few more for datagrams.
+//!
+//! For a stream, and for descriptors that are none of ours, each is libc's own call with a second look at its result ([`stream`]). Datagram
+//! sockets take the other way ([`datagram`]). [`names::identity_if`] tells them apart and costs nothing in a process that has no datagram socket.
+
+use crate::address::{self, Raw};
+use crate::control_message::{self, List};
+use crate::datagram::{self, Incoming};
+use crate::names::{self, identity, identity_if};
+use crate::sys::{Errno, answer, errno, set_errno};
+use crate::{exchange, interpose, memory, real, stream};
+use libc::{c_int, c_uint, c_void, iovec, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t, timespec};
+use sockeye_control::datagram::Header;
+use sockeye_control::{Kind, SocketName};
+use std::mem::offset_of;
+
+const INVALID: Errno = Errno(libc::EINVAL);
+const UNSUPPORTED: Errno = Errno(libc::EOPNOTSUPP);
+
+/// What a descriptor takes.
+enum Way {
+    /// The kernel's own.
+    Kernel,
+    /// A datagram socket's.
+    Datagram(SocketName),
+    /// Not possible on a stream.
+    Refused(Errno),
+}
+
+/// Flags whose meaning a pair does not have, and what they are on a stream.
+fn way(fd: c_int, flags: c_int, refused: c_int, error: Errno) -> Way {
+    match identity_if(flags & refused != 0, fd) {
+        None => Way::Kernel,
+        Some(name) if name.kind == Kind::Datagram => Way::Datagram(name),
+        Some(_) if flags & refused != 0 => Way::Refused(error),
+        Some(_) => Way::Kernel,
+    }
+}
+
+/// Without Fast Open, as Linux says where it is switched off; a pair would ignore it.
+fn way_out(fd: c_int, flags: c_int) -> Way {
+    way(fd, flags, libc::MSG_FASTOPEN, UNSUPPORTED)
+}
+
+/// There is nothing in a queue of errors; a pair would take data from it.
+fn way_in(fd: c_int, flags: c_int) -> Way {
+    way(fd, flags, libc::MSG_ERRQUEUE, Errno(libc::EAGAIN))
+}
+
+unsafe extern "C" {
+    /// libc's answer to a buffer that the compiler knows to be too small.
+    fn __chk_fail() -> !;
+}
+
+interpose! {
+    /// `read(2)`.
+    fn read(fd: c_int, buffer: *mut c_void, len: size_t) -> ssize_t {
+        match way_in(fd, 0) {
+            // A read of nothing takes no datagram, unlike a receive.
+            Way::Datagram(name) if len > 0 => answer(receive_one(fd, name, buffer, len, 0)),
+            _ => {
+                // SAFETY: the program's own arguments, as they came.
+                let read = unsafe { real::read(fd, buffer, len) };
+                if len == 0 { read } else { stream::received(fd, read) }
+            }
+        }
+    }
+
+    /// `readv(2)`.
+    fn readv(fd: c_int, pieces: *const iovec, count: c_int) -> ssize_t {
+        match way_in(fd, 0) {
+            Way::Datagram(name) => answer(with_counted(pieces, count, |pieces| {
+                if total(pieces) == 0 { Ok(0) } else { datagram::receive(fd, name, pieces, 0).map(|got| got.len as ssize_t) }
+            })),
+            // SAFETY: the program's own arguments, as they came.
+            _ => stream::received(fd, unsafe { real::readv(fd, pieces, count) }),
+        }
+    }
+
+    /// `write(2)`.
+    fn write(fd: c_int, buffer: *const c_void, len: size_t) -> ssize_t {
+        match way_out(fd, 0) {
+            Way::Datagram(name) => answer(send_one(fd, name, None, buffer, len, 0)),
+            // SAFETY: the program's own arguments, as they came.
+            _ => stream::sent(fd, unsafe { real::write(fd, buffer, len) }),
+        }
+    }
+
+    /// `writev(2)`.
+    fn writev(fd: c_int, pieces: *const iovec, count: c_int) -> ssize_t {
+        match way_out(fd, 0) {
+            Way::Datagram(name) => answer(with_counted(pieces, count, |pieces| {
+                if total(pieces) == 0 {
+                    return Ok(0);
+                }
+                datagram::send(fd, name, &Header::data(None), pieces, 0).map(|len| len as ssize_t)
+            })),
+            // SAFETY: the program's own arguments, as they came.
+            _ => stream::sent(fd, unsafe { real::writev(fd, pieces, count) }),
+        }
+    }
+
+    /// `recv(2)`.
+    fn recv(fd: c_int, buffer: *mut c_void, len: size_t, flags: c_int) -> ssize_t {
+        match way_in(fd, flags) {
+            Way::Datagram(name) => answer(receive_one(fd, name, buffer, len, flags)),
+            Way::Refused(errno) => answer(Err(errno)),
+            // SAFETY: the program's own arguments, as they came.
+            Way::Kernel => stream::received(fd, unsafe { real::recv(fd, buffer, len, flags) }),
+        }
+    }
+
+    /// `recvfrom(2)`.
+    fn recvfrom(fd: c_int, buffer: *mut c_void, len: size_t, flags: c_int, from: *mut sockaddr, from_len: *mut socklen_t) -> ssize_t {
+        match way_in(fd, flags) {
+            Way::Datagram(name) => answer(receive_from(fd, name, buffer, len, flags, from, from_len)),
+            Way::Refused(errno) => answer(Err(errno)),
+            Way::Kernel => {
+                // SAFETY: the program's own arguments, as they came.
+                let received = stream::received(fd, unsafe { real::recvfrom(fd, buffer, len, flags, from, from_len) });
+                // SAFETY: the kernel has just written there, if there was an address to write.
+                if received >= 0 && !from.is_null() && let Some(from_len) = unsafe { from_len.as_mut() } {
+                    stream::hide_name(from, from_len);
+                }
+                received
+            }
+        }
+    }
+
+    /// `recvmsg(2)`.
+    fn recvmsg(fd: c_int, message: *mut msghdr, flags: c_int) -> ssize_t {
+        match way_in(fd, flags) {
+            Way::Datagram(name) => answer(receive_message(fd, name, message, flags)),
+            Way::Refused(errno) => answer(Err(errno)),
+            Way::Kernel => {
+                // SAFETY: the program's own arguments, as they came.
+                let received = stream::received(fd, unsafe { real::recvmsg(fd, message, flags) });
+                // SAFETY: the kernel has just filled it.
+                if received >= 0 && let Some(message) = unsafe { message.as_mut() } {
+                    // SAFETY: as above.
+                    unsafe { look_at(message) };
+                }
+                received
+            }
+        }
+    }
+
+    /// `recvmmsg(2)`.
+    fn recvmmsg(fd: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int, timeout: *mut timespec) -> c_int {
+        match way_in(fd, flags) {
+            Way::Datagram(name) => answer(receive_many(fd, name, messages, count, flags, timeout)),
+            Way::Refused(errno) => answer(Err(errno)),
+            Way::Kernel => {
+                // SAFETY: the program's own arguments, as they came.
+                let received = unsafe { real::recvmmsg(fd, messages, count, flags, timeout) };
+                for at in 0..usize::try_from(received).unwrap_or(0) {
+                    // SAFETY: the kernel has just filled as many.
+                    unsafe { look_at(&mut (*messages.add(at)).msg_hdr) };
+                }
+                received
+            }
+        }
+    }
+
+    /// `send(2)`.
+    fn send(fd: c_int, buffer: *const c_void, len: size_t, flags: c_int) -> ssize_t {
+        match way_out(fd, flags) {
+            Way::Datagram(name) => answer(send_one(fd, name, None, buffer, len, flags)),
+            Way::Refused(errno) => answer(Err(errno)),
+            // SAFETY: the program's own arguments, as they came, but for the flag.
+            Way::Kernel => stream::send(fd, flags, |flags| unsafe { real::send(fd, buffer, len, flags) }),
+        }
+    }
+
+    /// `sendto(2)`.
+    fn sendto(fd: c_int, buffer: *const c_void, len: size_t, flags: c_int, to: *const sockaddr, to_len: socklen_t) -> ssize_t {
+        match way_out(fd, flags) {
+            Way::Datagram(name) => {
+                let raw = if to.is_null() { Ok(None) } else { Raw::read(to, to_len).map(Some) };
+                answer(raw.and_then(|to| send_one(fd, name, to, buffer, len, flags)))
+            }
+            Way::Refused(errno) => answer(Err(errno)),
+            Way::Kernel => stream::send(fd, flags, |flags| {
+                // SAFETY: the program's own arguments, as they came, but for the flag.
+                let sent = unsafe { real::sendto(fd, buffer, len, flags, to, to_len) };
+                if !pair_refuses_address(fd, sent) {
+                    return sent;
+                }
+                // SAFETY: as above, and without the address, which TCP ignores.
+                unsafe { real::send(fd, buffer, len, flags) }
+            }),
+        }
+    }
+
+    /// `sendmsg(2)`.
+    fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) -> ssize_t {
+        match way_out(fd, flags) {
+            Way::Datagram(name) => answer(send_message(fd, name, message, flags)),
+            Way::Refused(errno) => answer(Err(errno)),
+            Way::Kernel => stream::send(fd, flags, |flags| {
+                // SAFETY: the program's own arguments, as they came, but for the flag.
+                let sent = unsafe { real::sendmsg(fd, message, flags) };
+                if !pair_refuses_address(fd, sent) {
+                    return sent;
+                }
+                // SAFETY: the kernel has read it, or there would be another error.
+                let mut anonymous = unsafe { *message };
+                anonymous.msg_name = std::ptr::null_mut();
+                anonymous.msg_namelen = 0;
+                // SAFETY: the program's own message without the address, which TCP ignores.
+                unsafe { real::sendmsg(fd, &anonymous, flags) }
+            }),
+        }
+    }
+
+    /// `sendmmsg(2)`.
+    fn sendmmsg(fd: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int) -> c_int {
+        match way_out(fd, flags) {
+            Way::Datagram(name) => answer(send_many(fd, name, messages, count, flags)),
+            Way::Refused(errno) => answer(Err(errno)),
+            // SAFETY: the program's own arguments, as they came.
+            Way::Kernel => unsafe { real::sendmmsg(fd, messages, count, flags) },
+        }
+    }
+
+    /// `read` where the compiler knows the buffer's size.
+    fn __read_chk(fd: c_int, buffer: *mut c_void, len: size_t, size: size_t) -> ssize_t {
+        if len > size {
+            // SAFETY: ends the program, as libc would.
+            unsafe { __chk_fail() };
+        }
+        // SAFETY: the program's own arguments, as they came.
+        unsafe { read(fd, buffer, len) }
+    }
+
+    /// `recv` where the compiler knows the buffer's size.
+    fn __recv_chk(fd: c_int, buffer: *mut c_void, len: size_t, size: size_t, flags: c_int) -> ssize_t {
+        if len > size {
+            // SAFETY: ends the program, as libc would.
+            unsafe { __chk_fail() };
+        }
+        // SAFETY: the program's own arguments, as they came.
+        unsafe { recv(fd, buffer, len, flags) }
+    }
+
+    /// `recvfrom` where the compiler knows the buffer's size.
+    fn __recvfrom_chk(fd: c_int, buffer: *mut c_void, len: size_t, size: size_t, flags: c_int, from: *mut sockaddr, from_len: *mut socklen_t) -> ssize_t {
+        if len > size {
+            // SAFETY: ends the program, as libc would.
+            unsafe { __chk_fail() };
+        }
+        // SAFETY: the program's own arguments, as they came.
+        unsafe { recvfrom(fd, buffer, len, flags, from, from_len) }
+    }
+}
+
+/// A message that the kernel filled: descriptors in it may be sockets of a node, its sender's name may be a pair's.
+///
+/// # Safety
+///
+/// The kernel has just filled it.
+unsafe fn look_at(message: &mut msghdr) {
+    // SAFETY: the caller's promise.
+    unsafe { names::learn_from(message) };
+    stream::hide_name(message.msg_name.cast_const().cast(), &mut message.msg_namelen);
+}
+
+/// Whether a stream of ours refused an address that TCP would have ignored.
+fn pair_refuses_address(fd: c_int, sent: ssize_t) -> bool {
+    let refusal = errno();
+    let refused = sent == -1 && refusal == Errno(libc::EISCONN) && identity(fd).is_some();
+    set_errno(refusal);
+    refused
+}
+
+fn total(pieces: &[iovec]) -> usize {
+    pieces.iter().skip(1).fold(0, |len, piece| len.saturating_add(piece.iov_len))
+}
+
+/// The pieces of `readv` and `writev`, which count them in an int.
+fn with_counted<T>(
+    pieces: *const iovec,
+    count: c_int,
+    act: impl FnOnce(&mut [iovec]) -> Result<T, Errno>,
+) -> Result<T, Errno> {
+    let count = usize::try_from(count).ok().filter(|&count| count <= datagram::MAX_PIECES).ok_or(INVALID)?;
+    datagram::with_pieces(pieces, count, act)
+}
+
+fn receive_one(fd: c_int, name: SocketName, buffer: *mut c_void, len: usize, flags: c_int) -> Result<ssize_t, Errno> {
+    let mut pieces = [exchange::piece(std::ptr::null(), 0), exchange::piece(buffer, len)];
+    datagram::receive(fd, name, &mut pieces, flags).map(|got| got.len as ssize_t)
+}
+
+fn receive_from(
+    fd: c_int,
+    name: SocketName,
+    buffer: *mut c_void,
+    len: usize,
+    flags: c_int,
+    from: *mut sockaddr,
+    from_len: *mut socklen_t,
+) -> Result<ssize_t, Errno> {
+    let mut pieces = [exchange::piece(std::ptr::null(), 0), exchange::piece(buffer, len)];
+    let got = datagram::receive(fd, name, &mut pieces, flags)?;
+    if !from.is_null() {
+        match got.header.and_then(|header| header.remote) {
+            Some(remote) => address::give(remote, from, from_len)?,
+            None => memory::write(from_len.cast(), &0u32.to_ne_bytes())?,
+        }
+    }
+    Ok(got.len as ssize_t)
+}
+
+fn receive_message(fd: c_int, name: SocketName, to: *mut msghdr, flags: c_int) -> Result<ssize_t, Errno> {
+    let message = memory::read_value(to.cast_const())?;
+    if (message.msg_namelen as c_int) < 0 {
+        return Err(INVALID);
+    }
+    let count = message.msg_iovlen;
+    let Incoming { header, len, mut flags } =
+        datagram::with_pieces(message.msg_iov, count, |pieces| datagram::receive(fd, name, pieces, flags))?;
+    if !message.msg_name.is_null() {
+        let len = field(to, offset_of!(msghdr, msg_namelen));
+        match header.and_then(|header| header.remote) {
+            Some(remote) => address::give(remote, message.msg_name.cast(), len.cast())?,
+            None => memory::write(len, &0u32.to_ne_bytes())?,
+        }
+    }
+    let mut control_len = 0;
+    if let Some(header) = header
+        && !header.wanted.is_empty()
+    {
+        let room = if message.msg_control.is_null() { 0 } else { message.msg_controllen };
+        let list = List::received(&header, name.family, room);
+        memory::write(message.msg_control, list.as_bytes())?;
+        control_len = list.as_bytes().len();
+        flags |= list.flags();
+    }
+    memory::write(field(to, offset_of!(msghdr, msg_controllen)), &control_len.to_ne_bytes())?;
+    memory::write(field(to, offset_of!(msghdr, msg_flags)), &flags.to_ne_bytes())?;
+    Ok(len as ssize_t)
+}
+
+fn field(message: *mut msghdr, offset: usize) -> *mut c_void {
+    message.cast::<c_void>().wrapping_byte_add(offset)
+}
+
+fn receive_many(
+    fd: c_int,
+    name: SocketName,
+    messages: *mut mmsghdr,
+    count: c_uint,
+    mut flags: c_int,
+    timeout: *mut timespec,
+) -> Result<c_int, Errno> {
+    let end = if timeout.is_null() {
+        None
+    } else {
+        let limit = memory::read_value(timeout.cast_const())?;
+        if limit.tv_sec < 0 || !(0..1_000_000_000).contains(&limit.tv_nsec) {
+            return Err(INVALID);
+        }
+        Some(nanoseconds(now()).saturating_add(nanoseconds(limit)))
+    };
+    let mut done: c_int = 0;
+    for at in 0..(count as usize).min(datagram::MAX_PIECES) {
+        let message = messages.wrapping_add(at);
+        let header = message.cast::<c_void>().wrapping_byte_add(offset_of!(mmsghdr, msg_hdr));
+        match receive_message(fd, name, header.cast(), flags & !libc::MSG_WAITFORONE) {
+            Ok(len) => set_len(message, len)?,
+            Err(_) if done > 0 => break,
+            Err(errno) => return Err(errno),
+        }
+        done += 1;
+        if flags & libc::MSG_WAITFORONE != 0 {
+            flags |= libc::MSG_DONTWAIT;
+        }
+        // As the kernel does: the time is looked at after each message, and does not limit the wait for one.
+        if let Some(end) = end {
+            let left = (end - nanoseconds(now())).max(0);
+            let mut rest = [0; 16];
+            rest[..8].copy_from_slice(&(left / 1_000_000_000).to_ne_bytes()[..8]);
+            rest[8..].copy_from_slice(&(left % 1_000_000_000).to_ne_bytes()[..8]);
+            memory::write(timeout.cast(), &rest)?;
+            if left == 0 {
+                break;
+            }
+        }
+    }
+    Ok(done)
+}
+
+fn now() -> timespec {
+    let mut now = timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: fills a structure of ours, and cannot fail with this clock.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut now) };
+    now
+}
+
+fn nanoseconds(time: timespec) -> i64 {
+    time.tv_sec.saturating_mul(1_000_000_000).saturating_add(time.tv_nsec)
+}
+
+fn set_len(message: *mut mmsghdr, len: ssize_t) -> Result<(), Errno> {
+    let to = message.cast::<c_void>().wrapping_byte_add(offset_of!(mmsghdr, msg_len));
+    memory::write(to, &(len as c_uint).to_ne_bytes())
+}
+
+fn send_one(
+    fd: c_int,
+    name: SocketName,
+    to: Option<Raw>,
+    buffer: *const c_void,
+    len: usize,
+    flags: c_int,
+) -> Result<ssize_t, Errno> {
+    let to = to.map(|raw| raw.to_send(name.family)).transpose()?;
+    let mut pieces = [exchange::piece(std::ptr::null(), 0), exchange::piece(buffer, len)];
+    datagram::send(fd, name, &Header::data(to), &mut pieces, flags).map(|len| len as ssize_t)
+}
+
+fn send_message(fd: c_int, name: SocketName, from: *const msghdr, flags: c_int) -> Result<ssize_t, Errno> {
+    let message = memory::read_value(from)?;
+    let to = if message.msg_name.is_null() || message.msg_namelen == 0 {
+        None
+    } else {
+        // Longer than any address: Linux takes what it knows.
+        let len = (message.msg_namelen as c_int).min(128);
+        Some(Raw::read(message.msg_name.cast(), len as socklen_t)?.to_send(name.family)?)
+    };
+    let mut header = Header::data(to);
+    if !message.msg_control.is_null() && message.msg_controllen != 0 {
+        let mut list = [0; control_message::MAX_SENT];
+        let list = list.get_mut(..message.msg_controllen).ok_or(Errno(libc::ENOBUFS))?;
+        memory::read(message.msg_control, list)?;
+        control_message::read_sent(list, name.family, &mut header)?;
+    }
+    let count = message.msg_iovlen;
+    datagram::with_pieces(message.msg_iov, count, |pieces| datagram::send(fd, name, &header, pieces, flags))
+        .map(|len| len as ssize_t)
+}
+
+fn send_many(fd: c_int, name: SocketName, messages: *mut mmsghdr, count: c_uint, flags: c_int) -> Result<c_int, Errno> {
+    let mut done = 0;
+    for at in 0..(count as usize).min(datagram::MAX_PIECES) {
+        let message = messages.wrapping_add(at);
+        let header = message.cast::<c_void>().wrapping_byte_add(offset_of!(mmsghdr, msg_hdr));
+        match send_message(fd, name, header.cast_const().cast(), flags) {
+            Ok(len) => set_len(message, len)?,
+            Err(_) if done > 0 => break,
+            Err(errno) => return Err(errno),
+        }
+        done += 1;
+    }
+    Ok(done)
+}
