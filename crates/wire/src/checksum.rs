@@ -6,9 +6,10 @@
 //!   piece that starts at an odd offset contributes with its two bytes swapped; [`Sum`] keeps count of that.
 //! - It does not depend on byte order: summing the words as the machine reads them gives the sum with its bytes
 //!   swapped. So the loop loads native words, and one swap at the end puts it right.
-//! - Carries may be added back at any time, so wider words may be summed, and folded once at the end. The loop takes 64
-//!   bytes a step into independent 64-bit lanes, each the sum of 32-bit halves: no carry to chain, nothing to
-//!   overflow below 2^31 steps, and in this form the compiler makes vector instructions of it without `unsafe`.
+//! - Wider words may be summed, and folded once at the end: 2^64 - 1 is a multiple of 2^16 - 1. A short piece is summed
+//!   eight bytes at a time with the carry brought back. A long one goes 64 bytes a step into independent lanes that
+//!   sum 32-bit halves: no carry to chain, nothing to overflow below 2^32 steps, and in this form the compiler makes
+//!   vector instructions of it without `unsafe`.
 //!
 //! A checksum field is verified by summing everything, the field included: the sum is then all ones, and
 //! [`Sum::finish`] is zero. A router that changes one word need not sum the rest again: [`update`].
@@ -23,8 +24,7 @@ use core::net::IpAddr;
 /// A ones' complement sum in the making.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sum {
-    /// Sum of 16-bit words in the machine's byte order; carries are still in it. Every addition is at most 0xffff, so
-    /// it would take 2^48 of them to overflow.
+    /// A ones' complement sum of 64-bit words in the machine's byte order, which folds to that of 16-bit words.
     words: u64,
     /// An odd number of bytes has gone in: the next byte is the low half of a word.
     odd: bool,
@@ -41,25 +41,25 @@ impl Sum {
     #[inline]
     pub fn add(&mut self, bytes: &[u8]) {
         let words = if bytes.len() < SHORT { short(bytes) } else { long(bytes) };
-        self.add_words(fold(words), !bytes.len().is_multiple_of(2));
+        self.add_words(words, !bytes.len().is_multiple_of(2));
     }
 
     /// Adds one word.
     #[inline]
     pub fn add_u16(&mut self, word: u16) {
-        self.add_words(word.to_be(), false);
+        self.add_words(u64::from(word.to_be()), false);
     }
 
     /// Adds two words, the upper half first.
     #[inline]
     pub fn add_u32(&mut self, words: u32) {
-        self.add_words(fold(u64::from(words.to_be())), false);
+        self.add_words(u64::from(words.to_be()), false);
     }
 
     /// Adds what `next` has summed, as if its bytes came directly after ours.
     #[inline]
     pub fn combine(&mut self, next: Sum) {
-        self.add_words(fold(next.words), next.odd);
+        self.add_words(next.words, next.odd);
     }
 
     /// The sum in 16 bits, *not* complemented: what a checksum field holds for a device that completes it.
@@ -85,8 +85,9 @@ impl Sum {
     }
 
     #[inline(always)]
-    fn add_words(&mut self, words: u16, odd: bool) {
-        self.words += u64::from(if self.odd { words.swap_bytes() } else { words });
+    fn add_words(&mut self, words: u64, odd: bool) {
+        // Rotated by 8 bits, every word has its bytes swapped with its neighbours': the same sum, swapped.
+        self.words = add(self.words, if self.odd { words.rotate_left(8) } else { words });
         self.odd ^= odd;
     }
 }
@@ -141,40 +142,65 @@ fn replace(checksum: u16, not_old: u32, new: u32) -> u16 {
 /// Below this length the wide loop does not pay.
 const SHORT: usize = 64;
 
-/// Sums native words four bytes at a time; a last odd byte counts as the first of its word.
+/// Sums native words eight bytes at a time; a last odd byte counts as the first of its word.
 #[inline(always)]
 fn short(bytes: &[u8]) -> u64 {
-    let (quads, rest) = bytes.as_chunks::<4>();
+    let (eights, rest) = bytes.as_chunks::<8>();
     let mut words = 0;
-    for &quad in quads {
-        words += u64::from(u32::from_ne_bytes(quad));
+    for &eight in eights {
+        words = add(words, u64::from_ne_bytes(eight));
     }
-    let mut last = [0; 4];
-    last[..rest.len()].copy_from_slice(rest);
-    words + u64::from(u32::from_ne_bytes(last))
+    let (fours, rest) = rest.as_chunks::<4>();
+    if let [four] = *fours {
+        words = add(words, u64::from(u32::from_ne_bytes(four)));
+    }
+    let (twos, rest) = rest.as_chunks::<2>();
+    if let [two] = *twos {
+        words = add(words, u64::from(u16::from_ne_bytes(two)));
+    }
+    if let [one] = *rest {
+        words = add(words, u64::from(u16::from_ne_bytes([one, 0])));
+    }
+    words
 }
 
 /// The same, 64 bytes a step in eight lanes.
+///
+/// A lane counts `total`, the sum of its words modulo 2^64, and `upper`, the sum of their upper halves. The sum of
+/// the lower halves is then `total - upper * 2^32`, exactly, since it is itself below 2^64: one operation a word saved.
 fn long(bytes: &[u8]) -> u64 {
     let (blocks, rest) = bytes.as_chunks::<64>();
-    let mut lanes = [0u64; 8];
+    let mut total = [0u64; 8];
+    let mut upper = [0u64; 8];
     for block in blocks {
         let (eights, _) = block.as_chunks::<8>();
-        for (lane, &eight) in lanes.iter_mut().zip(eights) {
+        for ((total, upper), &eight) in total.iter_mut().zip(&mut upper).zip(eights) {
             let wide = u64::from_ne_bytes(eight);
-            *lane += (wide & 0xffff_ffff) + (wide >> 32);
+            *total = total.wrapping_add(wide);
+            *upper += wide >> 32;
         }
     }
-    // A lane holds less than 2^33 a step. Halving it keeps the total below 2^64 for any slice there can be.
-    lanes.iter().map(|lane| (lane >> 32) + (lane & 0xffff_ffff)).sum::<u64>() + short(rest)
+    let lanes = total.iter().zip(&upper).map(|(total, upper)| halves(total.wrapping_sub(upper << 32)) + upper);
+    add(lanes.sum(), short(rest))
 }
 
-/// Adds the carries back until 16 bits are left.
+/// The ones' complement sum of 64-bit words: the carry comes back in at the end.
+#[inline(always)]
+fn add(a: u64, b: u64) -> u64 {
+    let (sum, carry) = a.overflowing_add(b);
+    sum + u64::from(carry)
+}
+
+/// The ones' complement sum of both halves, which may be one bit wider.
+#[inline(always)]
+fn halves(wide: u64) -> u64 {
+    (wide >> 32) + (wide & 0xffff_ffff)
+}
+
+/// Adds halves until 16 bits are left.
 #[inline(always)]
 fn fold(words: u64) -> u16 {
-    let words = (words >> 32) + (words & 0xffff_ffff);
-    let words = (words >> 32) + (words & 0xffff_ffff);
-    let words = (words >> 16) + (words & 0xffff);
+    let words = halves(halves(words));
     let words = (words >> 16) + (words & 0xffff);
     let words = (words >> 16) + (words & 0xffff);
     words as u16

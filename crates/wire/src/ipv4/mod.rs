@@ -252,17 +252,20 @@ impl Repr<'_> {
         let total_len = u16::try_from(header_len + payload_len).expect("a payload that fits a packet");
         let fragment = u16::from(dont_fragment) << 14 | u16::from(more_fragments) << 13 | fragment_offset >> 3;
 
+        let first = 0x4000 | ((header_len as u16 / 4) << 8) | u16::from(tos);
+        let carried = u16::from_be_bytes([ttl, protocol.0]);
+
         let (header, rest) = split::<HEADER_LEN>(buffer);
-        put(header, 0, [0x40 | (header_len / 4) as u8, tos]);
-        put(header, 2, total_len.to_be_bytes());
-        put(header, 4, id.to_be_bytes());
-        put(header, 6, fragment.to_be_bytes());
-        put(header, 8, [ttl, protocol.0]);
-        put(header, CHECKSUM_OFFSET, [0; 2]);
-        put(header, 12, src.octets());
-        put(header, 16, dst.octets());
+        // Summed from the values: reading back at once what was just written in smaller pieces stalls.
         let mut sum = Sum::new();
-        sum.add(header);
+        for (at, word) in [(0, first), (2, total_len), (4, id), (6, fragment), (8, carried)] {
+            put(header, at, word.to_be_bytes());
+            sum.add_u16(word);
+        }
+        for (at, address) in [(12, src), (16, dst)] {
+            put(header, at, address.octets());
+            sum.add_u32(address.to_bits());
+        }
         if !options.is_empty() {
             let (used, padding) = rest[..header_len - HEADER_LEN].split_at_mut(options.len());
             used.copy_from_slice(options);

@@ -93,10 +93,7 @@ impl Options {
             }
             _ => bytes,
         };
-        if !rest.is_empty() {
-            options.read(rest);
-        }
-        options
+        if rest.is_empty() { options } else { options.and(rest) }
     }
 
     /// Bytes that [`Options::emit`] writes: a multiple of 4, at most 40.
@@ -154,7 +151,9 @@ impl Options {
         len
     }
 
-    fn read(&mut self, bytes: &[u8]) {
+    /// By value, so that the quick way needs no memory.
+    #[inline(never)]
+    fn and(mut self, bytes: &[u8]) -> Options {
         for option in OptionIter::new(bytes) {
             match option {
                 Ok(TcpOption::MaxSegmentSize(size)) => self.mss = Some(size),
@@ -173,6 +172,7 @@ impl Options {
                 | Err(_) => {}
             }
         }
+        self
     }
 
     #[inline(always)]
@@ -418,6 +418,7 @@ impl<'a> OptionIter<'a> {
 impl<'a> Iterator for OptionIter<'a> {
     type Item = Result<TcpOption<'a>, BadOption>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         let (&kind, rest) = self.rest.split_first()?;
         match kind {
