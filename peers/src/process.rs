@@ -2,12 +2,13 @@
 //!
 //! What it writes is collected by threads, so that it never stands still on a full pipe, and a test can wait for a line.
 //! Its end is waited for on a pidfd. It leads a process group; when the [`Process`] is dropped, the group is killed.
-//! Should the test itself be killed, a guard does it: a shell that reads from a pipe whose other end is ours, and reads its
-//! end only when we are gone.
+//! Should the test itself be killed, or stand still in a read or write of its own, a guard does it: a shell that reads from
+//! a pipe whose other end is ours until we are gone, or until no program of a test has any business to live on.
 
 use std::fmt;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, Command as Plain, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -48,6 +49,9 @@ pub fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
         thread::sleep(Duration::from_millis(10));
     }
 }
+
+/// The longest that any program of a test may live.
+const LIFETIME_SECONDS: &str = "900";
 
 /// A running program.
 #[derive(Debug)]
@@ -103,10 +107,11 @@ impl Process {
         let mut child = command.process_group(0).spawn().unwrap_or_else(|error| panic!("cannot start {name}: {error}"));
         let pid = Pid::from_child(&child);
         let guard = Plain::new("sh")
-            .args(["-c", "read -r _; kill -KILL -- -$1", "guard", &child.id().to_string()])
+            .args(["-c", "timeout $2 cat; kill -KILL -- -$1", "guard", &child.id().to_string(), LIFETIME_SECONDS])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
+            .process_group(0)
             .spawn()
             .expect("the shell starts");
         let pidfd = pidfd_open(pid, PidfdFlags::empty()).expect("a child has a pidfd until it is waited for");
@@ -214,7 +219,8 @@ impl Drop for Process {
             self.kill_group();
             let _ = self.child.wait();
         }
-        let _ = self.guard.kill();
+        // The guard is a shell and its children; all of them are one group.
+        let _ = kill_process_group(Pid::from_child(&self.guard), Signal::KILL);
         let _ = self.guard.wait();
         if thread::panicking() {
             eprintln!("{}{}", self.name, *self.output.lock());

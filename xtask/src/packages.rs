@@ -1,0 +1,60 @@
+//! The programs that the tests need, and the Debian packages that have them: the one list of them.
+
+use std::path::Path;
+use std::process::Command;
+
+/// Program, package.
+const PROGRAMS: &[(&str, &str)] = &[
+    ("cc", "gcc"),
+    ("curl", "curl"),
+    ("ethtool", "ethtool"),
+    ("iperf3", "iperf3"),
+    ("nc", "netcat-openbsd"),
+    ("nginx", "nginx"),
+    ("ping", "iputils-ping"),
+    ("python3", "python3"),
+    ("socat", "socat"),
+    ("ss", "iproute2"),
+    ("wget", "wget"),
+    ("xargs", "findutils"),
+];
+
+/// Sees to it that all programs are there. Says what is missing, and what to do, if they are not.
+pub(crate) fn ensure() -> Result<(), String> {
+    let missing = missing();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let list = missing.join(" ");
+    if !rustix::process::geteuid().is_root() {
+        return Err(format!("missing packages: run `sudo apt-get install {list}`"));
+    }
+    println!("installing {list}");
+    apt(&["update"])?;
+    let mut arguments = vec!["install", "--yes", "--no-install-recommends"];
+    arguments.extend(&missing);
+    apt(&arguments)?;
+    match self::missing() {
+        still if still.is_empty() => Ok(()),
+        still => Err(format!("still missing after their installation: {}", still.join(" "))),
+    }
+}
+
+fn missing() -> Vec<&'static str> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let directories: Vec<_> = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]).collect();
+    let is_there = |program: &str| directories.iter().any(|directory| Path::new(directory).join(program).is_file());
+    PROGRAMS.iter().filter(|(program, _)| !is_there(program)).map(|(_, package)| *package).collect()
+}
+
+fn apt(arguments: &[&str]) -> Result<(), String> {
+    let mut command = Command::new("apt-get");
+    // Debian's packages start the servers they bring, and ask questions, unless told not to.
+    command.args(["-qq", "-o", "DPkg::Lock::Timeout=120"]).args(arguments);
+    command.env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1");
+    match command.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("apt-get {}: {status}", arguments.join(" "))),
+        Err(error) => Err(format!("cannot run apt-get ({error}); install by hand: {}", arguments.join(" "))),
+    }
+}
