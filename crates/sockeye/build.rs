@@ -42,7 +42,10 @@ fn build() -> PathBuf {
         .arg("--manifest-path")
         .arg(root.join("Cargo.toml"))
         .arg("--target-dir")
-        .arg(&target_dir);
+        .arg(&target_dir)
+        // It travels inside the command: no line tables.
+        .env("CARGO_PROFILE_RELEASE_DEBUG", "false")
+        .env("CARGO_PROFILE_RELEASE_STRIP", "symbols");
     // What cargo tells a build script about this package is not meant for another build. Flags of the user's (RUSTFLAGS
     // arrive as CARGO_ENCODED_RUSTFLAGS), the jobserver and where cargo keeps its things are.
     for (name, _) in env::vars_os() {

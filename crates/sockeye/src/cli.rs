@@ -24,25 +24,30 @@ const STYLES: Styles = Styles::styled()
 
 const AFTER: &str = "\
 Examples:
-  sockeye demo                                          see it work; needs no root and changes nothing
-  sudo sockeye run -i eth0 -a 10.0.0.2/24 -g 10.0.0.1 -- curl http://example.org/
-                                                        one program, on a host of its own beside the kernel's
-  sudo sockeye up -i eth0 -a 10.0.0.2/24 -g 10.0.0.1    a host that stays; then, in another terminal:
-  sockeye run -- nginx -g 'daemon off;'                 any program on it,
-  sockeye show sockets                                  what it is doing,
-  sockeye down                                          and its end
+  See it work; needs no root, changes nothing:
+    sockeye demo
+  One program, on a host of its own beside the kernel's:
+    sudo sockeye run -i eth0 -a 10.0.0.2/24 -g 10.0.0.1 -- curl http://10.9.9.9/
+  A host that stays, any program on it, what it is doing, and its end:
+    sudo sockeye up -i eth0 -a 10.0.0.2/24 -g 10.0.0.1
+    sudo sockeye run -- nginx -g 'daemon off;'
+    sudo sockeye show sockets
+    sudo sockeye down
 
 Control path:
-  A node is found by its control socket: --control PATH, else $SOCKEYE_CONTROL, else /run/sockeye/default.sock as
-  root, else $XDG_RUNTIME_DIR/sockeye/default.sock.
+  A node is found by its control socket: --control PATH, else $SOCKEYE_CONTROL,
+  else /run/sockeye/default.sock as root,
+  else $XDG_RUNTIME_DIR/sockeye/default.sock.
 
 Exit codes:
-  0 done, 1 failed, 2 wrong usage. `run` passes on the program's own code, or 128 + N when signal N killed it.
-  Every error is one line on standard error that names the culprit and the mend.
+  0 done, 1 failed, 2 wrong usage. `run` passes on the program's own code,
+  or 128 + N when signal N killed it. Every error is one line on standard
+  error that names the culprit and the mend.
 
 Environment:
-  SOCKEYE_CONTROL   the control socket      SOCKEYE_LOG   what to log, such as `info` or `sockeye_node=debug`
-  NO_COLOR          no colours";
+  SOCKEYE_CONTROL  the control socket
+  SOCKEYE_LOG      what to log: `info`, `debug`, `sockeye_node=trace`, ...
+  NO_COLOR         no colours";
 
 /// The whole command.
 #[derive(Debug, Parser)]
@@ -52,7 +57,7 @@ Environment:
     about = "A TCP/IP host in user space: unmodified programs on a stack that is not the kernel's",
     after_help = AFTER,
     styles = STYLES,
-    max_term_width = 110,
+    max_term_width = 100,
     disable_help_subcommand = true,
     subcommand_required = true,
     arg_required_else_help = true
@@ -81,6 +86,9 @@ pub(crate) enum Verb {
     /// Stops a node in good order
     #[command(after_help = "Connections that are still closing get a moment to finish; then the node leaves.")]
     Down(Down),
+    /// Starts a program that ends with this process's parent, in another network namespace if need be.
+    #[command(hide = true)]
+    Tether(Tether),
     /// A plain HTTP server in terms of std::net, where the demo finds no other.
     #[command(hide = true, name = "demo-serve")]
     DemoServe(DemoServe),
@@ -90,41 +98,49 @@ pub(crate) enum Verb {
 }
 
 const DEMO: &str = "\
-The lab is two hosts on one wire, made of network namespaces: one host is the kernel's, the other a Sockeye node.
-Programs found on this machine (curl, python3) run on both; what they carry is checked byte for byte. Nothing outside
+The lab is two hosts on one wire, made of network namespaces: one host is the
+kernel's, the other a Sockeye node. Programs found on this machine (curl,
+python3) run on both; what they carry is checked byte for byte. Nothing outside
 the lab is touched, and nothing is left of it, however the demo ends.";
 
 const UP: &str = "\
 Examples:
   sockeye up -i eth0 -a 10.0.0.2/24 -g 10.0.0.1 --dns 10.0.0.1
-  sockeye up -i tap0 --driver tap -a 192.168.7.2/24     the kernel gets the other end, as interface tap0
-  sockeye up -c node.toml                               the same from a file:
-
-    control = \"/run/sockeye/web.sock\"
+  The kernel gets the other end of a TAP, as interface tap0:
+    sockeye up -i tap0 --driver tap -a 192.168.7.2/24
+  The same from a file:
+    sockeye up -c node.toml
+  where node.toml says:
     gateways = [\"10.0.0.1\"]
     dns = [\"10.0.0.1\"]
+    control = \"/run/sockeye/web.sock\"
     [[interface]]
     name = \"eth0\"
     addresses = [\"10.0.0.2/24\"]
     mac = \"auto\"
     driver = \"packet\"
 
-By default the node has a MAC address of its own, so it lives beside the kernel on the same wire as one more host.";
+By default the node has a MAC address of its own: it lives beside the kernel,
+on the same wire, as one more host.";
 
 const RUN: &str = "\
 Examples:
-  sockeye run -- curl http://10.0.0.1/                  on the node that runs (see `sockeye up`)
-  sockeye run -i eth0 -a 10.0.0.2/24 -- python3 -m http.server
-                                                        on a node that lives as long as the program
-  sockeye run -- sh -c 'wget http://10.0.0.1/; sockeye show sockets'
+  On the node that runs (see `sockeye up`):
+    sockeye run -- curl http://10.0.0.1/
+    sockeye run -- sh -c 'wget http://10.0.0.1/; sockeye show sockets'
+  On a node that lives as long as the program and what it leaves behind:
+    sockeye run -i eth0 -a 10.0.0.2/24 -- python3 -m http.server
 
-The program's children are on the node too. It must be linked dynamically with the system's C library and not be
-setuid: others cannot be reached, and are refused rather than run on the kernel's stack unasked.";
+The program's children are on the node too. A program must be linked with the
+system's C library, dynamically, and not be setuid: others cannot be reached,
+and are refused rather than run on the kernel's stack unasked.";
 
 const SHOW: &str = "\
 Examples:
-  sockeye show sockets                                  as `ss` would print them
-  sockeye show counters --json | jq .                   every drop has a reason and a counter";
+  As `ss` would print them:
+    sockeye show sockets
+  Every drop has its reason and its counter:
+    sockeye show counters --json | jq .";
 
 /// Which node.
 #[derive(Debug, Args)]
@@ -166,9 +182,6 @@ pub(crate) struct Demo {
     /// How much each transfer carries, in MiB
     #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub(crate) size: u32,
-    /// Set when the demo has put itself into a user namespace of its own.
-    #[arg(long, hide = true)]
-    pub(crate) inside: bool,
 }
 
 /// `sockeye up`.
@@ -213,6 +226,16 @@ pub(crate) struct Show {
 pub(crate) struct Down {
     #[command(flatten)]
     pub(crate) control: Control,
+}
+
+/// A program on a leash.
+#[derive(Debug, Args)]
+pub(crate) struct Tether {
+    /// The network namespace to start it in.
+    #[arg(long)]
+    pub(crate) namespace: Option<PathBuf>,
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) program: Vec<OsString>,
 }
 
 /// The hidden server.

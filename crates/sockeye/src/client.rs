@@ -6,13 +6,14 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
 use sockeye_control::{ControlPath, MAX_CALL, MAX_MESSAGE, Reply, Request, What};
 
 use crate::failure::Failure;
+use crate::patience::readable_until;
 
 /// How long a node may take to answer.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -70,9 +71,13 @@ impl Client {
 
     /// Asks for the trace; pieces of it come by [`Client::text`] from then on.
     pub(crate) fn trace(&mut self) -> Result<(), Failure> {
-        self.send(&Request::Trace)?;
-        // A trace is quiet while nothing happens.
-        set_socket_timeout(&self.socket, Timeout::Recv, None).map_err(|error| self.failed(&error.into()))
+        self.finished = false;
+        self.send(&Request::Trace)
+    }
+
+    /// Is there something to receive, or will there be soon?
+    pub(crate) fn has_more(&self, patience: Duration) -> bool {
+        readable_until(&self.socket, Instant::now() + patience)
     }
 
     /// Tells the node to stop, and waits until it has.

@@ -42,10 +42,28 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Whatever an error from below holds, it stays one line.
-fn single(text: String) -> String {
+/// Whatever an error from below holds, it stays one line, and without the system's number for what its words say.
+fn single(mut text: String) -> String {
+    const NUMBER: &str = " (os error ";
+    while let Some(start) = text.find(NUMBER)
+        && let Some(len) = text[start..].find(')')
+    {
+        text.replace_range(start..=start + len, "");
+    }
     if !text.contains(['\n', '\r']) {
         return text;
     }
     text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_one_line_without_numbers() {
+        let denied = std::io::Error::from_raw_os_error(13);
+        let failure = Failure::new(format!("a: {denied}; b: {denied}\n\n  c\n"));
+        assert_eq!(failure.to_string(), "a: Permission denied; b: Permission denied c");
+    }
 }

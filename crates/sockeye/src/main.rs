@@ -6,6 +6,7 @@ mod config;
 mod demo;
 mod failure;
 mod paint;
+mod patience;
 mod preload;
 mod program;
 mod run;
@@ -36,6 +37,7 @@ fn act(verb: &Verb) -> Result<ExitCode, Failure> {
             client::Client::connect(&client::path(args.control.control.as_deref())?)?.down()?;
             Ok(ExitCode::SUCCESS)
         }
+        Verb::Tether(args) => demo::tether::exec(args),
         Verb::DemoServe(args) => demo::builtin::serve(args.port, &args.directory).map(|()| ExitCode::SUCCESS),
         Verb::DemoFetch(args) => demo::builtin::fetch(&args.url, &args.output).map(|()| ExitCode::SUCCESS),
     }

@@ -15,8 +15,6 @@ pub(crate) enum Tone {
     Faint,
     /// All is well.
     Good,
-    /// Something is wrong.
-    Bad,
     /// The kernel's side.
     Kernel,
     /// Our side.
@@ -56,7 +54,6 @@ impl<T: fmt::Display> fmt::Display for Painted<T> {
             Tone::Strong => "1",
             Tone::Faint => "2",
             Tone::Good => "32",
-            Tone::Bad => "31",
             Tone::Kernel => "33",
             Tone::Ours => "36",
         };

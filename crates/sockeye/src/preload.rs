@@ -23,6 +23,9 @@ use crate::failure::Failure;
 /// The library, as build.rs made it.
 static SHIM: &[u8] = include_bytes!(env!("SOCKEYE_SHIM_LIBRARY"));
 
+/// The environment variable that names the directory for the shim, against the rule.
+pub(crate) const DIRECTORY: &str = "SOCKEYE_SHIM_DIR";
+
 /// The path of the shim, written out where it was not yet.
 pub(crate) fn library() -> Result<PathBuf, Failure> {
     let mut reasons = Vec::new();
@@ -56,6 +59,9 @@ pub(crate) fn preload_list(library: &Path, present: Option<OsString>) -> OsStrin
 fn candidates() -> Vec<(PathBuf, u32)> {
     let variable = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let user = rustix::process::geteuid();
+    if let Some(path) = variable(DIRECTORY) {
+        return vec![(path, 0o755)];
+    }
     let mut list = Vec::new();
     if user.is_root() {
         // A program may give up root later and start others: they must be able to read the file.
@@ -75,8 +81,10 @@ fn install(directory: &Path, mode: u32) -> io::Result<PathBuf> {
         return Err(io::Error::other("LD_PRELOAD cannot hold this path"));
     }
     match DirBuilder::new().mode(mode).create(directory) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-        _ => {}
+        // Whatever the umask says.
+        Ok(()) => fs::set_permissions(directory, fs::Permissions::from_mode(mode))?,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(error),
     }
     let found = fs::symlink_metadata(directory)?;
     if !found.is_dir() || !trusted(found.uid()) || found.mode() & 0o022 != 0 {

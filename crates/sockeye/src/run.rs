@@ -13,19 +13,19 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, WaitStatus};
 use signal_hook::consts::{SIGALRM, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
 
 use crate::cli::{DriverName, Mac, NodeArgs, Run};
 use crate::failure::Failure;
+use crate::patience::ends_within;
 use crate::{client, preload, program};
 
 /// How long a node that was told to stop may take before it is ended.
@@ -176,8 +176,6 @@ fn exit_code(status: Option<WaitStatus>) -> ExitCode {
 pub(crate) struct OwnNode {
     child: Child,
     pid: Pid,
-    /// What it says that it is, after "ready".
-    pub(crate) ready: String,
 }
 
 impl OwnNode {
@@ -194,8 +192,8 @@ impl OwnNode {
         let pid = Pid::from_child(&child);
         let mut ready = String::new();
         let read = child.stdout.take().map(|output| BufReader::new(output).read_line(&mut ready));
-        match (read, ready.strip_prefix("ready")) {
-            (Some(Ok(_)), Some(rest)) => Ok(OwnNode { pid, ready: rest.trim().to_owned(), child }),
+        match read {
+            Some(Ok(_)) if ready.starts_with("ready") => Ok(OwnNode { pid, child }),
             // It has said on standard error what was wrong.
             _ => {
                 let code = child.wait().ok().and_then(|status| status.code());
@@ -218,28 +216,12 @@ impl OwnNode {
         if asked.is_err() {
             let _ = rustix::process::kill_process(self.pid, Signal::TERM);
         }
-        if !self.ends_within(PATIENCE) {
+        if !ends_within(&self.child, PATIENCE) {
             tracing::warn!("the node did not stop within {} s and is ended", PATIENCE.as_secs());
             let _ = self.child.kill();
         }
         let _ = self.child.wait();
         let _ = fs::remove_file(control);
-    }
-
-    fn ends_within(&mut self, patience: Duration) -> bool {
-        let Ok(descriptor) = rustix::process::pidfd_open(self.pid, PidfdFlags::empty()) else { return false };
-        let deadline = Instant::now() + patience;
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let left = Timespec { tv_sec: left.as_secs().cast_signed(), tv_nsec: i64::from(left.subsec_nanos()) };
-            let mut waiting = [PollFd::from_borrowed_fd(descriptor.as_fd(), PollFlags::IN)];
-            match poll(&mut waiting, Some(&left)) {
-                Ok(0) => return false,
-                Ok(_) => return true,
-                Err(rustix::io::Errno::INTR) => {}
-                Err(_) => return false,
-            }
-        }
     }
 }
 

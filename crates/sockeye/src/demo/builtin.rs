@@ -7,8 +7,10 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Component, Path};
+use std::time::Instant;
 
 use crate::failure::Failure;
+use crate::paint;
 
 /// More of a request or reply head than this is not read.
 const MAX_HEAD: u64 = 16 * 1024;
@@ -17,6 +19,7 @@ const MAX_HEAD: u64 = 16 * 1024;
 pub(crate) fn serve(port: u16, directory: &Path) -> Result<(), Failure> {
     let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))
         .map_err(|error| Failure::new(format!("cannot listen on port {port}: {error}; is another program there?")))?;
+    paint::print("Serving\n").map_err(|error| Failure::new(format!("cannot write to standard output: {error}")))?;
     for connection in listener.incoming() {
         let Ok(mut connection) = connection else { continue };
         let directory = directory.to_owned();
@@ -51,8 +54,12 @@ pub(crate) fn fetch(url: &str, output: &Path) -> Result<(), Failure> {
     let failed = |what: &str| Failure::new(format!("cannot fetch {url}: {what}; check the server"));
     let rest = url.strip_prefix("http://").ok_or_else(|| failed("not an http:// address"))?;
     let (host, path) = rest.split_once('/').ok_or_else(|| failed("no path"))?;
+    let started = Instant::now();
     let mut connection = TcpStream::connect(host).map_err(|error| failed(&error.to_string()))?;
-    fetch_over(&mut connection, host, path, output).map_err(|error| failed(&error.to_string()))
+    fetch_over(&mut connection, host, path, output).map_err(|error| failed(&error.to_string()))?;
+    // As curl's -w '%{time_total}'.
+    let _ = paint::print(format!("{:.6}", started.elapsed().as_secs_f64()));
+    Ok(())
 }
 
 fn fetch_over(connection: &mut TcpStream, host: &str, path: &str, output: &Path) -> io::Result<()> {

@@ -1,0 +1,125 @@
+//! What the demo tells.
+
+use std::fmt::Display;
+use std::time::Duration;
+
+use crate::demo::load::Sum;
+use crate::demo::programs::Programs;
+use crate::demo::{KERNEL, NODE, Rows};
+use crate::paint::{Paint, Tone, print};
+
+/// What the first fetch brings.
+pub(crate) const HELLO: &str = "Hello from the other end of the wire.\n";
+
+/// The teller.
+pub(crate) struct Story {
+    paint: Paint,
+}
+
+impl Story {
+    pub(crate) fn new() -> Self {
+        Story { paint: Paint::for_output() }
+    }
+
+    /// A reader that has gone away does not stop the demo.
+    fn say(&self, text: impl Display) {
+        let _ = print(format_args!("{text}\n"));
+    }
+
+    fn heading(&self, text: impl Display) {
+        self.say(format_args!("\n{}", self.paint.tone(Tone::Strong, text)));
+    }
+
+    pub(crate) fn opening(&self, programs: &Programs, size: u32, unprivileged: bool) {
+        let paint = self.paint;
+        let release = rustix::system::uname();
+        let linux = format!("Linux {}", release.release().to_string_lossy());
+        self.say(paint.tone(Tone::Strong, "Sockeye demo: two hosts on one wire"));
+        let ours = "a node: our own stack, from ARP upwards";
+        let wire = "─────────── veth ───────────";
+        let side = |tone, text: &str, width: usize| {
+            format!("{}{:width$}", paint.tone(tone, text), "", width = width - text.len())
+        };
+        self.say(format_args!("\n    {}{}", side(Tone::Kernel, "kernel", 44), paint.tone(Tone::Ours, "sockeye")));
+        self.say(format_args!("    {KERNEL:<14}{wire:<30}{NODE}"));
+        self.say(format_args!("    {linux:<44}{ours}"));
+        let how = if unprivileged { "without root, in a user namespace" } else { "in namespaces without names" };
+        self.say(paint.tone(
+            Tone::Faint,
+            format_args!(
+                "\n    All of it {how}. {} fetches, {} serves, {size} MiB each way.",
+                programs.client(),
+                programs.server(),
+            ),
+        ));
+    }
+
+    pub(crate) fn first_fetch(&self, programs: &Programs, url: &str, trace: &str, greeting: &str) {
+        self.heading("1  A first fetch, call by call");
+        self.say(format_args!("    $ sockeye run -- {} {url}\n", programs.client()));
+        for line in trace.lines() {
+            self.say(format_args!("    {line}"));
+        }
+        self.say(format_args!("\n    {}", self.paint.tone(Tone::Good, greeting.trim_end())));
+    }
+
+    pub(crate) fn transfers(&self, programs: &Programs, size: u32, sum: &Sum, rows: &Rows) {
+        let paint = self.paint;
+        let Rows { fetched, twin_fetched, served, twin_served } = rows;
+        self.heading(format_args!("2  {size} MiB each way, beside the kernel on a wire of the same kind"));
+        self.say(format_args!(
+            "    {:<34}{:>14}{:>14}{:>9}",
+            "",
+            paint.tone(Tone::Ours, "Sockeye"),
+            paint.tone(Tone::Kernel, "kernel"),
+            "ratio"
+        ));
+        let gigabits = |seconds: &[f64]| {
+            let best = seconds.iter().copied().fold(f64::INFINITY, f64::min);
+            f64::from(size) * 8.0 * f64::from(1 << 20) / best.max(1e-6) / 1e9
+        };
+        let labels = [
+            format!("{} fetches from the kernel", programs.client()),
+            format!("{} serves the kernel", programs.server()),
+        ];
+        for (label, (ours, kernels)) in labels.iter().zip([(fetched, twin_fetched), (served, twin_served)]) {
+            let (ours, kernels) = (gigabits(ours), gigabits(kernels));
+            let ratio = ours / kernels;
+            self.say(format_args!(
+                "    {label:<34}{:>14}{:>14}{ratio:>9.2}",
+                format!("{ours:.2} Gbit/s"),
+                format!("{kernels:.2} Gbit/s"),
+            ));
+        }
+        let times = if fetched.len() > 1 { format!("; the best of {} rounds", fetched.len()) } else { String::new() };
+        self.say(format_args!(
+            "    {} every file arrived as it was sent: sha256 {sum}…{times}",
+            paint.tone(Tone::Good, "✓")
+        ));
+    }
+
+    pub(crate) fn counters(&self, counters: &str, node: u32) {
+        self.heading("3  What the node counted");
+        for line in counters.lines() {
+            self.say(format_args!("    {line}"));
+        }
+        if let Some(memory) = resident(node) {
+            self.say(self.paint.tone(Tone::Faint, format_args!("    The node's process has {memory} MiB in memory.")));
+        }
+    }
+
+    pub(crate) fn ending(&self, took: Duration) {
+        self.say(format_args!(
+            "\n{} in {:.1} s. The lab is gone; nothing is left of it.",
+            self.paint.tone(Tone::Good, "All well"),
+            took.as_secs_f64()
+        ));
+    }
+}
+
+/// What a process has in memory, in MiB.
+fn resident(pid: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib / 1024)
+}
