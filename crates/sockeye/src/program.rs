@@ -162,7 +162,7 @@ fn privileged(path: &Path) -> io::Result<Option<Obstacle>> {
 /// Reads the program headers of a 64-bit ELF file in this machine's byte order.
 fn elf(file: &File, head: &[u8]) -> Option<Obstacle> {
     const NATIVE_DATA: u8 = if cfg!(target_endian = "little") { 1 } else { 2 };
-    let Some(header) = head.first_chunk::<64>() else { return None };
+    let header = head.first_chunk::<64>()?;
     if header[4] != 2 || header[5] != NATIVE_DATA || half(header, 18) != machine() {
         return Some(Obstacle::Machine);
     }

@@ -11,6 +11,24 @@ use crate::paint::{Paint, Tone, print};
 /// What the first fetch brings.
 pub(crate) const HELLO: &str = "Hello from the other end of the wire.\n";
 
+/// A trace of more lines than this loses its middle.
+const LONG: usize = 60;
+
+/// A line of the node's trace: seconds, and a call or (further in) a frame.
+struct Line<'a> {
+    seconds: f64,
+    text: &'a str,
+    frame: bool,
+}
+
+impl<'a> Line<'a> {
+    fn parse(line: &'a str) -> Option<Self> {
+        let (time, text) = line.trim_start().split_once(' ')?;
+        let seconds = time.trim_end_matches('s').parse().ok()?;
+        Some(Line { seconds, text, frame: text.starts_with(' ') })
+    }
+}
+
 /// The teller.
 pub(crate) struct Story {
     paint: Paint,
@@ -57,9 +75,24 @@ impl Story {
     pub(crate) fn first_fetch(&self, programs: &Programs, url: &str, trace: &str, greeting: &str) {
         self.heading("1  A first fetch, call by call");
         self.say(format_args!("    $ sockeye run -- {} {url}\n", programs.client()));
-        for line in trace.lines() {
-            self.say(format_args!("    {line}"));
+        let lines: Vec<Line<'_>> = trace.lines().filter_map(Line::parse).collect();
+        let start = lines.first().map_or(0.0, |line| line.seconds);
+        for (index, line) in lines.iter().enumerate() {
+            // The middle of a long story.
+            if lines.len() > LONG && (LONG / 2..lines.len() - LONG / 2).contains(&index) {
+                if index == LONG / 2 {
+                    let text = format_args!("{:>15}({} more lines)", "", lines.len() - LONG);
+                    self.say(self.paint.tone(Tone::Faint, text));
+                }
+                continue;
+            }
+            let time = format!("{:>9.3} ms", (line.seconds - start) * 1e3);
+            let tone = if line.frame { Tone::Kernel } else { Tone::Ours };
+            self.say(format_args!("{}   {}", self.paint.tone(Tone::Faint, time), self.paint.tone(tone, line.text)));
         }
+        let note = "Lines with > and < are frames on the wire; the others are calls that the shim brought to the node.\n    \
+                    Reading and writing are not among them: the program does that on a descriptor of the kernel's.";
+        self.say(self.paint.tone(Tone::Faint, format_args!("\n    {note}")));
         self.say(format_args!("\n    {}", self.paint.tone(Tone::Good, greeting.trim_end())));
     }
 
@@ -122,4 +155,19 @@ fn resident(pid: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib / 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trace_line_has_its_time_and_kind() {
+        let call = Line::parse("    0.412071s curl[4711] socket(AF_INET, SOCK_STREAM, 0) = #3").unwrap();
+        assert_eq!((call.seconds, call.frame), (0.412071, false));
+        assert_eq!(call.text, "curl[4711] socket(AF_INET, SOCK_STREAM, 0) = #3");
+        let frame = Line::parse("    0.412402s   > tcp 10.0.0.2:40112 > 10.0.0.1:80 SYN seq 0").unwrap();
+        assert!(frame.frame);
+        assert!(Line::parse("").is_none());
+    }
 }
