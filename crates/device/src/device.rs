@@ -58,7 +58,9 @@ pub trait Device {
     /// without a descriptor.
     fn as_fd(&self) -> Option<BorrowedFd<'_>>;
 
-    /// True when the device pushed back, or keeps frames that could not leave. Call [`Device::flush`] at `POLLOUT`.
+    /// True when the device pushed back, or keeps frames that could not leave. Then poll for `POLLOUT`, offer again, and
+    /// flush. After [`Full`] it stays true over the flush that ends the round, until a frame is taken or a whole round
+    /// passes in which none was offered: so no wake-up is lost, and nobody spins who has nothing to send any more.
     fn wants_writable(&self) -> bool;
 
     /// When to call [`Device::receive`] and [`Device::flush`] although no descriptor is ready (a device that delays).
@@ -109,6 +111,32 @@ impl<D: Device + ?Sized> Device for Box<D> {
     }
     fn counters(&self) -> DeviceCounters {
         (**self).counters()
+    }
+}
+
+/// Whether somebody waits for room, see [`Device::wants_writable`].
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct PushBack {
+    waiting: bool,
+    /// Since the last flush.
+    fresh: bool,
+}
+
+impl PushBack {
+    pub(crate) fn refuse(&mut self) {
+        *self = PushBack { waiting: true, fresh: true };
+    }
+
+    pub(crate) fn take(&mut self) {
+        *self = PushBack::default();
+    }
+
+    pub(crate) fn flush(&mut self) {
+        *self = PushBack { waiting: self.fresh, fresh: false };
+    }
+
+    pub(crate) fn is_waiting(self) -> bool {
+        self.waiting
     }
 }
 
@@ -281,6 +309,22 @@ mod tests {
         batch.recycle(Vec::new());
         assert_eq!(batch.take_spare().map(|spare| spare.len()), Some(10));
         assert_eq!(batch.take_spare(), None);
+    }
+
+    #[test]
+    fn who_was_refused_is_waited_for_until_a_round_without_an_offer() {
+        let mut push_back = PushBack::default();
+        push_back.refuse();
+        push_back.flush();
+        assert!(push_back.is_waiting(), "the round in which it was refused");
+        push_back.refuse();
+        push_back.flush();
+        assert!(push_back.is_waiting(), "refused again");
+        push_back.flush();
+        assert!(!push_back.is_waiting(), "a round without an offer");
+        push_back.refuse();
+        push_back.take();
+        assert!(!push_back.is_waiting());
     }
 
     #[test]

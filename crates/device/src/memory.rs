@@ -13,6 +13,7 @@ use std::rc::Rc;
 
 use sockeye_wire::MacAddr;
 
+use crate::device::PushBack;
 use crate::segment::{self, Segments};
 use crate::{Capabilities, Checksum, Device, DeviceCounters, Full, Offload, RxBatch, RxFrame, SegmentKind, TxFrame};
 
@@ -57,7 +58,7 @@ pub fn wire(a: End, b: End, limit: usize) -> (MemoryDevice, MemoryDevice) {
         end,
         outgoing,
         incoming,
-        pushed_back: false,
+        push_back: PushBack::default(),
         counters: DeviceCounters::default(),
     };
     (device(a, a_to_b.clone(), b_to_a.clone()), device(b, b_to_a, a_to_b))
@@ -69,7 +70,7 @@ pub struct MemoryDevice {
     end: End,
     outgoing: Rc<RefCell<Direction>>,
     incoming: Rc<RefCell<Direction>>,
-    pushed_back: bool,
+    push_back: PushBack,
     counters: DeviceCounters,
 }
 
@@ -125,7 +126,10 @@ impl Device for MemoryDevice {
 
     fn transmit(&mut self, frame: &TxFrame<'_>) -> Result<(), Full> {
         let result = self.outgoing.borrow_mut().take(frame, usize::from(self.end.mtu) + LINK_HEADER);
-        self.pushed_back = matches!(result, Taken::Full);
+        match result {
+            Taken::Full => self.push_back.refuse(),
+            Taken::Yes | Taken::Never => self.push_back.take(),
+        }
         match result {
             Taken::Yes => self.counters.count_sent(frame.len(), frame.offload.segmentation.is_some()),
             Taken::Never => self.counters.tx_errors += 1,
@@ -138,7 +142,7 @@ impl Device for MemoryDevice {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.pushed_back = false;
+        self.push_back.flush();
         Ok(())
     }
 
@@ -147,7 +151,7 @@ impl Device for MemoryDevice {
     }
 
     fn wants_writable(&self) -> bool {
-        self.pushed_back
+        self.push_back.is_waiting()
     }
 
     fn counters(&self) -> DeviceCounters {
