@@ -114,3 +114,57 @@ const FOR_IPV4_ON_ETHERNET: [u8; 6] = {
     let [high, low] = EtherType::IPV4.0.to_be_bytes();
     [0, 1, high, low, 6, 4]
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[rustfmt::skip]
+    const REQUEST: [u8; LEN] = [
+        0, 1, 8, 0, 6, 4, 0, 1,
+        2, 0, 0, 0, 0, 1, 10, 9, 0, 1,
+        0, 0, 0, 0, 0, 0, 10, 9, 0, 2,
+    ];
+
+    #[test]
+    fn fields() {
+        let repr = Repr::parse(&REQUEST).unwrap();
+        assert_eq!(repr.operation, Operation::REQUEST);
+        assert_eq!((repr.sender_mac, repr.sender_ip), (MacAddr([2, 0, 0, 0, 0, 1]), Ipv4Addr::new(10, 9, 0, 1)));
+        assert_eq!((repr.target_mac, repr.target_ip), (MacAddr::ZERO, Ipv4Addr::new(10, 9, 0, 2)));
+        assert_eq!(repr.to_string(), "who has 10.9.0.2? tell 10.9.0.1 at 02:00:00:00:00:01");
+    }
+
+    #[test]
+    fn truncated_packets_are_refused() {
+        for len in 0..LEN {
+            assert_eq!(Repr::parse(&REQUEST[..len]), Err(Malformed::Truncated));
+        }
+    }
+
+    /// Bad input E4: hlen 6, plen 4, and nothing else.
+    #[test]
+    fn other_address_families_are_refused() {
+        for at in 0..6 {
+            for value in 0..=255 {
+                let mut bytes = REQUEST;
+                bytes[at] = value;
+                let expected = if value == REQUEST[at] { Ok(()) } else { Err(Malformed::AddressKind) };
+                assert_eq!(Repr::parse(&bytes).map(|_| ()), expected, "byte {at} is {value}");
+            }
+        }
+    }
+
+    #[test]
+    fn probes_and_announcements() {
+        let request = Repr::parse(&REQUEST).unwrap();
+        let probe = Repr { sender_ip: Ipv4Addr::UNSPECIFIED, ..request };
+        let announcement = Repr { target_ip: request.sender_ip, ..request };
+        let nonsense = Repr { target_ip: Ipv4Addr::UNSPECIFIED, ..probe };
+        for (repr, is_probe, is_announcement) in
+            [(request, false, false), (probe, true, false), (announcement, false, true), (nonsense, true, false)]
+        {
+            assert_eq!((repr.is_probe(), repr.is_announcement()), (is_probe, is_announcement), "{repr}");
+        }
+    }
+}

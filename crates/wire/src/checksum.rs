@@ -205,3 +205,87 @@ fn fold(words: u64) -> u16 {
     let words = (words >> 16) + (words & 0xffff);
     words as u16
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The carry is added back word by word.
+    fn by_the_book(bytes: &[u8]) -> u16 {
+        let words = bytes.chunks(2).map(|word| u16::from_be_bytes([word[0], *word.get(1).unwrap_or(&0)]));
+        !words.fold(0, |sum: u16, word| {
+            let (sum, carry) = sum.overflowing_add(word);
+            sum + u16::from(carry)
+        })
+    }
+
+    #[test]
+    fn example_of_rfc_1071() {
+        let bytes = [0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7];
+        assert_eq!(sum(&bytes).folded(), 0xddf2);
+        assert_eq!(sum(&bytes).finish(), !0xddf2);
+    }
+
+    #[test]
+    fn example_of_rfc_1624() {
+        assert_eq!(update(0xdd2f, 0x5555, 0x3285), 0x0000);
+    }
+
+    #[test]
+    fn every_length_and_every_split() {
+        // All ones carry the most; a ramp shows bytes that are swapped or lost.
+        for fill in [|_| 0xff, |index: usize| (index * 7 + 1) as u8] {
+            let bytes: Vec<u8> = (0..300).map(fill).collect();
+            for len in 0..bytes.len() {
+                let bytes = &bytes[..len];
+                assert_eq!(sum(bytes).finish(), by_the_book(bytes), "{len} bytes");
+                for cut in 0..=len {
+                    let mut pieces = sum(&bytes[..cut]);
+                    pieces.add(&bytes[cut..]);
+                    assert_eq!(pieces.finish(), by_the_book(bytes), "{len} bytes cut at {cut}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn largest_packets_do_not_overflow() {
+        for len in [65_535, 65_536, 1 << 22] {
+            let bytes = vec![0xff; len];
+            assert_eq!(sum(&bytes).finish(), by_the_book(&bytes));
+        }
+    }
+
+    #[test]
+    fn every_update_of_a_word_equals_summing_anew() {
+        for old in (0..=u16::MAX).step_by(251) {
+            for new in (0..=u16::MAX).step_by(257).chain([0xffff]) {
+                for other in [1, 0x8000, 0xffff, !old, !new] {
+                    let (mut before, mut after) = (Sum::new(), Sum::new());
+                    for word in [old, other] {
+                        before.add_u16(word);
+                    }
+                    for word in [new, other] {
+                        after.add_u16(word);
+                    }
+                    if other != 0 {
+                        assert_eq!(
+                            update(before.finish(), old, new),
+                            after.finish(),
+                            "{old:x} to {new:x} by {other:x}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn zero_is_sent_as_ones_in_udp() {
+        let mut sum = Sum::new();
+        sum.add_u16(0xffff);
+        assert_eq!((sum.finish(), sum.finish_nonzero()), (0, 0xffff));
+        sum.add_u16(1);
+        assert_eq!(sum.finish_nonzero(), 0xfffe);
+    }
+}

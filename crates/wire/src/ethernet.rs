@@ -338,3 +338,120 @@ impl core::error::Error for MacAddrError {}
 
 /// The largest value that is a length. Between it and 0x0600 lies nothing that is defined.
 const MAX_LENGTH: usize = 1500;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
+    const B: MacAddr = MacAddr([2, 0, 0, 0, 0, 2]);
+
+    /// A header with `tags` tags of VLAN 1, 2, ...
+    fn tagged(tags: u8) -> Vec<u8> {
+        let mut bytes = [B.0, A.0].concat();
+        for id in 1..=tags {
+            bytes.extend_from_slice(&[0x81, 0x00, 0xa0, id]);
+        }
+        bytes.extend_from_slice(&[0x08, 0x00, 0x45]);
+        bytes
+    }
+
+    #[test]
+    fn fields() {
+        let bytes = tagged(1);
+        let frame = Frame::parse(&bytes).unwrap();
+        assert_eq!((frame.dst(), frame.src(), frame.ether_type()), (B, A, EtherType::IPV4));
+        assert_eq!(frame.vlan(), Some(VlanTag { priority: 5, drop_eligible: false, id: 1 }));
+        assert_eq!((frame.header_len(), frame.payload()), (18, &[0x45][..]));
+    }
+
+    #[test]
+    fn truncated_headers_are_refused() {
+        for tags in 0..=2 {
+            let bytes = tagged(tags);
+            let header_len = HEADER_LEN + TAG_LEN * usize::from(tags);
+            for len in 0..header_len {
+                assert_eq!(Frame::parse(&bytes[..len]).unwrap_err(), Malformed::Truncated, "{tags} tags, {len} bytes");
+            }
+            assert_eq!(Frame::parse(&bytes[..header_len]).unwrap().payload(), &[]);
+        }
+    }
+
+    /// Bad input E11.
+    #[test]
+    fn a_tower_of_tags_is_an_unknown_protocol() {
+        for tags in 0..=8 {
+            let bytes = tagged(tags);
+            let frame = Frame::parse(&bytes).unwrap();
+            assert_eq!(frame.vlan().map(|tag| tag.id), (tags >= 1).then_some(1));
+            assert_eq!(frame.inner_vlan().map(|tag| tag.id), (tags >= 2).then_some(2));
+            let expected = if tags <= 2 { EtherType::IPV4 } else { EtherType::VLAN };
+            assert_eq!(frame.ether_type(), expected, "{tags} tags");
+            assert_eq!(frame.repr().is_some(), tags < 2);
+        }
+    }
+
+    /// Bad input E11.
+    #[test]
+    fn a_length_in_place_of_the_type_is_kept_to() {
+        let mut bytes = [&B.0[..], &A.0, &[0, 0], &[7; 46]].concat();
+        for claimed in 0..0x0600u16 {
+            bytes[12..14].copy_from_slice(&claimed.to_be_bytes());
+            match Frame::parse(&bytes) {
+                Ok(frame) => {
+                    assert!(claimed <= 46 && frame.ether_type().is_length());
+                    assert_eq!(frame.payload().len(), usize::from(claimed));
+                }
+                Err(reason) => assert!(claimed > 46 && reason == Malformed::TotalLength),
+            }
+        }
+        // Between the largest length and the smallest type lies nothing, however long the frame.
+        bytes.resize(3000, 0);
+        for claimed in 1501..0x0600u16 {
+            bytes[12..14].copy_from_slice(&claimed.to_be_bytes());
+            assert_eq!(Frame::parse(&bytes).unwrap_err(), Malformed::TotalLength);
+        }
+    }
+
+    #[test]
+    fn fields_of_a_tag_do_not_run_into_each_other() {
+        let mut bytes = [0; TAG_LEN];
+        VlanTag { priority: 0xff, drop_eligible: false, id: 0xffff }.emit(EtherType::ARP, &mut bytes);
+        assert_eq!(bytes, [0xef, 0xff, 0x08, 0x06]);
+    }
+
+    #[test]
+    fn kinds_of_addresses() {
+        for (mac, broadcast, multicast, unicast, local) in [
+            (MacAddr::BROADCAST, true, true, false, true),
+            (MacAddr::ZERO, false, false, false, false),
+            (A, false, false, true, true),
+            (MacAddr([0x01, 0, 0x5e, 0, 0, 1]), false, true, false, false),
+            (MacAddr([0x00, 0x1b, 0x21, 0, 0, 1]), false, false, true, false),
+        ] {
+            let found = (mac.is_broadcast(), mac.is_multicast(), mac.is_unicast(), mac.is_local());
+            assert_eq!(found, (broadcast, multicast, unicast, local), "{mac}");
+        }
+    }
+
+    #[test]
+    fn addresses_as_text() {
+        assert_eq!("02:00:00:00:00:01".parse(), Ok(A));
+        assert_eq!("02-00-00-00-00-01".parse(), Ok(A));
+        assert_eq!(MacAddr([0xab; 6]).to_string(), "ab:ab:ab:ab:ab:ab");
+        for text in [
+            "",
+            "02",
+            "02:00:00:00:00",
+            "02:00:00:00:00:01:",
+            "02:00:00:00:00:01:02",
+            "02:00-00:00:00:01",
+            "2:0:0:0:0:1",
+            "02:00:00:00:00:0g",
+            "+2:00:00:00:00:01",
+            "02:00:00:00:00:é",
+        ] {
+            assert_eq!(text.parse::<MacAddr>(), Err(MacAddrError), "{text:?}");
+        }
+    }
+}

@@ -375,3 +375,106 @@ const TIMESTAMP_REPLY: u8 = 14;
 fn pair(high: u16, low: u16) -> [u8; 4] {
     (u32::from(high) << 16 | u32::from(low)).to_be_bytes()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ipv4::Packet;
+
+    /// An echo request, and what Linux answers.
+    const PING: [u8; 12] = [0x08, 0x00, 0x02, 0xff, 0x30, 0x39, 0x00, 0x01, 0x61, 0x62, 0x63, 0x64];
+    const PONG: [u8; 12] = [0x00, 0x00, 0x0a, 0xff, 0x30, 0x39, 0x00, 0x01, 0x61, 0x62, 0x63, 0x64];
+
+    fn with_checksum(mut bytes: Vec<u8>) -> Vec<u8> {
+        bytes[2..4].fill(0);
+        let checksum = sum(&bytes).finish();
+        bytes[2..4].copy_from_slice(&checksum.to_be_bytes());
+        bytes
+    }
+
+    #[test]
+    fn echo() {
+        let (ident, seq, data) = (12345, 1, &b"abcd"[..]);
+        for (bytes, message) in
+            [(PING, Message::EchoRequest { ident, seq, data }), (PONG, Message::EchoReply { ident, seq, data })]
+        {
+            assert_eq!(Message::parse(&bytes), Ok(message));
+            let mut written = [0xaa; 12];
+            assert_eq!(message.emit(&mut written), 12);
+            assert_eq!(written, bytes);
+        }
+    }
+
+    /// RFC 1191 section 4: the MTU stands in the low half of the second word, with code 4 only.
+    #[test]
+    fn next_hop_mtu() {
+        for code in 0..=15 {
+            let bytes = with_checksum(vec![3, code, 0, 0, 0, 0, 0x05, 0x78]);
+            let expected = if code == 4 { 1400 } else { 0 };
+            let code = UnreachableCode(code);
+            let message = Message::DestinationUnreachable { code, next_hop_mtu: expected, original: &[] };
+            assert_eq!(Message::parse(&bytes), Ok(message));
+            let mut written = [0xaa; 8];
+            Message::DestinationUnreachable { code, next_hop_mtu: 1400, original: &[] }.emit(&mut written);
+            assert_eq!(Message::parse(&written), Ok(message));
+        }
+    }
+
+    /// Bad input D7: an error with every truncation, its quoted packet too; an echo of 0 to 8 bytes.
+    #[test]
+    fn truncations_are_refused() {
+        let mut quoted = [0; 28];
+        quoted[..4].copy_from_slice(&[0x45, 0, 0, 60]);
+        for len in 0..8 {
+            assert_eq!(Message::parse(&PING[..len]), Err(Malformed::Truncated));
+        }
+        for len in 0..=quoted.len() {
+            let bytes = with_checksum([&[3, 3, 0, 0, 0, 0, 0, 0], &quoted[..len]].concat());
+            let message = Message::parse(&bytes).unwrap();
+            let original = message.original().unwrap();
+            assert_eq!(original.len(), len);
+            assert_eq!(Packet::parse_quoted(original).is_ok(), len >= 20);
+        }
+        for len in 8..TIMESTAMP_LEN {
+            let bytes = with_checksum([vec![13], vec![0; len - 1]].concat());
+            assert_eq!(Message::parse(&bytes), Err(Malformed::Truncated));
+        }
+    }
+
+    #[test]
+    fn bad_checksums_are_refused() {
+        for at in 0..PING.len() {
+            let mut bytes = PING;
+            bytes[at] ^= 0x10;
+            assert_eq!(Message::parse(&bytes), Err(Malformed::Checksum), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn every_type_and_code_means_something() {
+        let errors = [3, 4, 5, 11, 12];
+        for kind in 0..=255 {
+            for code in 0..=255 {
+                let bytes = with_checksum([vec![kind, code], vec![7; 30]].concat());
+                let message = Message::parse(&bytes).unwrap();
+                let known = if kind == 4 { code == 0 } else { true };
+                assert_eq!(message.is_error(), errors.contains(&kind) && known, "type {kind}, code {code}");
+                assert_eq!(message.head().0, kind);
+            }
+        }
+    }
+
+    #[test]
+    fn as_text() {
+        let unreachable = |code, next_hop_mtu| Message::DestinationUnreachable { code, next_hop_mtu, original: &[] };
+        for (message, text) in [
+            (Message::EchoReply { ident: 1, seq: 2, data: b"abc" }, "echo reply id 1 seq 2 of 3 bytes"),
+            (unreachable(UnreachableCode::PORT, 0), "port unreachable"),
+            (unreachable(UnreachableCode::FRAGMENTATION_NEEDED, 1400), "fragmentation needed, mtu 1400"),
+            (unreachable(UnreachableCode(77), 0), "unreachable, code 77"),
+            (Message::TimeExceeded { code: TimeExceededCode::TTL, original: &[] }, "time to live exceeded"),
+        ] {
+            assert_eq!(message.to_string(), text);
+        }
+    }
+}

@@ -147,3 +147,66 @@ fn mask_v4(len: u8) -> u32 {
 fn mask_v6(len: u8) -> u128 {
     u128::MAX.checked_shl(128 - u32::from(len)).unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prefix(text: &str) -> IpPrefix {
+        text.parse().unwrap()
+    }
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn networks() {
+        for (text, network, netmask, broadcast) in [
+            ("10.9.8.7/24", "10.9.8.0/24", "255.255.255.0", Some("10.9.8.255")),
+            ("10.9.8.7/0", "0.0.0.0/0", "0.0.0.0", Some("255.255.255.255")),
+            ("10.9.8.7/30", "10.9.8.4/30", "255.255.255.252", Some("10.9.8.7")),
+            ("10.9.8.7/31", "10.9.8.6/31", "255.255.255.254", None),
+            ("10.9.8.7/32", "10.9.8.7/32", "255.255.255.255", None),
+            ("fd00:9::7/64", "fd00:9::/64", "ffff:ffff:ffff:ffff::", None),
+            ("fd00:9::7/0", "::/0", "::", None),
+        ] {
+            let prefix = prefix(text);
+            assert_eq!(prefix.to_string(), text, "host bits are kept");
+            assert_eq!(prefix.network().to_string(), network);
+            assert_eq!(prefix.netmask(), ip(netmask));
+            assert_eq!(prefix.broadcast(), broadcast.map(|text| text.parse().unwrap()));
+        }
+    }
+
+    #[test]
+    fn members() {
+        assert!(prefix("10.9.8.7/24").contains(ip("10.9.8.200")) && !prefix("10.9.8.7/24").contains(ip("10.9.9.7")));
+        assert!(prefix("0.0.0.0/0").contains(ip("255.255.255.255")));
+        assert!(!prefix("0.0.0.0/0").contains(ip("::")) && !prefix("::/0").contains(ip("0.0.0.0")));
+        assert!(
+            prefix("10.0.0.0/8").covers(&prefix("10.9.0.0/16")) && !prefix("10.9.0.0/16").covers(&prefix("10.0.0.0/8"))
+        );
+        assert!(IpPrefix::host(ip("::1")).is_host() && IpPrefix::host(ip("::1")).contains(ip("::1")));
+    }
+
+    #[test]
+    fn text_that_is_no_prefix() {
+        for (text, error) in [
+            ("", PrefixError::Address),
+            ("10.0.0/8", PrefixError::Address),
+            ("host/8", PrefixError::Address),
+            ("/8", PrefixError::Address),
+            ("10.0.0.1", PrefixError::Length),
+            ("10.0.0.1/", PrefixError::Length),
+            ("10.0.0.1/33", PrefixError::Length),
+            ("10.0.0.1/+8", PrefixError::Length),
+            ("10.0.0.1/-1", PrefixError::Length),
+            ("10.0.0.1/8/8", PrefixError::Length),
+            ("10.0.0.1/256", PrefixError::Length),
+            ("::/129", PrefixError::Length),
+        ] {
+            assert_eq!(text.parse::<IpPrefix>(), Err(error), "{text:?}");
+        }
+    }
+}

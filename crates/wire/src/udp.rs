@@ -138,3 +138,64 @@ impl Quoted {
         Ok(Quoted { src_port: u16_at(header, 0), dst_port: u16_at(header, 2) })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::net::{Ipv4Addr, Ipv6Addr};
+
+    const SRC: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 9, 0, 1));
+    const DST: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 9, 0, 2));
+    const DST6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
+
+    const HELLO: [u8; 13] = [0x14, 0xe9, 0, 53, 0, 13, 0, 0, b'h', b'e', b'l', b'l', b'o'];
+
+    /// Bad input E1.
+    #[test]
+    fn every_length() {
+        for claimed in 0..=u16::MAX {
+            let mut bytes = HELLO;
+            bytes[4..6].copy_from_slice(&claimed.to_be_bytes());
+            match Datagram::parse(&bytes) {
+                Ok(datagram) => {
+                    assert!((8..=13).contains(&claimed));
+                    assert_eq!(datagram.payload(), &HELLO[8..usize::from(claimed)], "the smaller length counts");
+                }
+                Err(reason) => {
+                    assert!(!(8..=13).contains(&claimed));
+                    assert_eq!(reason, Malformed::TotalLength);
+                }
+            }
+        }
+        for len in 0..HELLO.len() {
+            let expected = if len < 8 { Malformed::Truncated } else { Malformed::TotalLength };
+            assert_eq!(Datagram::parse(&HELLO[..len]).unwrap_err(), expected);
+        }
+    }
+
+    /// Bad input E2.
+    #[test]
+    fn no_checksum_is_for_ipv4_only() {
+        let datagram = Datagram::parse(&HELLO).unwrap();
+        assert!(datagram.verify_checksum(SRC, DST));
+        assert!(!datagram.verify_checksum(DST6, DST6));
+    }
+
+    #[test]
+    fn checksum_covers_what_the_length_says() {
+        let mut bytes = HELLO;
+        let mut sum = pseudo_header(SRC, DST, 17, 13);
+        sum.add(&bytes);
+        bytes[6..8].copy_from_slice(&sum.finish_nonzero().to_be_bytes());
+        let padded = [&bytes[..], &[0xee; 5]].concat();
+        assert!(Datagram::parse(&padded).unwrap().verify_checksum(SRC, DST));
+        assert!(!Datagram::parse(&padded).unwrap().verify_checksum(SRC, Ipv4Addr::LOCALHOST.into()));
+    }
+
+    #[test]
+    fn largest_datagram() {
+        let mut header = [0; 8];
+        Repr { src_port: 1, dst_port: 2 }.emit(65_527, &mut header);
+        assert_eq!(header, [0, 1, 0, 2, 0xff, 0xff, 0, 0]);
+    }
+}

@@ -286,3 +286,137 @@ fn header_len(header: &[u8; HEADER_LEN]) -> Result<usize, Malformed> {
     let header_len = usize::from(header[0] & 0x0f) * 4;
     if header_len < HEADER_LEN { Err(Malformed::HeaderLength) } else { Ok(header_len) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A datagram from Linux, one byte of payload in it.
+    #[rustfmt::skip]
+    const PACKET: [u8; 29] = [
+        0x45, 0x00, 0x00, 0x1d, 0xdb, 0xa7, 0x40, 0x00, 0x40, 0x11, 0x61, 0x26, 127, 0, 0, 1, 127, 0, 0, 1,
+        0x82, 0xd1, 0x00, 0x09, 0x00, 0x09, 0xfe, 0x1c, 0x78,
+    ];
+
+    fn repr() -> Repr<'static> {
+        Repr {
+            src: Ipv4Addr::LOCALHOST,
+            dst: Ipv4Addr::LOCALHOST,
+            protocol: Protocol::UDP,
+            ttl: 64,
+            tos: 0,
+            id: 0xdba7,
+            dont_fragment: true,
+            more_fragments: false,
+            fragment_offset: 0,
+            options: &[],
+        }
+    }
+
+    fn with(change: impl FnOnce(&mut [u8; 29])) -> Result<(usize, usize), Malformed> {
+        let mut bytes = PACKET;
+        change(&mut bytes);
+        Packet::parse(&bytes).map(|packet| (packet.header_len(), packet.payload().len()))
+    }
+
+    #[test]
+    fn fields() {
+        let packet = Packet::parse(&PACKET).unwrap();
+        assert!(packet.verify_checksum());
+        assert_eq!(packet.repr(), repr());
+        assert_eq!(packet.payload(), &PACKET[20..]);
+        let mut bytes = [0xaa; 29];
+        assert_eq!(repr().emit(9, &mut bytes), 20);
+        assert_eq!(bytes[..20], PACKET[..20]);
+    }
+
+    #[test]
+    fn fragment_fields() {
+        let (mut bytes, mut copy) = (PACKET, PACKET);
+        for (word, dont, more, offset) in [
+            (0x4000u16, true, false, 0),
+            (0x2000, false, true, 0),
+            (0x1fff, false, false, 65_528),
+            (0x2001, false, true, 8),
+            (0x8000, false, false, 0),
+        ] {
+            bytes[6..8].copy_from_slice(&word.to_be_bytes());
+            let packet = Packet::parse(&bytes).unwrap();
+            let fields = (packet.dont_fragment(), packet.more_fragments(), packet.fragment_offset());
+            assert_eq!(fields, (dont, more, offset), "{word:04x}");
+            assert_eq!(packet.is_fragment(), more || offset != 0);
+            packet.repr().emit(9, &mut copy);
+            assert_eq!(copy[6..8], (word & 0x7fff).to_be_bytes(), "the reserved bit is not sent");
+        }
+    }
+
+    /// Bad input A1.
+    #[test]
+    fn lying_lengths_are_refused() {
+        for ihl in 0..5 {
+            assert_eq!(with(|bytes| bytes[0] = 0x40 | ihl), Err(Malformed::HeaderLength));
+        }
+        assert_eq!(with(|bytes| bytes[0] = 0x47), Ok((28, 1)));
+        for ihl in 8..=15 {
+            assert_eq!(with(|bytes| bytes[0] = 0x40 | ihl), Err(Malformed::TotalLength));
+        }
+        for total in (0..20).chain(30..=u16::MAX) {
+            let result = with(|bytes| bytes[2..4].copy_from_slice(&total.to_be_bytes()));
+            assert_eq!(result, Err(Malformed::TotalLength), "total length {total}");
+        }
+        for version in (0..=15).filter(|&version| version != 4) {
+            assert_eq!(with(|bytes| bytes[0] = version << 4 | 5), Err(Malformed::Version));
+        }
+        for len in 0..PACKET.len() {
+            let expected = if len < 20 { Malformed::Truncated } else { Malformed::TotalLength };
+            assert_eq!(Packet::parse(&PACKET[..len]).unwrap_err(), expected);
+        }
+    }
+
+    /// Bad input A1.
+    #[test]
+    fn padding_is_cut_off() {
+        for total in 20..=29u16 {
+            let payload_len = usize::from(total) - 20;
+            assert_eq!(with(|bytes| bytes[2..4].copy_from_slice(&total.to_be_bytes())), Ok((20, payload_len)));
+        }
+    }
+
+    /// Bad input D7.
+    #[test]
+    fn quoted_packets_may_be_cut_in_the_payload_only() {
+        let mut whole = [&PACKET[..], &[0; 32]].concat();
+        for ihl in 0..=15u8 {
+            whole[0] = 0x40 | ihl;
+            for len in 0..whole.len() {
+                let result = Packet::parse_quoted(&whole[..len]);
+                let header_len = usize::from(ihl) * 4;
+                assert_eq!(result.is_ok(), ihl >= 5 && len >= header_len, "header {header_len}, {len} bytes");
+                let Ok(packet) = result else { continue };
+                let end = if header_len <= 29 { len.min(29) } else { len };
+                assert_eq!(packet.payload(), &whole[header_len..end]);
+                assert_eq!(packet.total_len(), 29, "as it was sent");
+            }
+        }
+    }
+
+    #[test]
+    fn options_are_padded() {
+        for len in 0..=40 {
+            let repr = Repr { options: &[options::NO_OPERATION; 40][..len], ..repr() };
+            let mut bytes = [0xaa; 60];
+            let header_len = repr.emit(0, &mut bytes);
+            assert_eq!(header_len, 20 + len.div_ceil(4) * 4);
+            let packet = Packet::parse(&bytes[..header_len]).unwrap();
+            assert!(packet.verify_checksum());
+            assert!(packet.options().iter().enumerate().all(|(at, &byte)| byte == u8::from(at < len)));
+        }
+    }
+
+    #[test]
+    fn as_text() {
+        let fragment = Repr { more_fragments: true, fragment_offset: 8, tos: 3, ..repr() };
+        let expected = "127.0.0.1 > 127.0.0.1 UDP ttl 64 tos 0x03 DF fragment of 56231 at 8 and more";
+        assert_eq!(fragment.to_string(), expected);
+    }
+}

@@ -503,3 +503,6 @@ fn bad(at: usize, reason: Malformed) -> BadOption {
 fn word(bytes: &[u8]) -> u32 {
     bytes.iter().fold(0, |word, &byte| word << 8 | u32::from(byte))
 }
+
+#[cfg(test)]
+mod tests;

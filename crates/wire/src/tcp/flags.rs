@@ -126,3 +126,20 @@ impl fmt::Debug for Flags {
         fmt::Display::fmt(self, f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sets() {
+        let flags = Flags::SYN | Flags::ACK;
+        assert!(flags.contains(Flags::SYN) && !flags.contains(Flags::SYN | Flags::FIN));
+        assert!(flags.intersects(Flags::SYN | Flags::FIN) && !flags.intersects(Flags::FIN));
+        assert!(flags.contains(Flags::NONE) && !flags.intersects(Flags::NONE));
+        assert_eq!(flags.without(Flags::ACK), Flags::SYN);
+        assert_eq!(flags & !Flags::SYN, Flags::ACK);
+        assert_eq!((flags.to_string(), Flags::NONE.to_string()), ("SYN|ACK".into(), "-".into()));
+        assert_eq!(Flags(0xff).to_string(), "SYN|FIN|RST|PSH|ACK|URG|ECE|CWR");
+    }
+}

@@ -242,3 +242,119 @@ impl Quoted {
         Ok(Quoted { src_port: u16_at(header, 0), dst_port: u16_at(header, 2), seq: SeqNumber(u32_at(header, 4)) })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::net::Ipv4Addr;
+
+    const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+    /// A SYN from Linux to itself, but for its checksum.
+    #[rustfmt::skip]
+    const SYN: [u8; 40] = [
+        0xbe, 0x72, 0x00, 0x09, 0x30, 0x6b, 0xfd, 0x06, 0, 0, 0, 0, 0xa0, 0x02, 0xff, 0xd7, 0x00, 0x00, 0x00, 0x00,
+        2, 4, 0xff, 0xd7, 4, 2, 8, 10, 0xd1, 0x68, 0x51, 0x57, 0x00, 0x00, 0x00, 0x00, 1, 3, 3, 10,
+    ];
+    /// What stood in the SYN's checksum field, for the device to complete.
+    const SYN_PARTIAL: u16 = 0xfe30;
+
+    /// The answer to it, with a whole checksum.
+    #[rustfmt::skip]
+    const RST: [u8; 20] = [
+        0x00, 0x09, 0xbe, 0x72, 0, 0, 0, 0, 0x30, 0x6b, 0xfd, 0x07, 0x50, 0x14, 0x00, 0x00, 0xc5, 0xdf, 0x00, 0x00,
+    ];
+
+    fn syn() -> Repr {
+        Repr {
+            src_port: 48754,
+            dst_port: 9,
+            seq: SeqNumber(0x306b_fd06),
+            ack: SeqNumber(0),
+            flags: Flags::SYN,
+            window: 65495,
+            urgent: 0,
+            options: Options {
+                mss: Some(65495),
+                window_scale: Some(10),
+                sack_permitted: true,
+                timestamps: Some(Timestamps { value: 0xd168_5157, echo: 0 }),
+                sack: SackBlocks::default(),
+            },
+        }
+    }
+
+    #[test]
+    fn fields() {
+        let segment = Segment::parse(&SYN).unwrap();
+        assert_eq!(segment.repr(), syn());
+        assert_eq!((segment.header_len(), segment.payload(), segment.seq_len()), (40, &[][..], 1));
+        let mut bytes = [0xaa; 40];
+        assert_eq!(syn().emit(&mut bytes), 40);
+        assert_eq!(bytes, SYN, "we look like Linux");
+        assert_eq!(
+            syn().to_string(),
+            "48754 > 9 SYN seq 812383494 win 65495 <mss 65495, scale 10, sack permitted, time 3513274711 echo 0>"
+        );
+    }
+
+    /// Bad input C11.
+    #[test]
+    fn lying_offsets_are_refused() {
+        let mut bytes = SYN;
+        for words in 0..=15 {
+            bytes[12] = words << 4;
+            let result = Segment::parse(&bytes).map(|segment| (segment.options_bytes().len(), segment.payload().len()));
+            let expected = match usize::from(words) * 4 {
+                header_len @ 20..=40 => Ok((header_len - 20, 40 - header_len)),
+                _ => Err(Malformed::HeaderLength),
+            };
+            assert_eq!(result, expected, "offset {words}");
+        }
+        for len in 0..SYN.len() {
+            let expected = if len < 20 { Malformed::Truncated } else { Malformed::HeaderLength };
+            assert_eq!(Segment::parse(&SYN[..len]).unwrap_err(), expected);
+        }
+    }
+
+    /// Bad input C12: the parser has no opinion; reserved bits are ignored and not sent.
+    #[test]
+    fn every_combination_of_flags() {
+        for flags in 0..=255 {
+            for reserved in 0..16 {
+                let mut bytes = SYN;
+                bytes[12] |= reserved;
+                bytes[13] = flags;
+                let segment = Segment::parse(&bytes).unwrap();
+                assert_eq!((segment.flags(), segment.header_len()), (Flags(flags), 40));
+                assert_eq!(segment.seq_len(), u32::from(flags & 1) + u32::from(flags >> 1 & 1));
+                segment.repr().emit(&mut bytes);
+                assert_eq!(bytes[12..14], [0xa0, flags]);
+            }
+        }
+    }
+
+    /// Bad input C13.
+    #[test]
+    fn checksum_covers_addresses_and_length() {
+        assert!(Segment::parse(&RST).unwrap().verify_checksum(LOCAL, LOCAL));
+        assert_eq!(pseudo_header(LOCAL, LOCAL, 6, 40).folded(), SYN_PARTIAL);
+
+        let mut bytes = SYN;
+        let mut sum = pseudo_header(LOCAL, LOCAL, 6, 40);
+        sum.add(&bytes);
+        bytes[CHECKSUM_OFFSET..][..2].copy_from_slice(&sum.finish().to_be_bytes());
+        let other = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
+        assert!(Segment::parse(&bytes).unwrap().verify_checksum(LOCAL, LOCAL));
+        assert!(!Segment::parse(&bytes).unwrap().verify_checksum(LOCAL, other));
+        assert!(!Segment::parse(&[&bytes[..], &[0; 2]].concat()).unwrap().verify_checksum(LOCAL, LOCAL));
+        assert!(!Segment::parse(&SYN).unwrap().verify_checksum(LOCAL, LOCAL), "zero is no exception in TCP");
+    }
+
+    #[test]
+    fn quoted_segments() {
+        let quoted = Quoted { src_port: 48754, dst_port: 9, seq: SeqNumber(0x306b_fd06) };
+        assert_eq!(Quoted::parse(&SYN[..8]), Ok(quoted));
+        assert_eq!(Quoted::parse(&SYN[..7]), Err(Malformed::Truncated));
+    }
+}

@@ -495,3 +495,6 @@ fn read(kind: u8, data: &[u8]) -> Option<TcpOption<'_>> {
 fn halves([a, b, c, d, e, g, h, i]: [u8; 8]) -> (u32, u32) {
     (u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, g, h, i]))
 }
+
+#[cfg(test)]
+mod tests;

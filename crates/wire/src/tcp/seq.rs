@@ -117,3 +117,25 @@ impl fmt::Debug for SeqNumber {
         fmt::Display::fmt(&self.0, f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bad input C20.
+    #[test]
+    fn comparisons_across_the_wrap() {
+        let (end, start) = (SeqNumber(u32::MAX), SeqNumber(0));
+        assert!(end.before(start) && start.after(end) && !start.before(end));
+        assert_eq!((start - end, end - start, end + 1, start - 1), (1, -1, start, end));
+        assert_eq!((end.max(start), end.min(start)), (start, end));
+        assert!(end.before_eq(end) && end.after_eq(end) && !end.before(end) && !end.after(end));
+        assert!(start.within(end, 2) && !start.within(end, 1) && !end.within(start, u32::MAX));
+    }
+
+    #[test]
+    fn half_way_round_either_is_before_the_other() {
+        let (a, b) = (SeqNumber(5), SeqNumber(5 + (1 << 31)));
+        assert!(a.before(b) && b.before(a) && !a.after(b) && !b.after(a));
+    }
+}
