@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod bulk;
+mod calls;
 mod faults;
 mod hostile;
 mod http;

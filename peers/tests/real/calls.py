@@ -1,0 +1,632 @@
+# Socket calls as programs use them, one check a function. What is asserted is what Linux does.
+# Arguments: the check's name, own address, the peer's address. The peer runs calls_peer.py.
+import array, asyncio, errno, fcntl, os, select, socket, struct, subprocess, sys, tempfile, termios, threading, time
+
+name, OWN, PEER = sys.argv[1:4]
+ECHO, DATAGRAMS, ORDERS, CLOSED = (PEER, 7000), (PEER, 7001), (PEER, 7002), (PEER, 81)
+PATIENCE = 30
+
+
+def tcp(timeout=PATIENCE):
+    s = socket.socket()
+    s.settimeout(timeout)
+    return s
+
+
+def echo():
+    s = tcp()
+    s.connect(ECHO)
+    return s
+
+
+def exactly(s, count):
+    data = b""
+    while len(data) < count:
+        piece = s.recv(count - len(data))
+        assert piece, f"the end after {len(data)} of {count} bytes"
+        data += piece
+    return data
+
+
+def fails(code, call, *arguments):
+    try:
+        result = call(*arguments)
+    except OSError as error:
+        assert error.errno == code, f"{errno.errorcode.get(error.errno, error)} instead of {errno.errorcode[code]}"
+        return
+    raise AssertionError(f"{errno.errorcode[code]} was expected, and {result!r} came")
+
+
+class Orders:
+    def __init__(self):
+        self.lines = socket.create_connection(ORDERS, timeout=PATIENCE).makefile("rw", buffering=1)
+
+    def __call__(self, order):
+        self.begin(order)
+        return self.answer()
+
+    def begin(self, order):
+        self.lines.write(order + "\n")
+
+    def answer(self):
+        answer = self.lines.readline().strip()
+        assert answer and not answer.startswith("failed"), answer
+        return answer
+
+
+def listener(backlog=128):
+    s = tcp()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.bind((OWN, 0))
+    s.listen(backlog)
+    return s
+
+
+def accepted():
+    """A connection that the peer has made, and the peer's ear."""
+    orders, server = Orders(), listener()
+    orders(f"connect {server.getsockname()[1]}")
+    connection, _ = server.accept()
+    connection.settimeout(PATIENCE)
+    assert exactly(connection, 5) == b"hello"
+    return connection, orders
+
+
+def readable(s, patience=PATIENCE):
+    return bool(select.select([s], [], [], patience)[0])
+
+
+def names_of_a_client():
+    s = echo()
+    assert s.getsockname()[0] == OWN and s.getsockname()[1] > 0, s.getsockname()
+    assert s.getpeername() == ECHO
+    s = tcp()
+    assert s.getsockname() == ("0.0.0.0", 0)
+    s.bind(("0.0.0.0", 45678))
+    assert s.getsockname() == ("0.0.0.0", 45678)
+    s.connect(ECHO)
+    assert s.getsockname() == (OWN, 45678)
+
+
+def names_of_a_server():
+    orders, server = Orders(), listener()
+    port = server.getsockname()[1]
+    assert server.getsockname()[0] == OWN and port > 0
+    far_port = int(orders(f"connect {port}"))
+    connection, address = server.accept()
+    assert address == (PEER, far_port) == connection.getpeername()
+    assert connection.getsockname() == (OWN, port)
+
+
+def connect_without_blocking():
+    s = socket.socket()
+    s.setblocking(False)
+    assert s.connect_ex(ECHO) == errno.EINPROGRESS
+    assert select.select([], [s], [], PATIENCE)[1] == [s]
+    assert s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
+    assert s.getpeername() == ECHO
+    s.send(b"hello")
+    assert readable(s) and s.recv(10) == b"hello"
+    fails(errno.EAGAIN, s.recv, 1)
+
+
+def connect_edge_triggered():
+    s = socket.socket()
+    s.setblocking(False)
+    s.connect_ex(ECHO)
+    epoll = select.epoll()
+    epoll.register(s, select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET)
+    deadline = time.monotonic() + PATIENCE
+    while not any(events & select.EPOLLOUT for _, events in epoll.poll(PATIENCE)):
+        assert time.monotonic() < deadline
+    assert s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
+    s.send(b"hello")
+    while not any(events & select.EPOLLIN for _, events in epoll.poll(PATIENCE)):
+        assert time.monotonic() < deadline
+    assert s.recv(10) == b"hello"
+    s.shutdown(socket.SHUT_WR)
+    while not any(events & select.EPOLLRDHUP for _, events in epoll.poll(PATIENCE)):
+        assert time.monotonic() < deadline
+    assert s.recv(10) == b""
+
+
+def refused_blocking():
+    fails(errno.ECONNREFUSED, tcp(None).connect, CLOSED)
+    fails(errno.ECONNREFUSED, tcp(PATIENCE).connect, CLOSED)
+
+
+def refused_without_blocking():
+    s = socket.socket()
+    s.setblocking(False)
+    assert s.connect_ex(CLOSED) == errno.EINPROGRESS
+    assert select.select([], [s], [], PATIENCE)[1] == [s]
+    assert s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ECONNREFUSED
+    assert s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
+
+
+def unreachable():
+    # Nobody has this address on the link; the neighbour's silence must become an error.
+    s = tcp(60)
+    fails(errno.EHOSTUNREACH, s.connect, ("10.9.0.77", 80))
+    fails(errno.ENETUNREACH, tcp().connect, ("192.0.2.1", 80))
+
+
+def bind_errors():
+    server = listener()
+    fails(errno.EADDRINUSE, tcp().bind, server.getsockname())
+    fails(errno.EADDRNOTAVAIL, tcp().bind, ("192.0.2.1", 0))
+    fails(errno.EINVAL, server.bind, (OWN, 0))
+    fails(errno.EADDRINUSE, socket.create_server, server.getsockname())
+
+
+def calls_in_the_wrong_state():
+    fails(errno.ENOTCONN, tcp().getpeername)
+    fails(errno.ENOTCONN, tcp().recv, 1)
+    fails(errno.EPIPE, tcp().send, b"x")
+    fails(errno.EINVAL, tcp().accept)
+    fails(errno.ENOTCONN, tcp().shutdown, socket.SHUT_WR)
+    s = socket.socket()
+    s.connect(ECHO)
+    fails(errno.EISCONN, s.connect, ECHO)
+    fails(errno.EINVAL, s.accept)
+    s.shutdown(socket.SHUT_WR)
+    fails(errno.EPIPE, s.send, b"x")
+
+
+def half_close():
+    s = echo()
+    s.sendall(b"abc" * 1000)
+    s.shutdown(socket.SHUT_WR)
+    assert exactly(s, 3000) == b"abc" * 1000
+    assert s.recv(1) == b"" and s.recv(1) == b""
+
+
+def reset_by_the_peer():
+    connection, orders = accepted()
+    orders("reset")
+    assert readable(connection)
+    fails(errno.ECONNRESET, connection.recv, 1)
+    assert connection.recv(1) == b""
+    fails(errno.EPIPE, connection.send, b"x")
+
+
+def reset_seen_by_so_error():
+    connection, orders = accepted()
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    orders("reset")
+    assert poll.poll(PATIENCE * 1000)
+    assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ECONNRESET
+
+
+def close_is_an_end_for_the_peer():
+    connection, orders = accepted()
+    connection.sendall(b"x" * 100_000)
+    connection.close()
+    assert orders("hear") == "end 100000"
+
+
+def close_with_unread_data_is_a_reset():
+    connection, orders = accepted()
+    orders("say 1000")
+    assert readable(connection)
+    connection.close()
+    assert orders("hear") == "reset 0"
+
+
+def close_with_linger_zero_is_a_reset():
+    connection, orders = accepted()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+    assert orders("hear") == "reset 0"
+
+
+def accept_without_blocking():
+    orders, server = Orders(), listener()
+    server.setblocking(False)
+    fails(errno.EAGAIN, server.accept)
+    orders(f"connect {server.getsockname()[1]}")
+    assert readable(server)
+    connection, _ = server.accept()
+    assert connection.getblocking()
+    fails(errno.EAGAIN, server.accept)
+
+
+def accept_queue():
+    orders, server = Orders(), listener()
+    ports = [int(orders(f"connect {server.getsockname()[1]}")) for _ in range(100)]
+    assert sorted(server.accept()[1][1] for _ in ports) == sorted(ports)
+
+
+def accept_after_close_of_the_peer():
+    orders, server = Orders(), listener()
+    orders(f"connect {server.getsockname()[1]}")
+    orders("finish")
+    connection, _ = server.accept()
+    assert exactly(connection, 5) == b"hello" and connection.recv(1) == b""
+
+
+def accept_with_timeout():
+    server = listener()
+    server.settimeout(0.05)
+    try:
+        server.accept()
+        raise AssertionError("somebody connected")
+    except TimeoutError:
+        pass
+
+
+def listeners_close_frees_the_port():
+    orders = Orders()
+    for _ in range(3):
+        server = tcp()
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.bind((OWN, 5555))
+        server.listen()
+        orders("connect 5555")
+        connection, _ = server.accept()
+        connection.close()
+        server.close()
+    fails(errno.ECONNREFUSED, tcp().connect, (OWN, 5555))
+
+
+def peek_and_wait_for_all():
+    s = echo()
+    s.settimeout(None)
+    s.sendall(b"hello")
+    assert readable(s)
+    while len(s.recv(10, socket.MSG_PEEK)) < 5:
+        pass
+    assert s.recv(2) == b"he"
+    s.sendall(b"world")
+    assert s.recv(8, socket.MSG_WAITALL) == b"lloworld"
+    fails(errno.EAGAIN, s.recv, 1, socket.MSG_DONTWAIT)
+
+
+def timeouts():
+    s = echo()
+    s.settimeout(None)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 0, 50_000))
+    fails(errno.EAGAIN, s.recv, 1)
+    seconds, micros = struct.unpack("ll", s.getsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, 16))
+    assert seconds == 0 and 40_000 <= micros <= 60_000, (seconds, micros)
+
+
+def scattered_messages():
+    s = echo()
+    assert s.sendmsg([b"one", b"two", b"three"]) == 11
+    first, second = bytearray(4), bytearray(7)
+    while len(s.recv(11, socket.MSG_PEEK)) < 11:
+        pass
+    assert s.recvmsg_into([first, second])[0] == 11
+    assert first + second == b"onetwothree"
+
+
+def send_a_file():
+    connection, orders = accepted()
+    with tempfile.TemporaryFile() as file:
+        file.write(b"x" * 500_000)
+        file.flush()
+        orders.begin("hear")
+        connection.settimeout(None)
+        sent = 0
+        while sent < 500_000:
+            sent += os.sendfile(connection.fileno(), file.fileno(), sent, 500_000 - sent)
+        connection.shutdown(socket.SHUT_WR)
+        assert orders.answer() == "end 500000"
+
+
+def urgent_data():
+    connection, orders = accepted()
+    poll = select.poll()
+    poll.register(connection, select.POLLPRI)
+    orders("urgent")
+    assert poll.poll(PATIENCE * 1000)
+    connection.settimeout(None)
+    assert connection.recv(1, socket.MSG_OOB) == b"!"
+
+
+def options_are_kept():
+    s = echo()
+    for level, option, value in [
+        (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+        (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+        (socket.SOL_SOCKET, socket.SO_REUSEADDR, 1),
+        (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 77),
+        (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 7),
+        (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 5),
+        (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 12_000),
+        (socket.IPPROTO_IP, socket.IP_TTL, 33),
+        (socket.IPPROTO_IP, socket.IP_TOS, 0x10),
+    ]:
+        s.setsockopt(level, option, value)
+        assert s.getsockopt(level, option) == value, (level, option, s.getsockopt(level, option))
+        if option != socket.IP_TTL:
+            s.setsockopt(level, option, 0 if value == 1 else value)
+    for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+        s.setsockopt(socket.SOL_SOCKET, option, 50_000)
+        assert s.getsockopt(socket.SOL_SOCKET, option) == 100_000
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 5))
+    assert struct.unpack("ii", s.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8)) == (1, 5)
+    s.sendall(b"still")
+    assert exactly(s, 5) == b"still"
+
+
+def options_that_tell():
+    s = echo()
+    of = lambda option: s.getsockopt(socket.SOL_SOCKET, option)
+    assert of(socket.SO_TYPE) == socket.SOCK_STREAM and of(socket.SO_DOMAIN) == socket.AF_INET
+    assert of(socket.SO_PROTOCOL) == socket.IPPROTO_TCP
+    assert of(socket.SO_ACCEPTCONN) == 0 and listener().getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) == 1
+    assert 500 < s.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG) < 1500
+    assert s.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).rstrip(b"\0") != b""
+    info = s.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+    assert len(info) == 104 and info[0] == 1, info
+    fails(errno.ENOPROTOOPT, s.getsockopt, socket.IPPROTO_TCP, 9999)
+    fails(errno.ENOPROTOOPT, s.setsockopt, socket.IPPROTO_TCP, 9999, 1)
+
+
+def bytes_in_queues():
+    s = echo()
+    s.sendall(b"x" * 100)
+    waiting = array.array("i", [0])
+    deadline = time.monotonic() + PATIENCE
+    while waiting[0] != 100 and time.monotonic() < deadline:
+        fcntl.ioctl(s, termios.FIONREAD, waiting)
+    assert waiting[0] == 100
+    fcntl.ioctl(s, termios.TIOCOUTQ, waiting)
+    assert waiting[0] == 0, "all was acknowledged"
+
+
+def descriptors():
+    low = socket.socket()
+    number = low.fileno()
+    low.close()
+    s = socket.socket()
+    assert s.fileno() == number, "the lowest free number"
+    assert fcntl.fcntl(s, fcntl.F_GETFD) & fcntl.FD_CLOEXEC
+    s.connect(ECHO)
+    os.dup2(s.fileno(), 100)
+    s.close()
+    copy = socket.socket(fileno=100)
+    assert copy.family == socket.AF_INET and copy.type == socket.SOCK_STREAM
+    assert copy.getpeername() == ECHO
+    copy.settimeout(PATIENCE)
+    copy.sendall(b"copy")
+    assert exactly(copy, 4) == b"copy"
+
+
+def fork_and_exec():
+    s = echo()
+    child = os.fork()
+    if child == 0:
+        s.sendall(b"child")
+        os._exit(0 if s.getpeername() == ECHO else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert exactly(s, 5) == b"child"
+    subprocess.run(["sh", "-c", f"echo hello >&{s.fileno()}"], pass_fds=[s.fileno()], check=True)
+    assert exactly(s, 6) == b"hello\n"
+    program = f"import socket; s = socket.socket(fileno={s.fileno()}); print(s.getpeername()[0])"
+    told = subprocess.run([sys.executable, "-c", program], pass_fds=[s.fileno()], check=True, capture_output=True)
+    assert told.stdout.strip() == PEER.encode()
+
+
+def accept_in_many_processes():
+    orders, server = Orders(), listener()
+    server.settimeout(None)
+    reader, writer = os.pipe()
+    children = []
+    for _ in range(4):
+        child = os.fork()
+        if child == 0:
+            for _ in range(5):
+                connection, _ = server.accept()
+                exactly(connection, 5)
+                os.write(writer, b".")
+            os._exit(0)
+        children.append(child)
+    for _ in range(20):
+        orders(f"connect {server.getsockname()[1]}")
+    assert all(os.waitpid(child, 0)[1] == 0 for child in children)
+    assert os.read(reader, 100) == b"." * 20
+
+
+def passing_descriptors():
+    s = echo()
+    near, far = socket.socketpair()
+    socket.send_fds(near, [b"take"], [s.fileno()])
+    s.close()
+    _, [number], _, _ = socket.recv_fds(far, 10, 1)
+    taken = socket.socket(fileno=number)
+    taken.settimeout(PATIENCE)
+    assert taken.getpeername() == ECHO
+    taken.sendall(b"taken")
+    assert exactly(taken, 5) == b"taken"
+
+
+def threads():
+    sockets = [echo() for _ in range(16)]
+    wrong = []
+
+    def work(number):
+        s, data = sockets[number], bytes([number]) * 100_000
+        writer = threading.Thread(target=s.sendall, args=(data,))
+        writer.start()
+        if exactly(s, len(data)) != data:
+            wrong.append(number)
+        writer.join()
+
+    workers = [threading.Thread(target=work, args=(number,)) for number in range(16)]
+    [worker.start() for worker in workers]
+    [worker.join() for worker in workers]
+    assert not wrong
+
+
+def asyncio_echoes():
+    async def one(number):
+        reader, writer = await asyncio.open_connection(*ECHO)
+        writer.write(bytes([number % 256]) * 20_000)
+        await writer.drain()
+        assert await reader.readexactly(20_000) == bytes([number % 256]) * 20_000
+        writer.close()
+        await writer.wait_closed()
+
+    async def all_of_them():
+        await asyncio.wait_for(asyncio.gather(*(one(number) for number in range(200))), PATIENCE)
+
+    asyncio.run(all_of_them())
+
+
+def many_sockets():
+    sockets = [echo() for _ in range(400)]
+    for number, s in enumerate(sockets):
+        s.sendall(b"%4d" % number)
+    for number, s in enumerate(sockets):
+        assert exactly(s, 4) == b"%4d" % number
+
+
+def many_short_connections():
+    for _ in range(500):
+        with echo() as s:
+            s.sendall(b"x")
+            assert s.recv(1) == b"x"
+
+
+def udp(timeout=PATIENCE):
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.settimeout(timeout)
+    return s
+
+
+def datagram_addresses():
+    s = udp()
+    s.sendto(b"hello", DATAGRAMS)
+    assert s.recvfrom(100) == (b"hello", DATAGRAMS)
+    assert s.getsockname()[0] == "0.0.0.0" and s.getsockname()[1] > 0
+    fails(errno.ENOTCONN, s.getpeername)
+    fails(errno.EDESTADDRREQ, s.send, b"x")
+    s.connect(DATAGRAMS)
+    assert s.getsockname()[0] == OWN and s.getpeername() == DATAGRAMS
+    s.send(b"again")
+    assert s.recv(100) == b"again"
+    os.write(s.fileno(), b"written")
+    assert os.read(s.fileno(), 100) == b"written"
+
+
+def datagram_sizes():
+    s = udp()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+    for size in (0, 1, 1472, 1473, 9000, 65507):
+        s.sendto(b"x" * size, DATAGRAMS)
+        assert len(s.recvfrom(65536)[0]) == size, size
+    fails(errno.EMSGSIZE, s.sendto, b"x" * 65508, DATAGRAMS)
+
+
+def datagram_truncation():
+    s = udp(None)
+    s.sendto(b"x" * 100, DATAGRAMS)
+    assert s.recv(10, socket.MSG_PEEK) == b"x" * 10
+    data, _, flags, _ = s.recvmsg(10)
+    assert data == b"x" * 10 and flags & socket.MSG_TRUNC
+    fails(errno.EAGAIN, s.recv, 10, socket.MSG_DONTWAIT)
+    s.sendto(b"x" * 100, DATAGRAMS)
+    assert s.recv_into(bytearray(10), 10, socket.MSG_TRUNC) == 100
+
+
+def datagram_refused():
+    s = udp()
+    s.connect((PEER, 82))
+    s.send(b"x")
+    assert readable(s)
+    fails(errno.ECONNREFUSED, s.recv, 1)
+    s.send(b"x")
+    readable(s)
+    assert s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ECONNREFUSED
+
+
+def datagram_server():
+    s, orders = udp(), Orders()
+    s.bind((OWN, 0))
+    for size in (0, 10, 3000):
+        orders(f"datagram {s.getsockname()[1]} {size}")
+        data, sender = s.recvfrom(65536)
+        assert len(data) == size and sender[0] == PEER
+    fails(errno.EADDRINUSE, udp().bind, s.getsockname())
+
+
+def datagram_information():
+    s, orders = udp(), Orders()
+    s.bind(("0.0.0.0", 0))
+    IP_PKTINFO = 8
+    s.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
+    s.setsockopt(socket.IPPROTO_IP, socket.IP_RECVTOS, 1)
+    orders(f"datagram {s.getsockname()[1]} 10")
+    data, ancillary, _, sender = s.recvmsg(100, 256)
+    found = {kind: value for level, kind, value in ancillary if level == socket.IPPROTO_IP}
+    assert len(data) == 10 and sender[0] == PEER
+    assert socket.inet_ntoa(found[IP_PKTINFO][8:12]) == OWN, found
+    assert socket.IP_TOS in found, found
+
+
+def datagram_broadcast_needs_leave():
+    s = udp()
+    fails(errno.EACCES, s.sendto, b"x", ("10.9.0.255", 9))
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+    s.sendto(b"x", ("10.9.0.255", 9))
+
+
+def datagram_queue():
+    s = udp()
+    for number in range(50):
+        s.sendto(b"%d" % number, DATAGRAMS)
+    assert [int(s.recv(10)) for _ in range(50)] == list(range(50))
+
+
+def numeric_names():
+    [(family, kind, _, _, address)] = socket.getaddrinfo(PEER, "80", type=socket.SOCK_STREAM)
+    assert (family, kind, address) == (socket.AF_INET, socket.SOCK_STREAM, (PEER, 80))
+    assert socket.getnameinfo((PEER, 80), socket.NI_NUMERICHOST | socket.NI_NUMERICSERV) == (PEER, "80")
+
+
+def other_families_are_left_alone():
+    near, far = socket.socketpair()
+    near.sendall(b"unix")
+    assert far.recv(10) == b"unix"
+    with tempfile.TemporaryDirectory() as directory:
+        server = socket.socket(socket.AF_UNIX)
+        server.bind(directory + "/socket")
+        server.listen()
+        client = socket.socket(socket.AF_UNIX)
+        client.connect(directory + "/socket")
+        connection, _ = server.accept()
+        client.sendall(b"path")
+        assert connection.recv(10) == b"path"
+        assert client.getpeername() == directory + "/socket"
+
+
+def to_ones_own_address():
+    server = listener()
+    client = tcp()
+    client.connect(server.getsockname())
+    connection, address = server.accept()
+    assert address == client.getsockname() and client.getpeername() == server.getsockname()
+    client.sendall(b"to myself")
+    assert exactly(connection, 9) == b"to myself"
+    connection.close()
+    assert client.recv(1) == b""
+
+
+def to_the_loopback():
+    server = socket.create_server(("127.0.0.1", 0))
+    client = tcp()
+    client.connect(server.getsockname())
+    connection, _ = server.accept()
+    client.sendall(b"to myself")
+    assert exactly(connection, 9) == b"to myself"
+    s, t = udp(), udp()
+    s.bind(("127.0.0.1", 0))
+    t.sendto(b"datagram", s.getsockname())
+    assert s.recv(100) == b"datagram"
+
+
+globals()[name]()

@@ -1,0 +1,82 @@
+//! The socket calls one by one, from Python, which reaches nearly all of them: what Linux does is what is expected. Each
+//! test is a function of the same name in `calls.py`; the kernel's side of it is `calls_peer.py`.
+
+use sockeye_peers::scene::python;
+use sockeye_peers::{PEER, Process, SUBJECT, Scene, Side};
+
+fn check(name: &str) {
+    let scene = Scene::new();
+    let mut helper = scene.command(Side::Peer, python());
+    let _helper = Process::start(helper.args(["-c", include_str!("calls_peer.py"), PEER, SUBJECT]));
+    for port in [7000, 7002] {
+        scene.listens(Side::Peer, port);
+    }
+    scene.is_bound(Side::Peer, 7001);
+    // A file, so that what fails is told with its line.
+    let script = scene.file("calls.py");
+    std::fs::write(&script, include_str!("calls.py")).unwrap();
+    let mut command = scene.command(Side::Subject, python());
+    Process::start(command.arg(script).args([name, SUBJECT, PEER])).success();
+}
+
+macro_rules! checks {
+    ($($name:ident)*) => {
+        $(
+            #[test]
+            fn $name() {
+                check(stringify!($name));
+            }
+        )*
+    };
+}
+
+checks! {
+    names_of_a_client
+    names_of_a_server
+    connect_without_blocking
+    connect_edge_triggered
+    refused_blocking
+    refused_without_blocking
+    unreachable
+    bind_errors
+    calls_in_the_wrong_state
+    half_close
+    reset_by_the_peer
+    reset_seen_by_so_error
+    close_is_an_end_for_the_peer
+    close_with_unread_data_is_a_reset
+    close_with_linger_zero_is_a_reset
+    accept_without_blocking
+    accept_queue
+    accept_after_close_of_the_peer
+    accept_with_timeout
+    listeners_close_frees_the_port
+    peek_and_wait_for_all
+    timeouts
+    scattered_messages
+    send_a_file
+    urgent_data
+    options_are_kept
+    options_that_tell
+    bytes_in_queues
+    descriptors
+    fork_and_exec
+    accept_in_many_processes
+    passing_descriptors
+    threads
+    asyncio_echoes
+    many_sockets
+    many_short_connections
+    datagram_addresses
+    datagram_sizes
+    datagram_truncation
+    datagram_refused
+    datagram_server
+    datagram_information
+    datagram_broadcast_needs_leave
+    datagram_queue
+    numeric_names
+    other_families_are_left_alone
+    to_ones_own_address
+    to_the_loopback
+}
