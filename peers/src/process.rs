@@ -26,7 +26,7 @@ pub fn require(program: &str) {
         "nc" => "netcat-openbsd",
         "python3" => "python3",
         "ss" | "ip" => "iproute2",
-        "redis-server" | "redis-cli" | "redis-benchmark" => "redis",
+        "redis-cli" | "redis-benchmark" => "redis-tools",
         "ping" => "iputils-ping",
         "xargs" => "findutils",
         other => other,

@@ -13,6 +13,8 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("nginx", "nginx"),
     ("ping", "iputils-ping"),
     ("python3", "python3"),
+    ("redis-benchmark", "redis-tools"),
+    ("redis-server", "redis-server"),
     ("socat", "socat"),
     ("ss", "iproute2"),
     ("wget", "wget"),

@@ -8,5 +8,7 @@ mod faults;
 mod hostile;
 mod http;
 mod iperf;
+mod names;
+mod redis;
 mod streams;
 mod truth;

@@ -6,6 +6,7 @@ use std::io::Write;
 use std::thread;
 use std::time::Duration;
 
+use rustix::process::Signal;
 use sockeye_peers::{PEER, Process, SUBJECT, Scene, Side, Subject, subject, wait_for};
 
 /// Ticks of user and system time that a process has used, by proc(5): the 14th and 15th word of `stat`.
@@ -114,6 +115,49 @@ fn show_sockets_is_what_the_kernel_sees() {
         client.success();
     }
     wait_for("the end of the connections", || established(&scene).is_empty().then_some(()));
+}
+
+/// A stream to a receiver that has been stopped; returns when neither end can take any more.
+fn stalled(scene: &Scene, receiver: Side) -> (Process, Process, std::process::ChildStdin) {
+    let mut listen = scene.command(receiver, "nc");
+    let mut receiving = Process::start(listen.args(["-l", receiver.address(), "7000"]));
+    scene.listens(receiver, 7000);
+    let mut connect = scene.command(receiver.other(), "nc");
+    let (sending, mut input) = Process::start_with_input(connect.args(["-N", receiver.address(), "7000"]));
+    input.write_all(b"first\n").unwrap();
+    receiving.line_with("first");
+    receiving.signal(Signal::STOP);
+    input.write_all(&[b'x'; 50_000]).unwrap();
+    (sending, receiving, input)
+}
+
+#[test]
+fn queues_are_shown_where_the_bytes_are() {
+    if subject() == Subject::Kernel {
+        return;
+    }
+    let scene = Scene::new();
+    let (sending, receiving, mut input) = stalled(&scene, Side::Peer);
+    let pushing = thread::spawn(move || input.write_all(&vec![b'y'; 64 << 20]));
+    wait_for("bytes that the peer has no room for", || {
+        let socket = scene.sockets().into_iter().find(|socket| socket.state.starts_with("ESTAB"))?;
+        (socket.send_queue > Some(0)).then_some(())
+    });
+    receiving.signal(Signal::CONT);
+    pushing.join().unwrap().unwrap();
+    sending.success();
+    receiving.success();
+
+    let (sending, receiving, mut input) = stalled(&scene, Side::Subject);
+    let pushing = thread::spawn(move || input.write_all(&vec![b'y'; 64 << 20]));
+    wait_for("bytes that the program does not read", || {
+        let socket = scene.sockets().into_iter().find(|socket| socket.state.starts_with("ESTAB"))?;
+        (socket.receive_queue > Some(0)).then_some(())
+    });
+    receiving.signal(Signal::CONT);
+    pushing.join().unwrap().unwrap();
+    sending.success();
+    receiving.success();
 }
 
 #[test]
