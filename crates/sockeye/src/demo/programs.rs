@@ -36,12 +36,12 @@ impl Programs {
 
     /// What fetches, for people.
     pub(crate) fn client(&self) -> &'static str {
-        if self.curl.is_some() { "curl" } else { "the built-in client" }
+        if self.curl.is_some() { "curl" } else { "built-in client" }
     }
 
     /// What serves, for people.
     pub(crate) fn server(&self) -> &'static str {
-        if self.python.is_some() { "python3" } else { "the built-in server" }
+        if self.python.is_some() { "python3" } else { "built-in server" }
     }
 
     /// Fetches `url` into `output`, and prints how many seconds it took.

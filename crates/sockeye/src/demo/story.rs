@@ -101,7 +101,7 @@ impl Story {
         let Rows { fetched, twin_fetched, served, twin_served } = rows;
         self.heading(format_args!("2  {size} MiB each way, beside the kernel on a wire of the same kind"));
         self.say(format_args!(
-            "    {:<34}{:>14}{:>14}{:>9}",
+            "    {:<40}{:>14}{:>14}{:>8}",
             "",
             paint.tone(Tone::Ours, "Sockeye"),
             paint.tone(Tone::Kernel, "kernel"),
@@ -119,7 +119,7 @@ impl Story {
             let (ours, kernels) = (gigabits(ours), gigabits(kernels));
             let ratio = ours / kernels;
             self.say(format_args!(
-                "    {label:<34}{:>14}{:>14}{ratio:>9.2}",
+                "    {label:<40}{:>14}{:>14}{ratio:>8.2}",
                 format!("{ours:.2} Gbit/s"),
                 format!("{kernels:.2} Gbit/s"),
             ));
