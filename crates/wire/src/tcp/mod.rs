@@ -30,19 +30,21 @@
 //!
 //! # Standards
 //!
-//! RFC 9293 §3.1 (header), §3.4 (sequence numbers, what a segment occupies of them); the [`options`](Options) name
-//! their own.
+//! RFC 9293 §3.1 (header), §3.4 (sequence numbers, what a segment occupies of them); the options name their
+//! own ([`Options`], [`TcpOption`]).
 
 mod flags;
+mod option;
 mod options;
+mod sack;
 mod seq;
 
 use core::net::IpAddr;
 
 pub use flags::Flags;
-pub use options::{
-    BadOption, MAX_OPTIONS_LEN, OptionIter, Options, SackBlock, SackBlocks, TcpOption, Timestamps, kind,
-};
+pub use option::{BadOption, OptionIter, TcpOption, kind};
+pub use options::{MAX_OPTIONS_LEN, Options, Timestamps};
+pub use sack::{SackBlock, SackBlocks};
 pub use seq::SeqNumber;
 
 use crate::checksum::pseudo_header;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::tcp::{BadOption, SeqNumber};
 
 const TIMESTAMPS: [u8; 12] = [1, 1, 8, 10, 0, 0, 0, 5, 0, 0, 0, 4];
 const TIMES: Option<Timestamps> = Some(Timestamps { value: 5, echo: 4 });
