@@ -72,6 +72,8 @@ impl Side {
 /// What a scene is made of, where it is not the usual one.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Setup {
+    /// What is under test, where the environment is not to say.
+    pub subject: Option<Subject>,
     /// The node stands on a TAP device instead of a veth. The kernel as subject stays on the veth.
     pub tap: bool,
     /// A bad wire between the two.
@@ -81,6 +83,7 @@ pub struct Setup {
 /// The two hosts and what belongs to them.
 #[derive(Debug)]
 pub struct Scene {
+    kind: Subject,
     node: Option<Process>,
     _wire: Option<Wire>,
     peer: Host,
@@ -103,15 +106,24 @@ impl Scene {
 
     /// A scene to order.
     pub fn with(setup: Setup) -> Scene {
-        let Setup { tap, wire } = setup;
-        let tap = tap && subject() == Subject::Sockeye;
+        let Setup { subject: kind, tap, wire } = setup;
+        let kind = kind.unwrap_or_else(subject);
+        let tap = tap && kind == Subject::Sockeye;
         let lab = Lab::new().unwrap_or_else(|error| panic!("{error}; `cargo xtask test` does that for you"));
         let peer = lab.host("peer").expect("a host is made");
         let directory = Directory::new();
         if tap {
             let programs = lab.host("programs").expect("a host is made");
-            let mut scene =
-                Scene { node: None, _wire: None, subject: peer.clone(), peer, programs, interface: "tap0", directory };
+            let mut scene = Scene {
+                kind,
+                node: None,
+                _wire: None,
+                subject: peer.clone(),
+                peer,
+                programs,
+                interface: "tap0",
+                directory,
+            };
             scene.node = Some(scene.start_node());
             scene.peer.address("tap0", "10.9.0.1/24").expect("the TAP takes an address");
             scene.peer.up("tap0").expect("the TAP goes up");
@@ -128,6 +140,7 @@ impl Scene {
         }
         peer.address("veth0", "10.9.0.1/24").expect("the peer takes its address");
         let mut scene = Scene {
+            kind,
             node: None,
             _wire: wire,
             peer,
@@ -136,7 +149,7 @@ impl Scene {
             interface: "veth0",
             directory,
         };
-        match subject() {
+        match kind {
             Subject::Kernel => scene.subject.address("veth0", "10.9.0.2/24").expect("the subject takes its address"),
             Subject::Sockeye => {
                 scene.programs = lab.host("programs").expect("a host is made");
@@ -149,7 +162,7 @@ impl Scene {
     /// A program on one of the two sides. It has no proxy and the C locale.
     pub fn command(&self, side: Side, program: &str) -> Command {
         require(program);
-        let mut command = match (side, subject()) {
+        let mut command = match (side, self.kind) {
             (Side::Peer, _) => self.peer.command(program),
             (Side::Subject, Subject::Kernel) => self.programs.command(program),
             (Side::Subject, Subject::Sockeye) => {
@@ -176,7 +189,7 @@ impl Scene {
     }
 
     fn has_port(&self, side: Side, port: u16, protocol: &str) -> bool {
-        if side == Side::Subject && subject() == Subject::Sockeye {
+        if side == Side::Subject && self.kind == Subject::Sockeye {
             return self.sockets().iter().any(|socket| {
                 socket.protocol == protocol
                     && socket.local.rsplit(':').next() == Some(&port.to_string())
@@ -362,8 +375,9 @@ fn flatten(path: &str, value: &Value, into: &mut BTreeMap<String, u64>) {
 pub fn sockeye_path() -> String {
     let path = std::env::var("SOCKEYE").map(PathBuf::from).unwrap_or_else(|_| {
         let test = std::env::current_exe().expect("a test knows its own path");
-        let target = test.ancestors().nth(3).expect("a test lies in TARGET/PROFILE/deps");
-        target.join("release/sockeye")
+        // TARGET/PROFILE/deps/TEST, or TARGET/PROFILE/PROGRAM.
+        let places = test.ancestors().skip(1).map(|place| place.join("release/sockeye"));
+        places.take(3).find(|path| path.is_file()).unwrap_or_else(|| "target/release/sockeye".into())
     });
     assert!(path.is_file(), "{} is missing: build it with `cargo build --release -p sockeye`", path.display());
     path.into_os_string().into_string().expect("the path is text")

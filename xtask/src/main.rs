@@ -3,6 +3,7 @@
 //! What continuous integration runs is what a developer runs. Each verb is a file; it prints sections as it goes, and
 //! one line of verdict at its end.
 
+mod bench;
 mod packages;
 mod report;
 mod test;
@@ -22,10 +23,13 @@ struct Cli {
 enum Verb {
     /// Checks everything: format, lints, documentation, unit tests, and real programs in a lab
     Test(test::Test),
+    /// Measures the throughput of a node beside the kernel's in the same lab; a look, not a verdict
+    BenchQuick(bench::Quick),
 }
 
 fn main() -> ExitCode {
     match Cli::parse().verb {
         Verb::Test(test) => test::run(&test),
+        Verb::BenchQuick(quick) => bench::quick(&quick),
     }
 }
