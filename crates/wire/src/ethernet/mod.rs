@@ -117,7 +117,7 @@ impl<'a> Frame<'a> {
         Some(Repr { dst: self.dst(), src: self.src(), vlan, ether_type: self.ether_type })
     }
 
-    #[cold]
+    #[inline(never)]
     fn take_tags(&mut self) -> Result<(), Malformed> {
         for tag in &mut self.tags {
             if !self.ether_type.is_tag() {

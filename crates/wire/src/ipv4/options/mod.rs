@@ -207,9 +207,10 @@ pub struct Options<'a> {
 }
 
 impl<'a> Options<'a> {
-    /// The options in `bytes`, which come from [`Packet::options`](super::Packet::options).
+    /// The options in `bytes`, which come from [`Packet::options`](super::Packet::options). Beyond 40 bytes nothing is
+    /// looked at.
     pub fn new(bytes: &'a [u8]) -> Options<'a> {
-        Options { bytes, at: 0 }
+        Options { bytes: bytes.get(..MAX_LEN).unwrap_or(bytes), at: 0 }
     }
 
     /// Checks all: every option well-formed, none of those that a host acts upon there twice, one source route at most.
@@ -313,8 +314,7 @@ fn addresses(bytes: &[u8]) -> impl DoubleEndedIterator<Item = Ipv4Addr> + ExactS
 }
 
 fn bad(at: usize, reason: Malformed) -> BadOption {
-    // Options are at most 40 bytes; the fallback is for bytes that no header held.
-    BadOption { pointer: u8::try_from(HEADER_LEN + at).unwrap_or(u8::MAX), reason }
+    BadOption { pointer: (HEADER_LEN + at) as u8, reason }
 }
 
 fn word(bytes: &[u8]) -> u32 {

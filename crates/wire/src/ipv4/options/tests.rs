@@ -174,3 +174,14 @@ fn forty_bytes_and_no_more() {
     assert_eq!(buffer.push(&IpOption::NoOperation), Err(NoRoom));
     assert_eq!(buffer.as_bytes().len(), 40);
 }
+
+/// No header has as many, but a slice may.
+#[test]
+fn options_beyond_a_header_are_not_looked_at() {
+    let mut bytes = [0; 255];
+    bytes[..3].copy_from_slice(&[RECORD_ROUTE, 255, 252]);
+    assert_eq!(fault(&bytes), Some((21, Malformed::OptionLength)));
+    assert!(record(&mut bytes, OURS, 0).is_err());
+    assert!(follow_source_route(&mut bytes, OURS).is_err());
+    assert!(read_all(&[NO_OPERATION; 100]).len() == MAX_LEN);
+}

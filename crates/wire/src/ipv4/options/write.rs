@@ -11,11 +11,12 @@
 //! RFC 791 §3.1 ("Specific Option Definitions") and §3.2 (which options fragments repeat); RFC 1122 §3.2.1.8 (recording
 //! by hosts, the way back of a source route); RFC 1812 §5.2.4 (a router's part).
 
+use core::mem;
 use core::net::Ipv4Addr;
 
 use super::{BadOption, END, FLAGS, Fault, IpOption, LOOSE_SOURCE_ROUTE, MAX_LEN, NO_OPERATION, Options, POINTER};
 use super::{RECORD_ROUTE, ROUTER_ALERT, STRICT_SOURCE_ROUTE, TIMESTAMP, TimestampKind, Timestamps};
-use super::{bad, read_timestamps, word};
+use super::{bad, read_timestamps};
 use crate::Malformed;
 
 /// Fills in what routers and the receiver have to: `address` into a recorded route, `address` and `time` (milliseconds
@@ -27,10 +28,8 @@ pub fn record(options: &mut [u8], address: Ipv4Addr, time: u32) -> Result<(), Ba
     while let Some((start, option)) = next_mut(options, &mut at)? {
         match option[0] {
             RECORD_ROUTE => {
-                let next = usize::from(option[2]) - 1;
-                if let Some(slot) = option.get_mut(next..next + 4) {
-                    slot.copy_from_slice(&address.octets());
-                    option[2] += 4;
+                if let Some(slot) = take_slot(option) {
+                    *slot = address.octets();
                 }
             }
             TIMESTAMP => record_time(option, address, time).map_err(|(at, reason)| bad(start + at, reason))?,
@@ -48,12 +47,7 @@ pub fn follow_source_route(options: &mut [u8], local: Ipv4Addr) -> Result<Option
     let mut at = 0;
     while let Some((_, option)) = next_mut(options, &mut at)? {
         if let LOOSE_SOURCE_ROUTE | STRICT_SOURCE_ROUTE = option[0] {
-            let next = usize::from(option[2]) - 1;
-            let Some(slot) = option.get_mut(next..next + 4) else { return Ok(None) };
-            let address = Ipv4Addr::from_bits(word(slot));
-            slot.copy_from_slice(&local.octets());
-            option[2] += 4;
-            return Ok(Some(address));
+            return Ok(take_slot(option).map(|slot| Ipv4Addr::from(mem::replace(slot, local.octets()))));
         }
     }
     Ok(None)
@@ -163,6 +157,15 @@ impl Default for OptionBuffer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoRoom;
 
+/// The entry that the pointer of a route stands at, if any; the pointer moves on.
+fn take_slot(option: &mut [u8]) -> Option<&mut [u8; 4]> {
+    let (head, data) = option.split_at_mut(POINTER + 1);
+    let used = usize::from(head[POINTER]) - 4;
+    let slot = data.get_mut(used..)?.first_chunk_mut()?;
+    head[POINTER] += 4;
+    Some(slot)
+}
+
 fn record_time(option: &mut [u8], address: Ipv4Addr, time: u32) -> Result<(), Fault> {
     let Timestamps { data, used, overflow, kind } = read_timestamps(option)?;
     if used == data.len() {
@@ -187,7 +190,7 @@ fn record_time(option: &mut [u8], address: Ipv4Addr, time: u32) -> Result<(), Fa
 
 /// The next option that carries data, checked, with its place; `at` moves on.
 fn next_mut<'a>(options: &'a mut [u8], at: &mut usize) -> Result<Option<(usize, &'a mut [u8])>, BadOption> {
-    let mut walk = Options { bytes: options, at: *at };
+    let mut walk = Options { at: *at, ..Options::new(options) };
     loop {
         let start = walk.at;
         match walk.next() {
