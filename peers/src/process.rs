@@ -103,7 +103,8 @@ impl Process {
     }
 
     fn launch(command: &mut Command) -> Process {
-        let name = format!("{command:?}");
+        // A script among the arguments makes no name.
+        let name: String = format!("{command:?}").lines().take(1).flat_map(|line| line.chars().take(200)).collect();
         let mut child = command.process_group(0).spawn().unwrap_or_else(|error| panic!("cannot start {name}: {error}"));
         let pid = Pid::from_child(&child);
         let guard = Plain::new("sh")
@@ -155,6 +156,11 @@ impl Process {
     /// What it wrote to standard output so far.
     pub fn stdout(&self) -> Vec<u8> {
         self.output.lock().stdout.clone()
+    }
+
+    /// How many bytes it wrote to standard output so far.
+    pub fn heard(&self) -> usize {
+        self.output.lock().stdout.len()
     }
 
     /// Sends a signal to the program, not to its children.
@@ -281,11 +287,15 @@ impl fmt::Display for Collected {
     }
 }
 
-/// The end of what a program wrote: enough to see why, not a megabyte of a web page.
+/// The end of what a program wrote: enough to see why, not a megabyte of a web page, and nothing that is not text.
 fn write_tail(f: &mut fmt::Formatter<'_>, name: &str, bytes: &[u8]) -> fmt::Result {
     const TAIL: usize = 4000;
     let tail = &bytes[bytes.len().saturating_sub(TAIL)..];
-    if tail.is_empty() { Ok(()) } else { write!(f, "\n  {name}: {}", String::from_utf8_lossy(tail).trim_end()) }
+    match std::str::from_utf8(tail) {
+        _ if tail.is_empty() => Ok(()),
+        Ok(text) => write!(f, "\n  {name}: {}", text.trim_end()),
+        Err(_) => write!(f, "\n  {name}: {} bytes, not text", bytes.len()),
+    }
 }
 
 fn collect(

@@ -3,14 +3,15 @@
 //! It does not hand out the inner command: one `spawn` on that would run the program outside, and nobody would notice.
 
 use std::ffi::OsStr;
-use std::io;
 use std::path::Path;
 use std::process::{self, Child, ExitStatus, Output, Stdio};
+use std::{fmt, io};
 
 use crate::Namespace;
 
 /// A program, its arguments and surroundings, and the namespace it will be born in.
-#[derive(Debug)]
+///
+/// As text it is the program and its arguments.
 pub struct Command {
     namespace: Namespace,
     inner: process::Command,
@@ -91,5 +92,12 @@ impl Command {
     pub fn output(&mut self) -> io::Result<Output> {
         let Command { namespace, inner } = self;
         namespace.enter(|| inner.output())?
+    }
+}
+
+impl fmt::Debug for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.inner.get_program().to_string_lossy())?;
+        self.inner.get_args().try_for_each(|argument| write!(f, " {}", argument.to_string_lossy()))
     }
 }

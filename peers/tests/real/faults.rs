@@ -129,7 +129,7 @@ fn a_link_that_goes_down_and_up_again_loses_no_byte() {
     let all = Pattern::bytes(1, 8 << 20);
     let (before, after) = all.split_at(4 << 20);
     input.write_all(before).unwrap();
-    wait_for("the first half", || (serving.stdout().len() == before.len()).then_some(()));
+    wait_for("the first half", || (serving.heard() == before.len()).then_some(()));
     scene.subject_host().down(scene.interface()).unwrap();
     // So much that it cannot all be in the pipe: the stack has something to send while the link is down.
     std::thread::scope(|scope| {

@@ -1,13 +1,14 @@
 //! netcat and socat in both roles: streams both ways at once, half-close, datagrams, a process for each connection.
 
 use std::io::Write;
+use std::thread;
 
-use sockeye_peers::{Pattern, Process, Scene, Side};
+use sockeye_peers::{Pattern, Process, Scene, Side, wait_for};
 
 const PORT: &str = "7000";
 const MUCH: usize = 8 << 20;
 
-/// A stream each way at the same time. `-N` closes the sending direction after its last byte: the other one goes on.
+/// A stream each way at the same time. netcat leaves when its peer has ended, so neither ends before it has heard all.
 fn netcat_both_ways(server: Side) {
     let scene = Scene::new();
     let client = server.other();
@@ -16,10 +17,14 @@ fn netcat_both_ways(server: Side) {
     scene.listens(server, 7000);
     let mut connect = scene.command(client, "nc");
     let (asking, mut to_client) = Process::start_with_input(connect.args(["-N", server.address(), PORT]));
-    std::thread::scope(|scope| {
-        scope.spawn(move || to_server.write_all(&Pattern::bytes(1, MUCH)).unwrap());
-        scope.spawn(move || to_client.write_all(&Pattern::bytes(2, MUCH)).unwrap());
+    thread::scope(|scope| {
+        scope.spawn(|| to_server.write_all(&Pattern::bytes(1, MUCH)).unwrap());
+        scope.spawn(|| to_client.write_all(&Pattern::bytes(2, MUCH)).unwrap());
+        for process in [&serving, &asking] {
+            wait_for("all of the stream", || (process.heard() >= MUCH).then_some(()));
+        }
     });
+    drop((to_server, to_client));
     Pattern::check(2, MUCH as u64, &mut &serving.success().stdout[..]).unwrap();
     Pattern::check(1, MUCH as u64, &mut &asking.success().stdout[..]).unwrap();
 }
@@ -149,7 +154,7 @@ fn socat_datagrams(server: Side) {
         let mut command = scene.command(server.other(), "socat");
         let (asking, mut input) = Process::start_with_input(command.args(["-b65536", "-t3", "-", &to]));
         input.write_all(&question).unwrap();
-        sockeye_peers::wait_for("the echo", || (asking.stdout().len() >= size).then_some(()));
+        wait_for("the echo", || (asking.heard() >= size).then_some(()));
         drop(input);
         assert_eq!(asking.stdout(), question, "a datagram of {size} bytes came back changed");
     }
