@@ -7,8 +7,7 @@
 use std::net::IpAddr;
 use std::path::Path;
 
-use sockeye_device::MacChoice;
-use sockeye_node::{Config, Driver, Interface};
+use sockeye_node::{Config, Driver, Interface, MacChoice};
 use sockeye_wire::IpPrefix;
 
 use crate::cli::{DriverName, Mac, NodeArgs};

@@ -39,7 +39,12 @@ fn act(verb: &Verb) -> Result<ExitCode, Failure> {
         }
         Verb::Tether(args) => demo::tether::exec(args),
         Verb::DemoServe(args) => demo::builtin::serve(args.port, &args.directory).map(|()| ExitCode::SUCCESS),
-        Verb::DemoFetch(args) => demo::builtin::fetch(&args.url, &args.output).map(|()| ExitCode::SUCCESS),
+        Verb::DemoFetch(args) => {
+            let seconds = demo::builtin::fetch(&args.url, &args.output)?;
+            // As curl's -w '%{time_total}'.
+            print(format_args!("{seconds:.6}"))?;
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }
 
@@ -58,9 +63,13 @@ fn show(args: &cli::Show) -> Result<ExitCode, Failure> {
     if !text.is_empty() && !text.ends_with('\n') {
         text.push('\n');
     }
-    paint::print(text)
-        .map_err(|error| Failure::new(format!("cannot write to standard output: {error}; check where it goes")))?;
+    print(text)?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn print(text: impl std::fmt::Display) -> Result<(), Failure> {
+    paint::print(text)
+        .map_err(|error| Failure::new(format!("cannot write to standard output: {error}; check where it goes")))
 }
 
 /// Logs to standard error what `SOCKEYE_LOG` asks for; warnings and errors where it is not set.

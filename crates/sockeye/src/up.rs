@@ -20,9 +20,11 @@ pub(crate) fn up(args: &Up) -> Result<ExitCode, Failure> {
     }
     let config = config::config(&args.node, args.control.control.as_deref())?;
     let ready = ready_line(&config);
-    let mut node = Node::open(config).map_err(|error| Failure::new(error.to_string()))?;
+    let failed = |error: sockeye_node::Error| Failure::new(error.to_string());
+    let mut node = Node::open(config).map_err(failed)?;
+    node.stop_at_signals().map_err(failed)?;
     paint::print(ready).map_err(|error| Failure::new(format!("cannot write to standard output: {error}")))?;
-    node.run().map_err(|error| Failure::new(error.to_string()))?;
+    node.run().map_err(failed)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -49,17 +49,15 @@ fn answer(connection: &mut TcpStream, directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Fetches `http://HOST:PORT/PATH` into a file.
-pub(crate) fn fetch(url: &str, output: &Path) -> Result<(), Failure> {
+/// Fetches `http://HOST:PORT/PATH` into a file, and tells how many seconds that took.
+pub(crate) fn fetch(url: &str, output: &Path) -> Result<f64, Failure> {
     let failed = |what: &str| Failure::new(format!("cannot fetch {url}: {what}; check the server"));
     let rest = url.strip_prefix("http://").ok_or_else(|| failed("not an http:// address"))?;
     let (host, path) = rest.split_once('/').ok_or_else(|| failed("no path"))?;
     let started = Instant::now();
     let mut connection = TcpStream::connect(host).map_err(|error| failed(&error.to_string()))?;
     fetch_over(&mut connection, host, path, output).map_err(|error| failed(&error.to_string()))?;
-    // As curl's -w '%{time_total}'.
-    let _ = paint::print(format!("{:.6}", started.elapsed().as_secs_f64()));
-    Ok(())
+    Ok(started.elapsed().as_secs_f64())
 }
 
 fn fetch_over(connection: &mut TcpStream, host: &str, path: &str, output: &Path) -> io::Result<()> {
