@@ -1,0 +1,308 @@
+//! Bytes in order: the queue under every stream, and the pool that its memory comes from.
+//!
+//! A [`ByteQueue`] is a list of chunks that together hold a run of a byte stream. Positions are offsets in the stream
+//! (64 bits, never wrapping), not indices into memory, so consuming at the front moves nothing. Bytes come in by copy,
+//! by reading straight into reserved room, or by taking over a whole receive buffer; they go out as slices, which a
+//! device gathers, so that a payload is copied neither to become a segment nor to reach a program.
+//!
+//! Chunks come in two sizes from a [`Pool`] that keeps what is given back up to a bound: an idle connection holds none,
+//! a busy one allocates none.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+/// The small chunk: a request, a reply.
+pub const SMALL: usize = 4 * 1024;
+/// The large chunk: bulk, and what a device receives a super-frame into.
+pub const LARGE: usize = 66 * 1024;
+
+/// At most this much is kept of each size, in chunks.
+const KEPT_SMALL: usize = 1024;
+const KEPT_LARGE: usize = 256;
+
+/// Chunks waiting to be used again.
+#[derive(Default)]
+pub struct Pool {
+    small: Vec<Vec<u8>>,
+    large: Vec<Vec<u8>>,
+}
+
+impl Pool {
+    /// A chunk of [`SMALL`] bytes.
+    pub fn small(&mut self) -> Vec<u8> {
+        self.small.pop().unwrap_or_else(|| vec![0; SMALL])
+    }
+
+    /// A chunk of [`LARGE`] bytes.
+    pub fn large(&mut self) -> Vec<u8> {
+        self.large.pop().unwrap_or_else(|| vec![0; LARGE])
+    }
+
+    /// A large chunk that somebody has finished with, if there is one.
+    pub fn spare(&mut self) -> Option<Vec<u8>> {
+        self.large.pop()
+    }
+
+    /// Takes a chunk back. One of a foreign size is let go.
+    pub fn give(&mut self, chunk: Vec<u8>) {
+        let kept = match chunk.len() {
+            LARGE => &mut self.large,
+            SMALL => &mut self.small,
+            _ => return,
+        };
+        if kept.len() < if chunk.len() == LARGE { KEPT_LARGE } else { KEPT_SMALL } {
+            kept.push(chunk);
+        }
+    }
+}
+
+struct Chunk {
+    bytes: Vec<u8>,
+    /// Index behind the last byte in use.
+    tail: usize,
+    /// Stream offset of the byte at `tail`.
+    end: u64,
+}
+
+impl Chunk {
+    fn index(&self, offset: u64) -> usize {
+        self.tail - (self.end - offset) as usize
+    }
+}
+
+/// A run of a byte stream, from offset [`start`](ByteQueue::start) to [`end`](ByteQueue::end).
+#[derive(Default)]
+pub struct ByteQueue {
+    chunks: VecDeque<Chunk>,
+    start: u64,
+    end: u64,
+    /// Memory held, which is more than the bytes queued.
+    capacity: usize,
+}
+
+impl ByteQueue {
+    /// Offset of the first byte in the queue.
+    pub fn start(&self) -> u64 {
+        self.start
+    }
+
+    /// Offset behind the last byte in the queue.
+    pub fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// Bytes queued.
+    pub fn len(&self) -> usize {
+        (self.end - self.start) as usize
+    }
+
+    /// True when no byte is queued.
+    pub fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    /// Memory that the queue holds, in bytes.
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Appends a copy of `bytes`.
+    pub fn push(&mut self, pool: &mut Pool, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            if self.tail_room() == 0 {
+                self.grow(pool, bytes.len() <= SMALL && self.is_empty());
+            }
+            let Some(chunk) = self.chunks.back_mut() else { return };
+            let count = bytes.len().min(chunk.bytes.len() - chunk.tail);
+            chunk.bytes[chunk.tail..chunk.tail + count].copy_from_slice(&bytes[..count]);
+            chunk.tail += count;
+            self.end += count as u64;
+            chunk.end = self.end;
+            bytes = &bytes[count..];
+        }
+    }
+
+    /// Appends `chunk[range]` without copying it.
+    pub fn push_owned(&mut self, chunk: Vec<u8>, range: Range<usize>) {
+        self.end += range.len() as u64;
+        self.capacity += chunk.len();
+        self.chunks.push_back(Chunk { tail: range.end, bytes: chunk, end: self.end });
+    }
+
+    /// Room to read up to `max` bytes into, in two pieces to be filled in order; [`commit`](ByteQueue::commit) says how many were.
+    pub fn reserve(&mut self, pool: &mut Pool, max: usize) -> [&mut [u8]; 2] {
+        if max == 0 {
+            return [&mut [], &mut []];
+        }
+        if self.tail_room() == 0 {
+            self.grow(pool, self.is_empty());
+        }
+        let first = self.tail_room();
+        if first < max {
+            self.grow(pool, false);
+        }
+        let mut rooms = self.chunks.iter_mut().rev().map(|chunk| &mut chunk.bytes[chunk.tail..]);
+        match (rooms.next(), rooms.next()) {
+            (Some(second), Some(room)) if first < max => {
+                let rest = second.len().min(max - first);
+                [room, &mut second[..rest]]
+            }
+            (Some(room), _) => {
+                let count = room.len().min(max);
+                [&mut room[..count], &mut []]
+            }
+            (None, _) => [&mut [], &mut []],
+        }
+    }
+
+    /// The first `count` bytes of the reserved room are now part of the stream.
+    pub fn commit(&mut self, pool: &mut Pool, mut count: usize) {
+        let reserved_at = self.end;
+        let first = self.chunks.len().saturating_sub(2);
+        for chunk in self.chunks.range_mut(first..).filter(|chunk| chunk.end == reserved_at) {
+            let taken = count.min(chunk.bytes.len() - chunk.tail);
+            chunk.tail += taken;
+            self.end += taken as u64;
+            chunk.end = self.end;
+            count -= taken;
+        }
+        while self.chunks.back().is_some_and(|chunk| chunk.tail == 0) {
+            self.drop_back(pool);
+        }
+        if self.is_empty() {
+            self.drop_consumed(pool);
+        }
+    }
+
+    /// Calls `each` with the slices that make up `len` bytes from stream offset `from`, at most `max_slices` of them;
+    /// returns how many bytes they hold. The range must lie in the queue.
+    pub fn slices<'a>(&'a self, from: u64, len: usize, max_slices: usize, mut each: impl FnMut(&'a [u8])) -> usize {
+        debug_assert!(from >= self.start && from + len as u64 <= self.end);
+        let first = if self.chunks.front().is_some_and(|chunk| from < chunk.end) {
+            0
+        } else {
+            self.chunks.partition_point(|chunk| chunk.end <= from)
+        };
+        let mut done = 0;
+        for chunk in self.chunks.range(first..).take(max_slices) {
+            if done == len {
+                break;
+            }
+            let begin = chunk.index(from + done as u64);
+            let count = (chunk.tail - begin).min(len - done);
+            each(&chunk.bytes[begin..begin + count]);
+            done += count;
+        }
+        done
+    }
+
+    /// Copies bytes from stream offset `from` on into `out`; returns how many there were.
+    pub fn copy_to(&self, from: u64, out: &mut [u8]) -> usize {
+        let len = out.len().min((self.end.saturating_sub(from)) as usize);
+        let mut done = 0;
+        self.slices(from, len, usize::MAX, |slice| {
+            out[done..done + slice.len()].copy_from_slice(slice);
+            done += slice.len();
+        });
+        done
+    }
+
+    /// Lets go of the first `count` bytes.
+    pub fn consume(&mut self, pool: &mut Pool, count: usize) {
+        debug_assert!(count <= self.len());
+        self.start += count as u64;
+        self.drop_consumed(pool);
+    }
+
+    /// Lets go of everything; the offsets stay.
+    pub fn clear(&mut self, pool: &mut Pool) {
+        self.start = self.end;
+        self.drop_consumed(pool);
+    }
+
+    fn tail_room(&self) -> usize {
+        self.chunks.back().map_or(0, |chunk| chunk.bytes.len() - chunk.tail)
+    }
+
+    fn grow(&mut self, pool: &mut Pool, small: bool) {
+        let bytes = if small { pool.small() } else { pool.large() };
+        self.capacity += bytes.len();
+        self.chunks.push_back(Chunk { bytes, tail: 0, end: self.end });
+    }
+
+    fn drop_consumed(&mut self, pool: &mut Pool) {
+        while self.chunks.front().is_some_and(|chunk| chunk.end <= self.start) {
+            if let Some(chunk) = self.chunks.pop_front() {
+                self.capacity -= chunk.bytes.len();
+                pool.give(chunk.bytes);
+            }
+        }
+    }
+
+    fn drop_back(&mut self, pool: &mut Pool) {
+        if let Some(chunk) = self.chunks.pop_back() {
+            self.capacity -= chunk.bytes.len();
+            pool.give(chunk.bytes);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn reading_into_reserved_room_uses_a_small_chunk_first() {
+        let (mut queue, mut pool) = (ByteQueue::default(), Pool::default());
+        let [first, second] = queue.reserve(&mut pool, 1 << 20);
+        assert_eq!((first.len(), second.len()), (SMALL, LARGE));
+        first[..5].copy_from_slice(b"hello");
+        queue.commit(&mut pool, 5);
+        assert_eq!((queue.len(), queue.capacity()), (5, SMALL));
+        queue.consume(&mut pool, 5);
+        assert_eq!(queue.capacity(), 0);
+    }
+
+    #[test]
+    fn nothing_read_leaves_nothing_held() {
+        let (mut queue, mut pool) = (ByteQueue::default(), Pool::default());
+        queue.reserve(&mut pool, 100);
+        queue.commit(&mut pool, 0);
+        assert_eq!((queue.len(), queue.capacity()), (0, 0));
+    }
+
+    proptest! {
+        /// Against the obvious model: a vector.
+        #[test]
+        fn agrees_with_a_vector(operations in prop::collection::vec((0u8..5, 0usize..100_000), 1..60)) {
+            let (mut queue, mut pool, mut model) = (ByteQueue::default(), Pool::default(), Vec::<u8>::new());
+            let mut next = 0u8;
+            let mut fill = |count: usize| -> Vec<u8> { (0..count).map(|_| { next = next.wrapping_mul(31).wrapping_add(7); next }).collect() };
+            for (operation, size) in operations {
+                match operation {
+                    0 => { let bytes = fill(size); queue.push(&mut pool, &bytes); model.extend(bytes); }
+                    1 => {
+                        let bytes = fill(size);
+                        let [first, second] = queue.reserve(&mut pool, size);
+                        let count = (first.len() + second.len()) / 2;
+                        let head = count.min(first.len());
+                        first[..head].copy_from_slice(&bytes[..head]);
+                        second[..count - head].copy_from_slice(&bytes[head..count]);
+                        queue.commit(&mut pool, count);
+                        model.extend(&bytes[..count]);
+                    }
+                    2 => { let bytes = fill(size + 40); queue.push_owned(bytes.clone(), 17..size + 20); model.extend(&bytes[17..size + 20]); }
+                    _ => { let count = size.min(model.len()); queue.consume(&mut pool, count); model.drain(..count); }
+                }
+                prop_assert_eq!(queue.len(), model.len());
+                let from = size.min(model.len());
+                let mut out = vec![0; model.len() - from];
+                prop_assert_eq!(queue.copy_to(queue.start() + from as u64, &mut out), out.len());
+                prop_assert_eq!(&out, &model[from..]);
+            }
+            queue.clear(&mut pool);
+            prop_assert_eq!(queue.capacity(), 0);
+        }
+    }
+}

@@ -1,0 +1,483 @@
+//! What the owner of a connection asks of it (RFC 9293, 3.9.1): open, send, receive, shut down, close, abort, status.
+//!
+//! Nothing here waits, and nothing is sent from here: what a call makes necessary leaves with the next
+//! [`Stack::poll_transmit`]. A handle that has gone stale is not an error but an end: there is nothing to read, no room
+//! to write, and the state is closed.
+
+use super::connection::{Connection, Fate};
+use super::demux::{Endpoint, Flow};
+use super::handshake::RECEIVE_SCALE;
+use super::listener::Listener;
+use super::options::Options;
+use super::path::Path;
+use super::slab::Handle;
+use super::{ConnectionId, Error, Info, ListenerId, RecordId, State, Summary, Tcp};
+use crate::Stack;
+use crate::bind::{Bind, BindError, BindingId};
+use crate::ip::Ip;
+use crate::route::AddressKind;
+use sockeye_device::Instant;
+use std::collections::VecDeque;
+use std::io::IoSlice;
+use std::net::{IpAddr, SocketAddr};
+
+/// Why a connection could not even be tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectError {
+    /// No route to the peer's network.
+    NoRoute,
+    /// The local address is not one of the host's.
+    NotLocal,
+    /// The same two addresses and ports are already connected, or were a moment ago.
+    InUse,
+    /// Every ephemeral port is taken.
+    NoPorts,
+    /// The peer's address is a broadcast, multicast or unspecified one (RFC 9293, MUST-46).
+    NotUnicast,
+    /// The peer's address is of another family than the local one.
+    Family,
+}
+
+/// What an owner looks at when it was told that something has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// Where the connection stands.
+    pub state: State,
+    /// Bytes to read.
+    pub readable: usize,
+    /// Bytes of room to write.
+    pub send_space: usize,
+    /// The peer has sent its FIN, and everything before it has arrived.
+    pub peer_closed: bool,
+    /// The owner has said that it writes no more.
+    pub local_closed: bool,
+    /// How many of the readable bytes stand before the end of urgent data, the urgent byte included.
+    pub urgent: Option<usize>,
+    /// Why it ended, if it ended badly. Stays until [`Stack::tcp_take_error`].
+    pub error: Option<Error>,
+}
+
+const OVER: Status = Status {
+    state: State::Closed,
+    readable: 0,
+    send_space: 0,
+    peer_closed: true,
+    local_closed: true,
+    urgent: None,
+    error: None,
+};
+
+impl Stack {
+    /// Reserves an address and port.
+    pub fn tcp_bind(&mut self, wish: &Bind) -> Result<BindingId, BindError> {
+        if !wish.address.is_unspecified() && !self.ip.may_bind(wish.address) {
+            return Err(BindError::NotLocal);
+        }
+        let offset = self.ip.rng.next_u32();
+        self.tcp.bindings.bind(wish, offset)
+    }
+
+    /// What was reserved.
+    pub fn tcp_binding_address(&self, binding: BindingId) -> Option<SocketAddr> {
+        self.tcp.bindings.address(binding)
+    }
+
+    /// Gives up what was reserved, and neither listens nor connects.
+    pub fn tcp_unbind(&mut self, binding: BindingId) {
+        self.tcp.bindings.release(binding);
+    }
+
+    /// Listens at what `binding` reserved. The binding is the listener's from now on.
+    pub fn tcp_listen(
+        &mut self,
+        binding: BindingId,
+        backlog: usize,
+        options: Options,
+    ) -> Result<ListenerId, BindError> {
+        let local = self.tcp.bindings.address(binding).ok_or(BindError::InUse)?;
+        self.tcp.bindings.listen(binding)?;
+        let id: ListenerId = self.tcp.listeners.insert(Listener {
+            local,
+            binding,
+            options,
+            backlog,
+            half_open: 0,
+            accept: VecDeque::new(),
+            deferred: Vec::new(),
+            last_overflow: None,
+            queued_event: false,
+            overflows: 0,
+        });
+        self.tcp.listening.entry(local).or_default().push(id.index() as u32);
+        Ok(id)
+    }
+
+    /// listen(2) again, with another backlog.
+    pub fn tcp_set_backlog(&mut self, id: ListenerId, backlog: usize) {
+        if let Some(listener) = self.tcp.listeners.get_mut(id) {
+            listener.backlog = backlog;
+        }
+    }
+
+    /// The options that accepted connections inherit.
+    pub fn tcp_set_listener_options(&mut self, id: ListenerId, options: Options) {
+        if let Some(listener) = self.tcp.listeners.get_mut(id) {
+            listener.options = options;
+        }
+    }
+
+    /// How many connections wait to be accepted, how many may, and how often there was no room.
+    pub fn tcp_accept_queue(&self, id: ListenerId) -> (usize, usize, u64) {
+        self.tcp.listeners.get(id).map_or((0, 0, 0), |listener| {
+            (listener.accept.len(), listener.backlog, listener.overflows)
+        })
+    }
+
+    /// Stops listening: what was not accepted is reset.
+    pub fn tcp_unlisten(&mut self, now: Instant, id: ListenerId) {
+        if self.tcp.listeners.get(id).is_none() {
+            return;
+        }
+        let Some(listener) = self.tcp.listeners.remove(id.index()) else { return };
+        if let Some(found) = self.tcp.listening.get_mut(&listener.local) {
+            found.retain(|&index| index as usize != id.index());
+            if found.is_empty() {
+                self.tcp.listening.remove(&listener.local);
+            }
+        }
+        for index in listener.accept.into_iter().chain(listener.deferred) {
+            if let Some(connection) = self.tcp.connections.at_mut(index as usize) {
+                connection.waiting_in = None;
+            }
+            self.tcp.abort(now, &mut self.ip, index);
+        }
+        self.tcp.bindings.unlisten(listener.binding);
+        self.tcp.bindings.release(listener.binding);
+    }
+
+    /// The oldest connection that waits to be accepted.
+    pub fn tcp_accept(&mut self, id: ListenerId) -> Option<ConnectionId> {
+        let index = self.tcp.listeners.get_mut(id)?.accept.pop_front()?;
+        let connection = self.tcp.connections.at_mut(index as usize)?;
+        connection.waiting_in = None;
+        connection.notify = false;
+        // Whatever has happened so far, the new owner is to look at it.
+        connection.queued_event = true;
+        let handle = self.tcp.connections.handle(index as usize);
+        self.tcp.events.push_back(crate::Event::Connection(handle));
+        Some(handle)
+    }
+
+    /// Begins to connect to `remote`, from what `binding` reserved or from an address and port of the stack's choice.
+    pub fn tcp_connect(
+        &mut self,
+        now: Instant,
+        binding: Option<BindingId>,
+        remote: SocketAddr,
+        options: Options,
+    ) -> Result<ConnectionId, ConnectError> {
+        let Stack { tcp, ip, .. } = self;
+        let bound = binding.and_then(|binding| tcp.bindings.address(binding));
+        let local = source_for(ip, bound, remote)?;
+        let (flow, binding) = match bound {
+            Some(address) => {
+                let flow = Flow { local: SocketAddr::new(local, address.port()), remote };
+                if !tcp.may_connect(now, &flow) {
+                    return Err(ConnectError::InUse);
+                }
+                (flow, binding)
+            }
+            None => tcp.choose_port(now, local, remote).map(|(flow, binding)| (flow, Some(binding)))?,
+        };
+        let path = Path::new(now, ip, &flow);
+        let mut connection = Connection::new(flow, State::SynSent, tcp.secrets.isn(now, &flow), options, path, now);
+        connection.binding = binding;
+        connection.timestamp_offset = tcp.secrets.timestamp_offset(&flow);
+        connection.negotiated.receive_scale = RECEIVE_SCALE;
+        connection.negotiated.sack = true;
+        connection.negotiated.timestamps = true;
+        connection.syn_pending = true;
+        connection.wants_transmit = true;
+        let id: ConnectionId = tcp.connections.insert(connection);
+        tcp.demux.insert(flow, Endpoint::Connection(id.index() as u32));
+        ip.counters.tcp_active_opens += 1;
+        tcp.settle(now, ip, id.index() as u32);
+        Ok(id)
+    }
+
+    /// What there is to know when something has changed.
+    pub fn tcp_status(&self, id: ConnectionId) -> Status {
+        let Some(connection) = self.tcp.connections.get(id) else { return OVER };
+        let start = connection.receiver.queue.start();
+        Status {
+            state: connection.state,
+            readable: connection.receiver.queue.len(),
+            send_space: if connection.fate == Fate::Buried { 0 } else { connection.send_space() },
+            peer_closed: connection.receiver.finished || connection.fate == Fate::Buried,
+            local_closed: connection.sender.closing || connection.fate == Fate::Buried,
+            urgent: connection.receiver.urgent.filter(|&end| end > start).map(|end| (end - start) as usize),
+            error: connection.error,
+        }
+    }
+
+    /// Our end and the peer's.
+    pub fn tcp_addresses(&self, id: ConnectionId) -> Option<Flow> {
+        self.tcp.connections.get(id).map(|connection| connection.flow)
+    }
+
+    /// Fills `slices` with what there is to read, in order; returns how many were filled.
+    pub fn tcp_chunks<'a>(&'a self, id: ConnectionId, slices: &mut [IoSlice<'a>]) -> usize {
+        let Some(connection) = self.tcp.connections.get(id) else { return 0 };
+        let queue = &connection.receiver.queue;
+        let (mut count, most) = (0, slices.len());
+        queue.slices(queue.start(), queue.len(), most, |slice| {
+            slices[count] = IoSlice::new(slice);
+            count += 1;
+        });
+        count
+    }
+
+    /// The owner has read `count` bytes.
+    pub fn tcp_consume(&mut self, now: Instant, id: ConnectionId, count: usize) {
+        let Stack { tcp, ip, .. } = self;
+        let Some(connection) = tcp.connections.get_mut(id) else { return };
+        let queue = &mut connection.receiver.queue;
+        queue.consume(&mut tcp.pool, count.min(queue.len()));
+        if connection.receiver.urgent.is_some_and(|end| end <= connection.receiver.queue.start()) {
+            connection.receiver.urgent = None;
+        }
+        if connection.fate == Fate::Alive && connection.window_update_is_due() {
+            connection.wants_transmit = true;
+            tcp.settle(now, ip, id.index() as u32);
+        }
+    }
+
+    /// Reads into `out` by copy.
+    pub fn tcp_read(&mut self, now: Instant, id: ConnectionId, out: &mut [u8]) -> usize {
+        let Some(connection) = self.tcp.connections.get(id) else { return 0 };
+        let count = connection.receiver.queue.copy_to(connection.receiver.queue.start(), out);
+        self.tcp_consume(now, id, count);
+        count
+    }
+
+    /// Room to read up to `max` bytes into, in two pieces; [`Stack::tcp_commit`] says how many were. Empty when there is
+    /// none, and the owner is told when there is again.
+    pub fn tcp_reserve(&mut self, id: ConnectionId, max: usize) -> [&mut [u8]; 2] {
+        let Tcp { connections, pool, .. } = &mut self.tcp;
+        let Some(connection) = connections.get_mut(id) else { return [&mut [], &mut []] };
+        let space = if connection.fate == Fate::Buried { 0 } else { connection.send_space() };
+        connection.sender.wants_space |= space < max;
+        connection.sender.queue.reserve(pool, space.min(max))
+    }
+
+    /// The first `count` bytes of what was reserved are to be sent.
+    pub fn tcp_commit(&mut self, now: Instant, id: ConnectionId, count: usize) {
+        let Stack { tcp, ip, .. } = self;
+        let Some(connection) = tcp.connections.get_mut(id) else { return };
+        connection.sender.queue.commit(&mut tcp.pool, count);
+        if count > 0 {
+            connection.wants_transmit = true;
+            tcp.settle(now, ip, id.index() as u32);
+        }
+    }
+
+    /// Writes by copy; returns how many bytes there was room for.
+    pub fn tcp_write(&mut self, now: Instant, id: ConnectionId, bytes: &[u8]) -> usize {
+        let Stack { tcp, ip, .. } = self;
+        let Some(connection) = tcp.connections.get_mut(id) else { return 0 };
+        let space = if connection.fate == Fate::Buried { 0 } else { connection.send_space() };
+        let count = bytes.len().min(space);
+        connection.sender.wants_space |= count < bytes.len();
+        connection.sender.queue.push(&mut tcp.pool, &bytes[..count]);
+        if count > 0 {
+            connection.wants_transmit = true;
+            tcp.settle(now, ip, id.index() as u32);
+        }
+        count
+    }
+
+    /// Writes bytes of which the last is urgent (`MSG_OOB`; RFC 9293, 3.8.5). All or nothing.
+    pub fn tcp_write_urgent(&mut self, now: Instant, id: ConnectionId, bytes: &[u8]) -> bool {
+        let fits = self.tcp.connections.get(id).is_some_and(|connection| connection.send_space() >= bytes.len());
+        if !fits || bytes.is_empty() {
+            return false;
+        }
+        if let Some(connection) = self.tcp.connections.get_mut(id) {
+            connection.sender.urgent = Some(connection.sender.queue.end() + bytes.len() as u64);
+            connection.sender.push_now = true;
+        }
+        self.tcp_write(now, id, bytes) == bytes.len()
+    }
+
+    /// The owner writes no more: a FIN follows what was written.
+    pub fn tcp_shutdown(&mut self, now: Instant, id: ConnectionId) {
+        let Stack { tcp, ip, .. } = self;
+        let Some(connection) = tcp.connections.get_mut(id) else { return };
+        connection.shut_down();
+        tcp.settle(now, ip, id.index() as u32);
+    }
+
+    /// The owner lets go: the stack ends the connection by itself. Unread data means that the peer is told by a RST
+    /// (RFC 9293, SHLD-3). The handle is stale afterwards.
+    pub fn tcp_close(&mut self, now: Instant, id: ConnectionId) {
+        let Stack { tcp, ip, .. } = self;
+        let Some(connection) = tcp.connections.get_mut(id) else { return };
+        let index = id.index() as u32;
+        connection.orphan = true;
+        if connection.fate == Fate::Buried {
+            tcp.remove(index);
+            return;
+        }
+        let unread = !connection.receiver.queue.is_empty();
+        if unread || connection.state == State::SynSent {
+            tcp.abort(now, ip, index);
+            return;
+        }
+        connection.shut_down();
+        connection.wait_for_their_fin(now);
+        tcp.settle(now, ip, index);
+    }
+
+    /// The owner lets go, and the peer is told by a RST.
+    pub fn tcp_abort(&mut self, now: Instant, id: ConnectionId) {
+        if let Some(connection) = self.tcp.connections.get_mut(id) {
+            connection.orphan = true;
+            self.tcp.abort(now, &mut self.ip, id.index() as u32);
+        }
+    }
+
+    /// The connection's settings.
+    pub fn tcp_options(&self, id: ConnectionId) -> Option<&Options> {
+        self.tcp.connections.get(id).map(|connection| &connection.options)
+    }
+
+    /// Changes the connection's settings; what they make possible happens.
+    pub fn tcp_set_options(&mut self, now: Instant, id: ConnectionId, options: Options) {
+        let Stack { tcp, ip, .. } = self;
+        let Some(connection) = tcp.connections.get_mut(id) else { return };
+        let before = std::mem::replace(&mut connection.options, options);
+        let after = &connection.options;
+        let keepalive_changed = (before.keepalive, before.keep_idle, before.keep_interval)
+            != (after.keepalive, after.keep_idle, after.keep_interval);
+        if before.cork && !after.cork || !before.nodelay && after.nodelay {
+            connection.sender.push_now = true;
+        }
+        if keepalive_changed && connection.fate == Fate::Alive {
+            connection.arm_keepalive(now);
+        }
+        if before.max_segment != connection.options.max_segment {
+            connection.refit();
+        }
+        connection.wants_transmit = connection.fate == Fate::Alive;
+        tcp.settle(now, ip, id.index() as u32);
+    }
+
+    /// The state of the connection in detail.
+    pub fn tcp_info(&self, now: Instant, id: ConnectionId) -> Option<Info> {
+        self.tcp.connections.get(id).map(|connection| connection.info(now))
+    }
+
+    /// Why the connection ended, or what was last said against it; forgotten by this (`SO_ERROR`).
+    pub fn tcp_take_error(&mut self, id: ConnectionId) -> Option<Error> {
+        let connection = self.tcp.connections.get_mut(id)?;
+        connection.error.take().or_else(|| connection.soft_error.take())
+    }
+
+    /// Every TCP socket, as `show sockets` lists them.
+    pub fn tcp_summaries(&self, now: Instant) -> Vec<Summary> {
+        self.tcp.summaries(now)
+    }
+
+    /// How many entries each of TCP's tables has.
+    pub fn tcp_table_sizes(&self) -> [(&'static str, usize); 6] {
+        self.tcp.table_sizes()
+    }
+}
+
+impl Connection {
+    fn shut_down(&mut self) {
+        if !self.sender.closing && !matches!(self.state, State::SynSent | State::Closed) {
+            self.sender.closing = true;
+            self.wants_transmit = true;
+        }
+    }
+}
+
+impl Tcp {
+    /// RFC 9293, 3.10.5.
+    fn abort(&mut self, now: Instant, ip: &mut Ip, index: u32) {
+        let Some(connection) = self.connections.at_mut(index as usize) else { return };
+        connection.orphan = true;
+        if connection.fate == Fate::Buried {
+            self.remove(index);
+            return;
+        }
+        if !matches!(connection.state, State::SynSent | State::Closed | State::TimeWait) {
+            Self::send_reset_of(now, ip, connection);
+        }
+        connection.finish(Some(Error::Aborted), &mut self.pool);
+        self.settle(now, ip, index);
+    }
+
+    /// No connection with these addresses stands in the way; one in TIME-WAIT may be made to go.
+    fn may_connect(&mut self, now: Instant, flow: &Flow) -> bool {
+        match self.demux.find(flow) {
+            None => true,
+            Some(Endpoint::TimeWait(index)) => {
+                let reusable = self.time_wait.at(index as usize).is_some_and(|waiting| waiting.may_be_reused(now));
+                if reusable {
+                    self.end_time_wait(index);
+                }
+                reusable
+            }
+            Some(_) => false,
+        }
+    }
+
+    /// A port with which nothing is connected to `remote` yet (RFC 6056, 3.3.3): one port may serve connections to
+    /// different peers. Only when there is none left does one in TIME-WAIT give way.
+    fn choose_port(
+        &mut self,
+        now: Instant,
+        local: IpAddr,
+        remote: SocketAddr,
+    ) -> Result<(Flow, BindingId), ConnectError> {
+        let flow_at = |port| Flow { local: SocketAddr::new(local, port), remote };
+        let offset = self.secrets.isn(now, &flow_at(0)).0;
+        let wish = Bind::new(local, 0);
+        let Tcp { bindings, demux, time_wait, .. } = self;
+        let binding = bindings
+            .bind_connection(&wish, offset, |port| demux.find(&flow_at(port)).is_none())
+            .or_else(|_| {
+                bindings.bind_connection(&wish, offset, |port| match demux.find(&flow_at(port)) {
+                    Some(Endpoint::TimeWait(index)) => {
+                        time_wait.at(index as usize).is_some_and(|waiting| waiting.may_be_reused(now))
+                    }
+                    found => found.is_none(),
+                })
+            })
+            .map_err(|_| ConnectError::NoPorts)?;
+        let port = self.bindings.get(binding).map_or(0, |bind| bind.port);
+        let flow = flow_at(port);
+        self.may_connect(now, &flow);
+        Ok((flow, binding))
+    }
+}
+
+/// The local address for a connection to `remote`.
+fn source_for(ip: &Ip, bound: Option<SocketAddr>, remote: SocketAddr) -> Result<IpAddr, ConnectError> {
+    let bound = bound.map(|bound| bound.ip());
+    if bound.is_some_and(|bound| bound.is_ipv4() != remote.ip().is_ipv4()) {
+        return Err(ConnectError::Family);
+    }
+    // MUST-46.
+    let kind = ip.addresses.classify(remote.ip());
+    if !matches!(kind, AddressKind::Local | AddressKind::Unicast) || remote.port() == 0 {
+        return Err(ConnectError::NotUnicast);
+    }
+    let bound = bound.filter(|bound| !bound.is_unspecified());
+    match ip.route(remote.ip(), bound) {
+        Ok(route) => Ok(bound.unwrap_or(route.source)),
+        Err(_) => Err(ConnectError::NoRoute),
+    }
+}

@@ -1,0 +1,563 @@
+//! TCP (RFC 9293), one room for each of its concerns.
+//!
+//! A connection lives in three sizes: [half-open](listener), while it is one of perhaps many SYNs; [whole](connection);
+//! and in [TIME-WAIT](time_wait). One hash table ([`demux`]) finds each by its addresses. A segment is read here, given
+//! to whom it concerns, and what follows from it is noted; [`Tcp::settle`] then does for every connection that was
+//! touched what its notes say (queue it for transmission, tell its owner, arm the wheel, bury it). That is the only
+//! place where a connection meets the host's queues, so no path can forget one of them.
+//!
+//! | room | concern |
+//! |---|---|
+//! | [`input`] | a segment arrives |
+//! | [`output`] | what to send, and the timers that send |
+//! | [`recovery`] | what an acknowledgement means |
+//! | [`scoreboard`] | what is outstanding |
+//! | [`congestion`], [`rtt`] | how much, how long |
+//! | [`reassembly`] | what arrived ahead of a gap |
+//! | [`listener`], [`handshake`] | passive opens |
+//! | [`isn`] | numbers that cannot be guessed, SYN cookies |
+//! | [`path`] | route, link header, MTU |
+//! | [`calls`] | what the owner asks |
+//!
+//! Standards: RFC 9293, 5681, 5961, 6298, 6528, 6582, 6675, 6928, 7323, 2018, 3042, 3465, 4987, 1337, 6191; deviations
+//! stand in docs/deviations.md.
+
+mod calls;
+mod congestion;
+mod connection;
+mod demux;
+mod handshake;
+mod info;
+mod input;
+mod isn;
+mod listener;
+mod options;
+mod output;
+mod path;
+mod reassembly;
+mod recovery;
+mod rtt;
+mod scoreboard;
+mod slab;
+mod time_wait;
+mod timers;
+
+#[cfg(test)]
+mod tests;
+
+pub use calls::{ConnectError, Status};
+pub use demux::Flow;
+pub use info::{Info, Summary, TimerInfo};
+pub use options::Options;
+
+use crate::bind::{BindingId, Bindings};
+use crate::buffer::Pool;
+use crate::counters::Drop;
+use crate::ip::{IcmpError, Incoming, Ip};
+use crate::wheel::Wheel;
+use crate::{Egress, Event};
+use connection::{Connection, Fate};
+use demux::{Demux, Endpoint};
+use input::{Arrival, Reply};
+use isn::Secrets;
+use listener::{HalfOpen, Listener};
+use slab::{Handle, Slab};
+use sockeye_device::{Checksum, Full, Instant, RxFrame};
+use sockeye_wire::SeqNumber;
+use sockeye_wire::tcp::{Flags, Segment};
+use std::collections::{HashMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
+use time_wait::TimeWait;
+
+/// Where a connection stands (RFC 9293, 3.3.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs)]
+pub enum State {
+    Closed,
+    Listen,
+    SynSent,
+    SynReceived,
+    Established,
+    FinWait1,
+    FinWait2,
+    CloseWait,
+    Closing,
+    LastAck,
+    TimeWait,
+}
+
+/// Why a connection ended, or what its peer or a router on the way said of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// The peer answered the SYN with a RST.
+    Refused,
+    /// The peer sent a RST.
+    Reset,
+    /// The peer sent a RST after its FIN: what we still send reaches nobody.
+    BrokenPipe,
+    /// No answer.
+    TimedOut,
+    /// ICMP: host unreachable, or the neighbour does not answer.
+    HostUnreachable,
+    /// ICMP: network unreachable, or no route.
+    NetworkUnreachable,
+    /// ICMP: protocol or port unreachable, in answer to a SYN.
+    ProtocolUnreachable,
+    /// ICMP: forbidden by a filter.
+    Prohibited,
+    /// The owner gave it up.
+    Aborted,
+}
+
+macro_rules! handle {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub struct $name {
+            index: u32,
+            generation: u32,
+        }
+
+        impl $name {
+            /// A dense index: small, and used again after the end.
+            pub fn index(self) -> usize {
+                self.index as usize
+            }
+        }
+
+        impl Handle for $name {
+            fn new(index: u32, generation: u32) -> Self {
+                $name { index, generation }
+            }
+            fn index(self) -> usize {
+                self.index as usize
+            }
+            fn generation(self) -> u32 {
+                self.generation
+            }
+        }
+    };
+}
+
+handle! {
+    /// A connection. Goes stale when the connection is over and its owner has let go.
+    ConnectionId
+}
+handle! {
+    /// A listener.
+    ListenerId
+}
+handle! {
+    /// A record whose owner is this module.
+    RecordId
+}
+
+/// What a timer in the wheel is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WheelKey {
+    Connection(u32),
+    HalfOpen(u32),
+    TimeWait(u32),
+}
+
+/// All of a host's TCP.
+pub(crate) struct Tcp {
+    connections: Slab<Connection>,
+    half_open: Slab<HalfOpen>,
+    time_wait: Slab<TimeWait>,
+    listeners: Slab<Listener>,
+    demux: Demux,
+    /// Listeners by local address; the unspecified address stands for all.
+    listening: HashMap<SocketAddr, Vec<u32>, crate::hash::Keyed>,
+    secrets: Secrets,
+    wheel: Wheel<WheelKey>,
+    ready: VecDeque<u32>,
+    events: VecDeque<Event>,
+    pub(crate) pool: Pool,
+    pub(crate) bindings: Bindings,
+}
+
+impl Tcp {
+    pub(crate) fn new(keys: &crate::hash::Keys) -> Self {
+        Tcp {
+            connections: Slab::default(),
+            half_open: Slab::default(),
+            time_wait: Slab::default(),
+            listeners: Slab::default(),
+            demux: Demux::new(keys.derive(b"tcp demux")),
+            listening: HashMap::with_hasher(keys.hasher(b"tcp listen")),
+            secrets: Secrets::new(keys.derive(b"tcp isn"), keys.derive(b"tcp cookie"), keys.derive(b"tcp stamp")),
+            wheel: Wheel::new(),
+            ready: VecDeque::new(),
+            events: VecDeque::new(),
+            pool: Pool::default(),
+            bindings: Bindings::new(keys.hasher(b"tcp bindings")),
+        }
+    }
+
+    /// A TCP segment has arrived: `frame.buffer[segment]`.
+    pub(crate) fn handle_segment(
+        &mut self,
+        now: Instant,
+        ip: &mut Ip,
+        incoming: &Incoming,
+        frame: &mut RxFrame,
+        segment: Range<usize>,
+    ) {
+        ip.counters.tcp_segments_received += 1;
+        let bytes = &frame.buffer[segment.clone()];
+        let Ok(parsed) = Segment::parse(bytes) else {
+            ip.counters.drop(Drop::TcpMalformed);
+            return;
+        };
+        if incoming.checksum == Checksum::Present && !parsed.verify_checksum(incoming.source, incoming.destination) {
+            ip.counters.drop(Drop::TcpChecksum);
+            return;
+        }
+        // MUST-57, MUST-63: TCP is between two hosts.
+        if !incoming.unicast || parsed.src_port() == 0 || parsed.dst_port() == 0 {
+            ip.counters.drop(Drop::TcpAddress);
+            return;
+        }
+        let flow = Flow {
+            local: SocketAddr::new(incoming.destination, parsed.dst_port()),
+            remote: SocketAddr::new(incoming.source, parsed.src_port()),
+        };
+        let header_len = parsed.header_len();
+        let arrival = Arrival {
+            seq: parsed.seq(),
+            ack: parsed.ack(),
+            flags: parsed.flags(),
+            window: parsed.window(),
+            urgent: parsed.urgent(),
+            options: sockeye_wire::tcp::Options::parse(parsed.options_bytes()),
+            payload: segment.start + header_len..segment.end,
+        };
+        match self.demux.find(&flow) {
+            Some(Endpoint::Connection(index)) => self.handle_for_connection(now, ip, index, &arrival, frame),
+            Some(Endpoint::HalfOpen(index)) => self.handle_for_half_open(now, ip, index, &arrival, frame),
+            Some(Endpoint::TimeWait(index)) => self.handle_for_time_wait(now, ip, index, &arrival, flow),
+            None => self.handle_for_nobody(now, ip, flow, &arrival, frame),
+        }
+    }
+
+    fn handle_for_connection(
+        &mut self,
+        now: Instant,
+        ip: &mut Ip,
+        index: u32,
+        arrival: &Arrival,
+        frame: &mut RxFrame,
+    ) {
+        let Some(connection) = self.connections.at_mut(index as usize) else { return };
+        match connection.handle(now, arrival, frame, &mut self.pool, &mut ip.counters) {
+            Reply::None => {}
+            Reply::Reset => {
+                let flow = connection.flow;
+                Self::send_reset_for(now, ip, flow, arrival);
+            }
+            Reply::Abort => {
+                Self::send_reset_of(now, ip, connection);
+                connection.finish(None, &mut self.pool);
+            }
+        }
+        self.settle(now, ip, index);
+    }
+
+    fn handle_for_time_wait(&mut self, now: Instant, ip: &mut Ip, index: u32, arrival: &Arrival, flow: Flow) {
+        let Some(waiting) = self.time_wait.at_mut(index as usize) else { return };
+        match waiting.judge(arrival) {
+            time_wait::Verdict::Ignore => ip.counters.drop(Drop::TcpTimeWait),
+            time_wait::Verdict::GiveWay if self.listener_for(&flow).is_some() => {
+                // MAY-2: the new connection starts above the old one's numbers, as the ISN clock sees to.
+                self.end_time_wait(index);
+                self.handle_syn_for_listener(now, ip, flow, arrival);
+            }
+            verdict => {
+                let Some(waiting) = self.time_wait.at_mut(index as usize) else { return };
+                path::send_alone(now, ip, &waiting.flow, (waiting.ttl, waiting.tos), &waiting.acknowledgement(now));
+                if verdict == (time_wait::Verdict::Acknowledge { restart: true }) {
+                    waiting.since = now;
+                }
+            }
+        }
+    }
+
+    /// RFC 9293, 3.10.7.1 and 3.10.7.2.
+    fn handle_for_nobody(&mut self, now: Instant, ip: &mut Ip, flow: Flow, arrival: &Arrival, frame: &mut RxFrame) {
+        let Some(listener) = self.listener_for(&flow) else {
+            ip.counters.drop(Drop::TcpNoListener);
+            if !arrival.flags.contains(Flags::RST) {
+                Self::send_reset_for(now, ip, flow, arrival);
+            }
+            return;
+        };
+        if arrival.flags.contains(Flags::RST) {
+            ip.counters.drop(Drop::TcpBlindReset);
+        } else if arrival.flags.contains(Flags::ACK) {
+            if !self.complete_from_cookie(now, ip, listener, flow, arrival, frame) {
+                ip.counters.drop(Drop::TcpBadAck);
+                Self::send_reset_for(now, ip, flow, arrival);
+            }
+        } else if arrival.flags.contains(Flags::SYN) {
+            self.handle_syn_for_listener(now, ip, flow, arrival);
+        } else {
+            ip.counters.drop(Drop::TcpNoSyn);
+        }
+    }
+
+    /// The listener for a flow: one at exactly its local address, else one at every address.
+    fn listener_for(&self, flow: &Flow) -> Option<u32> {
+        let any: IpAddr = match flow.local.ip() {
+            IpAddr::V4(_) => std::net::Ipv4Addr::UNSPECIFIED.into(),
+            IpAddr::V6(_) => std::net::Ipv6Addr::UNSPECIFIED.into(),
+        };
+        let found = self
+            .listening
+            .get(&flow.local)
+            .or_else(|| self.listening.get(&SocketAddr::new(any, flow.local.port())))?;
+        // SO_REUSEPORT: several share an address; the peer's address decides among them.
+        let choice = if found.len() == 1 { 0 } else { self.secrets.timestamp_offset(flow) as usize % found.len() };
+        found.get(choice).copied()
+    }
+
+    /// An ICMP error about something that we sent, with the original's transport header (RFC 9293, 3.9.2.2).
+    pub(crate) fn handle_icmp(
+        &mut self,
+        now: Instant,
+        ip: &mut Ip,
+        error: IcmpError,
+        source: IpAddr,
+        destination: IpAddr,
+        original: &[u8],
+    ) {
+        let Ok(quoted) = sockeye_wire::tcp::Quoted::parse(original) else {
+            ip.counters.drop(Drop::IcmpMalformed);
+            return;
+        };
+        let flow = Flow {
+            local: SocketAddr::new(source, quoted.src_port),
+            remote: SocketAddr::new(destination, quoted.dst_port),
+        };
+        let Some(Endpoint::Connection(index)) = self.demux.find(&flow) else {
+            ip.counters.drop(Drop::IcmpNoSocket);
+            return;
+        };
+        let Some(connection) = self.connections.at_mut(index as usize) else { return };
+        // RFC 5927, 4.1: it must be about something that is in flight.
+        let (una, nxt) = connection.outstanding_seq();
+        if quoted.seq.before(una) || !quoted.seq.before(nxt) {
+            ip.counters.drop(Drop::IcmpNotInFlight);
+            return;
+        }
+        connection.handle_icmp(error, &mut self.pool);
+        self.settle(now, ip, index);
+    }
+
+    /// A neighbour does not answer: what waits for it learns so.
+    pub(crate) fn handle_unreachable(&mut self, now: Instant, ip: &mut Ip, flow: &Flow) {
+        if let Some(Endpoint::Connection(index)) = self.demux.find(flow)
+            && let Some(connection) = self.connections.at_mut(index as usize)
+        {
+            connection.handle_soft_error(Error::HostUnreachable, &mut self.pool);
+            self.settle(now, ip, index);
+        }
+    }
+
+    /// Fires what is due.
+    pub(crate) fn handle_timeout(&mut self, now: Instant, ip: &mut Ip) {
+        while let Some(key) = self.wheel.expire(now) {
+            match key {
+                WheelKey::Connection(index) => {
+                    let Some(connection) = self.connections.at_mut(index as usize) else { continue };
+                    connection.timers.armed = None;
+                    while let Some(timer) = connection.timers.expired(now) {
+                        connection.handle_timer(now, timer, ip, &mut self.pool);
+                    }
+                    self.settle(now, ip, index);
+                }
+                WheelKey::HalfOpen(index) => self.handle_half_open_timer(now, ip, index),
+                WheelKey::TimeWait(index) => {
+                    let Some(waiting) = self.time_wait.at_mut(index as usize) else { continue };
+                    waiting.timer = None;
+                    let until = waiting.since + time_wait::DURATION;
+                    if until > now {
+                        waiting.timer = Some(self.wheel.insert(until, key));
+                    } else {
+                        self.end_time_wait(index);
+                    }
+                }
+            }
+        }
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        self.wheel.next()
+    }
+
+    pub(crate) fn poll_event(&mut self) -> Option<Event> {
+        let event = self.events.pop_front()?;
+        match event {
+            Event::Connection(id) => {
+                if let Some(connection) = self.connections.get_mut(id) {
+                    connection.queued_event = false;
+                }
+            }
+            Event::Listener(id) => {
+                if let Some(listener) = self.listeners.get_mut(id) {
+                    listener.queued_event = false;
+                }
+            }
+            Event::Udp(_) => {}
+        }
+        Some(event)
+    }
+
+    /// Lets every connection that has something to send do so, until the device is full.
+    pub(crate) fn poll_transmit(&mut self, now: Instant, ip: &mut Ip, egress: &mut dyn Egress) {
+        while let Some(index) = self.ready.pop_front() {
+            let Some(connection) = self.connections.at_mut(index as usize) else { continue };
+            if !std::mem::take(&mut connection.queued_transmit) {
+                continue;
+            }
+            connection.wants_transmit = false;
+            if connection.transmit(now, ip, egress) == Err(Full) {
+                connection.queued_transmit = true;
+                self.ready.push_front(index);
+                return;
+            }
+            self.settle(now, ip, index);
+        }
+    }
+
+    /// Does for a connection what its notes say. Called after everything that may have changed it.
+    fn settle(&mut self, now: Instant, ip: &mut Ip, index: u32) {
+        let Some(connection) = self.connections.at_mut(index as usize) else { return };
+        if connection.wants_transmit && !connection.queued_transmit && connection.fate != Fate::Gone {
+            connection.queued_transmit = true;
+            self.ready.push_back(index);
+        }
+        if std::mem::take(&mut connection.notify) && !connection.orphan {
+            match connection.waiting_in {
+                None if !connection.queued_event => {
+                    connection.queued_event = true;
+                    self.events.push_back(Event::Connection(self.connections.handle(index as usize)));
+                }
+                None => {}
+                Some(listener) => self.offer_if_ready(listener, index),
+            }
+        }
+        let Some(connection) = self.connections.at_mut(index as usize) else { return };
+        match connection.fate {
+            Fate::Alive => self.arm(index),
+            // What is still to be said (the last acknowledgement) is said first.
+            Fate::TimeWait if connection.queued_transmit => self.arm(index),
+            Fate::TimeWait => self.enter_time_wait(now, ip, index),
+            Fate::Gone => self.bury(index),
+            Fate::Buried if connection.orphan => self.remove(index),
+            Fate::Buried => {}
+        }
+    }
+
+    fn arm(&mut self, index: u32) {
+        let Some(connection) = self.connections.at_mut(index as usize) else { return };
+        let Some((_, deadline)) = connection.timers.next() else { return };
+        match connection.timers.armed {
+            // Later than what is armed: it will look again when that fires.
+            Some((_, armed)) if armed <= deadline => return,
+            Some((id, _)) => self.wheel.cancel(id),
+            None => {}
+        }
+        connection.timers.armed = Some((self.wheel.insert(deadline, WheelKey::Connection(index)), deadline));
+    }
+
+    fn enter_time_wait(&mut self, now: Instant, ip: &mut Ip, index: u32) {
+        let Some(connection) = self.connections.at_mut(index as usize) else { return };
+        connection.state = State::TimeWait;
+        let flow = connection.flow;
+        if self.time_wait.len() < time_wait::MAX {
+            let waiting = TimeWait::new(connection, now);
+            connection.binding = None;
+            let id: RecordId = self.time_wait.insert(waiting);
+            let key = WheelKey::TimeWait(id.index);
+            let timer = self.wheel.insert(now + time_wait::DURATION, key);
+            if let Some(waiting) = self.time_wait.at_mut(id.index()) {
+                waiting.timer = Some(timer);
+            }
+            self.demux.insert(flow, Endpoint::TimeWait(id.index));
+        } else {
+            ip.counters.tcp_time_wait_overflows += 1;
+            self.demux.remove(&flow, Endpoint::Connection(index));
+        }
+        self.bury(index);
+    }
+
+    fn end_time_wait(&mut self, index: u32) {
+        if let Some(waiting) = self.time_wait.remove(index as usize) {
+            if let Some(timer) = waiting.timer {
+                self.wheel.cancel(timer);
+            }
+            self.demux.remove(&waiting.flow, Endpoint::TimeWait(index));
+            self.release(waiting.binding);
+        }
+    }
+
+    /// The connection takes no more part; it stays in the table only as long as its owner, or the program that has yet
+    /// to accept it, may ask how it ended.
+    fn bury(&mut self, index: u32) {
+        let Some(connection) = self.connections.at_mut(index as usize) else { return };
+        self.demux.remove(&connection.flow, Endpoint::Connection(index));
+        if let Some((timer, _)) = connection.timers.armed.take() {
+            self.wheel.cancel(timer);
+        }
+        connection.queued_transmit = false;
+        connection.wants_transmit = false;
+        connection.timers = Default::default();
+        connection.fate = Fate::Buried;
+        let (binding, orphan) = (connection.binding.take(), connection.orphan);
+        self.release(binding);
+        if orphan {
+            self.remove(index);
+        }
+    }
+
+    fn release(&mut self, binding: Option<BindingId>) {
+        if let Some(binding) = binding {
+            self.bindings.release(binding);
+        }
+    }
+
+    fn remove(&mut self, index: u32) {
+        if let Some(mut connection) = self.connections.remove(index as usize) {
+            connection.sender.queue.clear(&mut self.pool);
+            connection.receiver.queue.clear(&mut self.pool);
+            connection.receiver.reassembly.clear(&mut self.pool);
+        }
+    }
+
+    /// A RST that answers a segment for which there is no connection (RFC 9293, 3.10.7.1).
+    fn send_reset_for(now: Instant, ip: &mut Ip, flow: Flow, arrival: &Arrival) {
+        let len = arrival.payload.len() as u32
+            + u32::from(arrival.flags.contains(Flags::SYN))
+            + u32::from(arrival.flags.contains(Flags::FIN));
+        let (seq, ack, flags) = if arrival.flags.contains(Flags::ACK) {
+            (arrival.ack, SeqNumber(0), Flags::RST)
+        } else {
+            (SeqNumber(0), arrival.seq + len, Flags::RST | Flags::ACK)
+        };
+        Self::send_reset(now, ip, flow, seq, ack, flags);
+    }
+
+    /// A RST that ends a connection.
+    fn send_reset_of(now: Instant, ip: &mut Ip, connection: &Connection) {
+        let seq = connection.send_seq(connection.sender.board.nxt());
+        let ack = connection.receive_seq(connection.rcv_nxt());
+        Self::send_reset(now, ip, connection.flow, seq, ack, Flags::RST | Flags::ACK);
+    }
+
+    fn send_reset(now: Instant, ip: &mut Ip, flow: Flow, seq: SeqNumber, ack: SeqNumber, flags: Flags) {
+        ip.counters.tcp_resets_sent += 1;
+        path::send_alone(now, ip, &flow, (64, 0), &path::bare(&flow, seq, ack, flags));
+    }
+}

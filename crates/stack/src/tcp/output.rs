@@ -1,0 +1,468 @@
+//! What to send: decided by looking, then performed in one place.
+//!
+//! [`Connection::transmit`] asks [`Connection::decide`] again and again what the connection would send next, and sends
+//! it, until there is nothing more or the device is full. Nothing changes before the device has taken a segment, so a
+//! full device simply ends the round. A segment may be a super-segment of up to 64 KiB: its payload leaves as slices of
+//! the send queue, and is cut by the device or the NIC.
+
+use super::congestion::CongestionControl;
+use super::connection::{AckNeed, Connection, Fate};
+use super::input::ACK_DELAY;
+use super::timers::Timer;
+use super::{Error, State};
+use crate::buffer::Pool;
+use crate::counters::Counters;
+use crate::ip::Ip;
+use crate::Egress;
+use sockeye_device::{Full, Instant};
+use sockeye_wire::tcp::{Flags, Options, Repr, SackBlocks, Timestamps};
+use std::time::Duration;
+
+/// Slices of the send queue that one segment is gathered from; the queue's chunks are large, so three is common.
+const MAX_SLICES: usize = 8;
+/// Payload of the largest super-segment: an IP packet is at most 65,535 bytes, with 60 + 60 of headers.
+const MAX_PAYLOAD: u32 = 65_535 - 120;
+/// RFC 9293 3.8.3: R1, after which the network layer is told to doubt the path (SHLD-10).
+const R1: u8 = 3;
+/// R2 as Linux counts it: 15 timeouts, about 15 minutes (SHLD-11: at least 100 s).
+const R2: u8 = 15;
+/// An orphan is not worth 15 minutes.
+const R2_ORPHAN: u8 = 8;
+/// R2 of a SYN (MUST-23).
+const SYN_R2: Duration = Duration::from_secs(180);
+/// How long a cork holds.
+const CORK: Duration = Duration::from_millis(200);
+
+/// The next thing to send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Decision {
+    Nothing,
+    Syn,
+    /// `len` bytes from stream offset `from`, and the FIN behind them if `fin`.
+    Data { from: u64, len: u32, fin: bool, again: bool },
+}
+
+impl Connection {
+    /// Sends everything that may go now. `Err(Full)` leaves the connection as it was before the segment that did not fit.
+    pub(crate) fn transmit(
+        &mut self,
+        now: Instant,
+        ip: &mut Ip,
+        egress: &mut dyn Egress,
+    ) -> Result<(), Full> {
+        if self.fate != Fate::Alive && self.fate != Fate::TimeWait {
+            return Ok(());
+        }
+        self.path.refresh(now, ip, &self.flow);
+        if self.path.take_mtu_change() {
+            self.refit();
+        }
+        if self.sender.board.outstanding() == 0 && self.sender.rtt.smoothed().is_some() {
+            let idle = now.since(self.sender.last_sent);
+            self.sender.congestion.on_idle(idle, self.sender.rtt.rto());
+        }
+        loop {
+            match self.decide() {
+                Decision::Nothing => break,
+                Decision::Syn => self.send_syn(now, ip, egress)?,
+                Decision::Data { from, len, fin, again } => self.send_data(now, ip, egress, from, len, fin, again)?,
+            }
+        }
+        if std::mem::take(&mut self.probe_pending) {
+            // One byte before the window and no data: whoever gets it must answer with an acknowledgement.
+            let before = self.sender.board.una().wrapping_sub(1);
+            self.send_segment(now, ip, egress, Flags::ACK, before, &[], 0)?;
+        }
+        self.wait_for_window(now);
+        let window_opened = self.receiver.ack == AckNeed::None
+            && !matches!(self.state, State::SynSent | State::SynReceived)
+            && self.window_update_is_due();
+        if self.receiver.ack == AckNeed::Now || window_opened {
+            self.send_segment(now, ip, egress, Flags::ACK, self.sender.board.nxt(), &[], 0)?;
+        }
+        Ok(())
+    }
+
+    /// What to send next, of SYN, retransmissions, new data and FIN; changes nothing.
+    fn decide(&mut self) -> Decision {
+        match self.state {
+            State::SynSent | State::SynReceived => {
+                return if self.syn_pending { Decision::Syn } else { Decision::Nothing };
+            }
+            State::Closed | State::TimeWait | State::Listen => return Decision::Nothing,
+            _ => {}
+        }
+        let sender = &self.sender;
+        let size = sender.segment_size;
+        let window = u64::from(sender.congestion.window());
+        let in_flight = self.in_flight();
+        let allowance = window.saturating_sub(in_flight);
+
+        // What was lost goes first.
+        let most = if allowance >= u64::from(size) {
+            (allowance - allowance % u64::from(size)).min(u64::from(self.largest_payload()))
+        } else if self.sender.retransmit_now || in_flight == 0 {
+            u64::from(size)
+        } else {
+            0
+        };
+        if most > 0 && let Some((start, end)) = self.sender.board.next_lost(most) {
+            return self.retransmission(start, end);
+        }
+
+        let sender = &self.sender;
+        let (una, nxt, stop) = (sender.board.una(), sender.board.nxt(), sender.queue.end());
+        if self.fin_sent() {
+            return Decision::Nothing;
+        }
+        let right_edge = una + u64::from(sender.window);
+        let available = stop - nxt.min(stop);
+        if available == 0 {
+            // A FIN by itself: it needs no window worth speaking of, as in every other stack.
+            let fin = sender.closing;
+            return if fin { Decision::Data { from: nxt, len: 0, fin, again: false } } else { Decision::Nothing };
+        }
+        let usable = right_edge.saturating_sub(nxt);
+        let mut len = available.min(usable).min(allowance).min(u64::from(self.largest_payload())) as u32;
+        if len >= size {
+            // Full segments now; a tail that is not full only if it may leave by itself.
+            let tail = len % size;
+            if tail > 0 && !(u64::from(len) == available && self.may_send_small()) {
+                len -= tail;
+            }
+        } else if u64::from(len) == available {
+            if !self.may_send_small() {
+                return Decision::Nothing;
+            }
+        } else if len == 0 || allowance < available.min(usable).min(u64::from(size)) {
+            // The congestion window leaves no room for a full segment: acknowledgements are on their way.
+            return Decision::Nothing;
+        } else if !sender.push_now && (nxt != una || u64::from(len) * 2 < u64::from(sender.max_window)) {
+            // Silly window: wait until a segment, or half of the largest window, fits (RFC 9293, 3.8.6.2.1: MUST-38).
+            return Decision::Nothing;
+        }
+        let fin = sender.closing && u64::from(len) == available && usable > u64::from(len);
+        Decision::Data { from: nxt, len, fin, again: false }
+    }
+
+    /// Nagle's rule in Minshall's form (SHLD-7): at most one small segment in flight. The plain form, with 64 KiB
+    /// segments and delayed acknowledgements, stalls for 40 ms at a time.
+    fn may_send_small(&self) -> bool {
+        let sender = &self.sender;
+        if sender.push_now || sender.closing {
+            return true;
+        }
+        if self.options.cork {
+            return false;
+        }
+        self.options.nodelay || sender.small_end <= sender.board.una()
+    }
+
+    fn retransmission(&self, start: u64, end: u64) -> Decision {
+        let stop = self.sender.queue.end();
+        let fin = end > stop;
+        let end = end.min(stop);
+        Decision::Data { from: start, len: (end.saturating_sub(start)) as u32, fin, again: true }
+    }
+
+    fn largest_payload(&self) -> u32 {
+        let size = self.sender.segment_size;
+        (MAX_PAYLOAD / size).max(1) * size
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn send_data(
+        &mut self,
+        now: Instant,
+        ip: &mut Ip,
+        egress: &mut dyn Egress,
+        from: u64,
+        len: u32,
+        fin: bool,
+        again: bool,
+    ) -> Result<(), Full> {
+        // The queue belongs to the connection, and the slices to the queue: it is taken out while they are lent.
+        let queue = std::mem::take(&mut self.sender.queue);
+        let mut slices: [&[u8]; MAX_SLICES] = [&[]; MAX_SLICES];
+        let mut count = 0;
+        let gathered = queue.slices(from.min(queue.end()), len as usize, MAX_SLICES, |slice| {
+            slices[count] = slice;
+            count += 1;
+        }) as u32;
+        let fin = fin && gathered == len;
+        let mut flags = Flags::ACK;
+        if gathered > 0 && from + u64::from(gathered) == queue.end() {
+            flags = flags | Flags::PSH;
+        }
+        if fin {
+            flags = flags | Flags::FIN;
+        }
+        let sent = self.send_segment(now, ip, egress, flags, from, &slices[..count], gathered);
+        self.sender.queue = queue;
+        sent?;
+        self.note_sent(now, from, gathered, fin, again);
+        Ok(())
+    }
+
+    fn note_sent(&mut self, now: Instant, from: u64, len: u32, fin: bool, again: bool) {
+        let total = u64::from(len) + u64::from(fin);
+        let sender = &mut self.sender;
+        sender.last_sent = now;
+        sender.retransmit_now = false;
+        if again {
+            sender.retransmitted += 1;
+            sender.board.sent_again(from, from + total, now);
+        } else {
+            sender.board.sent(total, now);
+            if len % sender.segment_size != 0 {
+                sender.small_end = from + u64::from(len);
+            }
+            self.bytes_sent += u64::from(len);
+            self.receiver.interactive |= now.since(self.receiver.last_data) < ACK_DELAY;
+        }
+        let allowance = u64::from(self.sender.congestion.window()).saturating_sub(self.in_flight());
+        self.sender.window_limited = allowance < u64::from(self.sender.segment_size);
+        self.sender.push_now = false;
+        self.sender.silent_since.get_or_insert(now);
+        self.timers.clear(Timer::Persist);
+        if again || !self.timers.is_set(Timer::Retransmit) {
+            self.timers.set(Timer::Retransmit, now + self.sender.rtt.rto());
+        }
+        if fin && !again {
+            self.state = match self.state {
+                State::CloseWait => State::LastAck,
+                State::Established => State::FinWait1,
+                other => other,
+            };
+            self.notify = true;
+        }
+    }
+
+    /// With data to send, none in flight and no way to send it, the persist timer asks the peer from time to time
+    /// (RFC 9293, 3.8.6.1: MUST-36).
+    fn wait_for_window(&mut self, now: Instant) {
+        let waiting = self.sender.board.outstanding() == 0 && self.send_end() > self.sender.board.nxt();
+        if !waiting || matches!(self.state, State::SynSent | State::SynReceived | State::Closed) {
+            return;
+        }
+        if !self.timers.is_set(Timer::Persist) {
+            let corked = self.options.cork && self.sender.window > 0;
+            let delay = if corked { CORK } else { self.sender.rtt.rto().saturating_mul(1 << self.sender.probes.min(10)) };
+            self.timers.set(Timer::Persist, now + delay.min(super::rtt::MAX_RTO));
+        }
+    }
+
+    /// The program has read: the peer is told once the window has grown by a worthwhile step.
+    pub(crate) fn window_update_is_due(&self) -> bool {
+        if self.receiver.finished {
+            return false;
+        }
+        let step = (self.options.receive_buffer as u64 / 4).max(2 * u64::from(self.receiver.segment_size));
+        let step = step.min(self.options.receive_buffer as u64 / 2);
+        let open = self.receiver.edge.saturating_sub(self.rcv_nxt());
+        let grown = self.next_edge().saturating_sub(self.receiver.edge);
+        grown > 0 && (grown >= step || open == 0)
+    }
+
+    fn send_syn(&mut self, now: Instant, ip: &mut Ip, egress: &mut dyn Egress) -> Result<(), Full> {
+        let passive = self.state == State::SynReceived;
+        let repr = Repr {
+            src_port: self.flow.local.port(),
+            dst_port: self.flow.remote.port(),
+            seq: self.sender.iss,
+            ack: if passive { self.receive_seq(0) } else { sockeye_wire::SeqNumber(0) },
+            flags: if passive { Flags::SYN | Flags::ACK } else { Flags::SYN },
+            window: self.options.receive_buffer.min(usize::from(u16::MAX)) as u16,
+            urgent: 0,
+            options: Options {
+                mss: Some(self.offered_mss()),
+                window_scale: (!passive || self.negotiated.receive_scale > 0).then_some(self.negotiated.receive_scale),
+                sack_permitted: self.negotiated.sack,
+                timestamps: self.negotiated.timestamps.then(|| Timestamps {
+                    value: self.timestamp(now),
+                    echo: if passive { self.receiver.ts_recent } else { 0 },
+                }),
+                ..Options::default()
+            },
+        };
+        self.path.send(now, ip, egress, &self.flow, (self.options.ttl, self.options.tos), &repr, &[], None)?;
+        self.syn_pending = false;
+        self.sender.last_sent = now;
+        self.sender.silent_since.get_or_insert(now);
+        self.timers.set(Timer::Retransmit, now + self.sender.rtt.rto());
+        Ok(())
+    }
+
+    /// The MSS that we announce: what our path in can carry (MUST-67), or less if the owner says so.
+    pub(crate) fn offered_mss(&self) -> u16 {
+        let most = self.path.max_segment().min(u32::from(u16::MAX)) as u16;
+        self.options.max_segment.map_or(most, |limit| limit.min(most))
+    }
+
+    /// Any segment after the handshake: `payload` has `len` bytes and begins at stream offset `from`.
+    #[allow(clippy::too_many_arguments)]
+    fn send_segment(
+        &mut self,
+        now: Instant,
+        ip: &mut Ip,
+        egress: &mut dyn Egress,
+        mut flags: Flags,
+        from: u64,
+        payload: &[&[u8]],
+        len: u32,
+    ) -> Result<(), Full> {
+        let mut urgent = 0;
+        if let Some(end) = self.sender.urgent
+            && end > from
+        {
+            flags = flags | Flags::URG;
+            urgent = (end - from).min(u64::from(u16::MAX)) as u16;
+        }
+        let edge = self.next_edge();
+        let window = (edge - self.rcv_nxt()) >> self.negotiated.receive_scale;
+        let repr = Repr {
+            src_port: self.flow.local.port(),
+            dst_port: self.flow.remote.port(),
+            seq: self.send_seq(from),
+            ack: self.receive_seq(self.rcv_nxt()),
+            flags,
+            window: window.min(u64::from(u16::MAX)) as u16,
+            urgent,
+            options: self.segment_options(now),
+        };
+        let size = self.sender.segment_size;
+        let cut = (len > size).then_some(size as u16);
+        let hop = (self.options.ttl, self.options.tos);
+        self.path.send(now, ip, egress, &self.flow, hop, &repr, payload, cut)?;
+        self.receiver.edge = edge;
+        self.receiver.acknowledged = self.rcv_nxt();
+        self.receiver.ack = AckNeed::None;
+        self.timers.clear(Timer::DelayedAck);
+        Ok(())
+    }
+
+    fn segment_options(&self, now: Instant) -> Options {
+        let timestamps = self
+            .negotiated
+            .timestamps
+            .then(|| Timestamps { value: self.timestamp(now), echo: self.receiver.ts_recent });
+        let mut sack = SackBlocks::default();
+        if self.negotiated.sack && !self.receiver.reassembly.is_empty() {
+            let most = if timestamps.is_some() { 3 } else { 4 };
+            for (start, end) in self.receiver.reassembly.blocks().take(most) {
+                sack.push((self.receive_seq(start), self.receive_seq(end)));
+            }
+        }
+        Options { timestamps, sack, ..Options::default() }
+    }
+
+    /// A timer of this connection has fired.
+    pub(crate) fn handle_timer(
+        &mut self,
+        now: Instant,
+        timer: Timer,
+        ip: &mut Ip,
+        pool: &mut Pool,
+    ) {
+        let counters = &mut ip.counters;
+        match timer {
+            Timer::DelayedAck => {
+                counters.tcp_delayed_acks += 1;
+                // The program did not answer in time: it reads, it does not converse.
+                self.receiver.interactive = false;
+                self.ack_now();
+            }
+            Timer::Retransmit => self.handle_retransmission_timer(now, ip, pool),
+            Timer::Persist => self.handle_persist_timer(now, pool, counters),
+            Timer::Keepalive => self.handle_keepalive_timer(now, pool, counters),
+            Timer::FinWait => self.fate = Fate::Gone,
+            Timer::DeferAccept => self.notify = true,
+        }
+    }
+
+    fn handle_retransmission_timer(&mut self, now: Instant, ip: &mut Ip, pool: &mut Pool) {
+        ip.counters.tcp_timeouts += 1;
+        self.sender.retries = self.sender.retries.saturating_add(1);
+        let silent = self.sender.silent_since.map_or(Duration::ZERO, |since| now.since(since));
+        let opening = matches!(self.state, State::SynSent | State::SynReceived);
+        let given_up = match (opening, self.options.user_timeout) {
+            (_, Some(limit)) => silent >= limit,
+            (true, None) => match self.options.syn_retries {
+                Some(most) => self.sender.retries > most,
+                None => silent >= SYN_R2,
+            },
+            (false, None) => self.sender.retries > if self.orphan { R2_ORPHAN } else { R2 },
+        };
+        if given_up {
+            ip.counters.tcp_given_up += 1;
+            self.finish(Some(self.soft_error.unwrap_or(Error::TimedOut)), pool);
+            return;
+        }
+        if self.sender.retries == R1 {
+            // MUST-20: the next hop may be dead.
+            self.path.doubt(now, ip);
+        }
+        if opening {
+            self.sender.rtt.back_off();
+            self.syn_pending = true;
+            self.wants_transmit = true;
+        } else if self.sender.board.outstanding() > 0 {
+            self.retransmission_timeout();
+        }
+    }
+
+    fn handle_persist_timer(&mut self, now: Instant, pool: &mut Pool, counters: &mut Counters) {
+        let silent = now.since(self.receiver.last_heard);
+        let limit = match self.options.user_timeout {
+            Some(limit) => Some(limit),
+            // MUST-37: a window may stay closed for ever, as long as the peer answers. An orphan has nobody to wait for.
+            None if self.orphan => Some(Duration::from_secs(100)),
+            None => None,
+        };
+        if limit.is_some_and(|limit| silent >= limit) && self.sender.probes > 0
+            || self.sender.probes >= R2 && silent > Duration::from_secs(600)
+            || self.orphan && self.sender.probes >= R2_ORPHAN
+        {
+            counters.tcp_given_up += 1;
+            self.finish(Some(Error::TimedOut), pool);
+            return;
+        }
+        if self.sender.window > 0 {
+            // Nagle, a cork or a silly window has held it back long enough.
+            self.sender.push_now = true;
+        } else {
+            self.sender.probes = self.sender.probes.saturating_add(1);
+            counters.tcp_window_probes += 1;
+            self.probe_pending = true;
+        }
+        self.wants_transmit = true;
+    }
+
+    fn handle_keepalive_timer(&mut self, now: Instant, pool: &mut Pool, counters: &mut Counters) {
+        let silent = now.since(self.receiver.last_heard);
+        if !self.options.keepalive {
+            return;
+        }
+        if silent < self.options.keep_idle || self.sender.board.outstanding() > 0 {
+            // MUST-26: only in silence; data in flight has a timer of its own.
+            self.keep_probes = 0;
+            self.timers.set(Timer::Keepalive, (self.receiver.last_heard + self.options.keep_idle).max(now + Duration::from_secs(1)));
+            return;
+        }
+        let given_up = match self.options.user_timeout {
+            Some(limit) => silent >= limit && self.keep_probes > 0,
+            // MUST-29: one lost answer does not end it.
+            None => self.keep_probes >= self.options.keep_count,
+        };
+        if given_up {
+            counters.tcp_given_up += 1;
+            self.finish(Some(self.soft_error.unwrap_or(Error::TimedOut)), pool);
+            return;
+        }
+        counters.tcp_keepalives += 1;
+        self.keep_probes += 1;
+        self.probe_pending = true;
+        self.wants_transmit = true;
+        self.timers.set(Timer::Keepalive, now + self.options.keep_interval);
+    }
+}

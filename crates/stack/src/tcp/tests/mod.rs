@@ -1,0 +1,366 @@
+//! TCP as a trace: what the peer sends, what we send, and when.
+//!
+//! The peer is 10.0.0.2:4321 and its numbers begin at [`PEER`]; ours at [`US`], whatever the true one is: the harness
+//! subtracts it. `rx!` gives the stack a segment, `tx!` takes the next one that it has sent and compares, `silent!`
+//! asserts that it has sent nothing more. Times are in milliseconds since the connection's first segment.
+
+mod closing;
+mod data;
+mod hostile;
+mod opening;
+mod timing;
+
+use super::{ConnectionId, ListenerId, Options, State, Status};
+use crate::bind::Bind;
+use crate::port::{PortConfig, PortId};
+use crate::{Config, Egress, Stack};
+use sockeye_device::{Capabilities, Checksum, Full, Instant, Offload, RxFrame, TxFrame};
+use sockeye_wire::tcp::{self, Flags, Segment, Timestamps};
+use sockeye_wire::{EtherType, IpPrefix, MacAddr, Protocol, SeqNumber, arp, checksum, ethernet, ipv4};
+use std::collections::VecDeque;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+pub(super) const OUR_IP: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+pub(super) const PEER_IP: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
+pub(super) const OUR_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
+pub(super) const PEER_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 2]);
+pub(super) const OUR_PORT: u16 = 80;
+pub(super) const PEER_PORT: u16 = 4321;
+/// The peer's initial sequence number.
+pub(super) const PEER: u32 = 7_000;
+/// Ours, as the traces write it.
+pub(super) const US: u32 = 1_000;
+
+pub(super) const SYN: Flags = Flags::SYN;
+pub(super) const ACK: Flags = Flags::ACK;
+pub(super) const FIN: Flags = Flags::FIN;
+pub(super) const RST: Flags = Flags::RST;
+pub(super) const PSH: Flags = Flags::PSH;
+pub(super) const URG: Flags = Flags::URG;
+
+/// A segment, as the traces write it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Seg {
+    pub(super) seq: u32,
+    pub(super) ack: u32,
+    pub(super) flags: Flags,
+    pub(super) window: u16,
+    pub(super) urgent: u16,
+    pub(super) data: Vec<u8>,
+    pub(super) options: tcp::Options,
+}
+
+/// What the peer sends once the connection is open, and has seen nothing but our SYN.
+pub(super) fn from_peer() -> Seg {
+    Seg {
+        seq: PEER + 1,
+        ack: US + 1,
+        flags: ACK,
+        window: 65_000,
+        urgent: 0,
+        data: Vec::new(),
+        options: tcp::Options::default(),
+    }
+}
+
+/// The host under test, and what it has sent.
+pub(super) struct Bench {
+    pub(super) stack: Stack,
+    pub(super) began: Instant,
+    pub(super) now: Instant,
+    port: PortId,
+    sent: VecDeque<Seg>,
+    iss: Option<SeqNumber>,
+    our_port: u16,
+    peer_port: u16,
+    full: bool,
+}
+
+struct Collect<'a> {
+    frames: &'a mut Vec<Vec<u8>>,
+    full: bool,
+}
+
+impl Egress for Collect<'_> {
+    fn transmit(&mut self, _: PortId, frame: &TxFrame<'_>) -> Result<(), Full> {
+        if self.full {
+            return Err(Full);
+        }
+        let mut bytes = Vec::new();
+        frame.gather(&mut bytes);
+        self.frames.push(bytes);
+        Ok(())
+    }
+}
+
+impl Bench {
+    pub(super) fn new() -> Self {
+        let mut stack = Stack::new(Config::default(), [5; 32]);
+        let port = stack.add_port(PortConfig {
+            name: "test0".to_owned(),
+            mac: OUR_MAC,
+            mtu: 1_500,
+            capabilities: Capabilities { checksum: true, tcp_v4: true, tcp_v6: true, udp: true },
+        });
+        let now = Instant::from_millis(1_000_000);
+        let prefix = IpPrefix::new(OUR_IP.into(), 24).unwrap();
+        stack.add_address(now, port, prefix);
+        let mut bench = Bench {
+            stack,
+            began: now,
+            now,
+            port,
+            sent: VecDeque::new(),
+            iss: None,
+            our_port: OUR_PORT,
+            peer_port: PEER_PORT,
+            full: false,
+        };
+        bench.introduce();
+        bench
+    }
+
+    /// The peer asks for our hardware address, and so tells us its own.
+    fn introduce(&mut self) {
+        let mut frame = vec![0; 14 + arp::LEN];
+        let header =
+            ethernet::Repr { dst: MacAddr::BROADCAST, src: PEER_MAC, vlan: None, ether_type: EtherType::ARP }
+                .emit(&mut frame);
+        arp::Repr {
+            operation: arp::Operation::Request,
+            sender_mac: PEER_MAC,
+            sender_ip: PEER_IP,
+            target_mac: MacAddr::ZERO,
+            target_ip: OUR_IP,
+        }
+        .emit(&mut frame[header..]);
+        self.stack.handle_frame(self.now, self.port, &mut RxFrame::copied_from(&frame, Offload::default()));
+        self.poll();
+        self.sent.clear();
+    }
+
+    /// A bench with a listener.
+    pub(super) fn listening(backlog: usize, options: Options) -> (Self, ListenerId) {
+        let mut bench = Bench::new();
+        let binding = bench.stack.tcp_bind(&Bind::new(Ipv4Addr::UNSPECIFIED.into(), OUR_PORT)).unwrap();
+        let listener = bench.stack.tcp_listen(binding, backlog, options).unwrap();
+        (bench, listener)
+    }
+
+    /// A bench with a connection that the peer has opened, without timestamps, SACK or scaling.
+    pub(super) fn established(options: Options) -> (Self, ConnectionId) {
+        let plain = tcp::Options { mss: Some(1_000), ..Default::default() };
+        Self::established_with(options, plain)
+    }
+
+    /// The same with these options in the peer's SYN.
+    pub(super) fn established_with(options: Options, theirs: tcp::Options) -> (Self, ConnectionId) {
+        let (mut bench, listener) = Bench::listening(10, options);
+        bench.rx(0, Seg { seq: PEER, ack: 0, flags: SYN, options: theirs, ..from_peer() });
+        let answer = bench.tx();
+        assert_eq!((answer.flags, answer.seq, answer.ack), (SYN | ACK, US, PEER + 1));
+        let stamps = answer.options.timestamps.map(|stamps| Timestamps { value: 501, echo: stamps.value });
+        bench.rx(0, Seg { options: tcp::Options { timestamps: stamps, ..Default::default() }, ..from_peer() });
+        let id = bench.stack.tcp_accept(listener).expect("a connection to accept");
+        while bench.stack.poll_event().is_some() {}
+        bench.sent.clear();
+        (bench, id)
+    }
+
+    /// Time passes, and timers fire in their order.
+    pub(super) fn at(&mut self, millis: u64) {
+        let target = self.began + std::time::Duration::from_millis(millis);
+        assert!(target >= self.now, "the trace goes back in time");
+        while let Some(next) = self.stack.poll_timeout().filter(|&next| next <= target) {
+            self.now = self.now.max(next);
+            self.stack.handle_timeout(self.now);
+            self.poll();
+        }
+        self.now = target;
+        self.poll();
+    }
+
+    /// The peer sends a segment.
+    pub(super) fn rx(&mut self, millis: u64, seg: Seg) {
+        self.at(millis);
+        self.rx_from(PEER_IP, seg);
+    }
+
+    pub(super) fn rx_from(&mut self, source: Ipv4Addr, seg: Seg) {
+        let iss = self.iss.unwrap_or(SeqNumber(US));
+        let repr = tcp::Repr {
+            src_port: self.peer_port,
+            dst_port: self.our_port,
+            seq: SeqNumber(seg.seq),
+            ack: if seg.flags.contains(ACK) { iss + seg.ack.wrapping_sub(US) } else { SeqNumber(seg.ack) },
+            flags: seg.flags,
+            window: seg.window,
+            urgent: seg.urgent,
+            options: seg.options,
+        };
+        let mut bytes = vec![0; repr.header_len()];
+        repr.emit(&mut bytes);
+        bytes.extend_from_slice(&seg.data);
+        self.rx_bytes(source, bytes);
+    }
+
+    /// The peer sends these bytes as a TCP segment; the checksum is made right.
+    pub(super) fn rx_bytes(&mut self, source: Ipv4Addr, mut segment: Vec<u8>) {
+        if segment.len() >= 20 {
+            segment[16..18].fill(0);
+            let mut sum = checksum::pseudo_header(source.into(), OUR_IP.into(), Protocol::TCP.0, segment.len() as u32);
+            sum.add(&segment);
+            segment[16..18].copy_from_slice(&sum.finish().to_be_bytes());
+        }
+        self.rx_raw(source, &segment);
+    }
+
+    pub(super) fn rx_raw(&mut self, source: Ipv4Addr, segment: &[u8]) {
+        let mut frame = vec![0; 34];
+        let link = ethernet::Repr { dst: OUR_MAC, src: PEER_MAC, vlan: None, ether_type: EtherType::IPV4 };
+        let header = link.emit(&mut frame);
+        ipv4::Repr {
+            src: source,
+            dst: OUR_IP,
+            protocol: Protocol::TCP,
+            ttl: 64,
+            tos: 0,
+            id: 1,
+            dont_fragment: true,
+            more_fragments: false,
+            fragment_offset: 0,
+            options: &[],
+        }
+        .emit(segment.len(), &mut frame[header..]);
+        frame.extend_from_slice(segment);
+        let offload = Offload { checksum: Checksum::Present, segmentation: None };
+        self.stack.handle_frame(self.now, self.port, &mut RxFrame::copied_from(&frame, offload));
+        self.poll();
+    }
+
+    /// Takes what the stack sends.
+    pub(super) fn poll(&mut self) {
+        let mut frames = Vec::new();
+        self.stack.poll_transmit(self.now, &mut Collect { frames: &mut frames, full: self.full });
+        for frame in frames {
+            self.take(&frame);
+        }
+    }
+
+    /// From now on the device takes nothing, or everything again.
+    pub(super) fn set_full(&mut self, full: bool) {
+        self.full = full;
+        self.poll();
+    }
+
+    fn take(&mut self, frame: &[u8]) {
+        let frame = ethernet::Frame::parse(frame).unwrap();
+        if frame.ether_type() != EtherType::IPV4 {
+            return;
+        }
+        let packet = ipv4::Packet::parse(frame.payload()).unwrap();
+        assert!(packet.verify_checksum());
+        if packet.protocol() != Protocol::TCP {
+            return;
+        }
+        let segment = Segment::parse(packet.payload()).unwrap();
+        let repr = segment.repr();
+        if repr.flags.contains(SYN) {
+            self.iss = Some(repr.seq);
+            self.our_port = repr.src_port;
+            self.peer_port = repr.dst_port;
+        }
+        let iss = self.iss.unwrap_or(SeqNumber(US));
+        self.sent.push_back(Seg {
+            // A RST for nobody bears the number that it was given.
+            seq: if repr.flags.contains(RST) && self.iss.is_none() { repr.seq.0 } else { US.wrapping_add((repr.seq - iss) as u32) },
+            ack: repr.ack.0,
+            flags: repr.flags,
+            window: repr.window,
+            urgent: repr.urgent,
+            data: segment.payload().to_vec(),
+            options: repr.options,
+        });
+    }
+
+    /// The next segment that the stack has sent.
+    pub(super) fn tx(&mut self) -> Seg {
+        self.sent.pop_front().expect("the stack has sent a segment")
+    }
+
+    /// Nothing more was sent.
+    pub(super) fn silent(&mut self) {
+        assert_eq!(self.sent.pop_front(), None, "the stack has sent something");
+    }
+
+    /// Forgets what was sent.
+    pub(super) fn ignore(&mut self) {
+        self.sent.clear();
+    }
+
+    pub(super) fn write(&mut self, id: ConnectionId, bytes: &[u8]) -> usize {
+        let count = self.stack.tcp_write(self.now, id, bytes);
+        self.poll();
+        count
+    }
+
+    pub(super) fn read(&mut self, id: ConnectionId) -> Vec<u8> {
+        let mut out = vec![0; 1 << 20];
+        let count = self.stack.tcp_read(self.now, id, &mut out);
+        out.truncate(count);
+        self.poll();
+        out
+    }
+
+    pub(super) fn status(&self, id: ConnectionId) -> Status {
+        self.stack.tcp_status(id)
+    }
+
+    pub(super) fn state(&self, id: ConnectionId) -> State {
+        self.status(id).state
+    }
+
+    pub(super) fn dropped(&self, reason: crate::counters::Drop) -> u64 {
+        self.stack.counters().dropped(reason)
+    }
+
+    /// Every table is empty.
+    pub(super) fn assert_empty(&self) {
+        for (name, size) in self.stack.tcp_table_sizes() {
+            assert!(size == 0 || name == "listeners", "{size} {name}");
+        }
+    }
+}
+
+/// `rx!(bench, at 40, Seg { seq: PEER + 1, data: b"hi".to_vec(), ..from_peer() })`
+macro_rules! rx {
+    ($bench:ident, at $millis:expr, $seg:expr) => {
+        $bench.rx($millis, $seg)
+    };
+}
+
+/// `tx!(bench, at 40, { seq: US + 1, ack: PEER + 3, flags: ACK })`: only the fields named are compared.
+macro_rules! tx {
+    ($bench:ident, at $millis:expr, { $($field:ident: $value:expr),* $(,)? }) => {{
+        $bench.at($millis);
+        let sent = $bench.tx();
+        let expected = Seg { $($field: $value,)* ..sent.clone() };
+        assert_eq!(sent, expected);
+        sent
+    }};
+}
+
+/// `silent!(bench, at 40)`
+macro_rules! silent {
+    ($bench:ident, at $millis:expr) => {{
+        $bench.at($millis);
+        $bench.silent();
+    }};
+}
+
+pub(super) use {rx, silent, tx};
+
+#[allow(dead_code)]
+pub(super) fn peer_address() -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(PEER_IP), PEER_PORT)
+}
