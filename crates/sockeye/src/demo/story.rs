@@ -29,6 +29,25 @@ impl<'a> Line<'a> {
     }
 }
 
+/// A line of `show counters` that has counted something: group, name, value, meaning.
+struct Counter<'a> {
+    group: &'a str,
+    name: &'a str,
+    value: u64,
+    meaning: &'a str,
+}
+
+impl<'a> Counter<'a> {
+    fn parse(line: &'a str) -> Option<Self> {
+        let (group, rest) = line.split_once(char::is_whitespace)?;
+        let (name, rest) = rest.trim_start().split_once(char::is_whitespace)?;
+        let rest = rest.trim_start();
+        let (value, meaning) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+        let value = value.parse().ok().filter(|&value| value > 0)?;
+        Some(Counter { group, name, value, meaning: meaning.trim() })
+    }
+}
+
 /// The teller.
 pub(crate) struct Story {
     paint: Paint,
@@ -131,10 +150,18 @@ impl Story {
         ));
     }
 
-    pub(crate) fn counters(&self, counters: &str, node: u32) {
+    pub(crate) fn counters(&self, table: &str, node: u32) {
         self.heading("3  What the node counted");
-        for line in counters.lines() {
-            self.say(format_args!("    {line}"));
+        let counters: Vec<Counter<'_>> = table.lines().filter_map(Counter::parse).collect();
+        let (drops, rest): (Vec<_>, Vec<_>) = counters.iter().partition(|counter| counter.group == "drop");
+        for counter in rest.iter().filter(|counter| counter.group != "control") {
+            self.say(format_args!("    {:>15}  {}", counter.value, counter.name));
+        }
+        if drops.is_empty() {
+            self.say(format_args!("    {} nothing was dropped", self.paint.tone(Tone::Good, "✓")));
+        }
+        for Counter { name, value, meaning, .. } in drops {
+            self.say(format_args!("    {value:>15}  dropped: {name}  {}", self.paint.tone(Tone::Faint, meaning)));
         }
         if let Some(memory) = resident(node) {
             self.say(self.paint.tone(Tone::Faint, format_args!("    The node's process has {memory} MiB in memory.")));
@@ -169,5 +196,15 @@ mod tests {
         let frame = Line::parse("    0.412402s   > tcp 10.0.0.2:40112 > 10.0.0.1:80 SYN seq 0").unwrap();
         assert!(frame.frame);
         assert!(Line::parse("").is_none());
+    }
+
+    #[test]
+    fn counters_that_count_nothing_are_left_out() {
+        let counter = Counter::parse("drop     arp_not_for_us        3  A question for another host.").unwrap();
+        assert_eq!((counter.group, counter.name, counter.value), ("drop", "arp_not_for_us", 3));
+        assert_eq!(counter.meaning, "A question for another host.");
+        assert_eq!(Counter::parse("stack  segments_sent  12").unwrap().value, 12);
+        assert!(Counter::parse("GROUP  COUNTER  VALUE  MEANING").is_none());
+        assert!(Counter::parse("drop   checksum   0  ...").is_none());
     }
 }
