@@ -1,1 +1,85 @@
-//! The host, sans-I/O.
+//! The host, sans-I/O: from Ethernet frames to sockets, with no clock, no system call and no thread.
+//!
+//! [`Stack`] is the whole of it; its documentation says how to drive it. Behind it, one room for each concern:
+//!
+//! | room | concern |
+//! |---|---|
+//! | [`stack`] | frames and time in, frames and events out |
+//! | [`port`], `link` | devices as the stack knows them; Ethernet |
+//! | [`neighbor`], `arp` | who is behind an address on a link |
+//! | [`route`], [`fib`], `path_mtu` | which way a packet goes |
+//! | [`ipv4`] | in, out, fragments |
+//! | `icmp` | echoes and errors |
+//! | [`udp`], [`tcp`] | the transports, and what their owners call |
+//! | [`bind`] | who holds which port |
+//! | [`counters`] | what was dropped and why |
+//! | [`hash`], `rng` | secrets, and what they key |
+//! | [`wheel`], [`buffer`] | timers, memory |
+//!
+//! Each transport is a struct that borrows [`Ip`](ip) mutably while it works. Nothing is shared in any other way, nothing
+//! locks, and everything is decided by what is passed in: the same frames at the same times, with the same seed, have the
+//! same effect.
+
+mod arp;
+pub mod bind;
+pub mod buffer;
+pub mod counters;
+pub mod fib;
+pub mod hash;
+mod icmp;
+mod ip;
+mod ipv4;
+mod link;
+pub mod neighbor;
+mod path_mtu;
+pub mod port;
+mod rng;
+pub mod route;
+pub mod stack;
+pub mod tcp;
+pub mod udp;
+pub mod wheel;
+
+#[cfg(test)]
+mod tests;
+
+pub use bind::{Bind, BindError, BindingId};
+pub use fib::Route;
+pub use ip::IcmpError;
+pub use ipv4::output::Fragmentation;
+pub use port::{Port, PortConfig, PortId};
+pub use stack::Stack;
+
+use sockeye_device::{Full, TxFrame};
+
+/// What a host is told once.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Neighbours that are remembered, of all links together.
+    pub max_neighbors: usize,
+    /// Memory that incomplete datagrams may take, in bytes.
+    pub reassembly_memory: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config { max_neighbors: 4_096, reassembly_memory: 4 << 20 }
+    }
+}
+
+/// Where frames go.
+pub trait Egress {
+    /// Takes a frame for a port's device, or nothing of it.
+    fn transmit(&mut self, port: PortId, frame: &TxFrame<'_>) -> Result<(), Full>;
+}
+
+/// Something about a socket has changed: look at it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Event {
+    /// At a connection: its status says what.
+    Connection(tcp::ConnectionId),
+    /// At a listener: there may be connections to accept.
+    Listener(tcp::ListenerId),
+    /// At a datagram socket: its status says what.
+    Udp(udp::SocketId),
+}

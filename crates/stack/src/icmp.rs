@@ -1,0 +1,306 @@
+//! ICMP: answering echoes, complaining, and hearing complaints.
+//!
+//! **Complaints of ours** ([`Ip::complain`]) follow RFC 1122 §3.2.2: never about an ICMP error, a broadcast or multicast
+//! (by IP or on the link), a fragment but the first, or a source that is not one host. They quote as much of the packet as
+//! fits 576 bytes. Their rate is limited twice: for each destination (six at once, then one a second), and for all
+//! (a thousand a second). The global limit is blurred at random: if it could be counted exactly, it would tell a third
+//! party which ports are open (SAD DNS).
+//!
+//! **Complaints of others** go to the socket whose packet they quote, if there is one: the transport protocol checks what
+//! it can (that the quoted ports, or sequence number, are in use) before it believes any of it (RFC 5927).
+//!
+//! **Questions.** Echo requests to one of our addresses are answered with what they carried, fragments and all; recorded
+//! routes and timestamps are reflected. Echo requests to many are not answered (smurf), timestamps and address masks
+//! neither. Source quench is history (RFC 6633), redirects are not followed: whoever is on the link could send them.
+//!
+//! # Standards
+//!
+//! RFC 792, RFC 1122 §3.2.2, RFC 1812 §4.3.2.3 (length of the quote), RFC 5927, RFC 6633, RFC 6918.
+
+use crate::Stack;
+use crate::counters::Drop;
+use crate::hash::Keyed;
+use crate::ip::{IcmpError, Incoming, Ip, Outgoing};
+use crate::ipv4::output::{Fragmentation, Manner, SendError};
+use crate::rng::Rng;
+use sockeye_device::Instant;
+use sockeye_wire::icmpv4::{Message, TimeExceededCode, UnreachableCode};
+use sockeye_wire::ipv4::Packet;
+use sockeye_wire::ipv4::options::{MAX_LEN, OptionBuffer, Options, record};
+use sockeye_wire::{Malformed, Protocol, icmpv4, ipv4};
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+/// RFC 1812 §4.3.2.3: an error is at most this long, its IP header included.
+const MAX_ERROR: usize = 576;
+const TTL: u8 = 64;
+
+/// What is wrong with a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Complaint {
+    Unreachable(UnreachableCode),
+    /// Not all fragments came in time.
+    Reassembly,
+    /// The byte of the header at this offset.
+    Header(u8),
+}
+
+impl Ip {
+    /// Tells the sender of `packet` (from its IP header on, possibly cut) what is wrong with it, if that is allowed.
+    /// `unicast`: it was sent to us alone, on the link and by IP.
+    pub(crate) fn complain(&mut self, now: Instant, packet: &[u8], unicast: bool, complaint: Complaint) {
+        let Ok(quoted) = Packet::parse_quoted(packet) else { return };
+        if !unicast || quoted.fragment_offset() != 0 || is_error(&quoted) {
+            return;
+        }
+        let (to, from) = (quoted.src(), quoted.dst());
+        if !self.limiter.allow(now, &mut self.rng, to.into()) {
+            self.counters.drop(Drop::IcmpRateLimit);
+            return;
+        }
+        let quote = &packet[..packet.len().min(MAX_ERROR - ipv4::HEADER_LEN - icmpv4::HEADER_LEN)];
+        let message = match complaint {
+            Complaint::Unreachable(code) => Message::DestinationUnreachable { code, next_hop_mtu: 0, original: quote },
+            Complaint::Reassembly => Message::TimeExceeded { code: TimeExceededCode::REASSEMBLY, original: quote },
+            Complaint::Header(pointer) => Message::ParameterProblem { code: 0, pointer, original: quote },
+        };
+        if self.send_icmp(now, from, to, 0, &message, &[]).is_ok() {
+            self.counters.icmp_errors_sent += 1;
+        }
+    }
+
+    /// Sends a message. What cannot be queued is counted: nobody waits for it.
+    fn send_icmp(
+        &mut self,
+        now: Instant,
+        source: Ipv4Addr,
+        destination: Ipv4Addr,
+        tos: u8,
+        message: &Message<'_>,
+        options: &[u8],
+    ) -> Result<(), SendError> {
+        let mut header = [0; icmpv4::TIMESTAMP_LEN];
+        let header_len = message.emit_header(&mut header);
+        let outgoing = Outgoing {
+            source: source.into(),
+            destination: destination.into(),
+            protocol: Protocol::ICMP,
+            ttl: TTL,
+            tos,
+            dont_fragment: false,
+            checksum_offset: None,
+            segment_size: None,
+        };
+        let manner = Manner { fragmentation: Fragmentation::Anywhere, options };
+        let sent = match self.route(outgoing.destination, Some(outgoing.source)) {
+            Ok(route) => self.send_by(now, &route, &outgoing, &manner, &header[..header_len], &[message.data()]),
+            Err(_) => Err(SendError::NoRoute),
+        };
+        match sent {
+            Ok(()) => self.counters.icmp_messages_sent += 1,
+            Err(SendError::Full) => self.counters.drop(Drop::LinkQueueFull),
+            Err(_) => self.counters.ipv4_no_route += 1,
+        }
+        sent
+    }
+
+    /// RFC 1122 §3.2.2.6.
+    fn answer_echo(&mut self, now: Instant, incoming: &Incoming, options: &[u8], reply: &Message<'_>) {
+        let (IpAddr::V4(us), IpAddr::V4(them)) = (incoming.destination, incoming.source) else { return };
+        let mut reflected = OptionBuffer::new();
+        for option in Options::new(options).flatten() {
+            if matches!(option.kind(), ipv4::options::RECORD_ROUTE | ipv4::options::TIMESTAMP) {
+                // They came in one header, so they fit one.
+                let _fits = reflected.push(&option);
+            }
+        }
+        let mut bytes = [0; MAX_LEN];
+        let used = reflected.as_bytes().len();
+        bytes[..used].copy_from_slice(reflected.as_bytes());
+        // The highest bit: not in milliseconds since midnight, which this host does not know (RFC 791 §3.1).
+        let time = now.as_millis() as u32 | 1 << 31;
+        if record(&mut bytes[..used], us, time).is_err() {
+            return;
+        }
+        if self.send_icmp(now, us, them, incoming.tos, reply, &bytes[..used]).is_ok() {
+            self.counters.icmp_echoes_answered += 1;
+        }
+    }
+}
+
+impl Stack {
+    /// An ICMP message has arrived: `payload`, in a packet with these options.
+    pub(crate) fn handle_icmp(&mut self, now: Instant, incoming: &Incoming, options: &[u8], payload: &[u8]) {
+        self.ip.counters.icmp_messages_received += 1;
+        let message = match Message::parse(payload) {
+            Ok(message) => message,
+            Err(Malformed::Checksum) => return self.ip.counters.drop(Drop::IcmpChecksum),
+            Err(_) => return self.ip.counters.drop(Drop::IcmpMalformed),
+        };
+        match message {
+            Message::EchoRequest { .. } if !incoming.unicast => self.ip.counters.drop(Drop::IcmpBroadcast),
+            Message::EchoRequest { ident, seq, data } => {
+                self.ip.answer_echo(now, incoming, options, &Message::EchoReply { ident, seq, data });
+            }
+            // Until there are raw sockets, nobody here asks.
+            Message::EchoReply { .. } | Message::TimestampReply(_) => self.ip.counters.drop(Drop::IcmpNoSocket),
+            Message::Redirect { .. } => self.ip.counters.drop(Drop::IcmpRedirect),
+            Message::SourceQuench { .. } | Message::TimestampRequest(_) | Message::Unknown { .. } => {
+                self.ip.counters.drop(Drop::IcmpUnknown);
+            }
+            Message::DestinationUnreachable { original, .. }
+            | Message::TimeExceeded { original, .. }
+            | Message::ParameterProblem { original, .. } => match (Packet::parse_quoted(original), meaning(&message)) {
+                (Ok(quoted), Some(error)) => self.handle_complaint(now, error, &quoted),
+                _ => self.ip.counters.drop(Drop::IcmpMalformed),
+            },
+        }
+    }
+
+    /// Somebody says something about a packet that we are said to have sent.
+    fn handle_complaint(&mut self, now: Instant, error: IcmpError, quoted: &Packet<'_>) {
+        let (source, destination) = (IpAddr::V4(quoted.src()), IpAddr::V4(quoted.dst()));
+        if !self.ip.is_local(source) || quoted.fragment_offset() != 0 {
+            return self.ip.counters.drop(Drop::IcmpNoSocket);
+        }
+        let error = match error {
+            IcmpError::FragmentationNeeded { mtu, .. } => {
+                let packet = quoted.total_len().min(usize::from(u16::MAX)) as u16;
+                IcmpError::FragmentationNeeded { mtu, packet }
+            }
+            error => error,
+        };
+        match quoted.protocol() {
+            Protocol::TCP => {
+                self.tcp.handle_icmp(now, &mut self.ip, error, source, destination, quoted.payload());
+            }
+            Protocol::UDP => {
+                self.udp.handle_icmp(now, &mut self.ip, error, source, destination, quoted.payload());
+            }
+            _ => self.ip.counters.drop(Drop::IcmpNoSocket),
+        }
+    }
+}
+
+/// What an error message means to a transport protocol.
+fn meaning(message: &Message<'_>) -> Option<IcmpError> {
+    match *message {
+        Message::DestinationUnreachable { code, next_hop_mtu, .. } => match code {
+            UnreachableCode::NETWORK | UnreachableCode::NETWORK_UNKNOWN | UnreachableCode::NETWORK_TOS => {
+                Some(IcmpError::NetworkUnreachable)
+            }
+            UnreachableCode::PROTOCOL => Some(IcmpError::ProtocolUnreachable),
+            UnreachableCode::PORT => Some(IcmpError::PortUnreachable),
+            UnreachableCode::FRAGMENTATION_NEEDED => {
+                Some(IcmpError::FragmentationNeeded { mtu: next_hop_mtu, packet: 0 })
+            }
+            UnreachableCode::NETWORK_PROHIBITED | UnreachableCode::HOST_PROHIBITED | UnreachableCode::PROHIBITED => {
+                Some(IcmpError::Prohibited)
+            }
+            UnreachableCode(..=15) => Some(IcmpError::HostUnreachable),
+            UnreachableCode(_) => None,
+        },
+        Message::TimeExceeded { .. } => Some(IcmpError::TimeExceeded),
+        Message::ParameterProblem { .. } => Some(IcmpError::ParameterProblem),
+        _ => None,
+    }
+}
+
+/// True for an ICMP message about another packet, and for one that is not known not to be.
+fn is_error(packet: &Packet<'_>) -> bool {
+    const QUESTIONS_AND_ANSWERS: [u8; 6] = [0, 8, 13, 14, 17, 18];
+    packet.protocol() == Protocol::ICMP
+        && !packet.payload().first().is_some_and(|kind| QUESTIONS_AND_ANSWERS.contains(kind))
+}
+
+/// Complaints for one destination: so many at once, ...
+const BURST: u32 = 6;
+/// ... then one in so long.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// Complaints in all: so many at once, and ...
+const GLOBAL_BURST: u32 = 50;
+/// ... one in so long.
+const GLOBAL_INTERVAL: Duration = Duration::from_millis(1);
+/// Destinations share this many buckets by a keyed hash.
+const BUCKETS: usize = 1_024;
+
+/// Limits the rate of complaints.
+pub(crate) struct Limiter {
+    hasher: Keyed,
+    buckets: Box<[Bucket]>,
+    global: Bucket,
+}
+
+/// Tokens, as the moment at which the bucket would be full: one number, no timer.
+#[derive(Clone, Copy, Debug, Default)]
+struct Bucket {
+    full_at: Instant,
+}
+
+impl Bucket {
+    /// Takes `count` tokens if there is one at least.
+    fn take(&mut self, now: Instant, count: u32, interval: Duration, burst: u32) -> bool {
+        let full_at = self.full_at.max(now);
+        // Before the first token is back, the bucket is empty.
+        if full_at.since(now) > interval * (burst - 1) {
+            return false;
+        }
+        self.full_at = (full_at + interval * count).min(now + interval * burst);
+        true
+    }
+}
+
+impl Limiter {
+    pub(crate) fn new(hasher: Keyed) -> Self {
+        Limiter { hasher, buckets: vec![Bucket::default(); BUCKETS].into(), global: Bucket::default() }
+    }
+
+    /// True when one may be sent to `destination`.
+    fn allow(&mut self, now: Instant, rng: &mut Rng, destination: IpAddr) -> bool {
+        // One that is refused for its destination's sake costs the others nothing.
+        let bucket = &mut self.buckets[self.hasher.hash(&destination) as usize % BUCKETS];
+        bucket.take(now, 1, INTERVAL, BURST) && self.global.take(now, 1 + rng.below(3), GLOBAL_INTERVAL, GLOBAL_BURST)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hash::Keys;
+
+    fn limiter() -> (Limiter, Rng) {
+        let keys = Keys::new([9; 32]);
+        (Limiter::new(keys.hasher(b"limit")), Rng::new(keys.derive(b"rng")))
+    }
+
+    #[test]
+    fn one_destination_gets_six_then_one_a_second() {
+        let (mut limiter, mut rng) = limiter();
+        let mut sent = |at| {
+            let to = IpAddr::from([10, 0, 0, 9]);
+            (0..20).filter(|_| limiter.allow(Instant::from_millis(at), &mut rng, to)).count()
+        };
+        assert_eq!(sent(5_000), 6);
+        assert_eq!(sent(5_999), 0);
+        assert_eq!(sent(6_000), 1);
+        assert_eq!(sent(9_500), 3);
+        assert_eq!(sent(100_000), 6);
+    }
+
+    /// Row D5: the global limit cannot be counted from outside.
+    #[test]
+    fn all_together_are_limited_to_a_number_that_varies() {
+        let (mut limiter, mut rng) = limiter();
+        let burst = |limiter: &mut Limiter, rng: &mut Rng, second: u64| {
+            (0..1_000u32)
+                .filter(|&host| {
+                    let to = IpAddr::from((0x0a00_0000 + host).to_be_bytes());
+                    limiter.allow(Instant::from_millis(second * 100_000), rng, to)
+                })
+                .count()
+        };
+        let counts: Vec<_> = (1..20).map(|second| burst(&mut limiter, &mut rng, second)).collect();
+        assert!(counts.iter().all(|count| (10..=50).contains(count)), "{counts:?}");
+        assert!(counts.iter().any(|count| *count != counts[0]), "{counts:?}");
+    }
+}

@@ -1,0 +1,348 @@
+//! What all transports stand on: ports, addresses, routes, neighbours, and the way out.
+//!
+//! [`Ip`] is one struct that whoever works borrows mutably: a transport that handles a segment has `&mut self` and
+//! `&mut Ip`, and nothing is shared in any other way. Its parts are rooms of their own (the routing decision in
+//! `route`, neighbours in `neighbor` and `arp`, the way out in `ipv4::output`, reassembly in `ipv4::reassembly`, errors in
+//! `icmp`); what stands here is their common state, what is configured, and time.
+//!
+//! A flow that sends often caches two decisions and checks two numbers instead of deciding again: the
+//! [route](crate::route::RouteEntry), valid while [`Ip::route_generation`] stands, and the neighbour's hardware address,
+//! valid while [`Ip::link_generation`] stands and for [`USE_INTERVAL`](crate::neighbor::USE_INTERVAL) at most.
+
+use crate::counters::{Counters, Drop};
+use crate::fib::{self, Fib};
+use crate::hash::Keys;
+use crate::icmp::{Complaint, Limiter};
+use crate::ipv4::identification::Identifications;
+use crate::ipv4::reassembly::{Reassembly, TimedOut};
+use crate::neighbor::Neighbors;
+use crate::path_mtu::PathMtus;
+use crate::port::{Buffers, OutFrame, Port, PortConfig, PortId};
+use crate::rng::Rng;
+use crate::route::{AddressKind, Addresses};
+use crate::wheel::Wheel;
+use crate::{Config, Egress};
+use sockeye_device::{Capabilities, Checksum, Instant, Segmentation};
+use sockeye_wire::{IpPrefix, MacAddr, Protocol};
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::ops::Range;
+use std::time::Duration;
+
+pub(crate) use crate::arp::Link;
+pub(crate) use crate::ipv4::output::Outgoing;
+pub(crate) use crate::route::RouteEntry as Route;
+
+/// A packet for a transport protocol, checked and whole: all but its payload.
+#[derive(Clone, Debug)]
+pub(crate) struct Incoming {
+    pub(crate) source: IpAddr,
+    pub(crate) destination: IpAddr,
+    pub(crate) port: PortId,
+    pub(crate) protocol: Protocol,
+    pub(crate) tos: u8,
+    pub(crate) ttl: u8,
+    /// What the device says of the transport checksum.
+    pub(crate) checksum: Checksum,
+    /// For a super-frame, how it would have been cut.
+    pub(crate) segmentation: Option<Segmentation>,
+    /// Sent to us alone, on the link and by IP.
+    pub(crate) unicast: bool,
+    /// The whole IP packet, in the frame's buffer.
+    pub(crate) packet: Range<usize>,
+    /// The options, in the frame's buffer.
+    pub(crate) options: Range<usize>,
+}
+
+/// What an ICMP error says of a packet that we sent, whatever the family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IcmpError {
+    /// No route to the network (codes 0, 6, 11).
+    NetworkUnreachable,
+    /// The host does not answer, or does not exist (codes 1, 5, 7, 8, 12).
+    HostUnreachable,
+    /// The host does not speak the protocol (code 2).
+    ProtocolUnreachable,
+    /// Nobody has the port (code 3).
+    PortUnreachable,
+    /// A filter forbids it (codes 9, 10, 13).
+    Prohibited,
+    /// Too large for a link on the way, which carries `mtu` bytes; as the router said it, not yet believed.
+    FragmentationNeeded {
+        /// From the router; 0 if it does not say.
+        mtu: u16,
+        /// Total length of the packet that did not fit.
+        packet: u16,
+    },
+    /// It was forwarded too often, or its fragments did not all come.
+    TimeExceeded,
+    /// A header was not understood.
+    ParameterProblem,
+}
+
+/// A packet that will not reach its neighbour.
+#[derive(Debug)]
+pub(crate) struct Undeliverable {
+    pub(crate) packet: OutFrame,
+}
+
+/// What the timers of this file are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Timer {
+    /// RFC 5227 §2.3: the second announcement of an address.
+    Announce(PortId, IpAddr),
+}
+
+/// The common ground of all transports.
+pub(crate) struct Ip {
+    pub(crate) ports: Vec<Port>,
+    pub(crate) addresses: Addresses,
+    pub(crate) fib: Fib,
+    pub(crate) neighbors: Neighbors,
+    pub(crate) path_mtus: PathMtus,
+    pub(crate) reassembly: Reassembly,
+    pub(crate) limiter: Limiter,
+    pub(crate) identifications: Identifications,
+    pub(crate) rng: Rng,
+    pub(crate) counters: Counters,
+    pub(crate) buffers: Buffers,
+    /// Gateways that did not answer, and until when they are passed over.
+    pub(crate) dead_gateways: Vec<(PortId, IpAddr, Instant)>,
+    pub(crate) undeliverable: VecDeque<Undeliverable>,
+    pub(crate) route_generation: u64,
+    timers: Wheel<Timer>,
+}
+
+/// RFC 5227 §1.1: ANNOUNCE_INTERVAL.
+const ANNOUNCE_INTERVAL: Duration = Duration::from_secs(2);
+/// How long a gateway that did not answer is passed over, where there is another.
+pub(crate) const DEAD_GATEWAY: Duration = Duration::from_secs(60);
+
+impl Ip {
+    pub(crate) fn new(config: &Config, keys: &Keys) -> Self {
+        let mut ip = Ip {
+            ports: Vec::new(),
+            addresses: Addresses::new(keys.hasher(b"addresses")),
+            fib: Fib::new(keys.hasher(b"fib")),
+            neighbors: Neighbors::new(keys.hasher(b"neighbors"), config.max_neighbors),
+            path_mtus: PathMtus::new(keys.hasher(b"path mtu")),
+            reassembly: Reassembly::new(keys.hasher(b"reassembly"), config.reassembly_memory),
+            limiter: Limiter::new(keys.hasher(b"icmp limit")),
+            identifications: Identifications::new(keys.hasher(b"identification")),
+            rng: Rng::new(keys.derive(b"random")),
+            counters: Counters::default(),
+            buffers: Buffers::default(),
+            dead_gateways: Vec::new(),
+            undeliverable: VecDeque::new(),
+            route_generation: 0,
+            timers: Wheel::new(),
+        };
+        let capabilities = Capabilities { checksum: true, tcp_v4: true, tcp_v6: true, udp: false };
+        let loopback = PortConfig { name: "lo".into(), mac: MacAddr::ZERO, mtu: 65_535, capabilities };
+        let port = ip.add_port(loopback);
+        if let Ok(prefix) = IpPrefix::new(IpAddr::from([127, 0, 0, 1]), 8) {
+            ip.add_address(Instant::ZERO, port, prefix);
+        }
+        ip
+    }
+
+    /// The port with this identity, which came from [`Ip::add_port`] (the loopback for any other).
+    pub(crate) fn port(&self, port: PortId) -> &Port {
+        self.find_port(port).unwrap_or(&self.ports[0])
+    }
+
+    /// The port with this identity, if there is one.
+    pub(crate) fn find_port(&self, port: PortId) -> Option<&Port> {
+        self.ports.get(port.index())
+    }
+
+    /// Adds a port, with its link up.
+    pub(crate) fn add_port(&mut self, config: PortConfig) -> PortId {
+        let id = PortId(self.ports.len() as u16);
+        self.ports.push(Port::new(config));
+        self.route_generation += 1;
+        id
+    }
+
+    /// The link of a port goes up or down. Down: neighbours are forgotten, what is queued is dropped, its routes are not
+    /// used. Up: its addresses are announced.
+    pub(crate) fn set_link(&mut self, now: Instant, port: PortId, up: bool) {
+        let Some(state) = self.ports.get_mut(port.index()) else { return };
+        if state.up == up {
+            return;
+        }
+        state.up = up;
+        self.route_generation += 1;
+        if up {
+            for prefix in self.ports[port.index()].addresses.clone() {
+                self.announce_soon(now, port, prefix.addr());
+            }
+        } else {
+            let dropped = self.ports[port.index()].queue.clear(&mut self.buffers);
+            for _ in 0..dropped {
+                self.counters.drop(Drop::LinkDown);
+            }
+            self.forget_neighbors(port, None);
+        }
+    }
+
+    /// Gives a port an address and the route to its network. Does nothing if it has the address already.
+    pub(crate) fn add_address(&mut self, now: Instant, port: PortId, prefix: IpPrefix) {
+        let Some(state) = self.ports.get_mut(port.index()) else { return };
+        if state.addresses.contains(&prefix) {
+            return;
+        }
+        state.addresses.push(prefix);
+        self.addresses.rebuild(&self.ports);
+        self.fib.insert(connected(port, prefix));
+        self.route_generation += 1;
+        // Whoever had it before is no neighbour.
+        self.forget_neighbors(port, Some(prefix.addr()));
+        if self.ports[port.index()].up {
+            self.announce_soon(now, port, prefix.addr());
+        }
+    }
+
+    /// Takes an address from a port.
+    pub(crate) fn remove_address(&mut self, port: PortId, prefix: IpPrefix) {
+        let Some(state) = self.ports.get_mut(port.index()) else { return };
+        let before = state.addresses.len();
+        state.addresses.retain(|address| *address != prefix);
+        if state.addresses.len() == before {
+            return;
+        }
+        // Another address of the same network keeps the route, with itself as the source.
+        let other = state.addresses.iter().copied().find(|address| address.network() == prefix.network());
+        self.addresses.rebuild(&self.ports);
+        match other {
+            Some(other) => self.fib.insert(connected(port, other)),
+            None => {
+                self.fib.remove(&connected(port, prefix));
+            }
+        }
+        self.route_generation += 1;
+    }
+
+    pub(crate) fn add_route(&mut self, route: fib::Route) {
+        self.fib.insert(route);
+        self.route_generation += 1;
+    }
+
+    pub(crate) fn remove_route(&mut self, route: &fib::Route) -> bool {
+        self.route_generation += 1;
+        self.fib.remove(route)
+    }
+
+    /// Changes whenever a route that was handed out may no longer be the right one.
+    pub(crate) fn route_generation(&self) -> u64 {
+        self.route_generation
+    }
+
+    /// Changes whenever either of them does: for those who cache both.
+    pub(crate) fn generation(&self) -> u64 {
+        // Neither ever falls.
+        self.route_generation + self.neighbors.generation()
+    }
+
+    /// True for one of our own addresses.
+    pub(crate) fn is_local(&self, address: IpAddr) -> bool {
+        self.addresses.is_local(address)
+    }
+
+    /// True for a broadcast address of a link, and for the one of all.
+    pub(crate) fn is_broadcast(&self, address: IpAddr) -> bool {
+        self.addresses.classify(address) == AddressKind::Broadcast
+    }
+
+    /// Changes whenever a hardware address that was handed out may no longer be used.
+    pub(crate) fn link_generation(&self) -> u64 {
+        self.neighbors.generation()
+    }
+
+    /// Hands queued frames to the devices. True when a queue that was long has become shorter.
+    pub(crate) fn flush(&mut self, egress: &mut dyn Egress) -> usize {
+        let mut count = 0;
+        for (index, port) in self.ports.iter_mut().enumerate() {
+            count += port.queue.flush(PortId(index as u16), egress, &mut self.buffers);
+        }
+        self.counters.link_frames_sent += count as u64;
+        count
+    }
+
+    /// Puts a frame into a port's queue. True when there was room.
+    pub(crate) fn enqueue(&mut self, port: PortId, frame: OutFrame) -> bool {
+        let Some(state) = self.ports.get_mut(port.index()) else { return false };
+        if !state.up {
+            self.counters.drop(Drop::LinkDown);
+            self.buffers.give(frame.buffer);
+            return false;
+        }
+        match state.queue.push(frame) {
+            Ok(()) => true,
+            Err(frame) => {
+                self.buffers.give(frame.buffer);
+                false
+            }
+        }
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        self.handle_neighbor_timeouts(now);
+        while let Some(Timer::Announce(port, address)) = self.timers.expire(now) {
+            if self.addresses.is_local(address) {
+                self.announce(port, address);
+            }
+        }
+        if self.path_mtus.expire(now) {
+            self.route_generation += 1;
+        }
+        let before = self.dead_gateways.len();
+        self.dead_gateways.retain(|&(_, _, until)| now < until);
+        if self.dead_gateways.len() < before {
+            self.route_generation += 1;
+        }
+        self.expire_fragments(now);
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        let dead_gateway = self.dead_gateways.iter().map(|&(_, _, until)| until).min();
+        [
+            self.neighbors.poll_timeout(),
+            self.timers.next(),
+            self.path_mtus.poll_timeout(),
+            self.reassembly.poll_timeout(),
+            dead_gateway,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// RFC 1122 §3.3.2: the sender learns that a datagram did not become whole, if its first fragment had come.
+    fn expire_fragments(&mut self, now: Instant) {
+        while let Some(TimedOut { first, unicast }) = self.reassembly.expire(now) {
+            self.counters.drop(Drop::FragmentTimeout);
+            if let Some(first) = first {
+                self.complain(now, &first, unicast, Complaint::Reassembly);
+            }
+        }
+    }
+
+    fn forget_neighbors(&mut self, port: PortId, address: Option<IpAddr>) {
+        self.neighbors.forget(port, address);
+        self.count_evicted();
+    }
+
+    /// Announces an address now, and again a little later.
+    fn announce_soon(&mut self, now: Instant, port: PortId, address: IpAddr) {
+        if port == PortId::LOOPBACK {
+            return;
+        }
+        self.announce(port, address);
+        self.timers.insert(now + ANNOUNCE_INTERVAL, Timer::Announce(port, address));
+    }
+}
+
+fn connected(port: PortId, prefix: IpPrefix) -> fib::Route {
+    fib::Route { destination: prefix, next_hop: None, port, source: Some(prefix.addr()), metric: 0 }
+}

@@ -1,0 +1,386 @@
+//! The way out: a header, a neighbour, a queue.
+//!
+//! [`Ip::send_by`] takes a transport header and slices of payload, makes a frame of them (several, if it must be cut), and
+//! puts it into the port's queue or, while the neighbour is unknown, into the neighbour's. Whoever can wait is told when
+//! the queue is full; nothing is dropped here.
+//!
+//! TCP does not come this way with its data: it resolves route and neighbour itself ([`Ip::route`], [`Ip::link`]), keeps
+//! the headers as a [`HeaderTemplate`], and hands its super-segments to the device from where they are.
+//!
+//! **Don't fragment.** By default a datagram that fits carries DF, so that the path's MTU is learnt, and one that does not
+//! fit is cut here ([`Fragmentation::WhenNeeded`], Linux's `IP_PMTUDISC_WANT`).
+//!
+//! **Checksums.** A transport names the place of its checksum and this file fills it in: for a device that completes
+//! checksums only the pseudo header's sum, for others, and for fragments, all of it.
+//!
+//! # Standards
+//!
+//! RFC 791 §3.2, RFC 1122 §3.2.1, §3.3.3, RFC 1191 §3, RFC 6864 §4.
+
+use super::fragment::{Cut, Gather};
+use crate::arp::Link;
+use crate::counters::Drop;
+use crate::ip::Ip;
+use crate::port::{Buffers, OutFrame};
+use crate::route::{NoRoute, RouteEntry};
+use sockeye_device::{Checksum, Full, Instant, Offload, SegmentKind, Segmentation};
+use sockeye_wire::checksum::{Sum, pseudo_header, sum};
+use sockeye_wire::ipv4::options::OptionBuffer;
+use sockeye_wire::ipv4::{self, Repr};
+use sockeye_wire::{EtherType, MacAddr, Protocol, ethernet};
+use std::net::{IpAddr, Ipv4Addr};
+
+/// Whether a packet may be cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Fragmentation {
+    /// One that fits is marked "don't fragment"; one that does not fit is cut.
+    #[default]
+    WhenNeeded,
+    /// Every packet is marked; one that does not fit is refused.
+    Never,
+    /// Packets are not marked, so that routers may cut them too; one that does not fit is cut.
+    Anywhere,
+}
+
+/// Why a packet was not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SendError {
+    /// The port's queue is full; there will be room.
+    Full,
+    /// There is no route.
+    NoRoute,
+    /// The neighbour does not answer.
+    HostUnreachable,
+    /// The port's link is down.
+    LinkDown,
+    /// Larger than a packet can be, or than the path carries where it may not be cut.
+    MessageSize,
+    /// The address is of a family that cannot be sent to.
+    Family,
+}
+
+/// A packet to send: all but its payload.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outgoing {
+    pub(crate) source: IpAddr,
+    pub(crate) destination: IpAddr,
+    pub(crate) protocol: Protocol,
+    pub(crate) ttl: u8,
+    pub(crate) tos: u8,
+    /// Neither we nor a router may cut it; else it is cut here when needed.
+    pub(crate) dont_fragment: bool,
+    /// Where in the transport header a checksum over pseudo header, header and payload is to be put.
+    pub(crate) checksum_offset: Option<u16>,
+    /// A super-segment of TCP: the device cuts it into pieces of so many bytes of payload.
+    pub(crate) segment_size: Option<u16>,
+}
+
+/// What only some packets have.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Manner<'a> {
+    pub(crate) fragmentation: Fragmentation,
+    pub(crate) options: &'a [u8],
+}
+
+impl Ip {
+    /// Sends `header` followed by `payload` by the best route. What has no way to go is counted and lost, as it might be
+    /// on the way; only a full queue is told.
+    pub(crate) fn send(
+        &mut self,
+        now: Instant,
+        outgoing: &Outgoing,
+        header: &[u8],
+        payload: &[&[u8]],
+    ) -> Result<(), Full> {
+        let fragmentation = if outgoing.dont_fragment { Fragmentation::Never } else { Fragmentation::WhenNeeded };
+        let manner = Manner { fragmentation, options: &[] };
+        let sent = match self.route(outgoing.destination, Some(outgoing.source)) {
+            Ok(route) => self.send_by(now, &route, outgoing, &manner, header, payload),
+            Err(NoRoute) => Err(SendError::NoRoute),
+        };
+        match sent {
+            Ok(()) => Ok(()),
+            Err(SendError::Full) => Err(Full),
+            Err(_) => {
+                self.counters.ipv4_no_route += 1;
+                Ok(())
+            }
+        }
+    }
+
+    /// Sends `header` followed by `payload` by `route`.
+    pub(crate) fn send_by(
+        &mut self,
+        now: Instant,
+        route: &RouteEntry,
+        outgoing: &Outgoing,
+        manner: &Manner<'_>,
+        header: &[u8],
+        payload: &[&[u8]],
+    ) -> Result<(), SendError> {
+        let Manner { fragmentation, options } = *manner;
+        let (IpAddr::V4(src), IpAddr::V4(dst)) = (outgoing.source, outgoing.destination) else {
+            return Err(SendError::Family);
+        };
+        let len = header.len() + payload.iter().map(|slice| slice.len()).sum::<usize>();
+        let header_len = ipv4::HEADER_LEN + options.len().next_multiple_of(4);
+        if header_len + len > usize::from(u16::MAX) {
+            return Err(SendError::MessageSize);
+        }
+        let fits = header_len + len <= usize::from(route.mtu) || outgoing.segment_size.is_some();
+        if !fits && fragmentation == Fragmentation::Never {
+            return Err(SendError::MessageSize);
+        }
+        let state = self.find_port(route.port).filter(|port| port.up).ok_or(SendError::LinkDown)?;
+        let (mac, capabilities) = (state.mac, state.capabilities);
+        let link = ethernet::Repr { dst: MacAddr::ZERO, src: mac, vlan: None, ether_type: EtherType::IPV4 };
+        // What cannot be queued leaves no trace, not even a question for the neighbour.
+        if !state.queue.has_room(1, 0) {
+            return Err(SendError::Full);
+        }
+
+        let dont_fragment = fits && fragmentation != Fragmentation::Anywhere;
+        let repr = Repr {
+            src,
+            dst,
+            protocol: outgoing.protocol,
+            // RFC 1122 §3.2.1.7: never a time to live of zero.
+            ttl: outgoing.ttl.max(1),
+            tos: outgoing.tos,
+            // RFC 6864 §4.1: nobody looks at the identification of what cannot be cut.
+            id: if dont_fragment { 0 } else { self.next_identification(outgoing) },
+            dont_fragment,
+            more_fragments: false,
+            fragment_offset: 0,
+            options,
+        };
+        if fits {
+            let to = self.link_to(now, route)?;
+            let mut frame = self.frame(&link, &repr, len, &mut Gather::new(header, payload));
+            let transport = frame.len - len;
+            if let Some(at) = outgoing.checksum_offset {
+                let mut sum = pseudo_header(src.into(), dst.into(), repr.protocol.0, len as u32);
+                let value = if capabilities.checksum || outgoing.segment_size.is_some() {
+                    frame.offload.checksum = Checksum::Partial { start: transport as u16, offset: at };
+                    sum.folded()
+                } else {
+                    put_u16(&mut frame.buffer[transport..frame.len], at.into(), 0);
+                    sum.add(&frame.buffer[transport..frame.len]);
+                    finish(sum, repr.protocol)
+                };
+                put_u16(&mut frame.buffer[transport..frame.len], at.into(), value);
+            }
+            frame.offload.segmentation = outgoing.segment_size.map(|size| Segmentation {
+                kind: SegmentKind::TcpV4,
+                size,
+                header_len: (transport + header.len()) as u16,
+            });
+            self.counters.ipv4_packets_sent += 1;
+            return self.dispatch(route, to, frame);
+        }
+        self.send_in_pieces(now, route, outgoing, (&link, &repr), header, payload)
+    }
+
+    fn send_in_pieces(
+        &mut self,
+        now: Instant,
+        route: &RouteEntry,
+        outgoing: &Outgoing,
+        (link, repr): (&ethernet::Repr, &Repr<'_>),
+        header: &[u8],
+        payload: &[&[u8]],
+    ) -> Result<(), SendError> {
+        let len = header.len() + payload.iter().map(|slice| slice.len()).sum::<usize>();
+        let mtu = usize::from(route.mtu);
+        let copied = OptionBuffer::for_fragments(repr.options);
+        let rest_header = ipv4::HEADER_LEN + copied.as_bytes().len();
+        let cut = Cut::new(len, mtu, repr.header_len(), rest_header).ok_or(SendError::MessageSize)?;
+        // All of them or none.
+        let memory = cut.pieces() * Buffers::size_for(ethernet::HEADER_LEN + mtu);
+        if !self.port(route.port).queue.has_room(cut.pieces(), memory) {
+            return Err(SendError::Full);
+        }
+        let to = self.link_to(now, route)?;
+        let checksum = outgoing.checksum_offset.map(|at| {
+            let mut sum = pseudo_header(outgoing.source, outgoing.destination, repr.protocol.0, len as u32);
+            sum.add(header);
+            for slice in payload {
+                sum.add(slice);
+            }
+            (usize::from(at), finish(sum, repr.protocol))
+        });
+        let mut bytes = Gather::new(header, payload);
+        for (range, more_fragments) in cut {
+            let options = if range.start == 0 { repr.options } else { copied.as_bytes() };
+            let repr = Repr { more_fragments, fragment_offset: range.start as u16, options, ..*repr };
+            let mut frame = self.frame(link, &repr, range.len(), &mut bytes);
+            let transport = frame.len - range.len();
+            if let Some((at, value)) = checksum
+                && range.contains(&(at + 1))
+                && range.start == 0
+            {
+                put_u16(&mut frame.buffer, transport + at, value);
+            }
+            self.counters.ipv4_fragments_sent += 1;
+            self.dispatch(route, to, frame)?;
+        }
+        self.counters.ipv4_fragmented += 1;
+        self.counters.ipv4_packets_sent += 1;
+        Ok(())
+    }
+
+    fn next_identification(&mut self, outgoing: &Outgoing) -> u16 {
+        let Outgoing { source, destination, protocol, .. } = *outgoing;
+        self.identifications.next(&mut self.rng, source, destination, protocol.0)
+    }
+
+    /// Where the next hop is, or none while that is being found out.
+    fn link_to(&mut self, now: Instant, route: &RouteEntry) -> Result<Option<MacAddr>, SendError> {
+        match self.link(now, route.port, route.next_hop) {
+            Link::Ready(mac) => Ok(Some(mac)),
+            Link::Pending => Ok(None),
+            Link::Failed => Err(SendError::HostUnreachable),
+        }
+    }
+
+    /// A frame with `len` bytes of IP payload, in which only the destination's hardware address is missing.
+    fn frame(&mut self, link: &ethernet::Repr, repr: &Repr<'_>, len: usize, bytes: &mut Gather<'_>) -> OutFrame {
+        let headers = link.header_len() + repr.header_len();
+        let mut buffer = self.buffers.take(headers + len);
+        let at = link.emit(&mut buffer);
+        let at = at + repr.emit(len, &mut buffer[at..]);
+        bytes.copy_to(&mut buffer[at..at + len]);
+        OutFrame { buffer, len: at + len, offload: Offload::default() }
+    }
+
+    /// To the device, or to the queue of those who wait for the neighbour.
+    fn dispatch(&mut self, route: &RouteEntry, to: Option<MacAddr>, mut frame: OutFrame) -> Result<(), SendError> {
+        match to {
+            Some(mac) => {
+                frame.address_to(mac);
+                if self.enqueue(route.port, frame) { Ok(()) } else { Err(SendError::Full) }
+            }
+            None => {
+                if let Some(older) = self.neighbors.wait(route.port, route.next_hop, frame) {
+                    self.counters.drop(Drop::NeighborQueueFull);
+                    self.buffers.give(older.buffer);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// A router could not forward a packet of `packet` bytes to `destination`, and says that `mtu` would do (0: it does
+    /// not say). Whoever sent the packet has checked that the complaint is about it. True when the path's MTU has become
+    /// smaller; then [`Ip::route_generation`] has changed.
+    pub(crate) fn learn_path_mtu(&mut self, now: Instant, destination: IpAddr, mtu: u16, packet: u16) -> bool {
+        let Ok(route) = self.route(destination, None) else { return false };
+        let learnt = self.path_mtus.learn(now, destination, mtu, packet, route.mtu).is_some();
+        if learnt {
+            self.counters.ipv4_path_mtu_learnt += 1;
+            self.route_generation += 1;
+        }
+        learnt
+    }
+}
+
+/// Link and IPv4 header of a flow, kept: for each packet only lengths, identification and checksum are filled in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HeaderTemplate {
+    bytes: [u8; HeaderTemplate::LEN],
+    sum: Sum,
+}
+
+impl HeaderTemplate {
+    pub(crate) const LEN: usize = ethernet::HEADER_LEN + ipv4::HEADER_LEN;
+
+    /// From `source_mac` to `destination_mac`, unfragmented and not to be fragmented.
+    pub(crate) fn new(
+        source_mac: MacAddr,
+        destination_mac: MacAddr,
+        (src, dst): (Ipv4Addr, Ipv4Addr),
+        protocol: Protocol,
+        ttl: u8,
+        tos: u8,
+    ) -> Self {
+        let mut bytes = [0; Self::LEN];
+        let link = ethernet::Repr { dst: destination_mac, src: source_mac, vlan: None, ether_type: EtherType::IPV4 };
+        let at = link.emit(&mut bytes);
+        let repr = Repr {
+            src,
+            dst,
+            protocol,
+            ttl: ttl.max(1),
+            tos,
+            id: 0,
+            dont_fragment: true,
+            more_fragments: false,
+            fragment_offset: 0,
+            options: &[],
+        };
+        repr.emit(0, &mut bytes[at..]);
+        put_u16(&mut bytes, at + 2, 0);
+        put_u16(&mut bytes, at + ipv4::CHECKSUM_OFFSET, 0);
+        let sum = sum(&bytes[at..]);
+        HeaderTemplate { bytes, sum }
+    }
+
+    /// Writes both headers for `payload_len` bytes of IP payload (at most 65,515), and says how long they are.
+    ///
+    /// # Panics
+    ///
+    /// When the buffer is shorter than [`HeaderTemplate::LEN`].
+    pub(crate) fn emit(&self, id: u16, payload_len: usize, buffer: &mut [u8]) -> usize {
+        let total = (ipv4::HEADER_LEN + payload_len) as u16;
+        let mut sum = self.sum;
+        sum.add_u16(total);
+        sum.add_u16(id);
+        buffer[..Self::LEN].copy_from_slice(&self.bytes);
+        let at = ethernet::HEADER_LEN;
+        put_u16(buffer, at + 2, total);
+        put_u16(buffer, at + 4, id);
+        put_u16(buffer, at + ipv4::CHECKSUM_OFFSET, sum.finish());
+        Self::LEN
+    }
+}
+
+/// UDP has a second form of zero, as zero says that there is no checksum.
+fn finish(sum: Sum, protocol: Protocol) -> u16 {
+    if protocol == Protocol::UDP { sum.finish_nonzero() } else { sum.finish() }
+}
+
+fn put_u16(buffer: &mut [u8], at: usize, value: u16) {
+    buffer[at..at + 2].copy_from_slice(&value.to_be_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_template_writes_what_a_repr_writes() {
+        let (src, dst) = (Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(192, 168, 7, 9));
+        let (from, to) = (MacAddr([2, 0, 0, 0, 0, 1]), MacAddr([2, 0, 0, 0, 0, 2]));
+        let template = HeaderTemplate::new(from, to, (src, dst), Protocol::TCP, 64, 0x12);
+        for (id, len) in [(0, 0), (1, 1_460), (0xffff, 65_515), (0x8000, 7)] {
+            let mut got = [0xaa; HeaderTemplate::LEN];
+            assert_eq!(template.emit(id, len, &mut got), HeaderTemplate::LEN);
+            let mut want = [0; HeaderTemplate::LEN];
+            ethernet::Repr { dst: to, src: from, vlan: None, ether_type: EtherType::IPV4 }.emit(&mut want);
+            let repr = Repr {
+                src,
+                dst,
+                protocol: Protocol::TCP,
+                ttl: 64,
+                tos: 0x12,
+                id,
+                dont_fragment: true,
+                more_fragments: false,
+                fragment_offset: 0,
+                options: &[],
+            };
+            repr.emit(len, &mut want[14..]);
+            assert_eq!(got, want, "id {id} len {len}");
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! Which way a packet goes: by which port, to which next hop, from which of our addresses, and how large it may be.
+//!
+//! An address is one of five things to a host: its own, everybody's on a link (broadcast), a group's (multicast), that of
+//! a host on a link or behind a gateway (unicast), or none (unspecified, reserved, out of place). [`Addresses`] knows what
+//! is configured; the [FIB](crate::fib) knows the rest.
+//!
+//! What goes to ourselves goes by the loopback port, whatever port the address belongs to. A gateway that has just
+//! failed to answer is passed over for a minute if there is another way (RFC 1122 §3.3.1.4, §3.3.1.5); nobody is pinged
+//! for it: what is sent shows it.
+//!
+//! The source is the caller's, else the route's own, else the address of the port whose network holds the next hop, else
+//! the port's first (RFC 1122 §3.3.4.3).
+//!
+//! # Standards
+//!
+//! RFC 1122 §3.2.1.3 (addresses), §3.3.1 (routing), §3.3.4.3 (source selection), §3.3.6 (broadcasts); RFC 6890 (special
+//! addresses); RFC 919, RFC 922.
+
+use crate::hash::Keyed;
+use crate::ip::{DEAD_GATEWAY, Ip};
+use crate::port::{Port, PortId};
+use hashbrown::HashMap;
+use sockeye_device::Instant;
+use std::net::{IpAddr, Ipv4Addr};
+
+/// The way to a destination. Valid while [`Ip::route_generation`] stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RouteEntry {
+    /// By which port.
+    pub port: PortId,
+    /// From which of our addresses.
+    pub source: IpAddr,
+    /// To whom on the link: the destination or a gateway; 255.255.255.255 for any broadcast.
+    pub next_hop: IpAddr,
+    /// The largest packet, of the port or, where it is known to be smaller, of the path.
+    pub mtu: u16,
+    /// What the destination is.
+    pub kind: AddressKind,
+}
+
+/// There is no way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoRoute;
+
+/// What an address is to this host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AddressKind {
+    /// One of our own.
+    Local,
+    /// Another host.
+    Unicast,
+    /// All hosts of a link.
+    Broadcast,
+    /// The hosts of a group.
+    Multicast,
+    /// No host: unspecified, or reserved.
+    Invalid,
+}
+
+/// Our addresses, and the broadcast addresses that follow from them.
+#[derive(Debug)]
+pub(crate) struct Addresses {
+    local: HashMap<IpAddr, PortId, Keyed>,
+    broadcast: HashMap<Ipv4Addr, PortId, Keyed>,
+}
+
+impl Addresses {
+    pub(crate) fn new(hasher: Keyed) -> Self {
+        Addresses { local: HashMap::with_hasher(hasher.clone()), broadcast: HashMap::with_hasher(hasher) }
+    }
+
+    /// Reads the ports' addresses anew.
+    pub(crate) fn rebuild(&mut self, ports: &[Port]) {
+        self.local.clear();
+        self.broadcast.clear();
+        for (index, port) in ports.iter().enumerate().rev() {
+            let port_id = PortId(index as u16);
+            for prefix in &port.addresses {
+                self.local.insert(prefix.addr(), port_id);
+                if let (Some(ones), IpAddr::V4(zeros)) = (prefix.broadcast(), prefix.network().addr())
+                    && index > 0
+                {
+                    // RFC 1122 §3.3.6: both the all-ones and the ancient all-zeros form.
+                    self.broadcast.insert(ones, port_id);
+                    self.broadcast.insert(zeros, port_id);
+                }
+            }
+        }
+    }
+
+    /// True for one of our own addresses, all of 127/8 included.
+    pub(crate) fn is_local(&self, address: IpAddr) -> bool {
+        self.local.contains_key(&address) || address.is_loopback()
+    }
+
+    /// What `address` is.
+    pub(crate) fn classify(&self, address: IpAddr) -> AddressKind {
+        if self.is_local(address) {
+            return AddressKind::Local;
+        }
+        match address {
+            _ if address.is_multicast() => AddressKind::Multicast,
+            IpAddr::V4(Ipv4Addr::BROADCAST) => AddressKind::Broadcast,
+            IpAddr::V4(v4) if self.broadcast.contains_key(&v4) => AddressKind::Broadcast,
+            IpAddr::V4(v4) if v4.octets()[0] == 0 || v4.octets()[0] >= 240 => AddressKind::Invalid,
+            IpAddr::V6(v6) if v6.is_unspecified() => AddressKind::Invalid,
+            _ => AddressKind::Unicast,
+        }
+    }
+
+    /// The port on whose link `address` is everybody's.
+    fn broadcast_port(&self, address: IpAddr) -> Option<PortId> {
+        match address {
+            IpAddr::V4(address) => self.broadcast.get(&address).copied(),
+            IpAddr::V6(_) => None,
+        }
+    }
+
+    fn port_of(&self, address: IpAddr) -> Option<PortId> {
+        self.local.get(&address).copied()
+    }
+}
+
+impl Ip {
+    /// The way to `destination`, from `source` if that is given (it must be one of our own).
+    pub(crate) fn route(&self, destination: IpAddr, source: Option<IpAddr>) -> Result<RouteEntry, NoRoute> {
+        self.route_by(destination, source, None)
+    }
+
+    /// The same, by one port only if `device` is given.
+    pub(crate) fn route_by(
+        &self,
+        destination: IpAddr,
+        source: Option<IpAddr>,
+        device: Option<PortId>,
+    ) -> Result<RouteEntry, NoRoute> {
+        let source = source.filter(|source| !source.is_unspecified());
+        let kind = self.addresses.classify(destination);
+        match kind {
+            AddressKind::Invalid => Err(NoRoute),
+            AddressKind::Local => {
+                let entry = self.entry(PortId::LOOPBACK, source.or(Some(destination)), destination, kind);
+                entry.ok_or(NoRoute)
+            }
+            AddressKind::Broadcast | AddressKind::Multicast => {
+                let port = device
+                    .or_else(|| self.addresses.broadcast_port(destination))
+                    .or_else(|| source.and_then(|source| self.addresses.port_of(source)))
+                    .or_else(|| {
+                        self.fib.lookup(destination, |route| self.is_usable(route.port)).map(|route| route.port)
+                    })
+                    .or_else(|| self.first_link(destination));
+                let next_hop = if kind == AddressKind::Broadcast { Ipv4Addr::BROADCAST.into() } else { destination };
+                let port = port.filter(|&port| self.is_usable(port)).ok_or(NoRoute)?;
+                self.entry(port, source, next_hop, kind).ok_or(NoRoute)
+            }
+            AddressKind::Unicast => self.route_unicast(destination, source, device),
+        }
+    }
+
+    fn route_unicast(
+        &self,
+        destination: IpAddr,
+        source: Option<IpAddr>,
+        device: Option<PortId>,
+    ) -> Result<RouteEntry, NoRoute> {
+        let usable =
+            |route: &crate::fib::Route| self.is_usable(route.port) && device.is_none_or(|device| device == route.port);
+        let alive = |route: &crate::fib::Route| {
+            usable(route) && route.next_hop.is_none_or(|gateway| !self.is_dead(route.port, gateway))
+        };
+        let found = if self.dead_gateways.is_empty() { None } else { self.fib.lookup(destination, alive) };
+        let route = found.or_else(|| self.fib.lookup(destination, usable)).ok_or(NoRoute)?;
+        let next_hop = route.next_hop.unwrap_or(destination);
+        let mut entry =
+            self.entry(route.port, source.or(route.source), next_hop, AddressKind::Unicast).ok_or(NoRoute)?;
+        if let Some(mtu) = self.path_mtus.find(destination) {
+            entry.mtu = entry.mtu.min(mtu);
+        }
+        Ok(entry)
+    }
+
+    fn entry(&self, port: PortId, source: Option<IpAddr>, next_hop: IpAddr, kind: AddressKind) -> Option<RouteEntry> {
+        let state = self.find_port(port)?;
+        let of_family = || state.addresses.iter().filter(|prefix| prefix.addr().is_ipv4() == next_hop.is_ipv4());
+        let source = source.or_else(|| {
+            let near = of_family().find(|prefix| prefix.contains(next_hop));
+            near.or_else(|| of_family().next()).map(|prefix| prefix.addr())
+        })?;
+        Some(RouteEntry { port, source, next_hop, mtu: state.mtu, kind })
+    }
+
+    fn is_usable(&self, port: PortId) -> bool {
+        self.find_port(port).is_some_and(|port| port.up)
+    }
+
+    fn first_link(&self, destination: IpAddr) -> Option<PortId> {
+        let mut links = self.ports.iter().enumerate().skip(1);
+        let has_family = |port: &Port| port.addresses.iter().any(|own| own.addr().is_ipv4() == destination.is_ipv4());
+        links.find(|(_, port)| port.up && has_family(port)).map(|(index, _)| PortId(index as u16))
+    }
+
+    fn is_dead(&self, port: PortId, gateway: IpAddr) -> bool {
+        self.dead_gateways.iter().any(|&(on, who, _)| (on, who) == (port, gateway))
+    }
+
+    /// A neighbour did not answer. If it is a gateway, others are preferred for a while.
+    pub(crate) fn bury_gateway(&mut self, now: Instant, port: PortId, address: IpAddr) {
+        let is_gateway = self.fib.iter().any(|route| (route.port, route.next_hop) == (port, Some(address)));
+        if is_gateway && !self.is_dead(port, address) {
+            self.dead_gateways.push((port, address, now + DEAD_GATEWAY));
+            self.route_generation += 1;
+        }
+    }
+
+    /// A neighbour has answered: if it was given up as a gateway, it is one again.
+    pub(crate) fn revive_gateway(&mut self, port: PortId, address: IpAddr) {
+        if self.is_dead(port, address) {
+            self.dead_gateways.retain(|&(on, who, _)| (on, who) != (port, address));
+            self.route_generation += 1;
+        }
+    }
+
+    /// True for an address that a socket may bind to: all, our own, or one that many share.
+    pub(crate) fn may_bind(&self, address: IpAddr) -> bool {
+        address.is_unspecified()
+            || matches!(
+                self.addresses.classify(address),
+                AddressKind::Local | AddressKind::Broadcast | AddressKind::Multicast
+            )
+    }
+}

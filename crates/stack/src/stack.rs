@@ -1,0 +1,356 @@
+//! The host: frames and time in, frames and events out.
+//!
+//! [`Stack`] is driven from outside and does nothing by itself:
+//!
+//! 1. [`handle_frame`](Stack::handle_frame) for each frame that a device delivers, [`handle_timeout`](Stack::handle_timeout)
+//!    when [`poll_timeout`](Stack::poll_timeout) says so, and the calls of the sockets' owners.
+//! 2. [`poll_event`](Stack::poll_event) until there is none: a socket about which something has changed.
+//! 3. [`poll_transmit`](Stack::poll_transmit), once after a batch of the above: all that may be sent goes to the devices, as
+//!    far as they take it. What one refuses goes with the next call, when it is writable again.
+//!
+//! `now` must not go backwards.
+//!
+//! A frame's way in: [`link`] finds what it carries, [`ipv4::input`](crate::ipv4::input) decides whether it is ours, and
+//! here is the one place that performs the decision. What is sent to ourselves leaves by port 0 like any other and is
+//! handled as soon as the devices have theirs; so it takes the same ways, and a program cannot tell.
+
+use crate::counters::{Counters, Drop};
+use crate::fib::Route;
+use crate::hash::Keys;
+use crate::icmp::Complaint;
+use crate::ip::{Incoming, Ip};
+use crate::ipv4::input::{self, Accepted, Arrival, Decision, Piece};
+use crate::ipv4::reassembly::{Outcome, Whole};
+use crate::neighbor::Neighbor;
+use crate::port::{Port, PortConfig, PortId};
+use crate::tcp::{Flow, Tcp};
+use crate::udp::{self, Udp};
+use crate::{Config, Egress, Event, link};
+use sockeye_device::{Full, Instant, Offload, RxFrame, TxFrame};
+use sockeye_wire::icmpv4::UnreachableCode;
+use sockeye_wire::ipv4::{self, Packet};
+use sockeye_wire::{EtherType, IpPrefix, Protocol, ethernet};
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+
+/// A host.
+pub struct Stack {
+    pub(crate) ip: Ip,
+    pub(crate) udp: Udp,
+    pub(crate) tcp: Tcp,
+    /// Frames that we have sent to ourselves.
+    looped: VecDeque<RxFrame>,
+    spare: Vec<Vec<u8>>,
+}
+
+/// Frames to ourselves that are handled in one go: two programs that answer each other must not keep the devices waiting.
+const LOOP_BATCH: usize = 256;
+/// Frames to ourselves that may wait.
+const LOOP_QUEUE: usize = 256;
+/// Buffers kept for them.
+const LOOP_SPARE: usize = 64;
+
+impl Stack {
+    /// A host without ports but the loopback. All its secrets come from `seed`, which must be random and kept secret
+    /// (or fixed, in a test).
+    pub fn new(config: Config, seed: [u8; 32]) -> Self {
+        let keys = Keys::new(seed);
+        Stack {
+            ip: Ip::new(&config, &keys),
+            udp: Udp::new(&keys),
+            tcp: Tcp::new(&keys),
+            looped: VecDeque::new(),
+            spare: Vec::new(),
+        }
+    }
+
+    /// Adds a port, with its link up.
+    pub fn add_port(&mut self, config: PortConfig) -> PortId {
+        self.ip.add_port(config)
+    }
+
+    /// The link of a port goes up or down.
+    pub fn set_link(&mut self, now: Instant, port: PortId, up: bool) {
+        self.ip.set_link(now, port, up);
+    }
+
+    /// Gives a port an address, and a route to its network.
+    pub fn add_address(&mut self, now: Instant, port: PortId, prefix: IpPrefix) {
+        self.ip.add_address(now, port, prefix);
+    }
+
+    /// Takes an address from a port.
+    pub fn remove_address(&mut self, port: PortId, prefix: IpPrefix) {
+        self.ip.remove_address(port, prefix);
+    }
+
+    /// Adds a route, or changes the metric of one.
+    pub fn add_route(&mut self, route: Route) {
+        self.ip.add_route(route);
+    }
+
+    /// Removes a route; false if there was none.
+    pub fn remove_route(&mut self, route: &Route) -> bool {
+        self.ip.remove_route(route)
+    }
+
+    /// A frame has arrived on `port`. Its buffer may be kept: then it is empty afterwards.
+    pub fn handle_frame(&mut self, now: Instant, port: PortId, frame: &mut RxFrame) {
+        if let Err(reason) = self.take_frame(now, port, frame) {
+            self.ip.counters.drop(reason);
+        }
+    }
+
+    fn take_frame(&mut self, now: Instant, port: PortId, frame: &mut RxFrame) -> Result<(), Drop> {
+        self.ip.counters.link_frames_received += 1;
+        let Some(state) = self.ip.find_port(port).filter(|port| port.up) else { return Err(Drop::LinkDown) };
+        let arrived = link::decide(frame, state, port)?;
+        match arrived.ether_type {
+            EtherType::IPV4 => self.handle_ipv4(now, port, frame, arrived),
+            EtherType::ARP => self.ip.handle_arp(now, port, &frame.buffer[arrived.payload]),
+            _ => return Err(Drop::LinkProtocol),
+        }
+        Ok(())
+    }
+
+    fn handle_ipv4(&mut self, now: Instant, port: PortId, frame: &mut RxFrame, arrived: link::Arrived) {
+        self.ip.counters.ipv4_packets_received += 1;
+        let arrival = Arrival { loopback: port.is_loopback(), link_broadcast: arrived.broadcast };
+        match input::decide(&frame.buffer, arrived.payload, arrival, &self.ip.addresses) {
+            Decision::Deliver(accepted) => self.deliver(now, port, accepted, frame),
+            Decision::Reassemble(accepted, piece) => self.reassemble(now, port, &accepted, piece, frame),
+            Decision::Drop(reason) => self.ip.counters.drop(reason),
+            Decision::Complain(reason, accepted, pointer) => {
+                self.ip.counters.drop(reason);
+                let packet = &frame.buffer[accepted.packet];
+                self.ip.complain(now, packet, accepted.unicast, Complaint::Header(pointer));
+            }
+        }
+    }
+
+    /// A whole packet for a transport protocol.
+    fn deliver(&mut self, now: Instant, port: PortId, accepted: Accepted, frame: &mut RxFrame) {
+        self.ip.counters.ipv4_packets_delivered += 1;
+        let Accepted { source, destination, protocol, tos, ttl, unicast, packet, options, payload } = accepted;
+        let incoming = Incoming {
+            source: source.into(),
+            destination: destination.into(),
+            port,
+            protocol,
+            tos,
+            ttl,
+            checksum: frame.offload.checksum,
+            segmentation: frame.offload.segmentation,
+            unicast,
+            packet,
+            options,
+        };
+        match protocol {
+            Protocol::TCP => self.tcp.handle_segment(now, &mut self.ip, &incoming, frame, payload),
+            Protocol::UDP => {
+                let bytes = &frame.buffer[payload];
+                if let udp::Outcome::Dropped(reason) = self.udp.handle_datagram(now, &mut self.ip, &incoming, bytes) {
+                    self.ip.counters.drop(reason);
+                    if reason == Drop::UdpNoSocket {
+                        let complaint = Complaint::Unreachable(UnreachableCode::PORT);
+                        self.ip.complain(now, &frame.buffer[incoming.packet], unicast, complaint);
+                    }
+                }
+            }
+            Protocol::ICMP => {
+                let (options, payload) = (&frame.buffer[incoming.options.clone()], &frame.buffer[payload]);
+                self.handle_icmp(now, &incoming, options, payload);
+            }
+            _ => {
+                self.ip.counters.drop(Drop::Ipv4Protocol);
+                let complaint = Complaint::Unreachable(UnreachableCode::PROTOCOL);
+                self.ip.complain(now, &frame.buffer[incoming.packet], unicast, complaint);
+            }
+        }
+    }
+
+    fn reassemble(&mut self, now: Instant, port: PortId, accepted: &Accepted, piece: Piece, frame: &RxFrame) {
+        self.ip.counters.ipv4_fragments_received += 1;
+        let header = &frame.buffer[accepted.packet.start..accepted.payload.start];
+        let payload = &frame.buffer[accepted.payload.clone()];
+        let outcome = self.ip.reassembly.insert(now, accepted, piece, header, payload);
+        for _ in 0..self.ip.reassembly.take_evicted() {
+            self.ip.counters.drop(Drop::FragmentMemory);
+        }
+        match outcome {
+            Outcome::Kept => {}
+            Outcome::Dropped(reason) => self.ip.counters.drop(reason),
+            Outcome::Whole(whole) => {
+                let unicast = accepted.unicast;
+                let mut frame = RxFrame { buffer: self.tcp.pool.large(), ..RxFrame::default() };
+                match self.put_together(&whole, unicast, &mut frame) {
+                    Ok(accepted) => self.deliver(now, port, accepted, &mut frame),
+                    Err(reason) => self.ip.counters.drop(reason),
+                }
+                if !frame.buffer.is_empty() {
+                    self.tcp.pool.give(frame.buffer);
+                }
+            }
+        }
+    }
+
+    /// Writes a packet as if it had come whole.
+    fn put_together(&mut self, whole: &Whole, unicast: bool, frame: &mut RxFrame) -> Result<Accepted, Drop> {
+        let len = whole.header.len() + whole.len();
+        let total = u16::try_from(len).map_err(|_| Drop::FragmentTooLong)?;
+        let buffer = frame.buffer.get_mut(..len).ok_or(Drop::FragmentTooLong)?;
+        let (header, mut rest) = buffer.split_at_mut(whole.header.len());
+        header.copy_from_slice(&whole.header);
+        for piece in &whole.pieces {
+            let (slot, after) = rest.split_at_mut(piece.len());
+            slot.copy_from_slice(piece);
+            rest = after;
+        }
+        // As the sender would have written the header, had it not been cut.
+        header[1] = whole.tos;
+        header[2..4].copy_from_slice(&total.to_be_bytes());
+        header[6..8].fill(0);
+        header[ipv4::CHECKSUM_OFFSET..ipv4::CHECKSUM_OFFSET + 2].fill(0);
+        let checksum = sockeye_wire::checksum::sum(header).finish();
+        header[ipv4::CHECKSUM_OFFSET..ipv4::CHECKSUM_OFFSET + 2].copy_from_slice(&checksum.to_be_bytes());
+        frame.range = 0..len;
+        frame.offload = Offload::default();
+        self.ip.counters.ipv4_reassembled += 1;
+        let packet = Packet::parse(&frame.buffer[..len]).map_err(|_| Drop::Ipv4Malformed)?;
+        let payload = packet.header_len();
+        Ok(Accepted {
+            source: packet.src(),
+            destination: packet.dst(),
+            protocol: packet.protocol(),
+            tos: packet.tos(),
+            ttl: packet.ttl(),
+            unicast,
+            packet: 0..len,
+            options: ipv4::HEADER_LEN..payload,
+            payload: payload..len,
+        })
+    }
+
+    /// Does what time wants done.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.ip.handle_timeout(now);
+        self.tcp.handle_timeout(now, &mut self.ip);
+        self.report_undeliverable(now);
+    }
+
+    /// When to call [`Stack::handle_timeout`] next; none while nothing waits for time to pass. A moment that has passed
+    /// means: at once.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        if !self.looped.is_empty() {
+            return Some(Instant::ZERO);
+        }
+        [self.ip.poll_timeout(), self.tcp.poll_timeout()].into_iter().flatten().min()
+    }
+
+    /// A socket about which something has changed; each is named once until it is looked at.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.tcp.poll_event().or_else(|| self.udp.poll_event())
+    }
+
+    /// Sends all that may be sent, as far as the devices take it.
+    pub fn poll_transmit(&mut self, now: Instant, egress: &mut dyn Egress) {
+        for round in 0.. {
+            let mut way = Way { egress: &mut *egress, looped: &mut self.looped, spare: &mut self.spare };
+            let sent = self.ip.flush(&mut way);
+            self.tcp.poll_transmit(now, &mut self.ip, &mut way);
+            // Segments that belong to no connection's transmission went into the queues meanwhile.
+            if sent + self.ip.flush(&mut way) > 0 {
+                self.udp.handle_room();
+            }
+            // What we have sent to ourselves arrives, and may be answered.
+            let count = self.looped.len().min(LOOP_BATCH);
+            if count == 0 || round == 4 {
+                break;
+            }
+            for mut frame in self.looped.drain(..count).collect::<Vec<_>>() {
+                self.handle_frame(now, PortId::LOOPBACK, &mut frame);
+                if !frame.buffer.is_empty() && self.spare.len() < LOOP_SPARE {
+                    self.spare.push(frame.buffer);
+                }
+            }
+        }
+    }
+
+    /// A buffer that the stack has finished with, for a device to receive into.
+    pub fn spare_buffer(&mut self) -> Option<Vec<u8>> {
+        self.tcp.pool.spare()
+    }
+
+    /// What was dropped and what was done.
+    pub fn counters(&self) -> &Counters {
+        &self.ip.counters
+    }
+
+    /// All ports; the first is the loopback.
+    pub fn ports(&self) -> impl Iterator<Item = (PortId, &Port)> {
+        self.ip.ports.iter().enumerate().map(|(index, port)| (PortId(index as u16), port))
+    }
+
+    /// All routes, in no order.
+    pub fn routes(&self) -> impl Iterator<Item = &Route> {
+        self.ip.fib.iter()
+    }
+
+    /// All neighbours, in no order.
+    pub fn neighbors(&self) -> impl Iterator<Item = Neighbor> + '_ {
+        self.ip.neighbors.iter()
+    }
+
+    /// Memory that incomplete datagrams take.
+    pub fn reassembly_memory(&self) -> usize {
+        self.ip.reassembly.held()
+    }
+
+    /// Tells sockets that the next hop of what they sent does not answer.
+    fn report_undeliverable(&mut self, now: Instant) {
+        while let Some(lost) = self.ip.undeliverable.pop_front() {
+            let frame = lost.packet;
+            if let Some(Ok(packet)) = frame.bytes().get(ethernet::HEADER_LEN..).map(Packet::parse_quoted)
+                && packet.fragment_offset() == 0
+            {
+                let (source, destination) = (IpAddr::V4(packet.src()), IpAddr::V4(packet.dst()));
+                match packet.protocol() {
+                    Protocol::UDP => self.udp.handle_unreachable(source, destination, packet.payload()),
+                    Protocol::TCP => {
+                        if let Ok(quoted) = sockeye_wire::tcp::Quoted::parse(packet.payload()) {
+                            let local = SocketAddr::new(source, quoted.src_port);
+                            let remote = SocketAddr::new(destination, quoted.dst_port);
+                            self.tcp.handle_unreachable(now, &mut self.ip, &Flow { local, remote });
+                        }
+                    }
+                    _ => {}
+                }
+            }
+            self.ip.buffers.give(frame.buffer);
+        }
+    }
+}
+
+/// The devices, and the way back to ourselves.
+struct Way<'a> {
+    egress: &'a mut dyn Egress,
+    looped: &'a mut VecDeque<RxFrame>,
+    spare: &'a mut Vec<Vec<u8>>,
+}
+
+impl Egress for Way<'_> {
+    fn transmit(&mut self, port: PortId, frame: &TxFrame<'_>) -> Result<(), Full> {
+        if !port.is_loopback() {
+            return self.egress.transmit(port, frame);
+        }
+        if self.looped.len() >= LOOP_QUEUE {
+            return Err(Full);
+        }
+        let mut buffer = self.spare.pop().unwrap_or_default();
+        buffer.clear();
+        frame.gather(&mut buffer);
+        let range = 0..buffer.len();
+        self.looped.push_back(RxFrame { buffer, range, offload: frame.offload });
+        Ok(())
+    }
+}

@@ -1,0 +1,1 @@
+//! Hosts wired in memory.
