@@ -104,8 +104,11 @@ impl Config {
 
     /// Adds what `file` says. Lists grow; a control path and limits in the file replace those that stand here.
     pub fn load(&mut self, file: &Path) -> Result<(), Error> {
-        let text = std::fs::read_to_string(file)
-            .map_err(|error| Error::Config { file: file.into(), line: None, what: error.to_string() })?;
+        let text = std::fs::read_to_string(file).map_err(|error| Error::Config {
+            file: file.into(),
+            line: None,
+            what: error.to_string(),
+        })?;
         self.parse(file, &text)
     }
 
@@ -117,11 +120,13 @@ impl Config {
         }
         self.gateways.extend(gateways.into_iter().map(|Parsed(address)| address));
         self.dns.extend(dns.into_iter().map(|Parsed(address)| address));
-        self.interfaces.extend(interface.into_iter().map(|InterfaceTable { name, addresses, mac, driver }| Interface {
-            name,
-            addresses: addresses.into_iter().map(|Parsed(prefix)| prefix).collect(),
-            mac: mac.0,
-            driver: driver.0,
+        self.interfaces.extend(interface.into_iter().map(|InterfaceTable { name, addresses, mac, driver }| {
+            Interface {
+                name,
+                addresses: addresses.into_iter().map(|Parsed(prefix)| prefix).collect(),
+                mac: mac.0,
+                driver: driver.0,
+            }
         }));
         let LimitsTable { sockets, sockets_per_user, clients } = limits;
         self.limits.sockets = sockets.unwrap_or(self.limits.sockets);
@@ -263,7 +268,8 @@ mod tests {
     #[test]
     fn errors_name_file_line_and_key() {
         let wrong = |text: &str| parse(text).expect_err(text);
-        let error = wrong("dns = []\n\n[[interface]]\nname = 'a'\naddresses = [\n  '10.0.0.2/24',\n  '10.0.0/24',\n]\n");
+        let error =
+            wrong("dns = []\n\n[[interface]]\nname = 'a'\naddresses = [\n  '10.0.0.2/24',\n  '10.0.0/24',\n]\n");
         assert!(error.starts_with("node.toml:") && error.contains("addresses: \"10.0.0/24\""), "{error}");
         let error = wrong("gateways = ['gw']\n");
         assert!(error.starts_with("node.toml:1: gateways: \"gw\""), "{error}");

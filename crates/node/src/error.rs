@@ -4,6 +4,8 @@ use core::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use sockeye_device::OpenError;
+
 /// Why a node does not start, or stopped.
 #[derive(Debug)]
 pub enum Error {
@@ -19,12 +21,7 @@ pub enum Error {
     /// The configuration as a whole makes no host.
     Setup(String),
     /// An interface cannot be used.
-    Interface {
-        /// Its name.
-        name: String,
-        /// What the kernel said.
-        error: io::Error,
-    },
+    Interface(OpenError),
     /// The control socket cannot be had.
     Control {
         /// Its path.
@@ -54,14 +51,7 @@ impl fmt::Display for Error {
             Error::Config { file, line: Some(line), what } => write!(f, "{}:{line}: {what}", file.display()),
             Error::Config { file, line: None, what } => write!(f, "{}: {what}", file.display()),
             Error::Setup(what) => f.write_str(what),
-            Error::Interface { name, error } => {
-                write!(f, "interface {name}: {error}")?;
-                match error.kind() {
-                    io::ErrorKind::PermissionDenied => f.write_str("; run as root, or give the command CAP_NET_RAW"),
-                    _ if error.raw_os_error() == Some(19) => f.write_str("; `ip link` lists those that exist"),
-                    _ => Ok(()),
-                }
-            }
+            Error::Interface(error) => fmt::Display::fmt(error, f),
             Error::Control { path, what } => write!(f, "control socket {}: {what}", path.display()),
             Error::System { doing, error } => write!(f, "{doing}: {error}"),
         }
@@ -71,7 +61,8 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Error::Interface { error, .. } | Error::System { error, .. } => Some(error),
+            Error::Interface(error) => Some(error),
+            Error::System { error, .. } => Some(error),
             Error::Config { .. } | Error::Setup(_) | Error::Control { .. } => None,
         }
     }

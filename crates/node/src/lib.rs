@@ -1,1 +1,37 @@
-//! Sockeye's node.
+//! The node: the one place with an event loop.
+//!
+//! ```text
+//!   programs                         the node (one thread)                              the wire
+//!  ┌─────────┐  a socket pair    ┌──────────┐      ┌──────┐      ┌───────┐   frames   ┌────────┐
+//!  │ curl    │<─────────────────>│ boundary │<────>│ host │<────>│ stack │<──────────>│ device │
+//!  │ (shim)  │  data, datagrams  └──────────┘      └──────┘      └───────┘            └────────┘
+//!  │         │                   ┌──────────┐          ^
+//!  │         │<─────────────────>│ server   │──────────┘
+//!  └─────────┘  control calls    └──────────┘
+//! ```
+//!
+//! [`Node::open`] takes a [`Config`], opens the interfaces and the control socket; [`Node::run`] serves. A program's data
+//! needs no call into the node at all: it is read from and written to a real descriptor, the other end of which the
+//! boundary pumps to and from the stack's queues. Only what makes or changes a socket is a request to the control
+//! server. An idle node makes no system call.
+
+mod boundary;
+mod config;
+mod datagram;
+mod end;
+mod error;
+mod listener;
+mod node;
+mod pair;
+mod poller;
+mod requests;
+mod resolve;
+mod server;
+mod show;
+mod stream;
+mod trace;
+
+pub use config::{Config, Driver, Interface, Limits};
+pub use error::Error;
+pub use node::Node;
+pub use sockeye_device::MacChoice;

@@ -1,1 +1,23 @@
-//! Sockeye's socket.
+//! The Berkeley socket calls on Sockeye's stack.
+//!
+//! A [`Host`] is a stack and the sockets on it. Its methods are the calls that a program knows (socket, bind, listen,
+//! accept, connect, send, receive, shutdown, close, setsockopt, getsockopt), with Linux's states, Linux's options and
+//! Linux's errors: [`Errno`] is born here and nowhere below. Like the stack it never blocks, reads no clock and makes no
+//! system call; what would block is EAGAIN or EINPROGRESS, and [`Host::poll_event`] says when to try again.
+//!
+//! Data goes two ways: by copy, with [`Host::send`] and [`Host::receive`], or without one, by asking for what stands
+//! behind a socket ([`Host::body`]) and using the stack's queues directly, as the node's pumps do.
+
+mod convert;
+mod datagram;
+pub mod errno;
+mod host;
+mod info;
+pub mod names;
+mod options;
+pub mod settings;
+pub mod table;
+
+pub use errno::Errno;
+pub use host::{Body, Host, Progress, Readiness, SocketId, SocketView};
+pub use settings::{Privilege, Settings};

@@ -73,3 +73,21 @@ pub const POLLOUT: u16 = 0x004;
 pub const POLLERR: u16 = 0x008;
 pub const POLLHUP: u16 = 0x010;
 pub const POLLRDHUP: u16 = 0x2000;
+
+/// An option's symbol, for people.
+pub fn option_name(level: i32, name: i32) -> Option<&'static str> {
+    macro_rules! names {
+        ($($level:ident: $($name:ident)*;)*) => {
+            match (level, name) { $($(($level, $name) => Some(stringify!($name)),)*)* _ => None }
+        };
+    }
+    names! {
+        SOL_SOCKET: SO_REUSEADDR SO_TYPE SO_ERROR SO_BROADCAST SO_SNDBUF SO_RCVBUF SO_KEEPALIVE SO_OOBINLINE SO_PRIORITY
+            SO_LINGER SO_REUSEPORT SO_BINDTODEVICE SO_TIMESTAMP SO_ACCEPTCONN SO_SNDBUFFORCE SO_RCVBUFFORCE
+            SO_TIMESTAMPNS SO_MARK SO_PROTOCOL SO_DOMAIN SO_COOKIE;
+        IPPROTO_TCP: TCP_NODELAY TCP_MAXSEG TCP_CORK TCP_KEEPIDLE TCP_KEEPINTVL TCP_KEEPCNT TCP_SYNCNT TCP_LINGER2
+            TCP_DEFER_ACCEPT TCP_WINDOW_CLAMP TCP_INFO TCP_QUICKACK TCP_CONGESTION TCP_USER_TIMEOUT TCP_NOTSENT_LOWAT;
+        IPPROTO_IP: IP_TOS IP_TTL IP_PKTINFO IP_MTU_DISCOVER IP_RECVERR IP_RECVTTL IP_RECVTOS IP_MTU IP_FREEBIND
+            IP_BIND_ADDRESS_NO_PORT;
+    }
+}

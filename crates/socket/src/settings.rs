@@ -82,8 +82,8 @@ pub struct TcpSettings {
     pub no_delay: bool,
     /// TCP_CORK.
     pub cork: bool,
-    /// TCP_QUICKACK.
-    pub quick_ack: bool,
+    /// TCP_QUICKACK; `None`: as the connection's traffic suggests.
+    pub quick_ack: Option<bool>,
     /// TCP_MAXSEG, in bytes.
     pub max_segment: Option<u16>,
     /// SO_KEEPALIVE.
@@ -147,7 +147,7 @@ impl Default for Settings {
             tcp: TcpSettings {
                 no_delay: false,
                 cork: false,
-                quick_ack: true,
+                quick_ack: None,
                 max_segment: None,
                 keepalive: false,
                 keep_idle: Duration::from_secs(7_200),
@@ -265,7 +265,7 @@ impl TcpSettings {
         match name {
             TCP_NODELAY => self.no_delay = value != 0,
             TCP_CORK => self.cork = value != 0,
-            TCP_QUICKACK => self.quick_ack = value != 0,
+            TCP_QUICKACK => self.quick_ack = Some(value != 0),
             TCP_MAXSEG if value == 0 => self.max_segment = None,
             TCP_MAXSEG => self.max_segment = Some(within(value, MAXSEG_MIN, MAXSEG_MAX)? as u16),
             TCP_KEEPIDLE => self.keep_idle = seconds(within(value, 1, KEEP_SECONDS_MAX)?),
@@ -289,7 +289,7 @@ impl TcpSettings {
         let value = match name {
             TCP_NODELAY => self.no_delay.into(),
             TCP_CORK => self.cork.into(),
-            TCP_QUICKACK => self.quick_ack.into(),
+            TCP_QUICKACK => self.quick_ack.unwrap_or(true).into(),
             TCP_MAXSEG => self.max_segment.unwrap_or(536).into(),
             TCP_KEEPIDLE => whole(self.keep_idle),
             TCP_KEEPINTVL => whole(self.keep_interval),

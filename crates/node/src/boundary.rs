@@ -1,0 +1,414 @@
+//! Between programs and sockets: every end that the node holds, and what becomes of it.
+//!
+//! An end is known by three names: the 128 bits that its program's descriptor bears, the host's socket, and the key that
+//! epoll returns. Whatever happens to it, an edge or an event of the stack, puts it on one list; the loop pumps each
+//! end on the list once a wake-up. Ends go when the program closes, when the connection has failed, or when both
+//! directions have ended; what a program may still ask about one that is gone (its error, its addresses) is
+//! kept in the [`Graveyard`], for a bounded number.
+//!
+//! Quotas are counted here, because here sockets are made: in all, and for each user.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::event::epoll::EventFlags;
+use rustix::rand::{GetRandomFlags, getrandom};
+use sockeye_control::{self as control, Accepted, Family, Kind, SocketName};
+use sockeye_device::Instant;
+use sockeye_socket::names::POLLIN;
+use sockeye_socket::table::{Key, Table};
+use sockeye_socket::{Body, Errno, Host, Settings, SocketId};
+
+use crate::config::Limits;
+use crate::datagram;
+use crate::end::{End, Fate, Owner, Pump};
+use crate::listener::ListenerPump;
+use crate::pair::{self, Pair};
+use crate::poller::Poller;
+use crate::stream::{self, StreamPump};
+
+/// How many that are gone can still be asked about.
+const GRAVES: usize = 8_192;
+/// Room for a datagram with its header.
+const SCRATCH: usize = 68 * 1024;
+
+/// What the boundary did, for `show counters`.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) sockets_made: u64,
+    pub(crate) sockets_refused: u64,
+    pub(crate) connections_handed_over: u64,
+    pub(crate) connections_lost: u64,
+    pub(crate) datagrams_malformed: u64,
+    pub(crate) datagrams_refused: u64,
+}
+
+/// What the parts of the boundary work with.
+pub(crate) struct Context<'a> {
+    pub(crate) host: &'a mut Host,
+    pub(crate) poller: &'a Poller,
+    pub(crate) now: Instant,
+}
+
+/// What can still be asked about a socket whose end is gone.
+#[derive(Debug)]
+pub(crate) struct Grave {
+    pub(crate) cookie: u64,
+    pub(crate) kind: Kind,
+    pub(crate) error: Option<Errno>,
+    pub(crate) local: Option<SocketAddr>,
+    pub(crate) remote: Option<SocketAddr>,
+    pub(crate) settings: Settings,
+}
+
+/// The last [`GRAVES`] that are gone and were not forgotten.
+#[derive(Debug, Default)]
+pub(crate) struct Graveyard {
+    graves: HashMap<control::SocketId, Box<Grave>>,
+    order: VecDeque<control::SocketId>,
+}
+
+impl Graveyard {
+    fn bury(&mut self, id: control::SocketId, grave: Grave) {
+        while self.order.len() >= GRAVES {
+            self.order.pop_front().map(|oldest| self.graves.remove(&oldest));
+        }
+        self.order.push_back(id);
+        self.graves.insert(id, Box::new(grave));
+    }
+
+    pub(crate) fn get(&self, id: control::SocketId) -> Option<&Grave> {
+        self.graves.get(&id).map(|grave| &**grave)
+    }
+
+    pub(crate) fn get_mut(&mut self, id: control::SocketId) -> Option<&mut Grave> {
+        self.graves.get_mut(&id).map(|grave| &mut **grave)
+    }
+}
+
+/// All ends.
+pub(crate) struct Boundary {
+    pub(crate) node: u32,
+    pub(crate) ends: Table<End>,
+    pub(crate) graveyard: Graveyard,
+    pub(crate) counters: Counters,
+    ids: HashMap<control::SocketId, Key>,
+    by_socket: Vec<Option<Key>>,
+    by_user: HashMap<u32, usize>,
+    limits: Limits,
+    numbers: u64,
+    dirty: VecDeque<Key>,
+    scratch: Box<[u8]>,
+}
+
+impl Boundary {
+    pub(crate) fn new(limits: Limits) -> io::Result<Self> {
+        Ok(Boundary {
+            node: u32::from_ne_bytes(random()?),
+            ends: Table::new(),
+            graveyard: Graveyard::default(),
+            counters: Counters::default(),
+            ids: HashMap::new(),
+            by_socket: Vec::new(),
+            by_user: HashMap::new(),
+            limits,
+            numbers: 0,
+            dirty: VecDeque::new(),
+            scratch: vec![0; SCRATCH].into(),
+        })
+    }
+
+    /// Makes the pair of a socket; the program's end is returned. The socket is closed if that fails.
+    pub(crate) fn open(
+        &mut self,
+        context: &mut Context<'_>,
+        socket: SocketId,
+        owner: Owner,
+        nonblocking: bool,
+    ) -> Result<(Key, OwnedFd), Errno> {
+        let made = self.admit(owner).and_then(|()| self.make(context, socket, owner, nonblocking));
+        match &made {
+            Ok(_) => self.counters.sockets_made += 1,
+            Err(_) => {
+                self.counters.sockets_refused += 1;
+                context.host.abort(context.now, socket);
+            }
+        }
+        made
+    }
+
+    fn admit(&self, owner: Owner) -> Result<(), Errno> {
+        if self.ends.len() >= self.limits.sockets {
+            return Err(Errno::ENFILE);
+        }
+        let count = self.by_user.get(&owner.uid).copied().unwrap_or(0);
+        if owner.uid != 0 && count >= self.limits.sockets_per_user { Err(Errno::EMFILE) } else { Ok(()) }
+    }
+
+    fn make(
+        &mut self,
+        context: &mut Context<'_>,
+        socket: SocketId,
+        owner: Owner,
+        nonblocking: bool,
+    ) -> Result<(Key, OwnedFd), Errno> {
+        let id = control::SocketId(random().map_err(|_| Errno::ENOBUFS)?);
+        let kind = if context.host.is_stream(socket) { Kind::Stream } else { Kind::Datagram };
+        let name = SocketName { node: self.node, family: Family::V4, kind, id };
+        let Pair { ours, theirs, cookie } = Pair::new(&name, nonblocking).map_err(|error| {
+            tracing::warn!(%error, "cannot make a pair");
+            Errno::ENFILE
+        })?;
+        self.numbers += 1;
+        let number = self.numbers;
+        let key = self.ends.insert_with(|key| End::new(ours, key, id, cookie, socket, kind, owner, number));
+        let registered = self.ends.get(key).map_or(Ok(()), |end| end.register(context.poller));
+        if let Err(error) = registered {
+            tracing::warn!(%error, "cannot poll a pair");
+            self.ends.remove(key);
+            return Err(Errno::ENOMEM);
+        }
+        self.ids.insert(id, key);
+        if self.by_socket.len() <= socket.index() {
+            self.by_socket.resize(socket.index() + 1, None);
+        }
+        self.by_socket[socket.index()] = Some(key);
+        *self.by_user.entry(owner.uid).or_default() += 1;
+        context.host.set_owner(socket, owner.uid);
+        Ok((key, theirs))
+    }
+
+    /// The end of that name.
+    pub(crate) fn find(&self, id: control::SocketId) -> Option<Key> {
+        self.ids.get(&id).copied()
+    }
+
+    /// epoll says something of an end.
+    pub(crate) fn take(&mut self, key: Key, flags: EventFlags, poller: &Poller) {
+        if let Some(end) = self.ends.get_mut(key)
+            && end.take(flags, poller)
+        {
+            self.mark(key);
+        }
+    }
+
+    /// The stack says something of a socket; true if it has an end here.
+    pub(crate) fn touch(&mut self, socket: SocketId) -> bool {
+        let key = self.end_of(socket).map(|end| end.key);
+        if let Some(key) = key {
+            self.mark(key);
+        }
+        key.is_some()
+    }
+
+    /// The end of a host's socket.
+    pub(crate) fn end_of(&self, socket: SocketId) -> Option<&End> {
+        let key = self.by_socket.get(socket.index()).copied().flatten()?;
+        self.ends.get(key).filter(|end| end.socket == socket)
+    }
+
+    /// The number that the last socket got.
+    pub(crate) fn last_number(&self) -> u64 {
+        self.numbers
+    }
+
+    /// Puts an end on the list of those to be pumped.
+    pub(crate) fn mark(&mut self, key: Key) {
+        if let Some(end) = self.ends.get_mut(key)
+            && !end.queued
+        {
+            end.queued = true;
+            self.dirty.push_back(key);
+        }
+    }
+
+    pub(crate) fn is_dirty(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+
+    /// Pumps each end on the list once. Those that are put on it meanwhile have their turn at the next call.
+    pub(crate) fn pump(&mut self, context: &mut Context<'_>) {
+        for _ in 0..self.dirty.len() {
+            let Some(key) = self.dirty.pop_front() else { return };
+            let Some(end) = self.ends.get_mut(key) else { continue };
+            end.queued = false;
+            let fate = match (&end.pump, context.host.body(end.socket)) {
+                (Pump::Stream(_), Some(Body::Connection(connection))) => {
+                    stream::pump(end, connection, context.host, context.now, context.poller, &mut self.scratch)
+                }
+                // It was a connection in the making, and is none any more.
+                (Pump::Stream(_), _) => Fate::Failed,
+                (Pump::Listener(_), Some(Body::Listener(_))) => self.pump_listener(key, context),
+                (Pump::Datagram(_), Some(_)) => datagram::pump(end, context, &mut self.scratch, &mut self.counters),
+                (Pump::Idle | Pump::Listener(_) | Pump::Datagram(_), _) => {
+                    if end.ready.hangup {
+                        Fate::Close
+                    } else {
+                        Fate::Keep
+                    }
+                }
+            };
+            self.settle(context, key, fate);
+        }
+    }
+
+    fn settle(&mut self, context: &mut Context<'_>, key: Key, fate: Fate) {
+        match fate {
+            Fate::Keep => {
+                // A turn is bounded; what is left has another.
+                let more = self.ends.get(key).is_some_and(|end| match &end.pump {
+                    Pump::Stream(pump) => pump.cut_short,
+                    Pump::Datagram(pump) => pump.cut_short,
+                    _ => false,
+                });
+                if more {
+                    self.mark(key);
+                }
+            }
+            Fate::Close => {
+                // Where both directions have ended, the program may hold its end for long, and ask.
+                if self.ends.get(key).is_some_and(|end| matches!(&end.pump, Pump::Stream(pump) if pump.output_done)) {
+                    self.bury(context, key, None);
+                }
+                self.close(context, key, false);
+            }
+            Fate::Abort => self.close(context, key, true),
+            Fate::Failed => {
+                let error = self.ends.get(key).and_then(|end| context.host.take_error(end.socket));
+                self.bury(context, key, error);
+                self.close(context, key, false);
+            }
+        }
+    }
+
+    /// Keeps what can be asked about an end that goes.
+    pub(crate) fn bury(&mut self, context: &mut Context<'_>, key: Key, error: Option<Errno>) {
+        let Some(end) = self.ends.get(key) else { return };
+        let grave = Grave {
+            cookie: end.cookie,
+            kind: end.kind,
+            error,
+            local: context.host.local_address(end.socket).ok(),
+            remote: context.host.peer_address(end.socket).ok(),
+            settings: context.host.settings(end.socket).cloned().unwrap_or_default(),
+        };
+        self.graveyard.bury(end.id, grave);
+    }
+
+    /// Lets an end go, and the socket behind it.
+    pub(crate) fn close(&mut self, context: &mut Context<'_>, key: Key, abort: bool) {
+        let Some(end) = self.ends.remove(key) else { return };
+        self.ids.remove(&end.id);
+        if let Some(place) = self.by_socket.get_mut(end.socket.index()) {
+            *place = None;
+        }
+        if let Some(count) = self.by_user.get_mut(&end.owner.uid) {
+            *count -= 1;
+            if *count == 0 {
+                self.by_user.remove(&end.owner.uid);
+            }
+        }
+        if abort {
+            context.host.abort(context.now, end.socket);
+        } else {
+            context.host.close(context.now, end.socket);
+        }
+        if let Pump::Listener(mut pump) = end.pump {
+            pump.take_credits(&end.fd);
+            for key in pump.in_flight {
+                self.close(context, key, true);
+            }
+        }
+        // Dropping the descriptor takes it out of epoll.
+        drop(end.fd);
+    }
+
+    /// Begins to hand over a listener's connections, or changes how many may be on their way.
+    pub(crate) fn listen(&mut self, context: &mut Context<'_>, key: Key, backlog: i32) {
+        let Some(end) = self.ends.get_mut(key) else { return };
+        match &mut end.pump {
+            Pump::Listener(pump) => pump.set_backlog(backlog),
+            pump => {
+                *pump = Pump::Listener(ListenerPump::new(backlog));
+                end.listen(context.poller, false);
+            }
+        }
+        self.mark(key);
+    }
+
+    /// Fills the program's end, and watches the connection.
+    pub(crate) fn connect(&mut self, key: Key, theirs: &OwnedFd) -> Result<(), Errno> {
+        let Some(end) = self.ends.get_mut(key) else { return Err(Errno::EBADF) };
+        let filler = pair::fill(theirs.as_fd(), end.fd.as_fd()).map_err(|error| {
+            tracing::warn!(%error, "cannot fill a pair");
+            Errno::ENOBUFS
+        })?;
+        end.pump = Pump::Stream(StreamPump::new(filler));
+        self.mark(key);
+        Ok(())
+    }
+
+    fn pump_listener(&mut self, key: Key, context: &mut Context<'_>) -> Fate {
+        loop {
+            let Some(end) = self.ends.get_mut(key) else { return Fate::Keep };
+            let (listener, owner, hangup) = (end.socket, end.owner, end.ready.end);
+            let Pump::Listener(pump) = &mut end.pump else { return Fate::Keep };
+            if hangup {
+                return Fate::Close;
+            }
+            match pump.send_held(&end.fd) {
+                Ok(()) => {}
+                Err(rustix::io::Errno::AGAIN) => {
+                    end.blocked(context.poller);
+                    return Fate::Keep;
+                }
+                Err(_) => return Fate::Close,
+            }
+            if pump.in_flight.len() >= pump.window {
+                pump.take_credits(&end.fd);
+            }
+            let waits = pump.in_flight.len() >= pump.window;
+            let more = context.host.readiness(listener).contains(POLLIN);
+            end.listen(context.poller, waits && more);
+            if waits || !more {
+                return Fate::Keep;
+            }
+            if self.admit(owner).is_err() {
+                // The stack's queue holds them until somebody closes something, and refuses more.
+                return Fate::Keep;
+            }
+            let Ok(socket) = context.host.accept(listener) else { return Fate::Keep };
+            let addresses = context
+                .host
+                .local_address(socket)
+                .and_then(|local| context.host.peer_address(socket).map(|remote| Accepted { local, remote }));
+            let Ok(message) = addresses else {
+                self.counters.connections_lost += 1;
+                context.host.close(context.now, socket);
+                continue;
+            };
+            let Ok((accepted, theirs)) = self.open(context, socket, owner, false) else {
+                self.counters.connections_lost += 1;
+                continue;
+            };
+            self.counters.connections_handed_over += 1;
+            if let Some(end) = self.ends.get_mut(accepted) {
+                end.pump = Pump::Stream(StreamPump::new(0));
+            }
+            self.mark(accepted);
+            if let Some(End { pump: Pump::Listener(pump), .. }) = self.ends.get_mut(key) {
+                pump.in_flight.push_back(accepted);
+                pump.held = Some((message, theirs));
+            }
+        }
+    }
+}
+
+/// Random bytes from the kernel.
+pub(crate) fn random<const N: usize>() -> io::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    let count = getrandom(&mut bytes, GetRandomFlags::empty())?;
+    if count == N { Ok(bytes) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+}

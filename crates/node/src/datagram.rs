@@ -1,0 +1,226 @@
+//! The pump of a datagram socket: messages with a header on the program's side, datagrams on the stack's.
+//!
+//! Both ways hold at most one datagram that found no room: then the pair fills up, and the program waits on its own
+//! descriptor; or the stack's receive queue does, and drops with a counter, as a host does. What a program sends that
+//! cannot go (no route, too long) comes back as an error message, which its next call reports.
+
+use std::io::IoSlice;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, sendmsg};
+use sockeye_control::datagram::{Header, Kind, Wanted};
+use sockeye_device::Instant;
+use sockeye_socket::settings::TimestampKind;
+use sockeye_socket::{Body, Errno, Settings};
+use sockeye_stack::udp::{self, Received};
+
+use crate::boundary::{Context, Counters};
+use crate::end::{End, Fate, Pump};
+
+/// The most datagrams of one program in one turn, each way.
+const TURN: usize = 128;
+
+/// What the pump remembers between its turns.
+#[derive(Debug, Default)]
+pub(crate) struct DatagramPump {
+    /// From the program, for a stack that had no room: the whole message.
+    unsent: Option<Vec<u8>>,
+    /// For a program that had no room.
+    undelivered: Option<Received>,
+    /// An error that the program is to be told of.
+    error: Option<Header>,
+    /// A turn ended before the datagrams did.
+    pub(crate) cut_short: bool,
+}
+
+/// What became of a message for the program.
+enum Delivery {
+    Done,
+    NoRoom,
+    Gone,
+}
+
+/// Moves what can be moved.
+pub(crate) fn pump(end: &mut End, context: &mut Context<'_>, scratch: &mut [u8], counters: &mut Counters) -> Fate {
+    let Pump::Datagram(mut pump) = std::mem::replace(&mut end.pump, Pump::Idle) else { return Fate::Keep };
+    pump.cut_short = false;
+    let mut fate = input(end, &mut pump, context, scratch, counters);
+    if fate == Fate::Keep {
+        fate = output(end, &mut pump, context);
+    }
+    end.pump = Pump::Datagram(pump);
+    fate
+}
+
+/// From the program to the stack.
+fn input(
+    end: &mut End,
+    pump: &mut DatagramPump,
+    context: &mut Context<'_>,
+    scratch: &mut [u8],
+    counters: &mut Counters,
+) -> Fate {
+    if let Some(message) = pump.unsent.take() {
+        match send(end, pump, context, &message, counters) {
+            Ok(()) => {}
+            Err(()) => {
+                pump.unsent = Some(message);
+                return Fate::Keep;
+            }
+        }
+    }
+    let mut turn = 0;
+    while end.ready.input {
+        if turn >= TURN {
+            pump.cut_short = true;
+            break;
+        }
+        turn += 1;
+        match rustix::net::recv(&end.fd, &mut *scratch, RecvFlags::DONTWAIT | RecvFlags::TRUNC) {
+            Ok((_, 0)) => return Fate::Close,
+            Ok((_, len)) if len > scratch.len() => counters.datagrams_malformed += 1,
+            Ok((_, len)) => {
+                if send(end, pump, context, &scratch[..len], counters).is_err() {
+                    pump.unsent = Some(scratch[..len].to_vec());
+                    return Fate::Keep;
+                }
+            }
+            Err(rustix::io::Errno::AGAIN) => end.ready.input = false,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return Fate::Close,
+        }
+    }
+    Fate::Keep
+}
+
+/// Sends one message's datagram. An error when the stack has no room, and says when it has.
+fn send(
+    end: &mut End,
+    pump: &mut DatagramPump,
+    context: &mut Context<'_>,
+    message: &[u8],
+    counters: &mut Counters,
+) -> Result<(), ()> {
+    let (header, payload) = match Header::decode(message) {
+        Ok((header, payload)) if header.kind == Kind::Data => (header, payload),
+        _ => {
+            counters.datagrams_malformed += 1;
+            return Ok(());
+        }
+    };
+    let opened = context.host.opened(context.now, end.socket);
+    let sent = opened.and_then(|udp| {
+        // Several datagrams in one message, where the program asked for segmentation.
+        let size = if header.segment == 0 { payload.len().max(1) } else { usize::from(header.segment) };
+        let mut pieces = payload.chunks(size);
+        let mut next = Some(pieces.next().unwrap_or(&[]));
+        while let Some(piece) = next {
+            let send = udp::Send {
+                to: header.remote,
+                from: header.local.map(|local| local.ip()),
+                ttl: header.ttl,
+                tos: header.tos,
+                payload: &[piece],
+            };
+            context.host.stack_mut().udp_send(context.now, udp, &send)?;
+            next = pieces.next();
+        }
+        Ok(())
+    });
+    match sent {
+        Ok(()) => Ok(()),
+        Err(Errno::EAGAIN) => Err(()),
+        Err(errno) => {
+            counters.datagrams_refused += 1;
+            let header = Header { kind: Kind::Error(errno.raw()), ..Header::data(header.remote) };
+            pump.error.get_or_insert(header);
+            Ok(())
+        }
+    }
+}
+
+/// From the stack to the program.
+fn output(end: &mut End, pump: &mut DatagramPump, context: &mut Context<'_>) -> Fate {
+    let Some(Body::Datagram(udp)) = context.host.body(end.socket) else {
+        return report(end, pump, context);
+    };
+    if pump.error.is_none()
+        && let Some(errno) = context.host.take_error(end.socket)
+    {
+        pump.error = Some(Header { kind: Kind::Error(errno.raw()), ..Header::data(None) });
+    }
+    if report(end, pump, context) == Fate::Close {
+        return Fate::Close;
+    }
+    for _ in 0..TURN {
+        if !end.ready.output {
+            return Fate::Keep;
+        }
+        let Some(received) = pump.undelivered.take().or_else(|| context.host.stack_mut().udp_recv(udp)) else {
+            return Fate::Keep;
+        };
+        let Some(settings) = context.host.settings(end.socket) else { return Fate::Close };
+        let header = header_of(&received, settings, context.now);
+        match deliver(end, context, &header, received.data()) {
+            Delivery::Done => {}
+            Delivery::NoRoom => {
+                pump.undelivered = Some(received);
+                return Fate::Keep;
+            }
+            Delivery::Gone => return Fate::Close,
+        }
+    }
+    pump.cut_short = true;
+    Fate::Keep
+}
+
+/// Tells the program of an error.
+fn report(end: &mut End, pump: &mut DatagramPump, context: &mut Context<'_>) -> Fate {
+    if let Some(header) = pump.error.take_if(|_| end.ready.output) {
+        match deliver(end, context, &header, &[]) {
+            Delivery::Done => {}
+            Delivery::NoRoom => pump.error = Some(header),
+            Delivery::Gone => return Fate::Close,
+        }
+    }
+    Fate::Keep
+}
+
+fn deliver(end: &mut End, context: &mut Context<'_>, header: &Header, payload: &[u8]) -> Delivery {
+    let header = header.encode();
+    let slices = [IoSlice::new(&header), IoSlice::new(payload)];
+    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    match sendmsg(&end.fd, &slices, &mut SendAncillaryBuffer::default(), flags) {
+        Ok(_) => Delivery::Done,
+        Err(rustix::io::Errno::AGAIN | rustix::io::Errno::NOBUFS) => {
+            end.blocked(context.poller);
+            Delivery::NoRoom
+        }
+        Err(_) => Delivery::Gone,
+    }
+}
+
+fn header_of(received: &Received, settings: &Settings, now: Instant) -> Header {
+    let mut wanted = Wanted::default();
+    wanted.set(Wanted::PACKET_INFO, settings.ip.packet_info);
+    wanted.set(Wanted::TTL, settings.ip.receive_ttl);
+    wanted.set(Wanted::TOS, settings.ip.receive_tos);
+    wanted.set(Wanted::TIMESTAMP, settings.timestamp == Some(TimestampKind::Micros));
+    wanted.set(Wanted::TIMESTAMP_NANOSECONDS, settings.timestamp == Some(TimestampKind::Nanos));
+    let timestamp = if settings.timestamp.is_some() {
+        let ago = now.since(received.timestamp);
+        let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().saturating_sub(ago);
+        u64::try_from(at.as_nanos()).unwrap_or(0)
+    } else {
+        0
+    };
+    Header {
+        wanted,
+        local: Some(received.to),
+        port: received.port.index() as u32,
+        ttl: Some(received.ttl),
+        tos: Some(received.tos),
+        timestamp,
+        ..Header::data(Some(received.from))
+    }
+}

@@ -1,0 +1,549 @@
+//! The loop.
+//!
+//! A wake-up is a batch: what epoll has collected is taken in, frames are received and handed to the stack, each socket that
+//! changed is pumped once, the stack transmits once, the devices flush once. So an answer that a program has written
+//! leaves in the same turn in which it was read, and a segment that arrived is with its program in the turn in which it
+//! came. The clock is read once a turn.
+//!
+//! A device that is full pushes back: its port transmits no more until it is writable again, and what waits, waits in
+//! the send queues, where programs feel it.
+
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use rustix::event::epoll::EventFlags;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use sockeye_control::{MAX_MESSAGE, Reply, Request};
+use sockeye_device::{Device, Full, Instant, PacketSocket, RxBatch, Tap, TxFrame};
+use sockeye_socket::table::Key;
+use sockeye_socket::{Errno, Host, Privilege};
+use sockeye_stack::{Egress, PortConfig, PortId, Route, Stack};
+
+use crate::boundary::{self, Boundary, Context};
+use crate::config::{Config, Driver};
+use crate::error::Error;
+use crate::poller::{Happened, Poller, Token};
+use crate::requests::{Answer, Call, describe, describe_outcome};
+use crate::resolve::{Question, Resolution, Resolver};
+use crate::server::{Activity, Server};
+use crate::show;
+use crate::trace::Tracer;
+
+/// Frames in one batch of a device.
+const BATCH: usize = 64;
+/// Descriptors that the node needs for itself.
+const RESERVED: usize = 64;
+/// Rounds of pumping in one turn: an end that was pumped may give another something to do.
+const ROUNDS: usize = 4;
+/// Clients taken in in one turn.
+const ACCEPTS: usize = 64;
+
+/// A device, and the port that it is to the stack.
+pub(crate) struct PortIo {
+    pub(crate) id: PortId,
+    pub(crate) device: Box<dyn Device>,
+    batch: RxBatch,
+    readable: bool,
+    /// It was full, and has not been writable since.
+    blocked: bool,
+    /// Frames went into it since it was last flushed.
+    unflushed: bool,
+    armed: bool,
+    up: bool,
+}
+
+/// A running host.
+pub struct Node {
+    pub(crate) host: Host,
+    pub(crate) ports: Vec<PortIo>,
+    pub(crate) boundary: Boundary,
+    pub(crate) server: Server,
+    pub(crate) tracer: Tracer,
+    resolver: Resolver,
+    poller: Poller,
+    signals: Option<UnixStream>,
+    origin: std::time::Instant,
+    pub(crate) now: Instant,
+    uid: u32,
+    stopping: bool,
+}
+
+impl Node {
+    /// Opens the interfaces and the control socket. The node serves from [`Node::run`] on.
+    pub fn open(config: Config) -> Result<Node, Error> {
+        if config.interfaces.is_empty() {
+            return Err(Error::Setup("no interface: name one with -i IFACE, or in the file".to_owned()));
+        }
+        let mut devices: Vec<(Box<dyn Device>, Vec<_>)> = Vec::new();
+        for interface in &config.interfaces {
+            let device: Box<dyn Device> = match interface.driver {
+                Driver::Packet => {
+                    Box::new(PacketSocket::open(&interface.name, interface.mac).map_err(Error::Interface)?)
+                }
+                Driver::Tap => Box::new(Tap::open(&interface.name, interface.mac).map_err(Error::Interface)?),
+                Driver::Xdp => {
+                    let what = format!("interface {}: no driver xdp yet; use packet", interface.name);
+                    return Err(Error::Setup(what));
+                }
+            };
+            devices.push((device, interface.addresses.clone()));
+        }
+        Node::with_devices(config, devices)
+    }
+
+    /// A node on devices that somebody else has opened, each with the node's addresses on it. `config.interfaces` is
+    /// not looked at.
+    pub fn with_devices(
+        config: Config,
+        devices: Vec<(Box<dyn Device>, Vec<sockeye_wire::IpPrefix>)>,
+    ) -> Result<Node, Error> {
+        let Config { interfaces: _, gateways, dns, control, mut limits } = config;
+        limits.sockets = limits.sockets.min(raise_descriptors().saturating_sub(RESERVED));
+        let poller = Poller::new().map_err(Error::system("making an epoll descriptor"))?;
+        let seed = boundary::random().map_err(Error::system("asking for random bytes"))?;
+        let mut host = Host::new(Stack::new(sockeye_stack::Config::default(), seed));
+        let now = Instant::from_millis(1_000);
+        let mut ports = Vec::with_capacity(devices.len());
+        for (index, (device, addresses)) in devices.into_iter().enumerate() {
+            let stack = host.stack_mut();
+            let id = stack.add_port(PortConfig {
+                name: device.name().to_owned(),
+                mac: device.mac(),
+                mtu: device.mtu(),
+                capabilities: device.capabilities(),
+            });
+            let up = device.link_up();
+            stack.set_link(now, id, up);
+            for address in addresses {
+                stack.add_address(now, id, address);
+            }
+            if let Some(fd) = device.as_fd() {
+                poller
+                    .add(fd, Token::Device(index as u16), EventFlags::IN)
+                    .map_err(Error::system("polling a device"))?;
+            }
+            let batch = RxBatch::new(BATCH);
+            ports.push(PortIo {
+                id,
+                device,
+                batch,
+                readable: true,
+                blocked: false,
+                unflushed: false,
+                armed: false,
+                up,
+            });
+        }
+        add_gateways(&mut host, &gateways)?;
+        let server = Server::open(&control, limits.clients)?;
+        server.register(&poller).map_err(Error::system("polling the control socket"))?;
+        Ok(Node {
+            host,
+            ports,
+            boundary: Boundary::new(limits).map_err(Error::system("asking for random bytes"))?,
+            server,
+            tracer: Tracer::default(),
+            resolver: Resolver::new(dns),
+            poller,
+            signals: None,
+            origin: std::time::Instant::now(),
+            now,
+            uid: rustix::process::geteuid().as_raw(),
+            stopping: false,
+        })
+    }
+
+    /// Stops in good order at SIGTERM and SIGINT, too, not only when it is told to by `Down`.
+    pub fn stop_at_signals(&mut self) -> Result<(), Error> {
+        let (ours, theirs) = UnixStream::pair().map_err(Error::system("making a pair for signals"))?;
+        ours.set_nonblocking(true).map_err(Error::system("making a pair for signals"))?;
+        for signal in [SIGTERM, SIGINT] {
+            let writer = theirs.try_clone().map_err(Error::system("making a pair for signals"))?;
+            signal_hook::low_level::pipe::register(signal, writer).map_err(Error::system("catching signals"))?;
+        }
+        self.poller.add(&ours, Token::Signals, EventFlags::IN).map_err(Error::system("polling signals"))?;
+        self.signals = Some(ours);
+        Ok(())
+    }
+
+    /// Serves until it is told to stop.
+    pub fn run(mut self) -> Result<(), Error> {
+        let mut happened = Happened::new();
+        while !self.stopping {
+            let timeout = self.timeout();
+            self.poller.wait(&mut happened, timeout).map_err(Error::system("waiting"))?;
+            self.tick();
+            for index in 0..happened.len() {
+                if let Some((token, flags)) = happened.at(index) {
+                    self.take(token, flags);
+                }
+            }
+            self.turn()?;
+        }
+        self.wind_down();
+        Ok(())
+    }
+
+    fn tick(&mut self) {
+        self.now = Instant::from_millis(1_000) + self.origin.elapsed();
+    }
+
+    /// How long to sleep; `None` for as long as it takes.
+    fn timeout(&self) -> Option<Duration> {
+        let busy = self.boundary.is_dirty() || self.ports.iter().any(|port| port.readable);
+        if busy {
+            return Some(Duration::ZERO);
+        }
+        let devices = self.ports.iter().filter_map(|port| port.device.poll_timeout()).min();
+        let next = [self.host.stack().poll_timeout(), self.resolver.poll_timeout(), devices];
+        let next = next.into_iter().flatten().min()?;
+        let now = Instant::from_millis(1_000) + self.origin.elapsed();
+        Some(next.since(now))
+    }
+
+    fn take(&mut self, token: Token, flags: EventFlags) {
+        match token {
+            Token::Device(index) => {
+                if let Some(port) = self.ports.get_mut(usize::from(index)) {
+                    port.readable |= flags.intersects(EventFlags::IN | EventFlags::ERR | EventFlags::HUP);
+                    if flags.contains(EventFlags::OUT) {
+                        port.blocked = false;
+                        port.unflushed = true;
+                    }
+                }
+            }
+            Token::End(key) => self.boundary.take(key, flags, &self.poller),
+            Token::Server => {
+                for _ in 0..ACCEPTS {
+                    let Some(key) = self.server.accept(&self.poller) else { break };
+                    self.serve(key);
+                }
+            }
+            Token::Client(key) => {
+                if flags.contains(EventFlags::OUT) && !self.server.flush(key, &self.poller) {
+                    return self.dismiss(key);
+                }
+                if flags.contains(EventFlags::IN) {
+                    self.serve(key);
+                } else if flags.intersects(EventFlags::HUP | EventFlags::RDHUP | EventFlags::ERR) {
+                    self.dismiss(key);
+                }
+            }
+            Token::Signals => self.stopping = true,
+        }
+    }
+
+    /// One turn, after what has happened was taken in.
+    fn turn(&mut self) -> Result<(), Error> {
+        self.receive()?;
+        if self.host.stack().poll_timeout().is_some_and(|due| due <= self.now) {
+            self.host.stack_mut().handle_timeout(self.now);
+        }
+        if self.resolver.poll_timeout().is_some_and(|due| due <= self.now) {
+            self.resolver.handle_timeout(&mut self.host, self.now);
+        }
+        for _ in 0..ROUNDS {
+            self.take_events();
+            if !self.boundary.is_dirty() {
+                break;
+            }
+            let Node { boundary, host, poller, now, .. } = self;
+            boundary.pump(&mut Context { host, poller, now: *now });
+        }
+        self.transmit()?;
+        self.take_events();
+        self.answer_names();
+        self.tell_trace();
+        Ok(())
+    }
+
+    fn take_events(&mut self) {
+        while let Some(socket) = self.host.poll_event() {
+            if !self.boundary.touch(socket) {
+                self.resolver.handle_event(&mut self.host, self.now, socket);
+            }
+        }
+    }
+
+    /// A batch from each device that has something.
+    fn receive(&mut self) -> Result<(), Error> {
+        let Node { ports, host, tracer, now, .. } = self;
+        for port in ports.iter_mut().filter(|port| port.readable) {
+            let stack = host.stack_mut();
+            let count = port.device.receive(&mut port.batch).map_err(|error| {
+                Error::Setup(format!("interface {}: {error}; it is gone, start again", port.device.name()))
+            })?;
+            // Fewer than fit: the rest, if there is one, is announced by epoll.
+            port.readable = count >= BATCH || count > 0 && port.device.as_fd().is_none();
+            let mut kept = 0;
+            for frame in port.batch.frames_mut() {
+                if tracer.is_on() {
+                    tracer.received(*now, frame.bytes());
+                }
+                stack.handle_frame(*now, port.id, frame);
+                kept += usize::from(frame.buffer.is_empty());
+            }
+            for buffer in std::iter::from_fn(|| stack.spare_buffer()).take(kept) {
+                port.batch.recycle(buffer);
+            }
+            let up = port.device.link_up();
+            if up != port.up {
+                port.up = up;
+                tracing::info!(interface = port.device.name(), up, "link");
+                stack.set_link(*now, port.id, up);
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything that may go, goes.
+    fn transmit(&mut self) -> Result<(), Error> {
+        let Node { ports, host, tracer, now, poller, .. } = self;
+        host.stack_mut().poll_transmit(*now, &mut Wire { ports, tracer, now: *now });
+        for (index, port) in ports.iter_mut().enumerate() {
+            if !std::mem::take(&mut port.unflushed) {
+                continue;
+            }
+            if let Err(error) = port.device.flush() {
+                return Err(Error::Setup(format!(
+                    "interface {}: {error}; it is gone, start again",
+                    port.device.name()
+                )));
+            }
+            let wants = port.device.wants_writable();
+            if wants != port.armed
+                && let Some(fd) = port.device.as_fd()
+            {
+                let interest = if wants { EventFlags::IN | EventFlags::OUT } else { EventFlags::IN };
+                poller.modify(fd, Token::Device(index as u16), interest).map_err(Error::system("polling a device"))?;
+                port.armed = wants;
+            }
+            port.blocked &= wants;
+        }
+        Ok(())
+    }
+
+    /// Serves what a client has asked.
+    fn serve(&mut self, key: Key) {
+        let mut buffer = [0; MAX_MESSAGE];
+        loop {
+            let received = match self.server.receive(key, &mut buffer) {
+                Ok(Some(received)) => received,
+                Ok(None) => return,
+                Err(()) => return self.dismiss(key),
+            };
+            let Some(who) = self.server.clients.get(key).map(|client| client.who) else { return };
+            let request = match Request::decode(&buffer[..received.len]) {
+                Ok(request) if !received.truncated => request,
+                wrong => {
+                    self.server.counters.requests_malformed += 1;
+                    let reason =
+                        wrong.err().map_or_else(|| "too much in one message".to_owned(), |error| error.to_string());
+                    let reply = Reply::Error { errno: Errno::EPROTO.raw(), reason: &reason };
+                    self.server.reply(key, &reply, None, &self.poller);
+                    return self.dismiss(key);
+                }
+            };
+            let privilege = match who.uid {
+                0 => Privilege::Administrator,
+                uid if uid == self.uid => Privilege::Administrator,
+                _ => Privilege::User,
+            };
+            let fine = match request {
+                Request::Resolve { family, flags: _, name } => {
+                    self.ask(key, Question::Name { name: name.to_owned(), family })
+                }
+                Request::ResolveAddress { address } => self.ask(key, Question::Address(address)),
+                Request::Show { what, json } => {
+                    let text = show::render(self, what, json);
+                    self.server.reply_text(key, &text, true, &self.poller)
+                }
+                Request::Trace => {
+                    if self.server.clients.get(key).is_some_and(|client| client.activity == Activity::Idle) {
+                        self.server.set_activity(key, Activity::Tracing, &self.poller);
+                        self.tracer.add_listener();
+                    }
+                    true
+                }
+                Request::Down if privilege == Privilege::Administrator => {
+                    self.stopping = true;
+                    self.server.reply(key, &Reply::Done, None, &self.poller)
+                }
+                Request::Down => {
+                    let reason = "only root and the user who started the node may stop it";
+                    let reply = Reply::Error { errno: Errno::EPERM.raw(), reason };
+                    self.server.reply(key, &reply, None, &self.poller)
+                }
+                request => self.call(key, who, privilege, &request, received.descriptor),
+            };
+            if !fine {
+                return self.dismiss(key);
+            }
+        }
+    }
+
+    /// A request about a socket.
+    fn call(
+        &mut self,
+        key: Key,
+        who: crate::end::Owner,
+        privilege: Privilege,
+        request: &Request<'_>,
+        descriptor: Option<std::os::fd::OwnedFd>,
+    ) -> bool {
+        let Node { boundary, host, poller, now, tracer, server, .. } = self;
+        let number = |boundary: &Boundary| {
+            let key = request.id().and_then(|id| boundary.find(id))?;
+            boundary.ends.get(key).map(|end| end.number)
+        };
+        let line = tracer.is_on().then(|| describe(request, number(boundary)));
+        let mut context = Context { host, poller, now: *now };
+        let outcome = Call { boundary, context: &mut context, who, privilege }.perform(request, descriptor);
+        if let Some(line) = line {
+            tracer.call(*now, who.pid, &line, &describe_outcome(&outcome, Some(boundary.last_number())));
+        }
+        match outcome {
+            Ok((answer, theirs)) => {
+                let reply = match &answer {
+                    Answer::Done => Reply::Done,
+                    Answer::InProgress => Reply::InProgress,
+                    Answer::Address(address) => Reply::Address(*address),
+                    Answer::Value(value) => Reply::Value(value),
+                };
+                use std::os::fd::AsFd;
+                server.reply(key, &reply, theirs.as_ref().map(AsFd::as_fd), poller)
+            }
+            Err(refusal) => {
+                let reply = Reply::Error { errno: refusal.errno.raw(), reason: &refusal.reason };
+                server.reply(key, &reply, None, poller)
+            }
+        }
+    }
+
+    fn ask(&mut self, key: Key, question: Question) -> bool {
+        self.server.set_activity(key, Activity::Waiting, &self.poller);
+        self.resolver.ask(&mut self.host, self.now, key, question);
+        self.answer_names();
+        true
+    }
+
+    /// Answers of the resolver to those who asked.
+    fn answer_names(&mut self) {
+        while let Some((key, outcome)) = self.resolver.poll_done() {
+            let Some(who) = self.server.clients.get(key).map(|client| client.who) else { continue };
+            if self.tracer.is_on() {
+                let (call, result) = match &outcome {
+                    Ok(Resolution::Addresses { canonical, addresses }) => {
+                        let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+                        (format!("getaddrinfo({canonical})"), addresses.join(", "))
+                    }
+                    Ok(Resolution::Name(name)) => ("getnameinfo()".to_owned(), name.clone()),
+                    Err(unresolved) => ("getaddrinfo()".to_owned(), unresolved.reason.clone()),
+                };
+                self.tracer.call(self.now, who.pid, &call, &result);
+            }
+            let reply = match &outcome {
+                Ok(Resolution::Addresses { canonical, addresses }) => {
+                    Reply::Addresses { canonical, addresses: addresses.as_slice().into() }
+                }
+                Ok(Resolution::Name(name)) => Reply::Name(name),
+                Err(unresolved) => Reply::Error { errno: unresolved.errno.raw(), reason: &unresolved.reason },
+            };
+            self.server.set_activity(key, Activity::Idle, &self.poller);
+            if !self.server.reply(key, &reply, None, &self.poller) {
+                self.dismiss(key);
+            }
+        }
+    }
+
+    fn tell_trace(&mut self) {
+        if !self.tracer.is_on() {
+            return;
+        }
+        let text = self.tracer.take();
+        if text.is_empty() {
+            return;
+        }
+        let tracing = |client: &crate::server::Client| client.activity == Activity::Tracing;
+        let listeners: Vec<Key> =
+            self.server.clients.iter().filter(|(_, client)| tracing(client)).map(|(key, _)| key).collect();
+        for key in listeners {
+            if !self.server.reply_text(key, &text, false, &self.poller) {
+                self.dismiss(key);
+            }
+        }
+    }
+
+    fn dismiss(&mut self, key: Key) {
+        if self.server.remove(key) == Some(Activity::Tracing) {
+            self.tracer.remove_listener();
+        }
+    }
+
+    /// Resets every connection, so that no peer waits for a host that is no more.
+    fn wind_down(mut self) {
+        let keys: Vec<Key> = self.boundary.ends.iter().map(|(key, _)| key).collect();
+        let Node { boundary, host, poller, now, .. } = &mut self;
+        let mut context = Context { host, poller, now: *now };
+        for key in keys {
+            boundary.close(&mut context, key, true);
+        }
+        if let Err(error) = self.transmit() {
+            tracing::warn!(%error, "cannot send the last resets");
+        }
+        self.tell_trace();
+    }
+}
+
+/// Where the stack's frames go.
+struct Wire<'a> {
+    ports: &'a mut [PortIo],
+    tracer: &'a mut Tracer,
+    now: Instant,
+}
+
+impl Egress for Wire<'_> {
+    fn transmit(&mut self, port: PortId, frame: &TxFrame<'_>) -> Result<(), Full> {
+        let Some(port) = self.ports.iter_mut().find(|io| io.id == port) else { return Ok(()) };
+        if port.blocked {
+            return Err(Full);
+        }
+        port.unflushed = true;
+        match port.device.transmit(frame) {
+            Ok(()) => {
+                self.tracer.sent(self.now, frame);
+                Ok(())
+            }
+            Err(Full) => {
+                port.blocked = true;
+                Err(Full)
+            }
+        }
+    }
+}
+
+/// Lets the node have as many descriptors as it may. How many those are.
+fn raise_descriptors() -> usize {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    let limit = if raised.is_ok() { maximum } else { current };
+    limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX))
+}
+
+/// Default routes, each by the port on whose link the gateway is.
+fn add_gateways(host: &mut Host, gateways: &[std::net::IpAddr]) -> Result<(), Error> {
+    for (metric, gateway) in gateways.iter().enumerate() {
+        let stack = host.stack_mut();
+        let port = stack.ports().find(|(_, port)| port.addresses().iter().any(|prefix| prefix.contains(*gateway)));
+        let Some((port, _)) = port else {
+            let what =
+                format!("gateway {gateway} is on no link of the node: give an interface an address beside it with -a");
+            return Err(Error::Setup(what));
+        };
+        let any = if gateway.is_ipv4() { "0.0.0.0/0" } else { "::/0" };
+        let destination = any.parse().map_err(|_| Error::Setup(format!("{any} is no prefix")))?;
+        stack.add_route(Route { destination, next_hop: Some(*gateway), port, source: None, metric: metric as u32 });
+    }
+    Ok(())
+}

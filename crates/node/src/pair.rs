@@ -1,0 +1,194 @@
+//! The pair between a program and the node: how it is made, handed over, filled and told apart.
+//!
+//! The program's end is bound to an abstract name that says which socket it is (`control::SocketName`); the kernel's cookie
+//! of that end says whether a descriptor that comes along with a request is that very end, which no name can prove.
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType, sockopt,
+};
+use sockeye_control::{Kind, SocketName, filler};
+
+/// Both ends, fresh.
+pub(crate) struct Pair {
+    pub(crate) ours: OwnedFd,
+    pub(crate) theirs: OwnedFd,
+    /// The kernel's own number for `theirs`, in every process.
+    pub(crate) cookie: u64,
+}
+
+impl Pair {
+    /// A pair for the socket of that name. `nonblocking` is how the program wants its end; the node's never blocks.
+    pub(crate) fn new(name: &SocketName, nonblocking: bool) -> io::Result<Pair> {
+        let kind = match name.kind {
+            Kind::Stream => SocketType::STREAM,
+            Kind::Datagram => SocketType::SEQPACKET,
+        };
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let (ours, theirs) = rustix::net::socketpair(AddressFamily::UNIX, kind, flags, None)?;
+        // The first byte of an abstract name is a zero, which the call below adds.
+        rustix::net::bind(&theirs, &SocketAddrUnix::new_abstract_name(&name.format()[1..])?)?;
+        if !nonblocking {
+            rustix::io::ioctl_fionbio(&theirs, false)?;
+        }
+        let cookie = sockopt::socket_cookie(&theirs)?;
+        Ok(Pair { ours, theirs, cookie })
+    }
+}
+
+/// Writes filler into the program's end until it no longer polls writable. How many bytes must be read from the node's
+/// end (which is empty before) to make it writable again.
+pub(crate) fn fill(theirs: BorrowedFd<'_>, ours: BorrowedFd<'_>) -> io::Result<u32> {
+    /// More than any send buffer that a program can have set on its end holds a quarter of.
+    const ENOUGH: usize = 1024;
+    static FILLER: [u8; filler::CHUNK] = [filler::BYTE; filler::CHUNK];
+    for _ in 0..ENOUGH {
+        match rustix::net::send(theirs, &FILLER, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+            Ok(_) => {}
+            Err(Errno::AGAIN) => break,
+            Err(errno) => return Err(errno.into()),
+        }
+        let mut ends = [PollFd::from_borrowed_fd(theirs, PollFlags::OUT)];
+        if poll(&mut ends, Some(&Timespec::default()))? == 0 || !ends[0].revents().contains(PollFlags::OUT) {
+            break;
+        }
+    }
+    let waiting = rustix::io::ioctl_fionread(ours)?;
+    u32::try_from(waiting).map_err(|_| io::Error::from(Errno::NOBUFS))
+}
+
+/// Reads `count` bytes of filler away; how many are left (none, unless somebody else reads there).
+pub(crate) fn drain(ours: BorrowedFd<'_>, count: u32, scratch: &mut [u8]) -> u32 {
+    let mut left = count as usize;
+    while left > 0 {
+        let room = left.min(scratch.len());
+        match rustix::io::read(ours, &mut scratch[..room]) {
+            Ok(1..) if room == 0 => break,
+            Ok(0) | Err(_) => break,
+            Ok(read) => left -= read,
+        }
+    }
+    left as u32
+}
+
+/// Sends a message, with a descriptor if there is one. One system call; all of it or nothing on the sockets used here.
+pub(crate) fn send(socket: impl AsFd, message: &[u8], descriptor: Option<BorrowedFd<'_>>) -> Result<(), Errno> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    let descriptors = descriptor.map(|descriptor| [descriptor]);
+    if let Some(descriptors) = &descriptors {
+        ancillary.push(SendAncillaryMessage::ScmRights(descriptors));
+    }
+    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    let sent = rustix::net::sendmsg(socket, &[IoSlice::new(message)], &mut ancillary, flags)?;
+    if sent == message.len() { Ok(()) } else { Err(Errno::MSGSIZE) }
+}
+
+/// What a client sent.
+pub(crate) struct Received {
+    pub(crate) len: usize,
+    /// The one descriptor that came along. All others are closed already.
+    pub(crate) descriptor: Option<OwnedFd>,
+    /// More bytes or more descriptors than any request has.
+    pub(crate) truncated: bool,
+}
+
+/// Receives a message and at most one descriptor.
+pub(crate) fn receive(socket: impl AsFd, buffer: &mut [u8]) -> Result<Received, Errno> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
+    let message = rustix::net::recvmsg(socket, &mut [IoSliceMut::new(buffer)], &mut ancillary, flags)?;
+    let mut descriptor = None;
+    let mut surplus = false;
+    for piece in ancillary.drain() {
+        let RecvAncillaryMessage::ScmRights(rights) = piece else { continue };
+        for right in rights {
+            surplus |= descriptor.replace(right).is_some();
+        }
+    }
+    let truncated = surplus || message.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC);
+    Ok(Received { len: message.bytes, descriptor, truncated })
+}
+
+/// Whether a descriptor that came with a request is the end with that cookie.
+pub(crate) fn is_end(descriptor: &OwnedFd, cookie: u64) -> bool {
+    sockopt::socket_cookie(descriptor) == Ok(cookie)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sockeye_control::{Family, SocketId};
+
+    fn pair(kind: Kind) -> Pair {
+        let mut id = [0; 16];
+        rustix::rand::getrandom(&mut id, rustix::rand::GetRandomFlags::empty()).expect("random bytes");
+        Pair::new(&SocketName { node: 1, family: Family::V4, kind, id: SocketId(id) }, true).expect("a pair")
+    }
+
+    fn polls(fd: &OwnedFd, flags: PollFlags) -> bool {
+        let mut ends = [PollFd::new(fd, flags)];
+        poll(&mut ends, Some(&Timespec::default())).expect("poll");
+        ends[0].revents().intersects(flags)
+    }
+
+    #[test]
+    fn a_filled_end_is_writable_exactly_when_drained() {
+        let pair = pair(Kind::Stream);
+        assert!(polls(&pair.theirs, PollFlags::OUT));
+        let count = fill(pair.theirs.as_fd(), pair.ours.as_fd()).expect("filled");
+        assert!(count > 0);
+        assert!(!polls(&pair.theirs, PollFlags::OUT));
+        assert_eq!(drain(pair.ours.as_fd(), count, &mut [0; 4096]), 0);
+        assert!(polls(&pair.theirs, PollFlags::OUT));
+        assert!(!polls(&pair.ours, PollFlags::IN));
+    }
+
+    #[test]
+    fn a_failed_connect_polls_err_and_hup() {
+        let pair = pair(Kind::Stream);
+        fill(pair.theirs.as_fd(), pair.ours.as_fd()).expect("filled");
+        drop(pair.ours);
+        assert!(polls(&pair.theirs, PollFlags::HUP) && polls(&pair.theirs, PollFlags::ERR));
+    }
+
+    #[test]
+    fn descriptors_travel_and_are_recognised() {
+        let carrier = pair(Kind::Datagram);
+        let pair = pair(Kind::Stream);
+        send(&carrier.theirs, b"hello", Some(pair.theirs.as_fd())).expect("sent");
+        let mut buffer = [0; 16];
+        let received = receive(&carrier.ours, &mut buffer).expect("received");
+        assert_eq!((&buffer[..received.len], received.truncated), (&b"hello"[..], false));
+        let descriptor = received.descriptor.expect("came along");
+        assert!(is_end(&descriptor, pair.cookie));
+        assert!(!is_end(&pair.ours, pair.cookie));
+        let name = rustix::net::getsockname(&descriptor).expect("a name");
+        let name = SocketAddrUnix::try_from(name).expect("a Unix address");
+        assert_eq!(name.abstract_name().map(|name| name.len() + 1), Some(SocketName::LEN));
+    }
+
+    #[test]
+    fn what_comes_unasked_is_closed() {
+        let carrier = pair(Kind::Datagram);
+        let strangers = [pair(Kind::Stream), pair(Kind::Stream)];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        let both = [strangers[0].theirs.as_fd(), strangers[1].theirs.as_fd()];
+        ancillary.push(SendAncillaryMessage::ScmRights(&both));
+        rustix::net::sendmsg(&carrier.theirs, &[IoSlice::new(b"x")], &mut ancillary, SendFlags::empty()).expect("sent");
+        let [first, second] = strangers;
+        drop((first.theirs, second.theirs));
+        let received = receive(&carrier.ours, &mut [0; 4]).expect("received");
+        assert!(received.truncated);
+        drop(received);
+        assert!(polls(&first.ours, PollFlags::HUP) && polls(&second.ours, PollFlags::HUP));
+    }
+}

@@ -1,0 +1,305 @@
+//! What a program asks: each control request that concerns a socket, done and answered.
+//!
+//! A request about a socket carries that socket's descriptor, and is refused without it: the name that the socket bears
+//! can be read by everybody, the descriptor is had only by those whom somebody gave it. Who asks matters for ports below
+//! 1024, for SO_MARK and its like, and for quotas; the kernel says who it is.
+
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+
+use sockeye_control::{Request, SocketId};
+use sockeye_socket::names::{AF_INET, AF_INET6, SO_ERROR, SO_OOBINLINE, SOCK_DGRAM, SOCK_STREAM, SOL_SOCKET};
+use sockeye_socket::table::Key;
+use sockeye_socket::{Body, Errno, Privilege, Progress};
+
+use crate::boundary::{Boundary, Context, Grave};
+use crate::end::{Owner, Pump};
+use crate::pair;
+use crate::trace::word;
+
+const SHUT_RD: i32 = 0;
+const SHUT_WR: i32 = 1;
+const SHUT_RDWR: i32 = 2;
+/// Bytes not yet acknowledged; of these, not yet sent.
+const SIOCOUTQ: u32 = 0x5411;
+const SIOCOUTQNSD: u32 = 0x894b;
+
+/// What a program is told.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Done,
+    InProgress,
+    Address(SocketAddr),
+    Value(Vec<u8>),
+}
+
+/// Or why not.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) errno: Errno,
+    pub(crate) reason: String,
+}
+
+impl From<Errno> for Refusal {
+    fn from(errno: Errno) -> Self {
+        Refusal { errno, reason: errno.text().unwrap_or("refused").to_owned() }
+    }
+}
+
+fn refuse<T>(errno: Errno, reason: impl Into<String>) -> Result<T, Refusal> {
+    Err(Refusal { errno, reason: reason.into() })
+}
+
+type Outcome = Result<(Answer, Option<OwnedFd>), Refusal>;
+
+/// Whom a request is about.
+enum Subject {
+    Living(Key),
+    /// The socket's end is gone, but the program still holds its own.
+    Gone,
+}
+
+/// A request in hand.
+pub(crate) struct Call<'a, 'b> {
+    pub(crate) boundary: &'a mut Boundary,
+    pub(crate) context: &'a mut Context<'b>,
+    pub(crate) who: Owner,
+    pub(crate) privilege: Privilege,
+}
+
+impl Call<'_, '_> {
+    /// Does what a request about a socket asks for. Requests about other things are not for here.
+    pub(crate) fn perform(&mut self, request: &Request<'_>, descriptor: Option<OwnedFd>) -> Outcome {
+        if let Request::Socket { family, kind, protocol, nonblocking } = *request {
+            return self.socket(family, kind, protocol, nonblocking);
+        }
+        let Some(id) = request.id() else { return refuse(Errno::EOPNOTSUPP, "not a request about a socket") };
+        let Some(descriptor) = descriptor else {
+            return refuse(Errno::EBADF, "the request carries no descriptor of its socket");
+        };
+        match self.subject(id, &descriptor)? {
+            Subject::Living(key) => self.living(key, request, &descriptor),
+            Subject::Gone => self.gone(id, request, &descriptor),
+        }
+    }
+
+    fn subject(&self, id: SocketId, descriptor: &OwnedFd) -> Result<Subject, Refusal> {
+        let living = self.boundary.find(id).and_then(|key| self.boundary.ends.get(key).map(|end| (key, end.cookie)));
+        let gone = || self.boundary.graveyard.get(id).map(|grave| grave.cookie);
+        match living {
+            Some((key, cookie)) if pair::is_end(descriptor, cookie) => Ok(Subject::Living(key)),
+            None if gone().is_some_and(|cookie| pair::is_end(descriptor, cookie)) => Ok(Subject::Gone),
+            None if gone().is_none() => refuse(Errno::ENOTCONN, "the node knows no such socket (any more)"),
+            _ => refuse(Errno::EPERM, "the descriptor that came along is not that socket"),
+        }
+    }
+
+    fn socket(&mut self, family: i32, kind: i32, protocol: i32, nonblocking: bool) -> Outcome {
+        if family == i32::from(AF_INET6) {
+            return refuse(Errno::EAFNOSUPPORT, "this node has no IPv6 yet");
+        }
+        let socket = self.context.host.socket(family, kind, protocol)?;
+        match self.boundary.open(self.context, socket, self.who, nonblocking) {
+            Ok((_, theirs)) => Ok((Answer::Done, Some(theirs))),
+            Err(errno @ (Errno::ENFILE | Errno::EMFILE)) => refuse(errno, "the node's quota of sockets is used up"),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    fn living(&mut self, key: Key, request: &Request<'_>, descriptor: &OwnedFd) -> Outcome {
+        let Some(end) = self.boundary.ends.get(key) else { return Err(Errno::EBADF.into()) };
+        let socket = end.socket;
+        let Context { host, now, .. } = &mut *self.context;
+        let answer = match *request {
+            Request::Bind { address, .. } => match host.bind(*now, socket, address, self.privilege) {
+                Err(Errno::EACCES) => {
+                    return refuse(Errno::EACCES, format!("port {} is below 1024: for root only", address.port()));
+                }
+                Err(Errno::EADDRNOTAVAIL) => {
+                    return refuse(Errno::EADDRNOTAVAIL, format!("{} is not an address of this node", address.ip()));
+                }
+                Err(errno) => return Err(errno.into()),
+                Ok(()) => Answer::Done,
+            },
+            Request::Listen { backlog, .. } => {
+                host.listen(socket, backlog)?;
+                self.boundary.listen(self.context, key, backlog);
+                Answer::Done
+            }
+            Request::Connect { address, .. } => match host.connect(*now, socket, address)? {
+                Progress::Done => {
+                    self.boundary.mark(key);
+                    Answer::Done
+                }
+                Progress::Started => {
+                    if let Err(errno) = self.boundary.connect(key, descriptor) {
+                        self.boundary.close(self.context, key, true);
+                        return Err(errno.into());
+                    }
+                    Answer::InProgress
+                }
+            },
+            Request::LocalAddress { .. } => Answer::Address(host.local_address(socket)?),
+            Request::PeerAddress { .. } => Answer::Address(host.peer_address(socket)?),
+            Request::SetOption { level, name, value, .. } => {
+                host.set_option(*now, socket, self.privilege, level, name, value)?;
+                if (level, name) == (SOL_SOCKET, SO_OOBINLINE) {
+                    // The pair's own urgent byte follows; the descriptor is the program's.
+                    let inline = host.settings(socket).is_some_and(|settings| settings.oob_inline);
+                    let _ = rustix::net::sockopt::set_socket_oobinline(descriptor, inline);
+                }
+                self.boundary.mark(key);
+                Answer::Done
+            }
+            Request::Option { level, name, len, .. } => {
+                let mut value = host.option(*now, socket, level, name)?;
+                value.truncate(len as usize);
+                Answer::Value(value)
+            }
+            Request::Shutdown { how, .. } => {
+                let (read, _) = directions(how)?;
+                // What was written before stands in the pair; its end there is what ends the stream.
+                host.may_shut_down(socket)?;
+                if matches!(host.body(socket), Some(Body::Listener(_))) {
+                    host.shutdown(*now, socket)?;
+                }
+                if let Some(end) = self.boundary.ends.get_mut(key)
+                    && let Pump::Stream(pump) = &mut end.pump
+                {
+                    pump.discard |= read;
+                }
+                Answer::Done
+            }
+            Request::Ioctl { command, .. } => {
+                let Some(Body::Connection(connection)) = host.body(socket) else { return Err(Errno::EINVAL.into()) };
+                let info = host.stack().tcp_info(*now, connection).ok_or(Errno::EINVAL)?;
+                let bytes = match command {
+                    SIOCOUTQ => info.unacknowledged.saturating_add(info.not_sent),
+                    SIOCOUTQNSD => info.not_sent,
+                    _ => return Err(Errno::ENOTTY.into()),
+                };
+                Answer::Value(bytes.to_ne_bytes().to_vec())
+            }
+            _ => return Err(Errno::EOPNOTSUPP.into()),
+        };
+        Ok((answer, None))
+    }
+
+    /// The end is gone: what is left is its error and its addresses, and the right to connect once more.
+    fn gone(&mut self, id: SocketId, request: &Request<'_>, descriptor: &OwnedFd) -> Outcome {
+        let Some(grave) = self.boundary.graveyard.get_mut(id) else { return Err(Errno::ENOTCONN.into()) };
+        let answer = match *request {
+            Request::Option { level: SOL_SOCKET, name: SO_ERROR, len, .. } => {
+                let mut value = grave.error.take().map_or(0, Errno::raw).to_ne_bytes().to_vec();
+                value.truncate(len as usize);
+                Answer::Value(value)
+            }
+            Request::LocalAddress { .. } => Answer::Address(grave.local.ok_or(Errno::ENOTCONN)?),
+            Request::PeerAddress { .. } => Answer::Address(grave.remote.ok_or(Errno::ENOTCONN)?),
+            Request::Option { level, name, len, .. } => {
+                let stream = grave.kind == sockeye_control::Kind::Stream;
+                let mut value = grave.settings.value(stream, level, name)?;
+                value.truncate(len as usize);
+                Answer::Value(value)
+            }
+            Request::SetOption { level, name, value, .. } => {
+                let stream = grave.kind == sockeye_control::Kind::Stream;
+                grave.settings.set(stream, self.privilege, level, name, value)?;
+                Answer::Done
+            }
+            Request::Connect { address: Some(address), .. } => return self.reconnect(id, address, descriptor),
+            Request::Connect { address: None, .. } => Answer::Done,
+            Request::Shutdown { .. } => return Err(Errno::ENOTCONN.into()),
+            _ => return Err(Errno::EINVAL.into()),
+        };
+        Ok((answer, None))
+    }
+
+    /// A pair whose connection failed cannot live again: a new one takes its place.
+    fn reconnect(&mut self, id: SocketId, address: SocketAddr, descriptor: &OwnedFd) -> Outcome {
+        let Some(grave) = self.boundary.graveyard.get_mut(id) else { return Err(Errno::ENOTCONN.into()) };
+        let Grave { settings, kind, .. } = grave;
+        let nonblocking =
+            rustix::fs::fcntl_getfl(descriptor).is_ok_and(|flags| flags.contains(rustix::fs::OFlags::NONBLOCK));
+        let stream = *kind == sockeye_control::Kind::Stream;
+        let socket = self.context.host.socket_like(stream, settings.clone());
+        let (key, theirs) = self.boundary.open(self.context, socket, self.who, nonblocking)?;
+        let started = self
+            .context
+            .host
+            .connect(self.context.now, socket, Some(address))
+            .and_then(|_| self.boundary.connect(key, &theirs));
+        match started {
+            Ok(()) => Ok((Answer::InProgress, Some(theirs))),
+            Err(errno) => {
+                self.boundary.close(self.context, key, true);
+                Err(errno.into())
+            }
+        }
+    }
+}
+
+fn directions(how: i32) -> Result<(bool, bool), Errno> {
+    match how {
+        SHUT_RD => Ok((true, false)),
+        SHUT_WR => Ok((false, true)),
+        SHUT_RDWR => Ok((true, true)),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// A request in words, for the trace. `number` is what the trace calls its socket.
+pub(crate) fn describe(request: &Request<'_>, number: Option<u64>) -> String {
+    let socket = number.map_or_else(|| "#?".to_owned(), |number| format!("#{number}"));
+    match *request {
+        Request::Socket { family, kind, protocol, nonblocking } => {
+            let family = word(family, &[(AF_INET.into(), "AF_INET"), (AF_INET6.into(), "AF_INET6")]);
+            let kind = word(kind, &[(SOCK_STREAM, "SOCK_STREAM"), (SOCK_DGRAM, "SOCK_DGRAM"), (3, "SOCK_RAW")]);
+            let flag = if nonblocking { "|SOCK_NONBLOCK" } else { "" };
+            format!("socket({family}, {kind}{flag}, {protocol})")
+        }
+        Request::Bind { address, .. } => format!("bind({socket}, {address})"),
+        Request::Listen { backlog, .. } => format!("listen({socket}, {backlog})"),
+        Request::Connect { address: Some(address), .. } => format!("connect({socket}, {address})"),
+        Request::Connect { address: None, .. } => format!("connect({socket}, AF_UNSPEC)"),
+        Request::LocalAddress { .. } => format!("getsockname({socket})"),
+        Request::PeerAddress { .. } => format!("getpeername({socket})"),
+        Request::SetOption { level, name, value, .. } => {
+            let value = match value.first_chunk() {
+                Some(&bytes) => i32::from_ne_bytes(bytes).to_string(),
+                None => format!("{} bytes", value.len()),
+            };
+            format!("setsockopt({socket}, {}, {value})", option_name(level, name))
+        }
+        Request::Option { level, name, .. } => format!("getsockopt({socket}, {})", option_name(level, name)),
+        Request::Shutdown { how, .. } => {
+            let how = word(how, &[(SHUT_RD, "SHUT_RD"), (SHUT_WR, "SHUT_WR"), (SHUT_RDWR, "SHUT_RDWR")]);
+            format!("shutdown({socket}, {how})")
+        }
+        Request::Ioctl { command, .. } => format!("ioctl({socket}, {command:#x})"),
+        Request::Resolve { name, .. } => format!("getaddrinfo({name:?})"),
+        Request::ResolveAddress { address } => format!("getnameinfo({address})"),
+        Request::Show { what, .. } => format!("show {what}"),
+        Request::Trace => "trace".to_owned(),
+        Request::Down => "down".to_owned(),
+    }
+}
+
+/// An outcome in words, for the trace.
+pub(crate) fn describe_outcome(outcome: &Outcome, made: Option<u64>) -> String {
+    match outcome {
+        Ok((Answer::Done, Some(_))) => made.map_or_else(|| "ok".to_owned(), |number| format!("#{number}")),
+        Ok((Answer::Done, None)) => "0".to_owned(),
+        Ok((Answer::InProgress, _)) => "in progress".to_owned(),
+        Ok((Answer::Address(address), _)) => address.to_string(),
+        Ok((Answer::Value(value), _)) => match value.first_chunk() {
+            Some(&bytes) if value.len() == 4 => i32::from_ne_bytes(bytes).to_string(),
+            _ => format!("{} bytes", value.len()),
+        },
+        Err(refusal) => refusal.errno.to_string(),
+    }
+}
+
+fn option_name(level: i32, name: i32) -> String {
+    sockeye_socket::names::option_name(level, name).map_or_else(|| format!("{level}, {name}"), str::to_owned)
+}

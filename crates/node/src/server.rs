@@ -1,0 +1,356 @@
+//! The control socket: who may speak to the node, and how much at once.
+//!
+//! A SEQPACKET listener at a path that everybody may connect to: what each may do is decided by who it is (SO_PEERCRED,
+//! which cannot be forged) and by the descriptors that it shows. A client has one request under way. Answers that do
+//! not fit its socket wait here, within a bound; a client that sends garbage is told so and let go; one that does not
+//! read what it asked for is let go.
+//!
+//! A path that a dead node left behind is replaced; that of a living one is an error that says so. The path is removed
+//! at the end, if it is still the one that was made.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::event::epoll::EventFlags;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
+use sockeye_control::{MAX_MESSAGE, MAX_TEXT, Reply};
+use sockeye_socket::table::{Key, Table};
+
+use crate::end::Owner;
+use crate::error::Error;
+use crate::pair::{self, Received};
+use crate::poller::{Poller, Token};
+
+/// Answers that wait for one client, in bytes: `show sockets` of a busy node fits.
+const OUTBOX_MAX: usize = 64 << 20;
+/// The same for a trace, which loses lines instead of the listener.
+const TRACE_MAX: usize = 4 << 20;
+const BACKLOG: i32 = 1024;
+
+/// What a client is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Activity {
+    /// It may ask.
+    Idle,
+    /// Its question is under way.
+    Waiting,
+    /// It listens to the trace.
+    Tracing,
+}
+
+/// A connection to the control socket.
+pub(crate) struct Client {
+    fd: OwnedFd,
+    pub(crate) who: Owner,
+    pub(crate) activity: Activity,
+    outbox: VecDeque<Vec<u8>>,
+    waiting: usize,
+    interest: EventFlags,
+}
+
+/// What the server counted.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) clients: u64,
+    pub(crate) clients_refused: u64,
+    pub(crate) requests: u64,
+    pub(crate) requests_malformed: u64,
+    pub(crate) clients_not_reading: u64,
+}
+
+/// The control server.
+pub(crate) struct Server {
+    listener: OwnedFd,
+    path: PathBuf,
+    inode: (u64, u64),
+    pub(crate) clients: Table<Client>,
+    by_user: HashMap<u32, usize>,
+    limit: usize,
+    pub(crate) counters: Counters,
+    buffer: Box<[u8; MAX_MESSAGE]>,
+}
+
+const LISTENING: EventFlags = EventFlags::IN.union(EventFlags::RDHUP);
+
+impl Server {
+    /// Listens at `path`.
+    pub(crate) fn open(path: &Path, limit: usize) -> Result<Server, Error> {
+        let wrong = |what: String| Error::Control { path: path.to_owned(), what };
+        let refused = |error: io::Error| {
+            wrong(match error.kind() {
+                io::ErrorKind::PermissionDenied => format!("{error}; choose a path of your own with --control PATH"),
+                _ => error.to_string(),
+            })
+        };
+        let address = SocketAddrUnix::new(path)
+            .map_err(|_| wrong("the path is too long for a socket; choose one of at most 107 bytes".to_owned()))?;
+        if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
+            std::fs::create_dir_all(directory).map_err(refused)?;
+        }
+        clear(path, &address).map_err(|error| match error {
+            Occupied::Alive => wrong(
+                "another node serves there; stop it with `sockeye down`, or choose another path with --control PATH"
+                    .to_owned(),
+            ),
+            Occupied::NoSocket => wrong(
+                "a file that is no socket stands there; remove it, or choose another path with --control PATH"
+                    .to_owned(),
+            ),
+            Occupied::Unknown(error) => refused(error),
+        })?;
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let listener = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
+            .map_err(Error::system("making the control socket"))?;
+        rustix::net::bind(&listener, &address).map_err(|errno| refused(errno.into()))?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666)).map_err(refused)?;
+        let inode = inode(path).map_err(refused)?;
+        rustix::net::listen(&listener, BACKLOG).map_err(Error::system("listening on the control socket"))?;
+        Ok(Server {
+            listener,
+            path: path.to_owned(),
+            inode,
+            clients: Table::new(),
+            by_user: HashMap::new(),
+            limit,
+            counters: Counters::default(),
+            buffer: Box::new([0; MAX_MESSAGE]),
+        })
+    }
+
+    pub(crate) fn register(&self, poller: &Poller) -> io::Result<()> {
+        poller.add(&self.listener, Token::Server, EventFlags::IN)
+    }
+
+    /// Takes a client in who waits, if there is one. Its key, to be served at once: it has mostly asked already.
+    pub(crate) fn accept(&mut self, poller: &Poller) -> Option<Key> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let fd = match rustix::net::accept_with(&self.listener, flags) {
+            Ok(fd) => fd,
+            Err(rustix::io::Errno::AGAIN) => return None,
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept on the control socket");
+                return None;
+            }
+        };
+        let credentials = sockopt::socket_peercred(&fd).ok()?;
+        let who = Owner { pid: credentials.pid.as_raw_nonzero().get(), uid: credentials.uid.as_raw() };
+        let count = self.by_user.get(&who.uid).copied().unwrap_or(0);
+        // One user has at most half of what there is.
+        if self.clients.len() >= self.limit || who.uid != 0 && count >= self.limit / 2 {
+            self.counters.clients_refused += 1;
+            return None;
+        }
+        self.counters.clients += 1;
+        *self.by_user.entry(who.uid).or_default() += 1;
+        let key = self.clients.insert_with(|_| Client {
+            fd,
+            who,
+            activity: Activity::Idle,
+            outbox: VecDeque::new(),
+            waiting: 0,
+            interest: LISTENING,
+        });
+        let client = self.clients.get(key)?;
+        if let Err(error) = poller.add(&client.fd, Token::Client(key), LISTENING) {
+            tracing::warn!(%error, "cannot poll a client");
+            self.remove(key);
+            return None;
+        }
+        Some(key)
+    }
+
+    /// The next message of a client: `Ok(None)` when there is none, an error at the end.
+    pub(crate) fn receive(&mut self, key: Key, buffer: &mut [u8]) -> Result<Option<Received>, ()> {
+        let Some(client) = self.clients.get(key) else { return Ok(None) };
+        if client.activity == Activity::Waiting {
+            return Ok(None);
+        }
+        match pair::receive(&client.fd, buffer) {
+            Ok(received) if received.len == 0 => Err(()),
+            Ok(received) => {
+                self.counters.requests += 1;
+                Ok(Some(received))
+            }
+            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => Ok(None),
+            Err(_) => Err(()),
+        }
+    }
+
+    /// Sends a reply, or keeps it until the client reads. False if the client had to be let go.
+    pub(crate) fn reply(
+        &mut self,
+        key: Key,
+        reply: &Reply<'_>,
+        descriptor: Option<BorrowedFd<'_>>,
+        poller: &Poller,
+    ) -> bool {
+        let Some(client) = self.clients.get_mut(key) else { return false };
+        let Ok(len) = reply.encode(&mut self.buffer[..]) else { return false };
+        let message = &self.buffer[..len];
+        if client.outbox.is_empty() {
+            match pair::send(&client.fd, message, descriptor) {
+                Ok(()) => return true,
+                // A descriptor that cannot go now is one too many for a client that does not read.
+                Err(rustix::io::Errno::AGAIN) if descriptor.is_none() => {}
+                Err(_) => return false,
+            }
+        }
+        let limit = if client.activity == Activity::Tracing { TRACE_MAX } else { OUTBOX_MAX };
+        if client.waiting + len > limit {
+            self.counters.clients_not_reading += 1;
+            return client.activity == Activity::Tracing;
+        }
+        client.waiting += len;
+        client.outbox.push_back(message.to_vec());
+        client.ask(key, poller);
+        true
+    }
+
+    /// Sends a text, in as many pieces as it takes.
+    pub(crate) fn reply_text(&mut self, key: Key, text: &str, last: bool, poller: &Poller) -> bool {
+        let mut rest = text;
+        loop {
+            let (piece, after) = rest.split_at(rest.floor_char_boundary(MAX_TEXT));
+            let is_last = after.is_empty();
+            if !self.reply(key, &Reply::Text { last: last && is_last, text: piece }, None, poller) {
+                return false;
+            }
+            if is_last {
+                return true;
+            }
+            rest = after;
+        }
+    }
+
+    /// The client's socket has room again. False if it had to be let go.
+    pub(crate) fn flush(&mut self, key: Key, poller: &Poller) -> bool {
+        let Some(client) = self.clients.get_mut(key) else { return true };
+        while let Some(message) = client.outbox.front() {
+            match pair::send(&client.fd, message, None) {
+                Ok(()) => {
+                    client.waiting -= message.len();
+                    client.outbox.pop_front();
+                }
+                Err(rustix::io::Errno::AGAIN) => break,
+                Err(_) => return false,
+            }
+        }
+        client.ask(key, poller);
+        true
+    }
+
+    /// The client begins something else.
+    pub(crate) fn set_activity(&mut self, key: Key, activity: Activity, poller: &Poller) {
+        if let Some(client) = self.clients.get_mut(key) {
+            client.activity = activity;
+            client.ask(key, poller);
+        }
+    }
+
+    /// Lets a client go. What it was at.
+    pub(crate) fn remove(&mut self, key: Key) -> Option<Activity> {
+        let client = self.clients.remove(key)?;
+        if let Some(count) = self.by_user.get_mut(&client.who.uid) {
+            *count -= 1;
+            if *count == 0 {
+                self.by_user.remove(&client.who.uid);
+            }
+        }
+        Some(client.activity)
+    }
+}
+
+impl Client {
+    fn ask(&mut self, key: Key, poller: &Poller) {
+        let listening = if self.activity == Activity::Waiting { EventFlags::RDHUP } else { LISTENING };
+        let interest = if self.outbox.is_empty() { listening } else { listening | EventFlags::OUT };
+        if interest != self.interest {
+            self.interest = interest;
+            if let Err(error) = poller.modify(self.fd.as_fd(), Token::Client(key), interest) {
+                tracing::warn!(%error, "cannot change what is waited for");
+            }
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if inode(&self.path).is_ok_and(|inode| inode == self.inode)
+            && let Err(error) = std::fs::remove_file(&self.path)
+        {
+            tracing::warn!(path = %self.path.display(), %error, "cannot remove the control socket");
+        }
+    }
+}
+
+enum Occupied {
+    Alive,
+    NoSocket,
+    Unknown(io::Error),
+}
+
+/// Makes way at `path`: a socket on which nobody listens any more is removed.
+fn clear(path: &Path, address: &SocketAddrUnix) -> Result<(), Occupied> {
+    let metadata = match std::fs::symlink_metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(Occupied::Unknown(error)),
+    };
+    if !metadata.file_type().is_socket() {
+        return Err(Occupied::NoSocket);
+    }
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let probe = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
+        .map_err(|errno| Occupied::Unknown(errno.into()))?;
+    match rustix::net::connect(&probe, address) {
+        Err(rustix::io::Errno::CONNREFUSED) => std::fs::remove_file(path).map_err(Occupied::Unknown),
+        Err(rustix::io::Errno::NOENT) => Ok(()),
+        Ok(()) | Err(rustix::io::Errno::AGAIN | rustix::io::Errno::PROTOTYPE) => Err(Occupied::Alive),
+        Err(errno) => Err(Occupied::Unknown(errno.into())),
+    }
+}
+
+fn inode(path: &Path) -> io::Result<(u64, u64)> {
+    std::fs::symlink_metadata(path).map(|metadata| (metadata.dev(), metadata.ino()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn directory(test: &str) -> PathBuf {
+        let directory = std::env::temp_dir().join(format!("sockeye-{test}-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).expect("a directory");
+        directory
+    }
+
+    #[test]
+    fn a_living_path_is_refused_a_dead_one_replaced_and_the_own_removed() {
+        let directory = directory("server");
+        let path = directory.join("deep/er/control.sock");
+        let server = Server::open(&path, 8).expect("opened");
+        let error = Server::open(&path, 8).err().expect("occupied").to_string();
+        assert!(error.contains("another node") && error.contains("--control"), "{error}");
+        // A node that was killed leaves its path.
+        let dead = directory.join("dead.sock");
+        drop(std::os::unix::net::UnixDatagram::bind(&dead).expect("bound"));
+        let flags = SocketFlags::CLOEXEC;
+        let killed = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).expect("made");
+        std::fs::remove_file(&dead).expect("removed");
+        rustix::net::bind(&killed, &SocketAddrUnix::new(&dead).expect("an address")).expect("bound");
+        drop(killed);
+        drop(Server::open(&dead, 8).expect("replaced"));
+        assert!(!dead.exists());
+        let file = directory.join("file");
+        std::fs::write(&file, "precious").expect("written");
+        let error = Server::open(&file, 8).err().expect("no socket").to_string();
+        assert!(error.contains("no socket"), "{error}");
+        assert_eq!(std::fs::read(&file).expect("there"), b"precious");
+        drop(server);
+        assert!(!path.exists());
+        std::fs::remove_dir_all(directory).expect("removed");
+    }
+}

@@ -1,0 +1,313 @@
+//! What the node has, as tables for people and as JSON for programs: `sockeye show`.
+//!
+//! Each table is built once, as rows of named values, from the stack's own tables at the moment of asking; both forms
+//! are made from the same rows, so they cannot disagree. The shapes follow ip(8) and ss(8).
+
+use std::collections::HashMap;
+use std::fmt::Write;
+
+use serde_json::{Map, Value, json};
+use sockeye_control::What;
+use sockeye_socket::{Body, SocketId};
+use sockeye_stack::PortId;
+use sockeye_stack::tcp::{State, Summary, TimerInfo};
+
+use crate::node::Node;
+use crate::trace::program_name;
+
+/// A table: its columns, and rows with a value for each.
+struct Table {
+    columns: &'static [&'static str],
+    rows: Vec<Vec<Value>>,
+}
+
+/// The table that was asked for.
+pub(crate) fn render(node: &Node, what: What, as_json: bool) -> String {
+    let table = match what {
+        What::Interfaces => interfaces(node),
+        What::Addresses => addresses(node),
+        What::Routes => routes(node),
+        What::Neighbors => neighbors(node),
+        What::Sockets => sockets(node),
+        What::Queues => queues(node),
+        What::Counters => counters(node),
+    };
+    if as_json { table.json() } else { table.text() }
+}
+
+impl Table {
+    fn json(self) -> String {
+        let objects = self.rows.into_iter().map(|row| {
+            let fields = self.columns.iter().map(|column| (*column).to_owned()).zip(row);
+            Value::Object(fields.collect::<Map<_, _>>())
+        });
+        let mut text = serde_json::to_string_pretty(&Value::Array(objects.collect())).unwrap_or_default();
+        text.push('\n');
+        text
+    }
+
+    fn text(self) -> String {
+        let cell = |value: &Value| match value {
+            Value::Null => "-".to_owned(),
+            Value::String(text) => text.clone(),
+            Value::Array(items) if items.is_empty() => "-".to_owned(),
+            Value::Array(items) => items
+                .iter()
+                .map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned))
+                .collect::<Vec<_>>()
+                .join(","),
+            other => other.to_string(),
+        };
+        let rows: Vec<Vec<String>> = self.rows.iter().map(|row| row.iter().map(cell).collect()).collect();
+        let widths: Vec<usize> = (0..self.columns.len())
+            .map(|at| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0).max(self.columns[at].len()))
+            .collect();
+        // Numbers stand to the right, as their digits compare.
+        let right: Vec<bool> = (0..self.columns.len())
+            .map(|at| !self.rows.is_empty() && self.rows.iter().all(|row| row[at].is_number()))
+            .collect();
+        let mut text = String::new();
+        let mut line = |cells: &mut dyn Iterator<Item = String>| {
+            let mut line = String::new();
+            for (at, cell) in cells.enumerate() {
+                let _ = match right[at] {
+                    true => write!(line, "{cell:>width$}  ", width = widths[at]),
+                    false => write!(line, "{cell:<width$}  ", width = widths[at]),
+                };
+            }
+            text.push_str(line.trim_end());
+            text.push('\n');
+        };
+        line(&mut self.columns.iter().map(|column| column.replace('_', "-").to_uppercase()));
+        for row in rows {
+            line(&mut row.into_iter());
+        }
+        text
+    }
+}
+
+fn interfaces(node: &Node) -> Table {
+    let row = |port: &crate::node::PortIo| {
+        let state = if port.device.link_up() { "up" } else { "down" };
+        let capabilities = port.device.capabilities();
+        let mut offloads = Vec::new();
+        for (name, has) in [
+            ("checksum", capabilities.checksum),
+            ("tcp4-segmentation", capabilities.tcp_v4),
+            ("tcp6-segmentation", capabilities.tcp_v6),
+            ("udp-segmentation", capabilities.udp),
+        ] {
+            if has {
+                offloads.push(name);
+            }
+        }
+        let mut row = vec![
+            json!(port.device.name()),
+            json!(state),
+            json!(port.device.mac().to_string()),
+            json!(port.device.mtu()),
+        ];
+        let counters = port.device.counters();
+        row.extend(
+            [
+                counters.rx_frames,
+                counters.rx_bytes,
+                counters.rx_dropped,
+                counters.tx_frames,
+                counters.tx_bytes,
+                counters.tx_dropped,
+            ]
+            .map(Value::from),
+        );
+        row.push(json!(offloads));
+        row
+    };
+    Table {
+        columns: &[
+            "interface",
+            "state",
+            "mac",
+            "mtu",
+            "rx_frames",
+            "rx_bytes",
+            "rx_dropped",
+            "tx_frames",
+            "tx_bytes",
+            "tx_dropped",
+            "offloads",
+        ],
+        rows: node.ports.iter().map(row).collect(),
+    }
+}
+
+fn addresses(node: &Node) -> Table {
+    let rows = node.host.stack().ports().flat_map(|(_, port)| {
+        port.addresses().iter().map(|address| vec![json!(port.name), json!(address.to_string())]).collect::<Vec<_>>()
+    });
+    Table { columns: &["interface", "address"], rows: rows.collect() }
+}
+
+fn routes(node: &Node) -> Table {
+    let stack = node.host.stack();
+    let rows = stack.routes().map(|route| {
+        let everything = route.destination.len() == 0;
+        vec![
+            json!(if everything { "default".to_owned() } else { route.destination.network().to_string() }),
+            json!(route.next_hop.map(|next_hop| next_hop.to_string())),
+            json!(port_name(node, route.port)),
+            json!(route.source.map(|source| source.to_string())),
+            json!(route.metric),
+        ]
+    });
+    Table { columns: &["destination", "via", "interface", "source", "metric"], rows: rows.collect() }
+}
+
+fn neighbors(node: &Node) -> Table {
+    let rows = node.host.stack().neighbors().map(|neighbor| {
+        vec![
+            json!(neighbor.address.to_string()),
+            json!(port_name(node, neighbor.port)),
+            json!(neighbor.mac.map(|mac| mac.to_string())),
+            json!(format!("{:?}", neighbor.state).to_lowercase()),
+            json!(neighbor.queued),
+        ]
+    });
+    Table { columns: &["address", "interface", "mac", "state", "queued"], rows: rows.collect() }
+}
+
+fn port_name(node: &Node, port: PortId) -> String {
+    node.host.stack().port(port).map_or_else(|| "?".to_owned(), |port| port.name.clone())
+}
+
+/// The state as ss(8) names it.
+fn state_name(state: State) -> &'static str {
+    match state {
+        State::Closed => "CLOSED",
+        State::Listen => "LISTEN",
+        State::SynSent => "SYN-SENT",
+        State::SynReceived => "SYN-RECV",
+        State::Established => "ESTAB",
+        State::FinWait1 => "FIN-WAIT-1",
+        State::FinWait2 => "FIN-WAIT-2",
+        State::CloseWait => "CLOSE-WAIT",
+        State::Closing => "CLOSING",
+        State::LastAck => "LAST-ACK",
+        State::TimeWait => "TIME-WAIT",
+    }
+}
+
+fn timer_text(timer: &TimerInfo) -> String {
+    format!("{},{}ms,{}", timer.name, timer.remaining.as_millis(), timer.retries)
+}
+
+/// Who holds a socket, by name and number, and what the trace calls it.
+fn holder(node: &Node, socket: Option<SocketId>, names: &mut HashMap<i32, Option<String>>) -> [Value; 3] {
+    let end = socket.and_then(|socket| node.boundary.end_of(socket));
+    let Some(end) = end else { return [Value::Null, Value::Null, Value::Null] };
+    let pid = end.owner.pid;
+    let name = names.entry(pid).or_insert_with(|| program_name(pid)).clone();
+    [json!(name), json!(pid), json!(format!("#{}", end.number))]
+}
+
+fn sockets(node: &Node) -> Table {
+    let mut names = HashMap::new();
+    let mut rows = Vec::new();
+    let mut listeners = HashMap::new();
+    for view in node.host.iter() {
+        if let (Body::Listener(_), Some(local)) = (view.body, view.local) {
+            listeners.insert(local, view.id);
+        }
+    }
+    for summary in node.host.stack().tcp_summaries(node.now) {
+        let Summary { id, state, local, remote, receive_queue, send_queue, timer, orphan } = summary;
+        let socket = match state {
+            State::Listen => listeners.get(&local).copied(),
+            _ => id.filter(|_| !orphan).and_then(|id| node.host.socket_of(id)),
+        };
+        let mut row = vec![
+            json!("tcp"),
+            json!(state_name(state)),
+            json!(receive_queue),
+            json!(send_queue),
+            json!(local.to_string()),
+            json!(if state == State::Listen { "*".to_owned() } else { remote.to_string() }),
+            json!(timer.as_ref().map(timer_text)),
+        ];
+        row.extend(holder(node, socket, &mut names));
+        rows.push(row);
+    }
+    for view in node.host.iter() {
+        let Body::Datagram(udp) = view.body else { continue };
+        let (receive_queue, send_queue) = node.host.stack().udp_queues(udp);
+        let mut row = vec![
+            json!("udp"),
+            json!(if view.remote.is_some() { "ESTAB" } else { "UNCONN" }),
+            json!(receive_queue),
+            json!(send_queue),
+            json!(view.local.map(|local| local.to_string())),
+            json!(view.remote.map_or_else(|| "*".to_owned(), |remote| remote.to_string())),
+            Value::Null,
+        ];
+        row.extend(holder(node, Some(view.id), &mut names));
+        rows.push(row);
+    }
+    Table {
+        columns: &["proto", "state", "recv_q", "send_q", "local", "peer", "timer", "program", "pid", "socket"],
+        rows,
+    }
+}
+
+fn queues(node: &Node) -> Table {
+    let mut rows: Vec<Vec<Value>> = Vec::new();
+    for (_, port) in node.host.stack().ports() {
+        rows.push(vec![json!(format!("port {}", port.name)), json!(port.queued())]);
+    }
+    for (name, size) in node.host.stack().tcp_table_sizes() {
+        rows.push(vec![json!(format!("tcp {name}")), json!(size)]);
+    }
+    rows.push(vec![json!("sockets"), json!(node.host.len())]);
+    rows.push(vec![json!("programs' ends"), json!(node.boundary.ends.len())]);
+    rows.push(vec![json!("control clients"), json!(node.server.clients.len())]);
+    Table { columns: &["queue", "entries"], rows }
+}
+
+fn counters(node: &Node) -> Table {
+    let mut rows: Vec<Vec<Value>> = Vec::new();
+    let mut row = |group: &str, name: &str, value: u64, meaning: &str| {
+        rows.push(vec![json!(group), json!(name), json!(value), json!(meaning)]);
+    };
+    let counters = node.host.stack().counters();
+    for (name, value) in counters.iter() {
+        row("stack", name, value, "");
+    }
+    for (reason, value) in counters.drops() {
+        row("drop", reason.name(), value, reason.meaning());
+    }
+    for port in &node.ports {
+        for (name, value) in port.device.counters().named() {
+            row(port.device.name(), name, value, "");
+        }
+    }
+    let crate::boundary::Counters {
+        sockets_made,
+        sockets_refused,
+        connections_handed_over,
+        connections_lost,
+        datagrams_malformed,
+        datagrams_refused,
+    } = node.boundary.counters;
+    row("sockets", "sockets_made", sockets_made, "");
+    row("sockets", "sockets_refused", sockets_refused, "A quota was used up, or the kernel gave no descriptor.");
+    row("sockets", "connections_handed_over", connections_handed_over, "");
+    row("sockets", "connections_lost", connections_lost, "Accepted, and closed before it could be handed over.");
+    row("sockets", "datagrams_malformed", datagrams_malformed, "A program's message was no datagram.");
+    row("sockets", "datagrams_refused", datagrams_refused, "A program's datagram could not be sent; it was told.");
+    let crate::server::Counters { clients, clients_refused, requests, requests_malformed, clients_not_reading } =
+        node.server.counters;
+    row("control", "clients", clients, "");
+    row("control", "clients_refused", clients_refused, "Too many at once.");
+    row("control", "requests", requests, "");
+    row("control", "requests_malformed", requests_malformed, "Answered with EPROTO, and let go.");
+    row("control", "clients_not_reading", clients_not_reading, "Let go, or lost lines of a trace.");
+    Table { columns: &["group", "counter", "value", "meaning"], rows }
+}

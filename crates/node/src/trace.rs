@@ -1,0 +1,202 @@
+//! The node's own account of what happens: each control call of a program, and the frames that follow from it.
+//!
+//! ```text
+//!     0.412071s curl[4711] socket(AF_INET, SOCK_STREAM, 0) = #3
+//!     0.412318s curl[4711] connect(#3, 10.0.0.1:80) = in progress
+//!     0.412402s   > tcp 10.0.0.2:40112 > 10.0.0.1:80 SYN seq 0 win 65535 <mss 1460, ...>
+//!     0.412551s   < tcp 10.0.0.1:80 > 10.0.0.2:40112 SYN|ACK seq 0 ack 1 win 65160 <...>
+//! ```
+//!
+//! Sequence numbers count from each side's SYN, where it was seen. Frames are decoded where they pass between device and
+//! stack, from their own bytes, so the trace shows what is on the wire and not what the stack thinks; a super-frame is
+//! one line. Nobody pays who does not listen: without a subscriber there is one test a batch.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::net::{IpAddr, SocketAddr};
+
+use sockeye_device::{Instant, TxFrame};
+use sockeye_wire::ethernet::{EtherType, Frame};
+use sockeye_wire::tcp::{Flags, Segment, SeqNumber};
+use sockeye_wire::{Protocol, arp, icmpv4, ipv4, udp};
+
+/// Flows whose first sequence numbers are remembered.
+const FLOWS_MAX: usize = 4_096;
+/// More text than this waits for nobody.
+const TEXT_MAX: usize = 1 << 20;
+/// Enough of a frame for its headers, and the start of an ICMP message's contents.
+const HEADERS: usize = 256;
+
+/// Which way a frame goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Direction {
+    In,
+    Out,
+}
+
+/// Collects lines while somebody listens.
+#[derive(Debug, Default)]
+pub(crate) struct Tracer {
+    listeners: usize,
+    text: String,
+    lost: u64,
+    initial: HashMap<(SocketAddr, SocketAddr), SeqNumber>,
+}
+
+impl Tracer {
+    /// Whether anybody listens.
+    pub(crate) fn is_on(&self) -> bool {
+        self.listeners > 0
+    }
+
+    pub(crate) fn add_listener(&mut self) {
+        self.listeners += 1;
+    }
+
+    pub(crate) fn remove_listener(&mut self) {
+        self.listeners -= 1;
+        if self.listeners == 0 {
+            *self = Tracer::default();
+        }
+    }
+
+    /// What was said since the last time; empty for nothing.
+    pub(crate) fn take(&mut self) -> String {
+        if self.lost > 0 {
+            let _ = writeln!(self.text, "({} lines lost: too much at once)", self.lost);
+            self.lost = 0;
+        }
+        std::mem::take(&mut self.text)
+    }
+
+    /// A call: who, what, and what came of it.
+    pub(crate) fn call(&mut self, now: Instant, pid: i32, call: &str, outcome: &str) {
+        if self.is_on() {
+            let program = program_name(pid).unwrap_or_else(|| "?".to_owned());
+            self.line(now, format_args!("{program}[{pid}] {call} = {outcome}"));
+        }
+    }
+
+    /// A frame from a device.
+    pub(crate) fn received(&mut self, now: Instant, bytes: &[u8]) {
+        if self.is_on() {
+            self.frame(now, Direction::In, bytes, bytes.len());
+        }
+    }
+
+    /// A frame for a device.
+    pub(crate) fn sent(&mut self, now: Instant, frame: &TxFrame<'_>) {
+        if !self.is_on() {
+            return;
+        }
+        let mut bytes = [0; HEADERS];
+        let mut len = 0;
+        for slice in [frame.header].iter().chain(frame.payload) {
+            let count = slice.len().min(HEADERS - len);
+            bytes[len..len + count].copy_from_slice(&slice[..count]);
+            len += count;
+        }
+        self.frame(now, Direction::Out, &bytes[..len], frame.len());
+    }
+
+    fn line(&mut self, now: Instant, line: std::fmt::Arguments<'_>) {
+        if self.text.len() > TEXT_MAX {
+            self.lost += 1;
+        } else {
+            let _ = writeln!(self.text, "{:>14} {line}", now.to_string());
+        }
+    }
+
+    fn frame(&mut self, now: Instant, direction: Direction, bytes: &[u8], len: usize) {
+        let arrow = if direction == Direction::In { '<' } else { '>' };
+        let Ok(frame) = Frame::parse(bytes) else { return };
+        match frame.ether_type() {
+            EtherType::ARP => {
+                if let Ok(message) = arp::Repr::parse(frame.payload()) {
+                    self.line(now, format_args!("  {arrow} arp {message}"));
+                }
+            }
+            EtherType::IPV4 => self.ipv4(now, arrow, frame.payload(), len - frame.header_len()),
+            other => self.line(now, format_args!("  {arrow} {other} of {len} bytes")),
+        }
+    }
+
+    fn ipv4(&mut self, now: Instant, arrow: char, bytes: &[u8], len: usize) {
+        // Only the headers may be at hand: then the total length tells of more than there is.
+        let Ok(packet) = ipv4::Packet::parse_quoted(bytes) else { return };
+        let (src, dst) = (IpAddr::from(packet.src()), IpAddr::from(packet.dst()));
+        let payload = packet.payload();
+        let payload_len = len.min(packet.total_len()).saturating_sub(packet.header_len());
+        if packet.fragment_offset() > 0 {
+            let offset = packet.fragment_offset();
+            self.line(
+                now,
+                format_args!("  {arrow} {} {src} > {dst} fragment at {offset}, {payload_len} bytes", packet.protocol()),
+            );
+            return;
+        }
+        match packet.protocol() {
+            Protocol::TCP => {
+                if let Ok(segment) = Segment::parse(payload) {
+                    self.tcp(now, arrow, src, dst, &segment, payload_len);
+                }
+            }
+            Protocol::UDP => {
+                if let Some(ports) = payload.first_chunk::<8>() {
+                    let port = |at: usize| u16::from_be_bytes([ports[at], ports[at + 1]]);
+                    let (from, to) = (SocketAddr::new(src, port(0)), SocketAddr::new(dst, port(2)));
+                    let data = payload_len.saturating_sub(udp::HEADER_LEN);
+                    self.line(now, format_args!("  {arrow} udp {from} > {to}, {data} bytes"));
+                }
+            }
+            Protocol::ICMP => match icmpv4::Message::parse(payload) {
+                Ok(message) => self.line(now, format_args!("  {arrow} icmp {src} > {dst} {message}")),
+                Err(_) => self.line(now, format_args!("  {arrow} icmp {src} > {dst}, {payload_len} bytes")),
+            },
+            other => self.line(now, format_args!("  {arrow} {other} {src} > {dst}, {payload_len} bytes")),
+        }
+    }
+
+    fn tcp(&mut self, now: Instant, arrow: char, src: IpAddr, dst: IpAddr, segment: &Segment<'_>, payload_len: usize) {
+        let repr = segment.repr();
+        let (from, to) = (SocketAddr::new(src, repr.src_port), SocketAddr::new(dst, repr.dst_port));
+        if repr.flags.contains(Flags::SYN) {
+            if self.initial.len() >= FLOWS_MAX {
+                self.initial.clear();
+            }
+            self.initial.insert((from, to), repr.seq);
+        }
+        let relative = |initial: Option<&SeqNumber>, number: SeqNumber| {
+            number.0.wrapping_sub(initial.map_or(0, |initial| initial.0))
+        };
+        let seq = relative(self.initial.get(&(from, to)), repr.seq);
+        let ack = relative(self.initial.get(&(to, from)), repr.ack);
+        let mut text = format!("  {arrow} tcp {from} > {to} {} seq {seq}", repr.flags);
+        if repr.flags.contains(Flags::ACK) {
+            let _ = write!(text, " ack {ack}");
+        }
+        let _ = write!(text, " win {}", repr.window);
+        let data = payload_len.saturating_sub(segment.header_len());
+        if data > 0 {
+            let _ = write!(text, ", {data} bytes");
+        }
+        // Of the options only those that are news: timestamps are in every segment.
+        if repr.flags.contains(Flags::SYN) || !repr.options.sack.is_empty() {
+            let _ = write!(text, " <{}>", repr.options);
+        }
+        self.line(now, format_args!("{text}"));
+    }
+}
+
+/// What the kernel calls a process.
+pub(crate) fn program_name(pid: i32) -> Option<String> {
+    let name = std::fs::read(format!("/proc/{pid}/comm")).ok()?;
+    let name = String::from_utf8_lossy(&name);
+    // The name is the program's own choice: nothing in it shall move a terminal's cursor.
+    Some(name.trim_end().chars().map(|c| if c.is_control() { '?' } else { c }).collect())
+}
+
+/// A number of the socket interface in words, for the calls in a trace.
+pub(crate) fn word(number: i32, names: &[(i32, &str)]) -> String {
+    names.iter().find(|(known, _)| *known == number).map_or_else(|| number.to_string(), |(_, name)| (*name).to_owned())
+}

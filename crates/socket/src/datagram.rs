@@ -1,0 +1,58 @@
+//! sendto and recvfrom, by copy.
+
+use std::net::SocketAddr;
+
+use sockeye_device::Instant;
+use sockeye_stack::udp;
+
+use crate::errno::Errno;
+use crate::host::{Host, SocketId, State};
+
+impl From<udp::SendError> for Errno {
+    fn from(error: udp::SendError) -> Self {
+        match error {
+            udp::SendError::Full => Errno::EAGAIN,
+            udp::SendError::NoRoute => Errno::ENETUNREACH,
+            udp::SendError::MessageSize => Errno::EMSGSIZE,
+            udp::SendError::NotConnected => Errno::EDESTADDRREQ,
+            udp::SendError::Broadcast => Errno::EACCES,
+        }
+    }
+}
+
+impl Host {
+    /// sendto(2) on a datagram socket; `None`: to its peer. All of it goes, or nothing.
+    pub fn send_to(
+        &mut self,
+        now: Instant,
+        id: SocketId,
+        bytes: &[u8],
+        to: Option<SocketAddr>,
+    ) -> Result<usize, Errno> {
+        let udp = self.opened(now, id)?;
+        if let Some(error) = self.take_error(id) {
+            return Err(error);
+        }
+        let send = udp::Send { to, from: None, ttl: None, tos: None, payload: &[bytes] };
+        self.stack.udp_send(now, udp, &send)?;
+        Ok(bytes.len())
+    }
+
+    /// recvfrom(2) on a datagram socket: how many bytes came and from whom. What does not fit is cut off.
+    pub fn receive_from(&mut self, id: SocketId, bytes: &mut [u8]) -> Result<(usize, SocketAddr), Errno> {
+        if let Some(error) = self.take_error(id) {
+            return Err(error);
+        }
+        let socket = self.sockets.get(id.0).ok_or(Errno::EBADF)?;
+        let udp = match socket.state {
+            State::Datagram(Some(udp)) => udp,
+            State::Datagram(None) => return Err(Errno::EAGAIN),
+            _ => return Err(Errno::EOPNOTSUPP),
+        };
+        let received = self.stack.udp_recv(udp).ok_or(Errno::EAGAIN)?;
+        let data = received.data();
+        let count = data.len().min(bytes.len());
+        bytes[..count].copy_from_slice(&data[..count]);
+        Ok((count, received.from))
+    }
+}

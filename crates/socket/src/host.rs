@@ -1,0 +1,576 @@
+//! Sockets and their states.
+//!
+//! A socket begins fresh; bind gives it an address, listen makes it a listener, connect a connection in the making. A
+//! datagram socket is opened in the stack when it first needs an address: at bind, at connect, or at the first send.
+//! The table maps both ways: from a socket to what stands behind it in the stack, and from the stack's dense indices
+//! back, so that an event of the stack finds its socket without a search.
+//!
+//! A connection that fails leaves its socket fresh again, with the reason in its error (SO_ERROR), as on Linux; the
+//! program may connect once more.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use sockeye_device::Instant;
+use sockeye_stack::tcp::{self, ConnectionId, ListenerId};
+use sockeye_stack::{BindingId, Event, PortId, Stack, udp};
+
+use crate::convert::bind_of;
+use crate::errno::Errno;
+use crate::names::*;
+use crate::options::tcp_options;
+use crate::settings::{Privilege, Settings};
+use crate::table::{Key, Table};
+
+/// Names a socket of a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SocketId(pub(crate) Key);
+
+impl SocketId {
+    /// The socket's place in the table, dense from 0.
+    pub fn index(self) -> usize {
+        self.0.index as usize
+    }
+}
+
+/// What stands behind a socket in the stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// A stream socket that has neither peer nor listener.
+    Idle,
+    /// A connection, established or in the making.
+    Connection(ConnectionId),
+    /// A listener.
+    Listener(ListenerId),
+    /// A datagram socket that has an address.
+    Datagram(udp::SocketId),
+    /// A datagram socket that has none yet.
+    Unbound,
+}
+
+/// How far a connect came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// There is nothing to wait for.
+    Done,
+    /// A handshake is under way: EINPROGRESS.
+    Started,
+}
+
+/// What poll(2) would say, in its flags ([`crate::names`], POLL*).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Readiness(pub u16);
+
+impl Readiness {
+    /// True if all of `flags` are set.
+    pub fn contains(self, flags: u16) -> bool {
+        self.0 & flags == flags
+    }
+}
+
+/// What `show` tells of a socket.
+#[derive(Clone, Copy, Debug)]
+pub struct SocketView {
+    /// The socket.
+    pub id: SocketId,
+    /// What stands behind it.
+    pub body: Body,
+    /// True for TCP.
+    pub stream: bool,
+    /// Where it is bound, or the local end of its connection.
+    pub local: Option<SocketAddr>,
+    /// The peer.
+    pub remote: Option<SocketAddr>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Socket {
+    pub(crate) state: State,
+    pub(crate) settings: Settings,
+    /// SO_BINDTODEVICE.
+    pub(crate) device: Option<PortId>,
+    /// Whose it is, among whom SO_REUSEPORT shares.
+    pub(crate) owner: u32,
+    /// The last failure, until somebody asks (SO_ERROR).
+    pub(crate) error: Option<Errno>,
+}
+
+#[derive(Debug)]
+pub(crate) enum State {
+    Fresh,
+    Bound(BindingId),
+    /// `announced`: the program knows of the success (connect returned 0), so another connect is EISCONN.
+    Connection {
+        id: ConnectionId,
+        established: bool,
+        announced: bool,
+    },
+    Listening {
+        id: ListenerId,
+        binding: BindingId,
+    },
+    Datagram(Option<udp::SocketId>),
+}
+
+/// A stack and the sockets on it.
+pub struct Host {
+    pub(crate) stack: Stack,
+    pub(crate) sockets: Table<Socket>,
+    connections: Vec<Option<SocketId>>,
+    listeners: Vec<Option<SocketId>>,
+    datagrams: Vec<Option<SocketId>>,
+}
+
+impl Host {
+    /// No sockets yet.
+    pub fn new(stack: Stack) -> Self {
+        Host { stack, sockets: Table::new(), connections: Vec::new(), listeners: Vec::new(), datagrams: Vec::new() }
+    }
+
+    /// The stack below.
+    pub fn stack(&self) -> &Stack {
+        &self.stack
+    }
+
+    /// The stack below: frames, time, and the queues of connections.
+    pub fn stack_mut(&mut self) -> &mut Stack {
+        &mut self.stack
+    }
+
+    /// How many sockets there are.
+    pub fn len(&self) -> usize {
+        self.sockets.len()
+    }
+
+    /// True where there is no socket.
+    pub fn is_empty(&self) -> bool {
+        self.sockets.is_empty()
+    }
+
+    /// socket(2): `family`, `kind` (without flags) and `protocol` as the program gave them.
+    pub fn socket(&mut self, family: i32, kind: i32, protocol: i32) -> Result<SocketId, Errno> {
+        if family != i32::from(AF_INET) {
+            return Err(Errno::EAFNOSUPPORT);
+        }
+        let state = match (kind, protocol) {
+            (SOCK_STREAM, 0 | IPPROTO_TCP) => State::Fresh,
+            (SOCK_DGRAM, 0 | IPPROTO_UDP) => State::Datagram(None),
+            (SOCK_STREAM | SOCK_DGRAM, _) => return Err(Errno::EPROTONOSUPPORT),
+            _ => return Err(Errno::ESOCKTNOSUPPORT),
+        };
+        Ok(self.insert(state, Settings::default()))
+    }
+
+    /// A fresh socket with the settings of one that failed, to connect once more.
+    pub fn socket_like(&mut self, stream: bool, settings: Settings) -> SocketId {
+        self.insert(if stream { State::Fresh } else { State::Datagram(None) }, settings)
+    }
+
+    /// bind(2).
+    pub fn bind(&mut self, now: Instant, id: SocketId, address: SocketAddr, who: Privilege) -> Result<(), Errno> {
+        let socket = self.sockets.get_mut(id.0).ok_or(Errno::EBADF)?;
+        if !address.is_ipv4() {
+            return Err(Errno::EAFNOSUPPORT);
+        }
+        if (1..1024).contains(&address.port()) && who == Privilege::User {
+            return Err(Errno::EACCES);
+        }
+        let bind = bind_of(socket, address);
+        match &mut socket.state {
+            state @ State::Fresh => *state = State::Bound(self.stack.tcp_bind(&bind)?),
+            State::Datagram(open @ None) => {
+                let udp = self.stack.udp_open(&bind)?;
+                *open = Some(udp);
+                set_back(&mut self.datagrams, udp.index(), id);
+                self.apply(now, id);
+            }
+            _ => return Err(Errno::EINVAL),
+        }
+        Ok(())
+    }
+
+    /// listen(2). `backlog` as the program gave it.
+    pub fn listen(&mut self, id: SocketId, backlog: i32) -> Result<(), Errno> {
+        let socket = self.sockets.get_mut(id.0).ok_or(Errno::EBADF)?;
+        // Linux reads it as unsigned, and bounds it by net.core.somaxconn.
+        let backlog = backlog.cast_unsigned().min(4_096) as usize;
+        let binding = match socket.state {
+            State::Fresh => {
+                let any = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+                let binding = self.stack.tcp_bind(&bind_of(socket, any))?;
+                socket.state = State::Bound(binding);
+                binding
+            }
+            State::Bound(binding) => binding,
+            State::Listening { id, .. } => {
+                self.stack.tcp_set_backlog(id, backlog);
+                return Ok(());
+            }
+            State::Connection { .. } => return Err(Errno::EINVAL),
+            State::Datagram(_) => return Err(Errno::EOPNOTSUPP),
+        };
+        let listener = self.stack.tcp_listen(binding, backlog, tcp_options(&socket.settings))?;
+        socket.state = State::Listening { id: listener, binding };
+        set_back(&mut self.listeners, listener.index(), id);
+        Ok(())
+    }
+
+    /// accept(2): a connected socket with the listener's settings, or EAGAIN.
+    pub fn accept(&mut self, id: SocketId) -> Result<SocketId, Errno> {
+        let socket = self.sockets.get(id.0).ok_or(Errno::EBADF)?;
+        let listener = match socket.state {
+            State::Listening { id, .. } => id,
+            State::Datagram(_) => return Err(Errno::EOPNOTSUPP),
+            _ => return Err(Errno::EINVAL),
+        };
+        let settings = socket.settings.clone();
+        let connection = self.stack.tcp_accept(listener).ok_or(Errno::EAGAIN)?;
+        let state = State::Connection { id: connection, established: true, announced: true };
+        let accepted = self.insert(state, settings);
+        set_back(&mut self.connections, connection.index(), accepted);
+        Ok(accepted)
+    }
+
+    /// connect(2); `None` (AF_UNSPEC) dissolves a datagram socket's association.
+    pub fn connect(&mut self, now: Instant, id: SocketId, remote: Option<SocketAddr>) -> Result<Progress, Errno> {
+        let socket = self.sockets.get_mut(id.0).ok_or(Errno::EBADF)?;
+        if remote.is_some_and(|remote| !remote.is_ipv4()) {
+            return Err(Errno::EAFNOSUPPORT);
+        }
+        if let State::Datagram(_) = socket.state {
+            let udp = self.opened(now, id)?;
+            self.stack.udp_connect(udp, remote)?;
+            return Ok(Progress::Done);
+        }
+        let binding = match &mut socket.state {
+            State::Fresh => None,
+            State::Bound(binding) => Some(*binding),
+            State::Connection { established: false, .. } => return Err(Errno::EALREADY),
+            State::Connection { announced: true, .. } => return Err(Errno::EISCONN),
+            State::Connection { announced, .. } => {
+                *announced = true;
+                return Ok(Progress::Done);
+            }
+            State::Listening { .. } | State::Datagram(_) => return Err(Errno::EISCONN),
+        };
+        let remote = remote.ok_or(Errno::EAFNOSUPPORT)?;
+        let options = tcp_options(&socket.settings);
+        let connection = self.stack.tcp_connect(now, binding, remote, options)?;
+        socket.state = State::Connection { id: connection, established: false, announced: false };
+        socket.error = None;
+        set_back(&mut self.connections, connection.index(), id);
+        Ok(Progress::Started)
+    }
+
+    /// getsockname(2).
+    pub fn local_address(&self, id: SocketId) -> Result<SocketAddr, Errno> {
+        let socket = self.sockets.get(id.0).ok_or(Errno::EBADF)?;
+        let any = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+        Ok(match socket.state {
+            State::Fresh | State::Datagram(None) => any,
+            State::Bound(binding) | State::Listening { binding, .. } => {
+                self.stack.tcp_binding_address(binding).unwrap_or(any)
+            }
+            State::Connection { id, .. } => self.stack.tcp_addresses(id).ok_or(Errno::EINVAL)?.local,
+            State::Datagram(Some(udp)) => self.stack.udp_local(udp),
+        })
+    }
+
+    /// getpeername(2).
+    pub fn peer_address(&self, id: SocketId) -> Result<SocketAddr, Errno> {
+        let socket = self.sockets.get(id.0).ok_or(Errno::EBADF)?;
+        match socket.state {
+            State::Connection { id, established: true, .. } => {
+                self.stack.tcp_addresses(id).map(|flow| flow.remote).ok_or(Errno::ENOTCONN)
+            }
+            State::Datagram(Some(udp)) => self.stack.udp_peer(udp).ok_or(Errno::ENOTCONN),
+            _ => Err(Errno::ENOTCONN),
+        }
+    }
+
+    /// send(2) on a stream: how many bytes were taken, or EAGAIN.
+    pub fn send(&mut self, now: Instant, id: SocketId, bytes: &[u8]) -> Result<usize, Errno> {
+        let connection = self.connection(id)?;
+        let status = self.stack.tcp_status(connection);
+        if let Some(error) = self.take_error(id) {
+            return Err(error);
+        }
+        if status.local_closed {
+            return Err(Errno::EPIPE);
+        }
+        match self.stack.tcp_write(now, connection, bytes) {
+            0 if !bytes.is_empty() => Err(Errno::EAGAIN),
+            taken => Ok(taken),
+        }
+    }
+
+    /// recv(2) on a stream: how many bytes came, 0 at the end, or EAGAIN.
+    pub fn receive(&mut self, now: Instant, id: SocketId, bytes: &mut [u8]) -> Result<usize, Errno> {
+        let connection = self.connection(id)?;
+        let count = self.stack.tcp_read(now, connection, bytes);
+        if count > 0 || bytes.is_empty() {
+            return Ok(count);
+        }
+        let finished = self.stack.tcp_status(connection).peer_closed;
+        match self.take_error(id) {
+            Some(error) => Err(error),
+            None if finished => Ok(0),
+            None => Err(Errno::EAGAIN),
+        }
+    }
+
+    /// Whether shutdown(2) would be heard: ENOTCONN without a peer.
+    pub fn may_shut_down(&self, id: SocketId) -> Result<(), Errno> {
+        match self.sockets.get(id.0).ok_or(Errno::EBADF)?.state {
+            State::Connection { established: true, .. } | State::Listening { .. } => Ok(()),
+            State::Datagram(Some(udp)) if self.stack.udp_peer(udp).is_some() => Ok(()),
+            _ => Err(Errno::ENOTCONN),
+        }
+    }
+
+    /// shutdown(2) for writing: a FIN follows what was sent. A listener listens no more.
+    pub fn shutdown(&mut self, now: Instant, id: SocketId) -> Result<(), Errno> {
+        self.may_shut_down(id)?;
+        let socket = self.sockets.get(id.0).ok_or(Errno::EBADF)?;
+        match socket.state {
+            State::Connection { id, .. } => {
+                self.stack.tcp_shutdown(now, id);
+                Ok(())
+            }
+            State::Listening { id: listener, binding } => {
+                let _ = binding;
+                self.stack.tcp_unlisten(now, listener);
+                clear_back(&mut self.listeners, listener.index());
+                if let Some(socket) = self.sockets.get_mut(id.0) {
+                    socket.state = State::Fresh;
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// close(2): what was sent still goes out, in order. With SO_LINGER of zero seconds the connection is reset.
+    pub fn close(&mut self, now: Instant, id: SocketId) {
+        self.end(now, id, false);
+    }
+
+    /// Closes with a reset, whatever SO_LINGER says.
+    pub fn abort(&mut self, now: Instant, id: SocketId) {
+        self.end(now, id, true);
+    }
+
+    /// What stands behind a socket.
+    pub fn body(&self, id: SocketId) -> Option<Body> {
+        self.sockets.get(id.0).map(|socket| match socket.state {
+            State::Fresh | State::Bound(_) => Body::Idle,
+            State::Connection { id, .. } => Body::Connection(id),
+            State::Listening { id, .. } => Body::Listener(id),
+            State::Datagram(Some(id)) => Body::Datagram(id),
+            State::Datagram(None) => Body::Unbound,
+        })
+    }
+
+    /// A datagram socket's body, opened on an ephemeral port if it has none.
+    pub fn opened(&mut self, now: Instant, id: SocketId) -> Result<udp::SocketId, Errno> {
+        let socket = self.sockets.get_mut(id.0).ok_or(Errno::EBADF)?;
+        match socket.state {
+            State::Datagram(Some(udp)) => Ok(udp),
+            State::Datagram(None) => {
+                let any = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+                let udp = self.stack.udp_open(&bind_of(socket, any))?;
+                socket.state = State::Datagram(Some(udp));
+                set_back(&mut self.datagrams, udp.index(), id);
+                self.apply(now, id);
+                Ok(udp)
+            }
+            _ => Err(Errno::EOPNOTSUPP),
+        }
+    }
+
+    /// True for TCP.
+    pub fn is_stream(&self, id: SocketId) -> bool {
+        self.sockets.get(id.0).is_some_and(|socket| !matches!(socket.state, State::Datagram(_)))
+    }
+
+    /// What the program has set.
+    pub fn settings(&self, id: SocketId) -> Option<&Settings> {
+        self.sockets.get(id.0).map(|socket| &socket.settings)
+    }
+
+    /// A socket that something happened to since it was last named here. Look at its readiness, or at its body.
+    pub fn poll_event(&mut self) -> Option<SocketId> {
+        loop {
+            let id = match self.stack.poll_event()? {
+                Event::Connection(id) => self.connections.get(id.index()).copied().flatten(),
+                Event::Listener(id) => self.listeners.get(id.index()).copied().flatten(),
+                Event::Udp(id) => self.datagrams.get(id.index()).copied().flatten(),
+            };
+            // What its owner has let go of has no socket any more.
+            let Some(id) = id else { continue };
+            self.refresh(id);
+            return Some(id);
+        }
+    }
+
+    /// The failure that the program has not been told of, which clears it (SO_ERROR).
+    pub fn take_error(&mut self, id: SocketId) -> Option<Errno> {
+        self.refresh(id);
+        let socket = self.sockets.get_mut(id.0)?;
+        match socket.state {
+            State::Datagram(Some(udp)) => {
+                socket.error.take().or_else(|| self.stack.udp_take_error(udp).map(|error| error.kind.into()))
+            }
+            State::Connection { id, .. } => {
+                socket.error.take().or_else(|| self.stack.tcp_take_error(id).map(Errno::from))
+            }
+            _ => socket.error.take(),
+        }
+    }
+
+    /// Whether there is a failure that the program has not been told of.
+    pub fn has_error(&self, id: SocketId) -> bool {
+        self.sockets.get(id.0).is_some_and(|socket| socket.error.is_some())
+    }
+
+    /// Among whose sockets SO_REUSEPORT shares.
+    pub fn set_owner(&mut self, id: SocketId, user: u32) {
+        if let Some(socket) = self.sockets.get_mut(id.0) {
+            socket.owner = user;
+        }
+    }
+
+    /// What poll(2) says of the socket.
+    pub fn readiness(&self, id: SocketId) -> Readiness {
+        let Some(socket) = self.sockets.get(id.0) else { return Readiness::default() };
+        let mut flags = if socket.error.is_some() { POLLERR } else { 0 };
+        match socket.state {
+            State::Fresh | State::Bound(_) => flags |= POLLOUT | POLLHUP,
+            State::Connection { established: false, .. } => {}
+            State::Connection { id, .. } => {
+                let status = self.stack.tcp_status(id);
+                if status.readable > 0 || status.peer_closed {
+                    flags |= POLLIN;
+                }
+                if status.send_space > 0 || status.local_closed {
+                    flags |= POLLOUT;
+                }
+                if status.peer_closed {
+                    flags |= POLLRDHUP;
+                }
+                if status.peer_closed && status.local_closed {
+                    flags |= POLLHUP;
+                }
+                if status.error.is_some() {
+                    flags |= POLLERR | POLLHUP | POLLIN | POLLOUT;
+                }
+            }
+            State::Listening { id, .. } => {
+                if self.stack.tcp_accept_queue(id).0 > 0 {
+                    flags |= POLLIN;
+                }
+            }
+            State::Datagram(None) => flags |= POLLOUT,
+            State::Datagram(Some(udp)) => {
+                flags |= POLLOUT;
+                if self.stack.udp_readable(udp) {
+                    flags |= POLLIN;
+                }
+            }
+        }
+        Readiness(flags)
+    }
+
+    /// The socket before a connection.
+    pub fn socket_of(&self, connection: ConnectionId) -> Option<SocketId> {
+        self.connections.get(connection.index()).copied().flatten()
+    }
+
+    /// All sockets, for `show`.
+    pub fn iter(&self) -> impl Iterator<Item = SocketView> {
+        self.sockets.iter().filter_map(|(key, _)| {
+            let id = SocketId(key);
+            Some(SocketView {
+                id,
+                body: self.body(id)?,
+                stream: self.is_stream(id),
+                local: self.local_address(id).ok(),
+                remote: match self.sockets.get(key)?.state {
+                    State::Connection { id, .. } => self.stack.tcp_addresses(id).map(|flow| flow.remote),
+                    _ => self.peer_address(id).ok(),
+                },
+            })
+        })
+    }
+
+    fn insert(&mut self, state: State, settings: Settings) -> SocketId {
+        SocketId(self.sockets.insert_with(|_| Socket { state, settings, device: None, owner: 0, error: None }))
+    }
+
+    fn connection(&self, id: SocketId) -> Result<ConnectionId, Errno> {
+        match self.sockets.get(id.0).ok_or(Errno::EBADF)?.state {
+            State::Connection { id, established: true, .. } => Ok(id),
+            State::Connection { established: false, .. } => Err(Errno::EAGAIN),
+            State::Datagram(_) => Err(Errno::EOPNOTSUPP),
+            _ => Err(Errno::ENOTCONN),
+        }
+    }
+
+    /// Brings a connection's socket up to what the stack says: established, or failed and fresh again.
+    fn refresh(&mut self, id: SocketId) {
+        let Some(socket) = self.sockets.get_mut(id.0) else { return };
+        let State::Connection { id: connection, established, .. } = &mut socket.state else { return };
+        let status = self.stack.tcp_status(*connection);
+        if status.error.is_some() {
+            socket.error = self.stack.tcp_take_error(*connection).map(Errno::from);
+        }
+        if *established || matches!(status.state, tcp::State::SynSent | tcp::State::SynReceived) {
+            return;
+        }
+        if status.state != tcp::State::Closed || status.readable > 0 {
+            *established = true;
+            return;
+        }
+        let connection = *connection;
+        socket.error = socket.error.or(Some(Errno::ECONNREFUSED));
+        socket.state = State::Fresh;
+        clear_back(&mut self.connections, connection.index());
+        // It is over already: this only lets go of what is left of it, at no particular time.
+        self.stack.tcp_close(Instant::ZERO, connection);
+    }
+
+    fn end(&mut self, now: Instant, id: SocketId, abort: bool) {
+        let Some(Socket { state, settings, .. }) = self.sockets.remove(id.0) else { return };
+        match state {
+            State::Fresh | State::Datagram(None) => {}
+            State::Bound(binding) => self.stack.unbind(binding),
+            State::Connection { id, .. } => {
+                clear_back(&mut self.connections, id.index());
+                if abort || settings.linger == Some(0) {
+                    self.stack.tcp_abort(now, id);
+                }
+                self.stack.tcp_close(now, id);
+            }
+            State::Listening { id, .. } => {
+                clear_back(&mut self.listeners, id.index());
+                self.stack.tcp_unlisten(now, id);
+            }
+            State::Datagram(Some(udp)) => {
+                clear_back(&mut self.datagrams, udp.index());
+                self.stack.udp_close(udp);
+            }
+        }
+    }
+}
+
+fn set_back(table: &mut Vec<Option<SocketId>>, index: usize, id: SocketId) {
+    if table.len() <= index {
+        table.resize(index + 1, None);
+    }
+    table[index] = Some(id);
+}
+
+fn clear_back(table: &mut [Option<SocketId>], index: usize) {
+    if let Some(place) = table.get_mut(index) {
+        *place = None;
+    }
+}

@@ -1,0 +1,136 @@
+//! setsockopt and getsockopt on a socket: what can be set is kept in its [`Settings`] and handed down to the stack; what
+//! asks about the socket itself is answered here.
+
+use std::time::Duration;
+
+use sockeye_device::Instant;
+use sockeye_stack::{PortId, Stack, tcp, udp};
+
+use crate::errno::Errno;
+use crate::host::{Body, Host, Socket, SocketId, State};
+use crate::info;
+use crate::names::*;
+use crate::settings::{Privilege, Settings, int};
+
+impl Host {
+    /// setsockopt(2).
+    pub fn set_option(
+        &mut self,
+        now: Instant,
+        id: SocketId,
+        who: Privilege,
+        level: i32,
+        name: i32,
+        value: &[u8],
+    ) -> Result<(), Errno> {
+        let stream = self.is_stream(id);
+        if (level, name) == (SOL_SOCKET, SO_BINDTODEVICE) {
+            let device = self.device(value)?;
+            self.sockets.get_mut(id.0).ok_or(Errno::EBADF)?.device = device;
+            return Ok(());
+        }
+        let socket = self.sockets.get_mut(id.0).ok_or(Errno::EBADF)?;
+        socket.settings.set(stream, who, level, name, value)?;
+        self.apply(now, id);
+        Ok(())
+    }
+
+    /// getsockopt(2): the whole value; the caller cuts it to the program's buffer.
+    pub fn option(&mut self, now: Instant, id: SocketId, level: i32, name: i32) -> Result<Vec<u8>, Errno> {
+        let stream = self.is_stream(id);
+        let body = self.body(id).ok_or(Errno::EBADF)?;
+        match (level, name) {
+            (SOL_SOCKET, SO_ERROR) => Ok(int(self.take_error(id).map_or(0, Errno::raw))),
+            (SOL_SOCKET, SO_TYPE) => Ok(int(if stream { SOCK_STREAM } else { SOCK_DGRAM })),
+            (SOL_SOCKET, SO_DOMAIN) => Ok(int(AF_INET.into())),
+            (SOL_SOCKET, SO_PROTOCOL) => Ok(int(if stream { IPPROTO_TCP } else { IPPROTO_UDP })),
+            (SOL_SOCKET, SO_ACCEPTCONN) => Ok(int(matches!(body, Body::Listener(_)).into())),
+            (SOL_SOCKET, SO_COOKIE) => Ok((id.index() as u64 + 1).to_ne_bytes().to_vec()),
+            (SOL_SOCKET, SO_BINDTODEVICE) => {
+                let device = self.sockets.get(id.0).and_then(|socket| socket.device);
+                let name = device.and_then(|device| self.stack().port(device)).map(|port| port.name.to_owned());
+                let mut name = name.unwrap_or_default().into_bytes();
+                if !name.is_empty() {
+                    name.push(0);
+                }
+                Ok(name)
+            }
+            (IPPROTO_TCP, TCP_INFO) if stream => Ok(match body {
+                Body::Connection(connection) => match self.stack().tcp_info(now, connection) {
+                    Some(info) => info::encode(&info),
+                    None => info::of_state(tcp::State::Closed),
+                },
+                Body::Listener(_) => info::of_state(tcp::State::Listen),
+                _ => info::of_state(tcp::State::Closed),
+            }),
+            (IPPROTO_TCP, TCP_MAXSEG) if let Body::Connection(connection) = body => {
+                let info = self.stack().tcp_info(now, connection).ok_or(Errno::ENOTCONN)?;
+                Ok(int(info.send_mss.cast_signed()))
+            }
+            (IPPROTO_IP, IP_MTU) => match body {
+                Body::Connection(connection) => {
+                    let info = self.stack().tcp_info(now, connection).ok_or(Errno::ENOTCONN)?;
+                    Ok(int(info.path_mtu.cast_signed()))
+                }
+                _ => Err(Errno::ENOTCONN),
+            },
+            _ => self.settings(id).ok_or(Errno::EBADF)?.value(stream, level, name),
+        }
+    }
+
+    /// SO_BINDTODEVICE's value: a name, which ends at a zero byte; empty for none.
+    fn device(&self, value: &[u8]) -> Result<Option<PortId>, Errno> {
+        let name = value.split(|&byte| byte == 0).next().unwrap_or_default();
+        if name.is_empty() {
+            return Ok(None);
+        }
+        let found = self.stack().ports().find(|(_, port)| port.name.as_bytes() == name).map(|(id, _)| id);
+        found.map(Some).ok_or(Errno::ENODEV)
+    }
+
+    /// Hands the settings down to the stack, where something stands behind the socket.
+    pub(crate) fn apply(&mut self, now: Instant, id: SocketId) {
+        let Host { stack, sockets, .. } = self;
+        let Some(Socket { state, settings, .. }) = sockets.get(id.0) else { return };
+        match state {
+            State::Fresh | State::Bound(_) | State::Datagram(None) => {}
+            State::Connection { id, .. } => stack.tcp_set_options(now, *id, tcp_options(settings)),
+            State::Listening { id, .. } => stack.tcp_set_listener_options(*id, tcp_options(settings)),
+            State::Datagram(Some(udp)) => apply_udp(stack, *udp, settings),
+        }
+    }
+}
+
+/// The settings as TCP has them.
+pub(crate) fn tcp_options(settings: &Settings) -> tcp::Options {
+    let Settings { tcp, ip, send_buffer, receive_buffer, .. } = settings;
+    let own = tcp::Options::default();
+    // What a program asked for was doubled for the kernel's bookkeeping, of which there is none here; the whole is room.
+    let bytes = |size: &Option<i32>| size.and_then(|size| usize::try_from(size).ok());
+    tcp::Options {
+        nodelay: tcp.no_delay,
+        cork: tcp.cork,
+        quick_ack: tcp.quick_ack.unwrap_or(own.quick_ack),
+        keepalive: tcp.keepalive,
+        keep_idle: tcp.keep_idle,
+        keep_interval: tcp.keep_interval,
+        keep_count: tcp.keep_count,
+        user_timeout: (!tcp.user_timeout.is_zero()).then_some(tcp.user_timeout),
+        syn_retries: tcp.syn_count.or(own.syn_retries),
+        fin_timeout: tcp.linger2.unwrap_or(own.fin_timeout),
+        max_segment: tcp.max_segment,
+        defer_accept: (tcp.defer_accept > 0).then(|| Duration::from_secs(u64::from(tcp.defer_accept.cast_unsigned()))),
+        send_buffer: bytes(send_buffer).unwrap_or(own.send_buffer),
+        receive_buffer: bytes(receive_buffer).unwrap_or(own.receive_buffer),
+        not_sent_low_water: tcp.not_sent_low_water.map_or(own.not_sent_low_water, |bytes| bytes as usize),
+        window_clamp: tcp.window_clamp,
+        ttl: ip.ttl.unwrap_or(own.ttl),
+        tos: ip.tos,
+    }
+}
+
+fn apply_udp(stack: &mut Stack, id: udp::SocketId, settings: &Settings) {
+    let Settings { ip, .. } = settings;
+    let own = udp::Options::default();
+    stack.udp_set_options(id, udp::Options { ttl: ip.ttl.unwrap_or(own.ttl), tos: ip.tos });
+}
