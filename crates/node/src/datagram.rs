@@ -161,8 +161,8 @@ fn output(end: &mut End, pump: &mut DatagramPump, context: &mut Context<'_>) -> 
         };
         let Some(settings) = context.host.settings(end.socket) else { return Fate::Close };
         let header = header_of(&received, settings, context.now);
-        match deliver(end, context, &header, received.data()) {
-            Delivery::Done => {}
+        match deliver(end, context, &header, &received.data) {
+            Delivery::Done => context.host.stack_mut().udp_recycle(received.data),
             Delivery::NoRoom => {
                 pump.undelivered = Some(received);
                 return Fate::Keep;

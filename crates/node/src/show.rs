@@ -176,7 +176,8 @@ fn neighbors(node: &Node) -> Table {
 }
 
 fn port_name(node: &Node, port: PortId) -> String {
-    node.host.stack().port(port).map_or_else(|| "?".to_owned(), |port| port.name.clone())
+    let found = node.host.stack().ports().find(|(id, _)| *id == port);
+    found.map_or_else(|| "?".to_owned(), |(_, port)| port.name.clone())
 }
 
 /// The state as ss(8) names it.
@@ -238,12 +239,12 @@ fn sockets(node: &Node) -> Table {
     }
     for view in node.host.iter() {
         let Body::Datagram(udp) = view.body else { continue };
-        let (receive_queue, send_queue) = node.host.stack().udp_queues(udp);
+        let waiting = node.host.stack().udp_status(udp).queued;
         let mut row = vec![
             json!("udp"),
             json!(if view.remote.is_some() { "ESTAB" } else { "UNCONN" }),
-            json!(receive_queue),
-            json!(send_queue),
+            json!(waiting),
+            json!(0),
             json!(view.local.map(|local| local.to_string())),
             json!(view.remote.map_or_else(|| "*".to_owned(), |remote| remote.to_string())),
             Value::Null,
@@ -252,7 +253,18 @@ fn sockets(node: &Node) -> Table {
         rows.push(row);
     }
     Table {
-        columns: &["proto", "state", "recv_q", "send_q", "local", "peer", "timer", "program", "pid", "socket"],
+        columns: &[
+            "protocol",
+            "state",
+            "receive_queue",
+            "send_queue",
+            "local",
+            "peer",
+            "timer",
+            "program",
+            "pid",
+            "socket",
+        ],
         rows,
     }
 }

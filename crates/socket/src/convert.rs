@@ -1,7 +1,7 @@
 //! What the stack says, as an errno: the only place where the two meet.
 
 use sockeye_stack::tcp::{self, ConnectError};
-use sockeye_stack::{Bind, BindError};
+use sockeye_stack::{Bind, BindError, udp};
 
 use std::net::SocketAddr;
 
@@ -37,6 +37,35 @@ impl From<tcp::Error> for Errno {
             tcp::Error::HostUnreachable | tcp::Error::Prohibited => Errno::EHOSTUNREACH,
             tcp::Error::NetworkUnreachable => Errno::ENETUNREACH,
             tcp::Error::Aborted => Errno::ECONNABORTED,
+        }
+    }
+}
+
+impl From<udp::SendError> for Errno {
+    fn from(error: udp::SendError) -> Self {
+        match error {
+            udp::SendError::Full => Errno::EAGAIN,
+            udp::SendError::Closed => Errno::EBADF,
+            udp::SendError::NotConnected => Errno::EDESTADDRREQ,
+            udp::SendError::Destination => Errno::EINVAL,
+            udp::SendError::NotLocal => Errno::EADDRNOTAVAIL,
+            udp::SendError::Broadcast => Errno::EACCES,
+            udp::SendError::NoRoute => Errno::ENETUNREACH,
+            udp::SendError::HostUnreachable => Errno::EHOSTUNREACH,
+            udp::SendError::LinkDown => Errno::ENETDOWN,
+            udp::SendError::MessageSize => Errno::EMSGSIZE,
+            udp::SendError::Family => Errno::EAFNOSUPPORT,
+        }
+    }
+}
+
+impl From<udp::Error> for Errno {
+    fn from(error: udp::Error) -> Self {
+        match error {
+            udp::Error::Refused => Errno::ECONNREFUSED,
+            udp::Error::HostUnreachable | udp::Error::Prohibited => Errno::EHOSTUNREACH,
+            udp::Error::MessageSize => Errno::EMSGSIZE,
+            udp::Error::Protocol => Errno::EPROTO,
         }
     }
 }

@@ -8,18 +8,6 @@ use sockeye_stack::udp;
 use crate::errno::Errno;
 use crate::host::{Host, SocketId, State};
 
-impl From<udp::SendError> for Errno {
-    fn from(error: udp::SendError) -> Self {
-        match error {
-            udp::SendError::Full => Errno::EAGAIN,
-            udp::SendError::NoRoute => Errno::ENETUNREACH,
-            udp::SendError::MessageSize => Errno::EMSGSIZE,
-            udp::SendError::NotConnected => Errno::EDESTADDRREQ,
-            udp::SendError::Broadcast => Errno::EACCES,
-        }
-    }
-}
-
 impl Host {
     /// sendto(2) on a datagram socket; `None`: to its peer. All of it goes, or nothing.
     pub fn send_to(
@@ -50,9 +38,10 @@ impl Host {
             _ => return Err(Errno::EOPNOTSUPP),
         };
         let received = self.stack.udp_recv(udp).ok_or(Errno::EAGAIN)?;
-        let data = received.data();
-        let count = data.len().min(bytes.len());
-        bytes[..count].copy_from_slice(&data[..count]);
-        Ok((count, received.from))
+        let count = received.data.len().min(bytes.len());
+        bytes[..count].copy_from_slice(&received.data[..count]);
+        let from = received.from;
+        self.stack.udp_recycle(received.data);
+        Ok((count, from))
     }
 }

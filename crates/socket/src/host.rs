@@ -241,8 +241,11 @@ impl Host {
             self.stack.udp_connect(udp, remote)?;
             return Ok(Progress::Done);
         }
+        let any = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+        let wish = socket.device.is_some().then(|| bind_of(socket, any));
         let binding = match &mut socket.state {
-            State::Fresh => None,
+            // A device is a part of a binding.
+            State::Fresh => wish.map(|wish| self.stack.tcp_bind(&wish)).transpose()?,
             State::Bound(binding) => Some(*binding),
             State::Connection { established: false, .. } => return Err(Errno::EALREADY),
             State::Connection { announced: true, .. } => return Err(Errno::EISCONN),
@@ -271,7 +274,7 @@ impl Host {
                 self.stack.tcp_binding_address(binding).unwrap_or(any)
             }
             State::Connection { id, .. } => self.stack.tcp_addresses(id).ok_or(Errno::EINVAL)?.local,
-            State::Datagram(Some(udp)) => self.stack.udp_local(udp),
+            State::Datagram(Some(udp)) => self.stack.udp_local(udp).unwrap_or(any),
         })
     }
 
@@ -282,7 +285,7 @@ impl Host {
             State::Connection { id, established: true, .. } => {
                 self.stack.tcp_addresses(id).map(|flow| flow.remote).ok_or(Errno::ENOTCONN)
             }
-            State::Datagram(Some(udp)) => self.stack.udp_peer(udp).ok_or(Errno::ENOTCONN),
+            State::Datagram(Some(udp)) => self.stack.udp_remote(udp).ok_or(Errno::ENOTCONN),
             _ => Err(Errno::ENOTCONN),
         }
     }
@@ -322,7 +325,7 @@ impl Host {
     pub fn may_shut_down(&self, id: SocketId) -> Result<(), Errno> {
         match self.sockets.get(id.0).ok_or(Errno::EBADF)?.state {
             State::Connection { established: true, .. } | State::Listening { .. } => Ok(()),
-            State::Datagram(Some(udp)) if self.stack.udp_peer(udp).is_some() => Ok(()),
+            State::Datagram(Some(udp)) if self.stack.udp_remote(udp).is_some() => Ok(()),
             _ => Err(Errno::ENOTCONN),
         }
     }
@@ -418,7 +421,7 @@ impl Host {
         let socket = self.sockets.get_mut(id.0)?;
         match socket.state {
             State::Datagram(Some(udp)) => {
-                socket.error.take().or_else(|| self.stack.udp_take_error(udp).map(|error| error.kind.into()))
+                socket.error.take().or_else(|| self.stack.udp_take_error(udp).map(|error| error.into()))
             }
             State::Connection { id, .. } => {
                 socket.error.take().or_else(|| self.stack.tcp_take_error(id).map(Errno::from))
@@ -471,9 +474,15 @@ impl Host {
             }
             State::Datagram(None) => flags |= POLLOUT,
             State::Datagram(Some(udp)) => {
-                flags |= POLLOUT;
-                if self.stack.udp_readable(udp) {
+                let status = self.stack.udp_status(udp);
+                if status.writable {
+                    flags |= POLLOUT;
+                }
+                if status.readable.is_some() {
                     flags |= POLLIN;
+                }
+                if status.error.is_some() {
+                    flags |= POLLERR;
                 }
             }
         }
@@ -542,7 +551,7 @@ impl Host {
         let Some(Socket { state, settings, .. }) = self.sockets.remove(id.0) else { return };
         match state {
             State::Fresh | State::Datagram(None) => {}
-            State::Bound(binding) => self.stack.unbind(binding),
+            State::Bound(binding) => self.stack.tcp_unbind(binding),
             State::Connection { id, .. } => {
                 clear_back(&mut self.connections, id.index());
                 if abort || settings.linger == Some(0) {

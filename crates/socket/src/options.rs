@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use sockeye_device::Instant;
-use sockeye_stack::{PortId, Stack, tcp, udp};
+use sockeye_stack::{Fragmentation, PortId, Stack, tcp, udp};
 
 use crate::errno::Errno;
 use crate::host::{Body, Host, Socket, SocketId, State};
@@ -27,6 +27,7 @@ impl Host {
         if (level, name) == (SOL_SOCKET, SO_BINDTODEVICE) {
             let device = self.device(value)?;
             self.sockets.get_mut(id.0).ok_or(Errno::EBADF)?.device = device;
+            self.apply(now, id);
             return Ok(());
         }
         let socket = self.sockets.get_mut(id.0).ok_or(Errno::EBADF)?;
@@ -48,7 +49,8 @@ impl Host {
             (SOL_SOCKET, SO_COOKIE) => Ok((id.index() as u64 + 1).to_ne_bytes().to_vec()),
             (SOL_SOCKET, SO_BINDTODEVICE) => {
                 let device = self.sockets.get(id.0).and_then(|socket| socket.device);
-                let name = device.and_then(|device| self.stack().port(device)).map(|port| port.name.to_owned());
+                let name = device.and_then(|device| self.stack().ports().find(|(id, _)| *id == device));
+                let name = name.map(|(_, port)| port.name.clone());
                 let mut name = name.unwrap_or_default().into_bytes();
                 if !name.is_empty() {
                     name.push(0);
@@ -72,6 +74,7 @@ impl Host {
                     let info = self.stack().tcp_info(now, connection).ok_or(Errno::ENOTCONN)?;
                     Ok(int(info.path_mtu.cast_signed()))
                 }
+                Body::Datagram(udp) => self.stack().udp_path_mtu(udp).map(|mtu| int(mtu.into())).ok_or(Errno::ENOTCONN),
                 _ => Err(Errno::ENOTCONN),
             },
             _ => self.settings(id).ok_or(Errno::EBADF)?.value(stream, level, name),
@@ -91,12 +94,13 @@ impl Host {
     /// Hands the settings down to the stack, where something stands behind the socket.
     pub(crate) fn apply(&mut self, now: Instant, id: SocketId) {
         let Host { stack, sockets, .. } = self;
-        let Some(Socket { state, settings, .. }) = sockets.get(id.0) else { return };
+        let Some(socket) = sockets.get(id.0) else { return };
+        let Socket { state, settings, .. } = socket;
         match state {
             State::Fresh | State::Bound(_) | State::Datagram(None) => {}
             State::Connection { id, .. } => stack.tcp_set_options(now, *id, tcp_options(settings)),
             State::Listening { id, .. } => stack.tcp_set_listener_options(*id, tcp_options(settings)),
-            State::Datagram(Some(udp)) => apply_udp(stack, *udp, settings),
+            State::Datagram(Some(udp)) => apply_udp(stack, *udp, socket),
         }
     }
 }
@@ -129,8 +133,22 @@ pub(crate) fn tcp_options(settings: &Settings) -> tcp::Options {
     }
 }
 
-fn apply_udp(stack: &mut Stack, id: udp::SocketId, settings: &Settings) {
-    let Settings { ip, .. } = settings;
+fn apply_udp(stack: &mut Stack, id: udp::SocketId, socket: &Socket) {
+    let Settings { ip, receive_buffer, broadcast, reuse_address, reuse_port, .. } = &socket.settings;
     let own = udp::Options::default();
-    stack.udp_set_options(id, udp::Options { ttl: ip.ttl.unwrap_or(own.ttl), tos: ip.tos });
+    let options = udp::Options {
+        receive_buffer: receive_buffer.and_then(|size| usize::try_from(size).ok()).unwrap_or(own.receive_buffer),
+        ttl: ip.ttl.unwrap_or(own.ttl),
+        tos: ip.tos,
+        broadcast: *broadcast,
+        fragmentation: match ip.mtu_discover {
+            IP_PMTUDISC_DONT => Fragmentation::Anywhere,
+            IP_PMTUDISC_DO => Fragmentation::Never,
+            _ => Fragmentation::WhenNeeded,
+        },
+        device: socket.device,
+        ..own
+    };
+    stack.udp_set_options(id, options);
+    stack.udp_set_reuse(id, *reuse_address, *reuse_port);
 }

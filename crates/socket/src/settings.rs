@@ -123,10 +123,6 @@ pub struct IpSettings {
     pub receive_ttl: bool,
     /// IP_RECVTOS.
     pub receive_tos: bool,
-    /// IP_RECVERR.
-    pub receive_errors: bool,
-    /// IP_FREEBIND.
-    pub free_bind: bool,
     /// IP_BIND_ADDRESS_NO_PORT.
     pub bind_address_no_port: bool,
 }
@@ -167,8 +163,7 @@ impl Default for Settings {
                 packet_info: false,
                 receive_ttl: false,
                 receive_tos: false,
-                receive_errors: false,
-                free_bind: false,
+
                 bind_address_no_port: false,
             },
         }
@@ -320,12 +315,14 @@ impl IpSettings {
             IP_TOS => self.tos = value as u8,
             IP_TTL if value == -1 => self.ttl = None,
             IP_TTL => self.ttl = Some(within(value, 1, 255)? as u8),
-            IP_MTU_DISCOVER => self.mtu_discover = within(value, IP_PMTUDISC_DONT, IP_PMTUDISC_PROBE)?,
+            // Probing is not done; and TCP always discovers the MTU.
+            IP_MTU_DISCOVER if value == IP_PMTUDISC_PROBE || stream && value == IP_PMTUDISC_DONT => {
+                return Err(Errno::ENOPROTOOPT);
+            }
+            IP_MTU_DISCOVER => self.mtu_discover = within(value, IP_PMTUDISC_DONT, IP_PMTUDISC_DO)?,
             IP_PKTINFO => self.packet_info = value != 0,
             IP_RECVTTL => self.receive_ttl = value != 0,
             IP_RECVTOS => self.receive_tos = value != 0,
-            IP_RECVERR => self.receive_errors = value != 0,
-            IP_FREEBIND => self.free_bind = value != 0,
             IP_BIND_ADDRESS_NO_PORT => self.bind_address_no_port = value != 0,
             _ => return Err(Errno::ENOPROTOOPT),
         }
@@ -340,8 +337,6 @@ impl IpSettings {
             IP_PKTINFO => self.packet_info.into(),
             IP_RECVTTL => self.receive_ttl.into(),
             IP_RECVTOS => self.receive_tos.into(),
-            IP_RECVERR => self.receive_errors.into(),
-            IP_FREEBIND => self.free_bind.into(),
             IP_BIND_ADDRESS_NO_PORT => self.bind_address_no_port.into(),
             _ => return Err(Errno::ENOPROTOOPT),
         })
@@ -417,8 +412,6 @@ mod tests {
             (IPPROTO_IP, IP_PKTINFO, 1),
             (IPPROTO_IP, IP_RECVTTL, 1),
             (IPPROTO_IP, IP_RECVTOS, 1),
-            (IPPROTO_IP, IP_RECVERR, 1),
-            (IPPROTO_IP, IP_FREEBIND, 1),
             (IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1),
         ];
         let mut settings = Settings::default();
@@ -454,8 +447,11 @@ mod tests {
     #[test]
     fn what_is_not_done_is_refused() {
         let mut settings = Settings::default();
-        // SO_ATTACH_FILTER, SO_MAX_PACING_RATE, TCP_FASTOPEN, TCP_ULP, TCP_MD5SIG, IP_HDRINCL, IP_ADD_MEMBERSHIP, IPV6_V6ONLY
-        for (level, name) in [(1, 26), (1, 47), (6, 23), (6, 31), (6, 14), (0, 3), (0, 35), (41, 26), (-1, 0)] {
+        // SO_ATTACH_FILTER, SO_MAX_PACING_RATE, TCP_FASTOPEN, TCP_ULP, TCP_MD5SIG, IP_HDRINCL, IP_RECVERR, IP_FREEBIND,
+        // IP_ADD_MEMBERSHIP, IPV6_V6ONLY
+        let refused =
+            [(1, 26), (1, 47), (6, 23), (6, 31), (6, 14), (0, 3), (0, 11), (0, 15), (0, 35), (41, 26), (-1, 0)];
+        for (level, name) in refused {
             assert_eq!(set(&mut settings, level, name, 1), Err(Errno::ENOPROTOOPT), "{level}/{name}");
             assert_eq!(settings.value(true, level, name), Err(Errno::ENOPROTOOPT), "{level}/{name}");
         }
