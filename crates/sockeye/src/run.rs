@@ -80,7 +80,10 @@ fn with_own_node(args: &Run, path: &Path, library: &Path) -> Result<ExitCode, Fa
     };
     let _ = rustix::process::set_child_subreaper(rustix::process::Pid::from_raw(1));
     let node = OwnNode::start(&args.node, &control)?;
-    let mut signals = signal_hook::iterator::Signals::new(FORWARDED)
+    // What was ignored when we were started (nohup) shall be ignored by the program; a handler of ours would undo that.
+    let ignored = ignored_signals();
+    let forwarded = FORWARDED.into_iter().filter(|number| ignored >> (number - 1) & 1 == 0);
+    let mut signals = signal_hook::iterator::Signals::new(forwarded)
         .map_err(|error| Failure::new(format!("cannot watch signals: {error}; try again")))?;
     let child = match command(&args.program, path, library, &control).spawn() {
         Ok(child) => child,
@@ -157,6 +160,13 @@ fn forward(number: i32, program: Option<&OwnedFd>, ended: bool, node: Pid) {
     for pid in others_than(node) {
         let _ = rustix::process::kill_process(pid, signal);
     }
+}
+
+/// The signals that this process ignores: bit N - 1 for signal N.
+fn ignored_signals() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }
 
 /// Does a terminal send its signals to our process group?
