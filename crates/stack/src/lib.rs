@@ -15,6 +15,7 @@
 //! | [`counters`] | what was dropped and why |
 //! | [`hash`], `rng` | secrets, and what they key |
 //! | [`wheel`], [`buffer`] | timers, memory |
+//! | [`sim`] | many hosts in virtual time |
 //!
 //! Each transport is a struct that borrows [`Ip`](ip) mutably while it works. Nothing is shared in any other way, nothing
 //! locks, and everything is decided by what is passed in: the same frames at the same times, with the same seed, have the
@@ -35,6 +36,7 @@ mod path_mtu;
 pub mod port;
 mod rng;
 pub mod route;
+pub mod sim;
 pub mod stack;
 pub mod tcp;
 pub mod udp;

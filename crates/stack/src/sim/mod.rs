@@ -5,12 +5,14 @@
 //! the same minute, byte for byte.
 //!
 //! ```
+//! use sockeye_device::Impairments;
 //! use sockeye_stack::sim::{Conditions, Network};
 //! use std::time::Duration;
 //!
 //! let mut net = Network::new(7);
 //! let (a, b) = (net.host("10.0.0.1/24"), net.host("10.0.0.2/24"));
-//! net.wire(a, b, Conditions { loss: 0.02, delay: Duration::from_millis(5), ..Conditions::default() });
+//! let bad = Impairments { loss: 0.02, delay: Duration::from_millis(5), ..Impairments::default() };
+//! net.wire(a, b, &Conditions { impairments: Some(bad), ..Conditions::default() });
 //! let server = net.listen(b, 80);
 //! let client = net.connect(a, "10.0.0.2:80");
 //! let accepted = net.run_until(Duration::from_secs(60), |net| net.stack(b).tcp_accept(server)).expect("a connection");
@@ -76,7 +78,7 @@ impl Network {
     }
 
     /// Lays a wire between two hosts; both get a port for it.
-    pub fn wire(&mut self, a: HostId, b: HostId, conditions: Conditions) {
+    pub fn wire(&mut self, a: HostId, b: HostId, conditions: &Conditions) {
         let index = self.wires.len();
         let seed = self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(index as u64);
         let mut ports = [PortId::LOOPBACK; 2];
@@ -155,11 +157,6 @@ impl Network {
         self.run_until(time, |_| None::<()>);
     }
 
-    /// Frames that were lost, sent twice, delayed past others or changed, so far and on all wires.
-    pub fn impaired(&self) -> u64 {
-        self.wires.iter().map(Wire::impaired).sum()
-    }
-
     /// Moves frames and fires timers until nothing more happens at this moment.
     fn exchange(&mut self) {
         loop {
@@ -210,7 +207,6 @@ impl Egress for Way<'_> {
         Ok(())
     }
 }
-
 
 #[cfg(test)]
 mod tests;

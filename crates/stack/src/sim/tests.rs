@@ -3,6 +3,11 @@
 use super::*;
 use crate::rng::Rng;
 use crate::tcp::State;
+use sockeye_device::Impairments;
+
+fn bad(impairments: Impairments) -> Conditions {
+    Conditions { impairments: Some(impairments), ..Conditions::default() }
+}
 
 /// A byte stream whose every byte can be told from its place.
 struct Pattern {
@@ -73,10 +78,15 @@ impl Flowing {
     }
 }
 
+/// Of everything that a wire does to frames, two in a hundred.
+fn two_percent(delay: Duration) -> Impairments {
+    Impairments { loss: 0.02, reorder: 0.02, duplicate: 0.02, delay, ..Impairments::default() }
+}
+
 fn two_hosts(seed: u64, conditions: Conditions) -> (Network, (HostId, ConnectionId), (HostId, ConnectionId)) {
     let mut net = Network::new(seed);
     let (a, b) = (net.host("10.0.0.1/24"), net.host("10.0.0.2/24"));
-    net.wire(a, b, conditions);
+    net.wire(a, b, &conditions);
     let listener = net.listen(b, 80);
     let client = net.connect(a, "10.0.0.2:80");
     let now = net.now();
@@ -125,22 +135,20 @@ fn a_good_wire_carries_both_ways() {
 #[test]
 fn a_wire_that_loses_reorders_and_duplicates_carries_both_ways() {
     for seed in 0..4 {
-        let bad = Conditions { loss: 0.02, reorder: 0.02, duplicate: 0.02, delay: Duration::from_millis(1), ..Conditions::default() };
-        transfer_both_ways(seed, bad, 4 << 20);
+        transfer_both_ways(seed, bad(two_percent(Duration::from_millis(1))), 4 << 20);
     }
 }
 
 #[test]
 fn a_wire_that_corrupts_is_a_wire_that_loses() {
-    let bad = Conditions { corrupt: 0.01, delay: Duration::from_millis(1), ..Conditions::default() };
-    transfer_both_ways(3, bad, 2 << 20);
+    let corrupting = Impairments { corrupt: 0.01, delay: Duration::from_millis(1), ..Impairments::default() };
+    transfer_both_ways(3, bad(corrupting), 2 << 20);
 }
 
 #[test]
 fn a_gibibyte_over_a_bad_wire() {
     let total = if std::env::var_os("SOCKEYE_LONG_TESTS").is_some() { 1 << 30 } else { 32 << 20 };
-    let bad = Conditions { loss: 0.02, reorder: 0.02, duplicate: 0.02, delay: Duration::from_micros(50), ..Conditions::default() };
-    transfer_both_ways(9, bad, total);
+    transfer_both_ways(9, bad(two_percent(Duration::from_micros(50))), total);
 }
 
 /// What a program might do to a connection, in any order.
@@ -260,14 +268,18 @@ fn random_course(seed: u64) {
         key
     });
     let percent = |rng: &mut Rng, most: u32| f64::from(rng.below(most + 1)) / 100.0;
-    let conditions = Conditions {
+    let impairments = Impairments {
         loss: percent(&mut rng, 8),
         reorder: percent(&mut rng, 8),
         duplicate: percent(&mut rng, 8),
         corrupt: percent(&mut rng, 2),
         delay: Duration::from_micros(u64::from(rng.below(20_000))),
-        mtu: 600 + rng.below(9_000) as u16,
-        ..Conditions::default()
+        ..Impairments::default()
+    };
+    let conditions = Conditions {
+        impairments: (rng.below(4) > 0).then_some(impairments),
+        mtu: 600 + rng.below(8_400) as u16,
+        queue: 1 + rng.below(300) as usize,
     };
     let (mut net, a, b) = two_hosts(seed, conditions);
     let (mut client, mut server) = (Actor::new(a, seed), Actor::new(b, !seed));

@@ -10,8 +10,7 @@ use super::handshake::RECEIVE_SCALE;
 use super::listener::Listener;
 use super::options::Options;
 use super::path::Path;
-use super::slab::Handle;
-use super::{ConnectionId, Error, Info, ListenerId, RecordId, State, Summary, Tcp};
+use super::{ConnectionId, Error, Info, ListenerId, State, Summary, Tcp};
 use crate::Stack;
 use crate::bind::{Bind, BindError, BindingId};
 use crate::ip::Ip;
@@ -128,9 +127,10 @@ impl Stack {
 
     /// How many connections wait to be accepted, how many may, and how often there was no room.
     pub fn tcp_accept_queue(&self, id: ListenerId) -> (usize, usize, u64) {
-        self.tcp.listeners.get(id).map_or((0, 0, 0), |listener| {
-            (listener.accept.len(), listener.backlog, listener.overflows)
-        })
+        self.tcp
+            .listeners
+            .get(id)
+            .map_or((0, 0, 0), |listener| (listener.accept.len(), listener.backlog, listener.overflows))
     }
 
     /// Stops listening: what was not accepted is reset.
@@ -187,7 +187,9 @@ impl Stack {
                 }
                 (flow, binding)
             }
-            None => tcp.choose_port(now, local, remote).map(|(flow, binding)| (flow, Some(binding)))?,
+            None => {
+                tcp.choose_port(now, ip.rng.next_u32(), local, remote).map(|(flow, binding)| (flow, Some(binding)))?
+            }
         };
         let path = Path::new(now, ip, &flow);
         let mut connection = Connection::new(flow, State::SynSent, tcp.secrets.isn(now, &flow), options, path, now);
@@ -434,16 +436,16 @@ impl Tcp {
         }
     }
 
-    /// A port with which nothing is connected to `remote` yet (RFC 6056, 3.3.3): one port may serve connections to
-    /// different peers. Only when there is none left does one in TIME-WAIT give way.
+    /// A port with which nothing is connected to `remote` yet, from a random place on (RFC 6056, 3.3.1): one port may
+    /// serve connections to different peers. Only when there is none left does one in TIME-WAIT give way.
     fn choose_port(
         &mut self,
         now: Instant,
+        offset: u32,
         local: IpAddr,
         remote: SocketAddr,
     ) -> Result<(Flow, BindingId), ConnectError> {
         let flow_at = |port| Flow { local: SocketAddr::new(local, port), remote };
-        let offset = self.secrets.isn(now, &flow_at(0)).0;
         let wish = Bind::new(local, 0);
         let Tcp { bindings, demux, time_wait, .. } = self;
         let binding = bindings

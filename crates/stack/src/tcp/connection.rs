@@ -160,7 +160,6 @@ pub(crate) struct Connection {
     pub(crate) wants_transmit: bool,
     pub(crate) queued_transmit: bool,
     pub(crate) fate: Fate,
-    pub(crate) opened_at: Instant,
     pub(crate) bytes_sent: u64,
     pub(crate) bytes_received: u64,
 }
@@ -171,13 +170,7 @@ impl Connection {
         Connection {
             flow,
             state,
-            negotiated: Negotiated {
-                peer_mss: 536,
-                send_scale: 0,
-                receive_scale: 0,
-                sack: false,
-                timestamps: false,
-            },
+            negotiated: Negotiated { peer_mss: 536, send_scale: 0, receive_scale: 0, sack: false, timestamps: false },
             sender: Sender {
                 queue: ByteQueue::default(),
                 board: Scoreboard::default(),
@@ -239,7 +232,6 @@ impl Connection {
             wants_transmit: false,
             queued_transmit: false,
             fate: Fate::Alive,
-            opened_at: now,
             bytes_sent: 0,
             bytes_received: 0,
         }

@@ -9,7 +9,6 @@ use super::input::Arrival;
 use super::isn::CookieOptions;
 use super::listener::{HalfOpen, SYN_ACK_RETRIES};
 use super::path::{self, Path};
-use super::slab::Handle;
 use super::timers::Timer;
 use super::{ListenerId, RecordId, State, Tcp, WheelKey};
 use crate::Event;
@@ -52,7 +51,6 @@ impl Tcp {
             negotiated,
             ts_recent: theirs.timestamps.map_or(0, |timestamps| timestamps.value),
             timestamp_offset: self.secrets.timestamp_offset(&flow),
-            window: arrival.window,
             retries: 0,
             acknowledged: false,
             sent_at: now,
@@ -69,10 +67,7 @@ impl Tcp {
             listener.last_overflow = Some(now);
             ip.counters.tcp_cookies_sent += 1;
             record.iss = self.secrets.cookie(now, &flow, arrival.seq, negotiated.peer_mss);
-            let hidden = CookieOptions {
-                window_scale: theirs.window_scale,
-                sack_permitted: theirs.sack_permitted,
-            };
+            let hidden = CookieOptions { window_scale: theirs.window_scale, sack_permitted: theirs.sack_permitted };
             let stamp = hidden.hide_in(timestamp(now, &record));
             record.send(ip, now, &offer, stamp);
             return;
@@ -199,7 +194,6 @@ impl Tcp {
             },
             ts_recent: arrival.options.timestamps.map_or(0, |stamps| stamps.value),
             timestamp_offset,
-            window: arrival.window,
             retries: 1,
             acknowledged: false,
             sent_at: now,

@@ -140,7 +140,13 @@ impl Connection {
     }
 
     /// RFC 9293, 3.10.7.3.
-    fn handle_in_syn_sent(&mut self, now: Instant, arrival: &Arrival, pool: &mut Pool, counters: &mut Counters) -> Reply {
+    fn handle_in_syn_sent(
+        &mut self,
+        now: Instant,
+        arrival: &Arrival,
+        pool: &mut Pool,
+        counters: &mut Counters,
+    ) -> Reply {
         let acknowledges = arrival.flags.contains(Flags::ACK);
         if acknowledges && arrival.ack != self.send_seq(0) {
             counters.drop(Drop::TcpBadAck);
@@ -388,12 +394,10 @@ impl Connection {
         let len = range.len();
         self.receiver.last_data = now;
         self.receiver.segment_size = self.receiver.segment_size.max((len as u32).min(self.sender.segment_size));
-        let room = self.receive_room();
-        if start == next && self.receiver.reassembly.is_empty() {
-            if room == 0 {
+        if start == next {
+            // What fills the gap is never refused for want of memory: what came ahead of it makes room.
+            while self.receive_room() < len && self.receiver.reassembly.drop_last(pool) {
                 counters.drop(Drop::TcpReceiveMemory);
-                self.ack_now();
-                return;
             }
             // A payload that fills a good part of its buffer stays where it is; a small one is copied together with
             // its neighbours.
@@ -402,17 +406,19 @@ impl Connection {
             } else {
                 self.receiver.queue.push(pool, &frame.buffer[range]);
             }
-            self.owe_ack(now);
+            if self.receiver.reassembly.is_empty() {
+                self.owe_ack(now);
+            } else {
+                self.receiver.reassembly.drain_into(pool, &mut self.receiver.queue);
+                self.ack_now();
+            }
         } else {
             counters.tcp_out_of_order += 1;
-            let bytes = &frame.buffer[range];
-            if !self.receiver.reassembly.insert(pool, start, bytes, room) {
+            let room = self.receive_room();
+            if !self.receiver.reassembly.insert(pool, start, &frame.buffer[range], room) {
                 counters.drop(Drop::TcpReceiveMemory);
             }
-            if self.receiver.reassembly.drain_into(pool, &mut self.receiver.queue) {
-                self.notify = true;
-            }
-            // RFC 5681, 4.2: at once, for a gap as for what fills one.
+            // RFC 5681, 4.2: a gap is told at once.
             self.ack_now();
         }
         self.bytes_received += self.receiver.queue.end() - next;

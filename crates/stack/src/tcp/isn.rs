@@ -6,9 +6,9 @@
 //! SACK and their like travel in the low bits of our timestamp when the peer echoes timestamps.
 
 use super::demux::Flow;
+use siphasher::sip::SipHasher13;
 use sockeye_device::Instant;
 use sockeye_wire::SeqNumber;
-use siphasher::sip::SipHasher13;
 use std::hash::{Hash, Hasher};
 
 /// Segment sizes that a cookie can say; the largest that is not above the peer's is chosen.

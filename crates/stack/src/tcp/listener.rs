@@ -32,7 +32,6 @@ pub(crate) struct HalfOpen {
     pub(crate) negotiated: Negotiated,
     pub(crate) ts_recent: u32,
     pub(crate) timestamp_offset: u32,
-    pub(crate) window: u16,
     pub(crate) retries: u8,
     /// The third segment has come, but the accept queue had no room for it.
     pub(crate) acknowledged: bool,

@@ -242,14 +242,7 @@ impl Tcp {
         }
     }
 
-    fn handle_for_connection(
-        &mut self,
-        now: Instant,
-        ip: &mut Ip,
-        index: u32,
-        arrival: &Arrival,
-        frame: &mut RxFrame,
-    ) {
+    fn handle_for_connection(&mut self, now: Instant, ip: &mut Ip, index: u32, arrival: &Arrival, frame: &mut RxFrame) {
         let Some(connection) = self.connections.at_mut(index as usize) else { return };
         match connection.handle(now, arrival, frame, &mut self.pool, &mut ip.counters) {
             Reply::None => {}
@@ -313,10 +306,8 @@ impl Tcp {
             IpAddr::V4(_) => std::net::Ipv4Addr::UNSPECIFIED.into(),
             IpAddr::V6(_) => std::net::Ipv6Addr::UNSPECIFIED.into(),
         };
-        let found = self
-            .listening
-            .get(&flow.local)
-            .or_else(|| self.listening.get(&SocketAddr::new(any, flow.local.port())))?;
+        let found =
+            self.listening.get(&flow.local).or_else(|| self.listening.get(&SocketAddr::new(any, flow.local.port())))?;
         // SO_REUSEPORT: several share an address; the peer's address decides among them.
         let choice = if found.len() == 1 { 0 } else { self.secrets.timestamp_offset(flow) as usize % found.len() };
         found.get(choice).copied()

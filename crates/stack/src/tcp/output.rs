@@ -10,10 +10,10 @@ use super::connection::{AckNeed, Connection, Fate};
 use super::input::ACK_DELAY;
 use super::timers::Timer;
 use super::{Error, State};
+use crate::Egress;
 use crate::buffer::Pool;
 use crate::counters::Counters;
 use crate::ip::Ip;
-use crate::Egress;
 use sockeye_device::{Full, Instant};
 use sockeye_wire::tcp::{Flags, Options, Repr, SackBlocks, Timestamps};
 use std::time::Duration;
@@ -39,17 +39,17 @@ enum Decision {
     Nothing,
     Syn,
     /// `len` bytes from stream offset `from`, and the FIN behind them if `fin`.
-    Data { from: u64, len: u32, fin: bool, again: bool },
+    Data {
+        from: u64,
+        len: u32,
+        fin: bool,
+        again: bool,
+    },
 }
 
 impl Connection {
     /// Sends everything that may go now. `Err(Full)` leaves the connection as it was before the segment that did not fit.
-    pub(crate) fn transmit(
-        &mut self,
-        now: Instant,
-        ip: &mut Ip,
-        egress: &mut dyn Egress,
-    ) -> Result<(), Full> {
+    pub(crate) fn transmit(&mut self, now: Instant, ip: &mut Ip, egress: &mut dyn Egress) -> Result<(), Full> {
         if self.fate != Fate::Alive && self.fate != Fate::TimeWait {
             return Ok(());
         }
@@ -106,7 +106,9 @@ impl Connection {
         } else {
             0
         };
-        if most > 0 && let Some((start, end)) = self.sender.board.next_lost(most) {
+        if most > 0
+            && let Some((start, end)) = self.sender.board.next_lost(most)
+        {
             return self.retransmission(start, end);
         }
 
@@ -247,7 +249,8 @@ impl Connection {
         }
         if !self.timers.is_set(Timer::Persist) {
             let corked = self.options.cork && self.sender.window > 0;
-            let delay = if corked { CORK } else { self.sender.rtt.rto().saturating_mul(1 << self.sender.probes.min(10)) };
+            let delay =
+                if corked { CORK } else { self.sender.rtt.rto().saturating_mul(1 << self.sender.probes.min(10)) };
             self.timers.set(Timer::Persist, now + delay.min(super::rtt::MAX_RTO));
         }
     }
@@ -357,13 +360,7 @@ impl Connection {
     }
 
     /// A timer of this connection has fired.
-    pub(crate) fn handle_timer(
-        &mut self,
-        now: Instant,
-        timer: Timer,
-        ip: &mut Ip,
-        pool: &mut Pool,
-    ) {
+    pub(crate) fn handle_timer(&mut self, now: Instant, timer: Timer, ip: &mut Ip, pool: &mut Pool) {
         let counters = &mut ip.counters;
         match timer {
             Timer::DelayedAck => {
@@ -446,7 +443,10 @@ impl Connection {
         if silent < self.options.keep_idle || self.sender.board.outstanding() > 0 {
             // MUST-26: only in silence; data in flight has a timer of its own.
             self.keep_probes = 0;
-            self.timers.set(Timer::Keepalive, (self.receiver.last_heard + self.options.keep_idle).max(now + Duration::from_secs(1)));
+            self.timers.set(
+                Timer::Keepalive,
+                (self.receiver.last_heard + self.options.keep_idle).max(now + Duration::from_secs(1)),
+            );
             return;
         }
         let given_up = match self.options.user_timeout {

@@ -140,7 +140,8 @@ impl Path {
         let mut headers = [0; MAX_HEADERS];
         let payload_len: usize = payload.iter().map(|slice| slice.len()).sum();
         let transport_len = segment.header_len() + payload_len;
-        let link_header = ethernet::Repr { dst: to, src: ip.port(route.port).mac, vlan: None, ether_type: EtherType::IPV4 };
+        let link_header =
+            ethernet::Repr { dst: to, src: ip.port(route.port).mac, vlan: None, ether_type: EtherType::IPV4 };
         let network = link_header.emit(&mut headers);
         let (IpAddr::V4(src), IpAddr::V4(dst)) = (flow.local.ip(), flow.remote.ip()) else { return Ok(()) };
         let network_header = ipv4::Repr {
@@ -157,11 +158,7 @@ impl Path {
         };
         let transport = network + network_header.emit(transport_len, &mut headers[network..]);
         let end = transport + emit_with_partial_checksum(flow, segment, payload_len, &mut headers[transport..]);
-        let frame = TxFrame {
-            header: &headers[..end],
-            payload,
-            offload: offload(transport, end, cut),
-        };
+        let frame = TxFrame { header: &headers[..end], payload, offload: offload(transport, end, cut) };
         egress.transmit(route.port, &frame)?;
         let pieces = cut.map_or(1, |size| payload_len.div_ceil(usize::from(size)).max(1));
         self.identification = self.identification.wrapping_add(pieces as u16);

@@ -70,9 +70,16 @@ impl Reassembly {
         true
     }
 
-    /// Moves what now follows `queue`'s end into it; returns whether there was any.
-    pub(crate) fn drain_into(&mut self, pool: &mut Pool, queue: &mut ByteQueue) -> bool {
-        let mut any = false;
+    /// Lets go of the piece that is furthest ahead; false when there is none.
+    pub(crate) fn drop_last(&mut self, pool: &mut Pool) -> bool {
+        let Some((_, piece)) = self.pieces.pop_last() else { return false };
+        self.capacity -= piece.bytes.len();
+        pool.give(piece.bytes);
+        true
+    }
+
+    /// Moves what now follows `queue`'s end into it.
+    pub(crate) fn drain_into(&mut self, pool: &mut Pool, queue: &mut ByteQueue) {
         while let Some(entry) = self.pieces.first_entry() {
             let start = *entry.key();
             if start > queue.end() {
@@ -82,7 +89,6 @@ impl Reassembly {
             self.capacity -= piece.bytes.len();
             let known = ((queue.end() - start) as usize).min(piece.range.len());
             let range = piece.range.start + known..piece.range.end;
-            any |= !range.is_empty();
             if range.len() * 4 >= piece.bytes.len() {
                 queue.push_owned(piece.bytes, range);
             } else {
@@ -90,7 +96,6 @@ impl Reassembly {
                 pool.give(piece.bytes);
             }
         }
-        any
     }
 
     /// Contiguous stretches, the one that changed last first, then upwards: the blocks to report.

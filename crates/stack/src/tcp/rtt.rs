@@ -25,13 +25,7 @@ pub(crate) struct RttEstimator {
 
 impl Default for RttEstimator {
     fn default() -> Self {
-        RttEstimator {
-            smoothed: None,
-            variation: Duration::ZERO,
-            least: Duration::MAX,
-            rto: INITIAL_RTO,
-            backoff: 0,
-        }
+        RttEstimator { smoothed: None, variation: Duration::ZERO, least: Duration::MAX, rto: INITIAL_RTO, backoff: 0 }
     }
 }
 

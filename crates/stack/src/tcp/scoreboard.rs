@@ -232,11 +232,6 @@ impl Scoreboard {
         self.retransmit_from = end;
     }
 
-    /// When the oldest outstanding byte was last sent.
-    pub(crate) fn oldest_sent_at(&self) -> Option<Instant> {
-        self.records.front().map(|record| record.sent_at)
-    }
-
     /// How many records there are.
     #[cfg(test)]
     pub(crate) fn records(&self) -> usize {
@@ -312,10 +307,7 @@ mod tests {
     #[test]
     fn an_acknowledgement_inside_a_record_leaves_the_rest_of_it() {
         let mut board = three_segments();
-        assert_eq!(
-            board.acknowledge(1_500, ms(11)),
-            Cumulative { bytes: 1_500, rtt: Some(Duration::from_millis(9)) }
-        );
+        assert_eq!(board.acknowledge(1_500, ms(11)), Cumulative { bytes: 1_500, rtt: Some(Duration::from_millis(9)) });
         assert_eq!((board.una(), board.outstanding(), board.in_flight()), (1_500, 1_500, 1_500));
     }
 

@@ -38,7 +38,9 @@ pub(crate) struct TimeWait {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Ignore,
-    Acknowledge { restart: bool },
+    Acknowledge {
+        restart: bool,
+    },
     /// The addresses are free for the SYN that has come.
     GiveWay,
 }

@@ -25,14 +25,8 @@ pub(crate) enum Timer {
 }
 
 const COUNT: usize = 6;
-const ALL: [Timer; COUNT] = [
-    Timer::Retransmit,
-    Timer::Persist,
-    Timer::DelayedAck,
-    Timer::Keepalive,
-    Timer::FinWait,
-    Timer::DeferAccept,
-];
+const ALL: [Timer; COUNT] =
+    [Timer::Retransmit, Timer::Persist, Timer::DelayedAck, Timer::Keepalive, Timer::FinWait, Timer::DeferAccept];
 
 /// The deadlines of one connection, and its entry in the wheel.
 #[derive(Debug)]

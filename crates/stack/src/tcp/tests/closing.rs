@@ -93,7 +93,7 @@ fn closing_with_unread_data_resets() {
 fn data_for_a_program_that_is_gone_resets() {
     let (mut bench, id) = Bench::established(Options::default());
     bench.stack.tcp_close(bench.now, id);
-    bench.ignore();
+    tx!(bench, at 0, { flags: FIN | ACK });
     rx!(bench, at 5, Seg { ack: US + 2, data: b"anybody?".to_vec(), ..from_peer() });
     assert!(bench.tx().flags.contains(RST));
     bench.assert_empty();

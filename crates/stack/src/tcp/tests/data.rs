@@ -196,8 +196,8 @@ fn a_closed_window_is_probed_and_its_opening_lets_data_through() {
     bench.ignore();
     bench.write(id, b"waiting");
     bench.silent();
-    for _ in 0..3 {
-        bench.at(bench.now.since(bench.began).as_millis() as u64 + 1_700);
+    for wait in [300, 500, 1_000, 2_000, 4_000] {
+        bench.at(bench.now.since(bench.began).as_millis() as u64 + wait);
         let probe = bench.tx();
         assert_eq!((probe.seq, probe.data.len()), (US, 0));
         bench.ignore();

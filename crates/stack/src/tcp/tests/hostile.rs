@@ -123,7 +123,10 @@ fn options_of_every_kind_and_length_are_survived() {
             bench.rx_bytes(PEER_IP, segment);
             let answer = bench.tx();
             assert_eq!(answer.flags, SYN | ACK, "kind {kind}, length {len}");
-            let stamps = answer.options.timestamps.map(|stamps| Timestamps { value: u32::from(kind ^ len) * 0x0101_0101, echo: stamps.value });
+            let stamps = answer
+                .options
+                .timestamps
+                .map(|stamps| Timestamps { value: u32::from(kind ^ len) * 0x0101_0101, echo: stamps.value });
             let options = tcp::Options { timestamps: stamps, ..Default::default() };
             rx!(bench, at 0, Seg { data: b"fine".to_vec(), options, ..from_peer() });
             let id = bench.stack.tcp_accept(listener).expect("a connection");

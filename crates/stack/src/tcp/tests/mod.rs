@@ -116,27 +116,25 @@ impl Bench {
             peer_port: PEER_PORT,
             full: false,
         };
-        bench.introduce();
+        bench.poll();
         bench
     }
 
-    /// The peer asks for our hardware address, and so tells us its own.
-    fn introduce(&mut self) {
+    /// The peer answers a question for its hardware address.
+    fn answer(&mut self) {
         let mut frame = vec![0; 14 + arp::LEN];
-        let header =
-            ethernet::Repr { dst: MacAddr::BROADCAST, src: PEER_MAC, vlan: None, ether_type: EtherType::ARP }
-                .emit(&mut frame);
+        let link = ethernet::Repr { dst: OUR_MAC, src: PEER_MAC, vlan: None, ether_type: EtherType::ARP };
+        let header = link.emit(&mut frame);
         arp::Repr {
-            operation: arp::Operation::Request,
+            operation: arp::Operation::REPLY,
             sender_mac: PEER_MAC,
             sender_ip: PEER_IP,
-            target_mac: MacAddr::ZERO,
+            target_mac: OUR_MAC,
             target_ip: OUR_IP,
         }
         .emit(&mut frame[header..]);
         self.stack.handle_frame(self.now, self.port, &mut RxFrame::copied_from(&frame, Offload::default()));
         self.poll();
-        self.sent.clear();
     }
 
     /// A bench with a listener.
@@ -255,7 +253,11 @@ impl Bench {
 
     fn take(&mut self, frame: &[u8]) {
         let frame = ethernet::Frame::parse(frame).unwrap();
-        if frame.ether_type() != EtherType::IPV4 {
+        if frame.ether_type() == EtherType::ARP {
+            let question = arp::Repr::parse(frame.payload()).unwrap();
+            if question.target_ip == PEER_IP {
+                self.answer();
+            }
             return;
         }
         let packet = ipv4::Packet::parse(frame.payload()).unwrap();
@@ -273,7 +275,11 @@ impl Bench {
         let iss = self.iss.unwrap_or(SeqNumber(US));
         self.sent.push_back(Seg {
             // A RST for nobody bears the number that it was given.
-            seq: if repr.flags.contains(RST) && self.iss.is_none() { repr.seq.0 } else { US.wrapping_add((repr.seq - iss) as u32) },
+            seq: if repr.flags.contains(RST) && self.iss.is_none() {
+                repr.seq.0
+            } else {
+                US.wrapping_add((repr.seq - iss) as u32)
+            },
             ack: repr.ack.0,
             flags: repr.flags,
             window: repr.window,

@@ -87,11 +87,8 @@ fn an_unanswered_connection_is_given_up_after_a_quarter_of_an_hour() {
 
 #[test]
 fn timestamps_are_echoed_and_old_ones_refused() {
-    let theirs = tcp::Options {
-        mss: Some(1_000),
-        timestamps: Some(Timestamps { value: 500, echo: 0 }),
-        ..Default::default()
-    };
+    let theirs =
+        tcp::Options { mss: Some(1_000), timestamps: Some(Timestamps { value: 500, echo: 0 }), ..Default::default() };
     let (mut bench, id) = Bench::established_with(Options::default(), theirs);
     let stamped = |value| tcp::Options { timestamps: Some(Timestamps { value, echo: 0 }), ..Default::default() };
     rx!(bench, at 1, Seg { options: stamped(600), data: b"new".to_vec(), ..from_peer() });
