@@ -20,7 +20,7 @@ pub mod wire;
 
 pub use pattern::Pattern;
 pub use process::{Finished, Process, require, wait_for};
-pub use scene::{PEER, SUBJECT, Scene, Setup, Side, Subject, subject};
+pub use scene::{Medium, PEER, SUBJECT, Scene, Setup, Side, Subject, subject};
 
 use std::time::Duration;
 

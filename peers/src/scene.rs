@@ -5,11 +5,12 @@
 //!   kernel ── veth0 ═══(wire)═══ veth0 ── kernel, or a node with its programs
 //! ```
 //!
-//! A node's programs run in a namespace of their own in which there is no network at all, only the way to the node's control
+//! What lies between them is one of several [media](Medium). A node's programs run in a namespace of their own in which there is no network at all, only the way to the node's control
 //! socket: nothing they do can reach the peer by the kernel's stack unnoticed.
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -69,27 +70,44 @@ impl Side {
     }
 }
 
+/// What lies between the two hosts.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum Medium {
+    /// A veth pair.
+    #[default]
+    Veth,
+    /// A TAP device: the node holds one end, the peer's kernel has the other. The kernel as subject stays on a veth pair.
+    Tap,
+    /// A wire that loses, doubles and reorders frames, which are such as a wire can carry.
+    Bad(Impairments),
+    /// Two routers with a hop of this MTU between them: each host sees a link that is wider.
+    Narrow(u32),
+}
+
 /// What a scene is made of, where it is not the usual one.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Setup {
     /// What is under test, where the environment is not to say.
     pub subject: Option<Subject>,
-    /// The node stands on a TAP device instead of a veth. The kernel as subject stays on the veth.
-    pub tap: bool,
-    /// A bad wire between the two.
-    pub wire: Option<Impairments>,
+    /// What lies between.
+    pub medium: Medium,
+    /// The offloads of both hosts' interfaces, where they are not those a veth is born with.
+    pub offloads: Option<Offloads>,
+    /// The MTU of both hosts' interfaces, where it is not 1500.
+    pub mtu: Option<u32>,
 }
 
 /// The two hosts and what belongs to them.
 #[derive(Debug)]
 pub struct Scene {
     kind: Subject,
+    medium: Medium,
     node: Option<Process>,
     _wire: Option<Wire>,
+    _routers: Vec<Host>,
     peer: Host,
     subject: Host,
     programs: Host,
-    interface: &'static str,
     directory: Directory,
 }
 
@@ -101,62 +119,99 @@ impl Scene {
 
     /// The same on a TAP device.
     pub fn tap() -> Scene {
-        Scene::with(Setup { tap: true, ..Setup::default() })
+        Scene::with(Setup { medium: Medium::Tap, ..Setup::default() })
     }
 
     /// A scene to order.
     pub fn with(setup: Setup) -> Scene {
-        let Setup { subject: kind, tap, wire } = setup;
-        let kind = kind.unwrap_or_else(subject);
-        let tap = tap && kind == Subject::Sockeye;
+        let kind = setup.subject.unwrap_or_else(subject);
+        let medium = match (setup.medium, kind) {
+            (Medium::Tap, Subject::Kernel) => Medium::Veth,
+            (medium, _) => medium,
+        };
         let lab = Lab::new().unwrap_or_else(|error| panic!("{error}; `cargo xtask test` does that for you"));
-        let peer = lab.host("peer").expect("a host is made");
-        let directory = Directory::new();
-        if tap {
-            let programs = lab.host("programs").expect("a host is made");
-            let mut scene = Scene {
-                kind,
-                node: None,
-                _wire: None,
-                subject: peer.clone(),
-                peer,
-                programs,
-                interface: "tap0",
-                directory,
-            };
+        let mut scene = Scene::assemble(&lab, kind, medium).expect("a lab is made");
+        let Setup { subject: _, medium: _, offloads, mtu } = setup;
+        if !matches!(medium, Medium::Tap) {
+            scene.settle(offloads, mtu).expect("the interfaces are set");
+        }
+        if kind == Subject::Sockeye {
             scene.node = Some(scene.start_node());
+        }
+        if let Medium::Tap = medium {
+            // The device is there since the node is.
             scene.peer.address("tap0", "10.9.0.1/24").expect("the TAP takes an address");
             scene.peer.up("tap0").expect("the TAP goes up");
-            return scene;
-        }
-        let subject_host = lab.host("subject").expect("a host is made");
-        let wire = wire.map(|impairments| Wire::between(&lab, &peer, &subject_host, impairments));
-        if wire.is_none() {
-            lab.link(&peer, "veth0", &subject_host, "veth0").expect("a link is made");
-        } else {
-            // The wire's frames have to be such as a wire can carry.
-            peer.offloads("veth0", Offloads::None).expect("offloads can be switched");
-            subject_host.offloads("veth0", Offloads::None).expect("offloads can be switched");
-        }
-        peer.address("veth0", "10.9.0.1/24").expect("the peer takes its address");
-        let mut scene = Scene {
-            kind,
-            node: None,
-            _wire: wire,
-            peer,
-            programs: subject_host.clone(),
-            subject: subject_host,
-            interface: "veth0",
-            directory,
-        };
-        match kind {
-            Subject::Kernel => scene.subject.address("veth0", "10.9.0.2/24").expect("the subject takes its address"),
-            Subject::Sockeye => {
-                scene.programs = lab.host("programs").expect("a host is made");
-                scene.node = Some(scene.start_node());
-            }
         }
         scene
+    }
+
+    /// The hosts and what lies between them.
+    fn assemble(lab: &Lab, kind: Subject, medium: Medium) -> sockeye_lab::Result<Scene> {
+        let peer = lab.host("peer")?;
+        let subject = if let Medium::Tap = medium { peer.clone() } else { lab.host("subject")? };
+        let programs = if kind == Subject::Kernel { subject.clone() } else { lab.host("programs")? };
+        let (mut wire, mut routers) = (None, Vec::new());
+        match medium {
+            Medium::Veth => lab.link(&peer, "veth0", &subject, "veth0")?,
+            Medium::Tap => {}
+            Medium::Bad(impairments) => {
+                wire = Some(Wire::between(lab, &peer, &subject, impairments));
+                peer.offloads("veth0", Offloads::None)?;
+                subject.offloads("veth0", Offloads::None)?;
+            }
+            Medium::Narrow(mtu) => {
+                let (near_peer, near_subject) = (lab.host("router")?, lab.host("router")?);
+                lab.link(&peer, "veth0", &near_peer, "host")?;
+                lab.link(&subject, "veth0", &near_subject, "host")?;
+                lab.link(&near_peer, "hop", &near_subject, "hop")?;
+                let hop = |host: u8| Ipv4Addr::new(10, 9, 9, host);
+                for (router, own, here, there) in
+                    [(&near_peer, "10.9.0.0/31", hop(1), hop(2)), (&near_subject, "10.9.0.3/31", hop(2), hop(1))]
+                {
+                    router.sysctl("ipv4/ip_forward", "1")?;
+                    router.mtu("hop", mtu)?;
+                    router.address("host", own)?;
+                    router.address("hop", &format!("{here}/24"))?;
+                    router.route("default", there.into())?;
+                }
+                routers = vec![near_peer, near_subject];
+            }
+        }
+        let directory = Directory::new();
+        Ok(Scene { kind, medium, node: None, _wire: wire, _routers: routers, peer, subject, programs, directory })
+    }
+
+    /// Addresses and routes of the hosts, and what their interfaces are to be like.
+    fn settle(&self, offloads: Option<Offloads>, mtu: Option<u32>) -> sockeye_lab::Result<()> {
+        for host in [&self.peer, &self.subject] {
+            if let Some(offloads) = offloads {
+                host.offloads("veth0", offloads)?;
+            }
+            if let Some(mtu) = mtu {
+                host.mtu("veth0", mtu)?;
+            }
+        }
+        let (length, peers_gateway, subjects_gateway) = self.routing();
+        self.peer.address("veth0", &format!("{PEER}/{length}"))?;
+        if let Some(gateway) = peers_gateway {
+            self.peer.route("default", gateway)?;
+        }
+        if self.kind == Subject::Kernel {
+            self.subject.address("veth0", &format!("{SUBJECT}/{length}"))?;
+            if let Some(gateway) = subjects_gateway {
+                self.subject.route("default", gateway)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The length of the hosts' prefixes, and the gateways of the peer and of the subject.
+    fn routing(&self) -> (u8, Option<IpAddr>, Option<IpAddr>) {
+        match self.medium {
+            Medium::Narrow(_) => (31, Some(Ipv4Addr::new(10, 9, 0, 0).into()), Some(Ipv4Addr::new(10, 9, 0, 3).into())),
+            Medium::Veth | Medium::Tap | Medium::Bad(_) => (24, None, None),
+        }
     }
 
     /// A program on one of the two sides. It has no proxy and the C locale.
@@ -217,7 +272,7 @@ impl Scene {
 
     /// The interface that the peer has towards the subject.
     pub fn interface(&self) -> &'static str {
-        self.interface
+        if let Medium::Tap = self.medium { "tap0" } else { "veth0" }
     }
 
     /// The subject's end of the link in the lab.
@@ -318,8 +373,13 @@ impl Scene {
     /// A node on the scene's interface, ready.
     pub fn start_node(&self) -> Process {
         let mut up = self.subject.command(&sockeye_path());
-        up.args(["up", "-i", self.interface, "-a", "10.9.0.2/24", "--dns", PEER, "--control"]).arg(self.control());
-        if self.interface == "tap0" {
+        let (length, _, gateway) = self.routing();
+        up.args(["up", "-i", self.interface(), "-a", &format!("{SUBJECT}/{length}"), "--dns", PEER]);
+        up.arg("--control").arg(self.control());
+        if let Some(gateway) = gateway {
+            up.args(["-g", &gateway.to_string()]);
+        }
+        if let Medium::Tap = self.medium {
             up.args(["--driver", "tap"]);
         }
         let mut node = Process::start(&mut up);

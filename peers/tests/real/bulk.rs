@@ -4,7 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use sockeye_peers::wire::Impairments;
-use sockeye_peers::{Pattern, Process, Scene, Setup, Side, Subject, subject};
+use sockeye_peers::{Medium, Pattern, Process, Scene, Setup, Side, Subject, subject};
 
 const BAD: Impairments = Impairments { loss: 2, duplicate: 2, reorder: 2 };
 /// A lossy gibibyte is slow work for any sender; a longer patience than usual.
@@ -17,7 +17,7 @@ fn length() -> u64 {
 }
 
 fn sends(sender: Side) {
-    let scene = Scene::with(Setup { wire: Some(BAD), ..Setup::default() });
+    let scene = Scene::with(Setup { medium: Medium::Bad(BAD), ..Setup::default() });
     let (length, receiver) = (length(), sender.other());
     let listen = format!("TCP4-LISTEN:7000,bind={}", receiver.address());
     let (receiving, mut heard) =

@@ -22,7 +22,7 @@ fn same(scene: &Scene, seed: u64, file: &str) {
     Pattern::check(seed, LARGE as u64, &mut &bytes[..]).unwrap_or_else(|error| panic!("{file}: {error}"));
 }
 
-fn curl_gets(scene: &Scene, client: Side) {
+pub(crate) fn curl_gets(scene: &Scene, client: Side) {
     fs::write(scene.file("large"), Pattern::bytes(1, LARGE)).unwrap();
     let _server = python_server(scene, client.other(), 8000);
     let url = format!("http://{}:8000/large", client.other().address());
@@ -30,7 +30,7 @@ fn curl_gets(scene: &Scene, client: Side) {
     same(scene, 1, "got");
 }
 
-fn curl_puts(scene: &Scene, client: Side) {
+pub(crate) fn curl_puts(scene: &Scene, client: Side) {
     fs::write(scene.file("large"), Pattern::bytes(2, LARGE)).unwrap();
     let server = client.other();
     let mut command = scene.command(server, python());

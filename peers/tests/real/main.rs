@@ -9,6 +9,7 @@ mod hostile;
 mod http;
 mod iperf;
 mod names;
+mod paths;
 mod redis;
 mod streams;
 mod truth;
