@@ -14,9 +14,9 @@
 use std::io;
 use std::os::fd::BorrowedFd;
 
-use sockeye_wire::MacAddr;
+use sockeye_wire::{MacAddr, ethernet};
 
-use crate::{Capabilities, Full, Instant, MAX_SUPER_FRAME, RxFrame, TxFrame};
+use crate::{Capabilities, Checksum, Full, Instant, MAX_SUPER_FRAME, RxFrame, SegmentKind, TxFrame};
 
 /// Where frames come from and go to.
 pub trait Device {
@@ -112,6 +112,18 @@ impl<D: Device + ?Sized> Device for Box<D> {
     fn counters(&self) -> DeviceCounters {
         (**self).counters()
     }
+}
+
+/// Whether the kernel cuts and completes such a frame rightly: it has a link header, it is a super-frame of a kind that
+/// was offered, and if it is one, its checksum is partial (the kernel sums each piece from that).
+pub(crate) fn fits(frame: &TxFrame<'_>, capabilities: Capabilities) -> bool {
+    let offered = match frame.offload.segmentation.map(|segmentation| segmentation.kind) {
+        None => return frame.header.len() >= ethernet::HEADER_LEN,
+        Some(SegmentKind::TcpV4) => capabilities.tcp_v4,
+        Some(SegmentKind::TcpV6) => capabilities.tcp_v6,
+        Some(SegmentKind::Udp) => capabilities.udp,
+    };
+    offered && frame.header.len() >= ethernet::HEADER_LEN && matches!(frame.offload.checksum, Checksum::Partial { .. })
 }
 
 /// Whether somebody waits for room, see [`Device::wants_writable`].
@@ -267,7 +279,12 @@ impl RxBatch {
                 if let Some(spare) = self.spare.pop() {
                     slot.buffer = spare;
                 }
-                slot.buffer.resize(size, 0);
+                if slot.buffer.is_empty() {
+                    // Zeroed by the system, page by page, when it is first used.
+                    slot.buffer = vec![0; size];
+                } else {
+                    slot.buffer.resize(size, 0);
+                }
             }
         }
         &mut self.slots

@@ -91,7 +91,7 @@ pub struct TxFrame<'a> {
     pub header: &'a [u8],
     /// The payload, in order. May be empty.
     pub payload: &'a [&'a [u8]],
-    /// What the device has to do.
+    /// What the device has to do. A super-frame has a [`Checksum::Partial`]: each piece is summed from that.
     pub offload: Offload,
 }
 

@@ -44,13 +44,13 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SendAncillaryBuffer, SendFlags, SocketFlags, SocketType};
 use sockeye_wire::{MacAddr, ethernet};
 
-use crate::device::PushBack;
+use crate::device::{PushBack, fits};
 use crate::error::check_name;
 use crate::link::{Link, LinkQuery};
 use crate::sys::{self, BURST, Received};
 use crate::{
     Capabilities, Device, DeviceCounters, Full, MAX_SUPER_FRAME, MacChoice, Offload, OpenError, RxBatch, RxFrame,
-    SegmentKind, TxFrame, vnet,
+    TxFrame, vnet,
 };
 
 /// Frames up to this length are copied and sent together.
@@ -172,6 +172,7 @@ impl PacketSocket {
 
     /// Sends the small frames that wait, in order, as far as the kernel takes them.
     fn drain(&mut self) -> io::Result<()> {
+        let mut pending = true;
         while !self.batch.is_empty() {
             match sys::send_many(self.socket.as_fd(), self.batch.waiting()) {
                 Ok(count) => {
@@ -180,7 +181,10 @@ impl PacketSocket {
                         self.counters.count_sent(len, false);
                     }
                     self.running.set(true);
+                    pending = true;
                 }
+                // It may be the socket's own, left by the link or by a frame received; then it belongs to no frame.
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock && std::mem::take(&mut pending) => {}
                 Err(error) => match self.sort(Errno::from_io_error(&error)) {
                     Refusal::Full => return Ok(()),
                     Refusal::Again => {}
@@ -330,9 +334,7 @@ impl Device for PacketSocket {
         let len = frame.len();
         let header = vnet::encode(&frame.offload, frame.header);
         let super_frame = frame.offload.segmentation.is_some();
-        // What the kernel would refuse, or cut wrongly.
-        let udp = frame.offload.segmentation.is_some_and(|segmentation| segmentation.kind == SegmentKind::Udp);
-        if !(ethernet::HEADER_LEN..=MAX_SUPER_FRAME).contains(&len) || udp && !self.capabilities.udp {
+        if len > MAX_SUPER_FRAME || !fits(frame, self.capabilities) {
             self.counters.tx_errors += 1;
             return Ok(());
         }
@@ -354,6 +356,7 @@ impl Device for PacketSocket {
                 return Err(self.refuse());
             }
         }
+        let mut pending = true;
         loop {
             return match self.send(frame, &header) {
                 Ok(()) => {
@@ -362,6 +365,8 @@ impl Device for PacketSocket {
                     self.running.set(true);
                     Ok(())
                 }
+                // As in `drain`.
+                Err(error) if error != Errno::AGAIN && std::mem::take(&mut pending) => continue,
                 Err(error) => match self.sort(Some(error)) {
                     Refusal::Again => continue,
                     Refusal::Full => Err(self.refuse()),

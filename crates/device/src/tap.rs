@@ -22,12 +22,11 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use sockeye_wire::{MacAddr, ethernet};
 
-use crate::device::PushBack;
+use crate::device::{PushBack, fits};
 use crate::error::check_name;
 use crate::link::{Link, LinkQuery};
 use crate::{
-    Capabilities, Device, DeviceCounters, Full, MAX_SUPER_FRAME, MacChoice, OpenError, RxBatch, SegmentKind, TxFrame,
-    sys, vnet,
+    Capabilities, Device, DeviceCounters, Full, MAX_SUPER_FRAME, MacChoice, OpenError, RxBatch, TxFrame, sys, vnet,
 };
 
 /// As for the packet socket: the IP header stands at a multiple of 16.
@@ -203,12 +202,9 @@ impl Device for Tap {
         let len = frame.len();
         let segmentation = frame.offload.segmentation;
         let longest = usize::from(self.mtu()) + ethernet::HEADER_LEN + ethernet::TAG_LEN;
-        let udp = segmentation.is_some_and(|segmentation| segmentation.kind == SegmentKind::Udp);
         // The kernel takes a frame of any length from a TAP; on a wire it would not pass.
-        if !(ethernet::HEADER_LEN..=MAX_SUPER_FRAME).contains(&len)
-            || segmentation.is_none() && len > longest
-            || udp && !self.capabilities.udp
-        {
+        let longest = if segmentation.is_some() { MAX_SUPER_FRAME } else { longest };
+        if len > longest || !fits(frame, self.capabilities) {
             self.counters.tx_errors += 1;
             return Ok(());
         }

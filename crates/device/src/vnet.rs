@@ -2,7 +2,9 @@
 //!
 //! Packet sockets and TAPs put these ten bytes before each frame, in the byte order of the machine:
 //!
-//!     flags (1) | gso_type (1) | hdr_len (2) | gso_size (2) | csum_start (2) | csum_offset (2)
+//! ```text
+//! flags (1) | gso_type (1) | hdr_len (2) | gso_size (2) | csum_start (2) | csum_offset (2)
+//! ```
 //!
 //! The kernel's `hdr_len` on receive is a hint (what lies in the linear part of its buffer), not the length of the
 //! headers, so that is found in the frame itself. CWR in a super-frame has a bit of its own, because a device that does

@@ -319,13 +319,14 @@ fn frames_that_cannot_be_sent_are_counted() {
         plain(&vec![0; 70_000]),
         whole(&small, beyond),
         whole(&small, Offload { segmentation: Some(absurd), ..beyond }),
+        whole(&small, Offload { checksum: Checksum::Present, ..tcp_offload(&small, 50) }),
     ] {
         a.transmit(&frame).expect("is taken and counted");
     }
     a.transmit(&plain(&numbered(2, 100))).expect("room");
     a.flush().expect("flushes");
     assert_eq!(receive(&mut b)[0].bytes(), numbered(2, 100));
-    assert_eq!((a.counters().tx_errors, a.counters().tx_frames), (6, 1));
+    assert_eq!((a.counters().tx_errors, a.counters().tx_frames), (7, 1));
 }
 
 #[test]

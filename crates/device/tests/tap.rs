@@ -120,10 +120,11 @@ fn frames_that_cannot_be_sent_are_counted() {
         plain(&vec![0; 70_000]),
         TxFrame { offload: beyond, ..plain(&bytes) },
         TxFrame { offload: Offload { segmentation: Some(absurd), ..beyond }, ..plain(&bytes) },
+        TxFrame { offload: Offload { checksum: Checksum::Present, ..tcp_offload(&bytes, 50) }, ..plain(&bytes) },
     ] {
         tap.transmit(&frame).expect("is taken and counted");
     }
-    assert_eq!((tap.counters().tx_errors, tap.counters().tx_frames), (5, 0));
+    assert_eq!((tap.counters().tx_errors, tap.counters().tx_frames), (6, 0));
 }
 
 #[test]
