@@ -10,7 +10,9 @@ mod test_frames;
 use std::net::UdpSocket;
 use std::time::Duration;
 
-use common::{Namespace, receive_until};
+use common::{Namespace, receive_until, wait};
+use rustix::event::PollFlags;
+use sockeye_device::link::{Link, LinkEvent, LinkMonitor};
 use sockeye_device::{
     Checksum, Device, MacChoice, Offload, OpenError, RxBatch, SegmentKind, Segmentation, Tap, TxFrame,
 };
@@ -130,8 +132,18 @@ fn frames_that_cannot_be_sent_are_counted() {
 #[test]
 fn it_is_gone_when_closed_and_an_existing_one_stays() {
     let (namespace, tap) = tap();
+    let link = || namespace.enter(|| Link::by_name("tap0"));
+    let index = link().expect("is there").index;
+    let mut monitor = namespace.enter(|| LinkMonitor::open().expect("needs nothing"));
     drop(tap);
-    let link = || namespace.enter(|| sockeye_device::link::Link::by_name("tap0"));
+    // Not at once: another test's child process may still hold a copy of the descriptor, until it runs its program.
+    loop {
+        match monitor.poll_event().expect("reads") {
+            Some(LinkEvent::Removed { index: removed }) if removed == index => break,
+            Some(_) => {}
+            None => wait(&monitor, PollFlags::IN),
+        }
+    }
     assert!(link().is_err());
     namespace.run("ip tuntap add tap0 mode tap");
     let tap = namespace.enter(|| Tap::open("tap0", MacChoice::Auto)).expect("attaches");
