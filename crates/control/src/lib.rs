@@ -43,14 +43,16 @@
 //!
 //! - *connect* is always without waiting: [`Reply::InProgress`], then the descriptor polls writable (established) or `ERR|HUP`
 //!   (failed, and `Option{SO_ERROR}` has the reason). Until then the node holds filler ([`filler`]) in the program's end.
-//!   A second `Connect` while the first is under way is `EALREADY`; the first one after success is `Done`; then `EISCONN`.
+//!   A second `Connect` while the first is under way is `EALREADY`; the first one after success is `Done` (the shim's own, if the program's
+//!   call waits), then `EISCONN`; the first one after a failure is that failure, if nobody has asked for it yet, then a new attempt.
 //! - *accept* is no request. On the listener's pair the node sends one [`Accepted`] message with the new descriptor for each
 //!   connection; the accepting process answers on the same pair with one [`credit`] byte, so that the node knows how many are taken.
 //! - *shutdown*: the request asks whether it may be (`ENOTCONN`) and announces it. After `Done` the shim shuts its end of the pair
 //!   down, which conveys the end of the data in its right place; an announced `SHUT_RDWR` thus differs from a close.
 //! - *close* is no request: the node sees it on the pair.
 //! - *end or reset*: after a reset the node closes its end, and the shim, which reads 0 with `HUP`, asks `Option{SO_ERROR}` for the reason.
-//!   So the node keeps an id's error until it is asked (a bounded number of them); the answer clears it.
+//!   So the node keeps an id's error until it is asked (a bounded number of them); the answer clears it. Of an id that it does not know any
+//!   more, `SO_ERROR` is 0 and everything else `ENOTCONN`.
 //!
 //! ## Datagrams
 //!

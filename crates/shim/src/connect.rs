@@ -17,6 +17,7 @@ use crate::{interpose, real};
 use libc::{c_int, sockaddr, socklen_t, timeval};
 use sockeye_control::{Kind, Reply, Request, SocketName};
 use std::mem::zeroed;
+use std::net::SocketAddr;
 
 const IN_PROGRESS: Errno = Errno(libc::EINPROGRESS);
 
@@ -53,7 +54,10 @@ fn start(fd: c_int, name: SocketName, address: *const sockaddr, len: socklen_t) 
     let waits = name.kind == Kind::Stream && flags & libc::O_NONBLOCK == 0;
     match result {
         // EALREADY: an earlier wait was interrupted, or another thread waits.
-        Err(IN_PROGRESS | Errno(libc::EALREADY)) if waits => wait(fd, current),
+        Err(IN_PROGRESS | Errno(libc::EALREADY)) if waits => match address {
+            Some(address) => wait(fd, current, address),
+            None => Err(NONSENSE),
+        },
         result => result,
     }
 }
@@ -71,7 +75,7 @@ fn replace(fd: c_int, flags: c_int, new: Descriptor) -> Result<(), Errno> {
 }
 
 /// Waits until the connection stands or has failed.
-fn wait(fd: c_int, name: SocketName) -> Result<(), Errno> {
+fn wait(fd: c_int, name: SocketName, address: SocketAddr) -> Result<(), Errno> {
     let mut limit = timeval { tv_sec: 0, tv_usec: 0 };
     sys::option(fd, libc::SO_SNDTIMEO, &mut limit)?;
     let limited = limit.tv_sec != 0 || limit.tv_usec != 0;
@@ -91,6 +95,13 @@ fn wait(fd: c_int, name: SocketName) -> Result<(), Errno> {
             Err(Errno(libc::EINTR)) if !limited && all_handlers_restart() => {}
             Err(errno) => return Err(errno),
         }
+    }
+    if poll.revents & (libc::POLLERR | libc::POLLHUP) == 0 {
+        // It stands, and asking once more lets the node know that this program knows.
+        return match exchange::order(fd, &Request::Connect { id: name.id, address: Some(address) }) {
+            Err(Errno(libc::EISCONN)) => Ok(()),
+            result => result,
+        };
     }
     match exchange::socket_error(fd, name.id)? {
         0 if poll.revents & libc::POLLERR != 0 => Err(NO_NODE),

@@ -91,9 +91,6 @@ pub(crate) struct Incoming {
 
 /// Receives into the pieces but the first, which is the header's place.
 pub(crate) fn receive(fd: c_int, name: SocketName, pieces: &mut [iovec], flags: c_int) -> Result<Incoming, Errno> {
-    if flags & libc::MSG_OOB != 0 {
-        return Err(UNSUPPORTED);
-    }
     if flags & libc::MSG_ERRQUEUE != 0 {
         return Err(AGAIN);
     }

@@ -141,6 +141,8 @@ unsafe fn finish(
         *result = found;
         if code != 0 {
             *error = code;
+            // glibc's resolver leaves it here, too, and programs look here.
+            *__h_errno_location() = code;
         }
     }
     if code == NETDB_INTERNAL {
