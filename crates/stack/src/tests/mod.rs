@@ -77,7 +77,7 @@ impl Host {
         stack.add_address(now, port, prefix(address));
         let mut host = Host { stack, port, now, room: None };
         assert_eq!(host.sent().len(), 1, "the announcement");
-        host.pass(ms(2_000));
+        host.pass(ms(2_010));
         assert_eq!(host.sent().len(), 1, "and the second");
         host
     }
@@ -109,6 +109,11 @@ impl Host {
     /// What has left since this was last asked.
     fn sent(&mut self) -> Vec<String> {
         self.sent_frames().iter().map(|(frame, _)| describe(frame)).collect()
+    }
+
+    /// The same, without ARP.
+    fn sent_packets(&mut self) -> Vec<String> {
+        self.sent().into_iter().filter(|line| !line.starts_with("arp")).collect()
     }
 
     /// Lets time pass, timer by timer.
