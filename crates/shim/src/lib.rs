@@ -28,6 +28,25 @@
 //! - `errno` is touched only by a call that fails.
 //! - Pointers from the program are judged by the kernel, so that bad ones are `EFAULT` as on Linux (`memory`).
 //! - A panic cannot unwind through `extern "C"`: it would abort the program. There should be nothing that panics.
+//!
+//! # Where it differs from Linux, and why
+//!
+//! What a pair or libc's seams cannot do otherwise; everything that a node does not do yet is the node's to say.
+//!
+//! - *Not reached*: programs that make system calls without libc (static ones, Go's), libc's own inner calls (stdio reads a stream, but takes a
+//!   reset for its end; the resolver's `res_*` ask the kernel's network), `io_uring`, `sendfile` and `splice` into a datagram socket.
+//! - *A descriptor more*: a control call needs a free number for its connection; without one it is `EMFILE`, also where Linux needs none.
+//!   `accept` without a free number loses the connection (the peer sees a reset), where Linux leaves it in the queue.
+//! - *Streams*: a fresh one polls `OUT` rather than `OUT|HUP`, and reading from it waits rather than `ENOTCONN`. A listener polls `OUT`, too. After a reset
+//!   without anything unread there is `HUP` without `ERR`, and `write` (not `send`) raises SIGPIPE at once. `recvmmsg` takes a reset
+//!   for the end. `MSG_FASTOPEN` is refused. `MSG_TRUNC` does not discard but reads.
+//! - *connect*: a duplicate made before a failed `connect` stays failed when the other is connected again. A signal whose
+//!   handler has `SA_RESTART` restarts the wait only if all of the program's handlers have it.
+//! - *Datagrams*: what only the node knows (no peer, no route, no permission to broadcast) is told by the next call that receives or by `SO_ERROR`, and not by
+//!   the call that sends. An error makes the socket polled `IN` rather than `ERR`. `MSG_MORE` is refused; 1,024 pieces in one call are
+//!   one too many.
+//! - *Bad pointers*: option values, payloads and addresses are judged by the kernel (`EFAULT`). Names for the resolver are read as they are, as libc does.
+//! - *chroot*: a program that changes its root to where the control path does not exist has its sockets still, but can make no more.
 
 #[cfg(not(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64")))]
 compile_error!("the shim interposes the calls of glibc on 64-bit Linux");
