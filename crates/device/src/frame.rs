@@ -11,6 +11,10 @@ use std::ops::Range;
 /// Room for the largest super-frame: a link header, and an IP packet of 65,535 bytes.
 pub const MAX_SUPER_FRAME: usize = 18 + 65_535;
 
+/// What devices receive into: room for the largest super-frame and what stands before it. The stack's large chunks have
+/// the same size, so that one buffer serves on the wire, in a queue and on the wire again.
+pub const BUFFER_LEN: usize = 66 * 1024;
+
 /// What is known, or still to be done, about the transport checksum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Checksum {

@@ -49,7 +49,7 @@ use crate::error::check_name;
 use crate::link::{Link, LinkQuery};
 use crate::sys::{self, BURST, Received};
 use crate::{
-    Capabilities, Device, DeviceCounters, Full, MAX_SUPER_FRAME, MacChoice, Offload, OpenError, RxBatch, RxFrame,
+    Capabilities, Device, DeviceCounters, Full, BUFFER_LEN, MAX_SUPER_FRAME, MacChoice, Offload, OpenError, RxBatch, RxFrame,
     TxFrame, vnet,
 };
 
@@ -63,8 +63,7 @@ const SLOTS: usize = 2 * BURST;
 const VECTORS: usize = 64;
 /// Where a received frame begins in its buffer: room for a tag in front, and the IP header aligned behind.
 const HEADROOM: usize = 18;
-/// What a receive buffer has to hold.
-const BUFFER: usize = HEADROOM + MAX_SUPER_FRAME;
+const _: () = assert!(BUFFER_LEN >= HEADROOM + MAX_SUPER_FRAME);
 /// Asked of the kernel, which doubles it to allow for its own overhead.
 const SEND_BUFFER: c_int = 1 << 20;
 /// As above: a full TCP window of super-frames and more.
@@ -292,7 +291,7 @@ impl Device for PacketSocket {
     }
 
     fn receive(&mut self, batch: &mut RxBatch) -> io::Result<usize> {
-        let slots = batch.slots(BUFFER);
+        let slots = batch.slots(BUFFER_LEN);
         let mut filled = 0;
         let mut received = [Received::default(); BURST];
         while filled < slots.len() {

@@ -26,12 +26,12 @@ use crate::device::{PushBack, fits};
 use crate::error::check_name;
 use crate::link::{Link, LinkQuery};
 use crate::{
-    Capabilities, Device, DeviceCounters, Full, MAX_SUPER_FRAME, MacChoice, OpenError, RxBatch, TxFrame, sys, vnet,
+    Capabilities, Device, DeviceCounters, Full, BUFFER_LEN, MAX_SUPER_FRAME, MacChoice, OpenError, RxBatch, TxFrame, sys, vnet,
 };
 
 /// As for the packet socket: the IP header stands at a multiple of 16.
 const HEADROOM: usize = 18;
-const BUFFER: usize = HEADROOM + MAX_SUPER_FRAME;
+const _: () = assert!(BUFFER_LEN >= HEADROOM + MAX_SUPER_FRAME);
 /// Slices of a frame that leave without being gathered first.
 const VECTORS: usize = 64;
 const WITHOUT_UDP: u32 = libc::TUN_F_CSUM | libc::TUN_F_TSO4 | libc::TUN_F_TSO6 | libc::TUN_F_TSO_ECN;
@@ -165,7 +165,7 @@ impl Device for Tap {
     }
 
     fn receive(&mut self, batch: &mut RxBatch) -> io::Result<usize> {
-        let slots = batch.slots(BUFFER);
+        let slots = batch.slots(BUFFER_LEN);
         let mut filled = 0;
         while let Some(slot) = slots.get_mut(filled) {
             let mut header = [0; vnet::HEADER_LEN];

@@ -14,11 +14,11 @@ use std::ops::Range;
 /// The small chunk: a request, a reply.
 pub const SMALL: usize = 4 * 1024;
 /// The large chunk: bulk, and what a device receives a super-frame into.
-pub const LARGE: usize = 66 * 1024;
+pub const LARGE: usize = sockeye_device::BUFFER_LEN;
 
 /// At most this much is kept of each size, in chunks.
-const KEPT_SMALL: usize = 1024;
-const KEPT_LARGE: usize = 256;
+const KEPT_SMALL: usize = 512;
+const KEPT_LARGE: usize = 64;
 
 /// Chunks waiting to be used again.
 #[derive(Default)]
@@ -131,6 +131,10 @@ impl ByteQueue {
 
     /// Room to read up to `max` bytes into, in two pieces to be filled in order; [`commit`](ByteQueue::commit) says how many were.
     pub fn reserve(&mut self, pool: &mut Pool, max: usize) -> [&mut [u8]; 2] {
+        // What was reserved before and not committed.
+        while self.chunks.back().is_some_and(|chunk| chunk.tail == 0) {
+            self.drop_back(pool);
+        }
         if max == 0 {
             return [&mut [], &mut []];
         }
@@ -284,6 +288,9 @@ mod tests {
                     0 => { let bytes = fill(size); queue.push(&mut pool, &bytes); model.extend(bytes); }
                     1 => {
                         let bytes = fill(size);
+                        if size % 3 == 0 {
+                            queue.reserve(&mut pool, size * 2);
+                        }
                         let [first, second] = queue.reserve(&mut pool, size);
                         let count = (first.len() + second.len()) / 2;
                         let head = count.min(first.len());
