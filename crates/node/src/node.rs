@@ -8,6 +8,8 @@
 //! A device that is full pushes back: its port transmits no more until it is writable again, and what waits, waits in
 //! the send queues, where programs feel it.
 
+use std::io::Read;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -18,10 +20,12 @@ use sockeye_control::{MAX_MESSAGE, Reply, Request};
 use sockeye_device::{Device, Full, Instant, PacketSocket, RxBatch, Tap, TxFrame};
 use sockeye_socket::table::Key;
 use sockeye_socket::{Errno, Host, Privilege};
+use sockeye_stack::tcp::{State, Summary};
 use sockeye_stack::{Egress, PortConfig, PortId, Route, Stack};
 
 use crate::boundary::{self, Boundary, Context};
 use crate::config::{Config, Driver};
+use crate::end::{End, Owner};
 use crate::error::Error;
 use crate::poller::{Happened, Poller, Token};
 use crate::requests::{Answer, Call, describe, describe_outcome};
@@ -36,6 +40,8 @@ const BATCH: usize = 64;
 const RESERVED: usize = 64;
 /// Rounds of pumping in one turn: an end that was pumped may give another something to do.
 const ROUNDS: usize = 4;
+/// How long what was written may take to be delivered when the node ends.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Clients taken in in one turn.
 const ACCEPTS: usize = 64;
 
@@ -181,8 +187,7 @@ impl Node {
             }
             self.turn()?;
         }
-        self.wind_down();
-        Ok(())
+        self.wind_down(&mut happened)
     }
 
     fn tick(&mut self) {
@@ -230,7 +235,13 @@ impl Node {
                     self.dismiss(key);
                 }
             }
-            Token::Signals => self.stopping = true,
+            Token::Signals => {
+                // What was read is the signal; another one wakes us again.
+                if let Some(signals) = &mut self.signals {
+                    let _ = signals.read(&mut [0; 16]);
+                }
+                self.stopping = true;
+            }
         }
     }
 
@@ -387,10 +398,10 @@ impl Node {
     fn call(
         &mut self,
         key: Key,
-        who: crate::end::Owner,
+        who: Owner,
         privilege: Privilege,
         request: &Request<'_>,
-        descriptor: Option<std::os::fd::OwnedFd>,
+        descriptor: Option<OwnedFd>,
     ) -> bool {
         let Node { boundary, host, poller, now, tracer, server, .. } = self;
         let number = |boundary: &Boundary| {
@@ -411,7 +422,6 @@ impl Node {
                     Answer::Address(address) => Reply::Address(*address),
                     Answer::Value(value) => Reply::Value(value),
                 };
-                use std::os::fd::AsFd;
                 server.reply(key, &reply, theirs.as_ref().map(AsFd::as_fd), poller)
             }
             Err(refusal) => {
@@ -481,18 +491,59 @@ impl Node {
         }
     }
 
-    /// Resets every connection, so that no peer waits for a host that is no more.
-    fn wind_down(mut self) {
+    /// Ends in good order. What a program that has closed already had written is delivered, within a bounded time; a
+    /// connection that a program still holds is reset, so that no peer waits for a host that is no more.
+    fn wind_down(mut self, happened: &mut Happened) -> Result<(), Error> {
+        self.stopping = false;
+        // Programs that have gone a moment ago: epoll knows it, and so shall we.
+        self.poller.wait(happened, Some(Duration::ZERO)).map_err(Error::system("waiting"))?;
+        self.take_while_ending(happened);
+        self.reset(|end| !end.ready.hangup);
         let keys: Vec<Key> = self.boundary.ends.iter().map(|(key, _)| key).collect();
-        let Node { boundary, host, poller, now, .. } = &mut self;
+        keys.into_iter().for_each(|key| self.boundary.mark(key));
+        let deadline = self.now + PATIENCE;
+        loop {
+            self.turn()?;
+            if !self.has_orphans() || self.stopping || self.now >= deadline {
+                break;
+            }
+            let timeout = self.timeout().unwrap_or(PATIENCE).min(deadline.since(self.now));
+            self.poller.wait(happened, Some(timeout)).map_err(Error::system("waiting"))?;
+            self.tick();
+            self.take_while_ending(happened);
+        }
+        self.reset(|_| true);
+        self.transmit()?;
+        self.tell_trace();
+        Ok(())
+    }
+
+    /// Only what lets the node end: nobody is served any more. A second signal, or a second `Down`, is the end.
+    fn take_while_ending(&mut self, happened: &Happened) {
+        for (token, flags) in (0..happened.len()).filter_map(|index| happened.at(index)) {
+            match token {
+                Token::Device(_) | Token::End(_) | Token::Signals => self.take(token, flags),
+                Token::Server => self.server.deafen(&self.poller),
+                Token::Client(key) => self.dismiss(key),
+            }
+        }
+    }
+
+    /// Whether there is still something to deliver for programs that have gone.
+    fn has_orphans(&self) -> bool {
+        let undelivered = |summary: &Summary| {
+            summary.orphan && matches!(summary.state, State::FinWait1 | State::Closing | State::LastAck)
+        };
+        !self.boundary.ends.is_empty() || self.host.stack().tcp_summaries(self.now).iter().any(undelivered)
+    }
+
+    fn reset(&mut self, which: impl Fn(&End) -> bool) {
+        let keys: Vec<Key> = self.boundary.ends.iter().filter(|(_, end)| which(end)).map(|(key, _)| key).collect();
+        let Node { boundary, host, poller, now, .. } = self;
         let mut context = Context { host, poller, now: *now };
         for key in keys {
             boundary.close(&mut context, key, true);
         }
-        if let Err(error) = self.transmit() {
-            tracing::warn!(%error, "cannot send the last resets");
-        }
-        self.tell_trace();
     }
 }
 

@@ -124,6 +124,13 @@ impl Server {
         poller.add(&self.listener, Token::Server, EventFlags::IN)
     }
 
+    /// Serves nobody any more who has not come yet.
+    pub(crate) fn deafen(&self, poller: &Poller) {
+        if let Err(error) = poller.modify(&self.listener, Token::Server, EventFlags::empty()) {
+            tracing::warn!(%error, "cannot change what is waited for");
+        }
+    }
+
     /// Takes a client in who waits, if there is one. Its key, to be served at once: it has mostly asked already.
     pub(crate) fn accept(&mut self, poller: &Poller) -> Option<Key> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;

@@ -32,7 +32,11 @@ pub(crate) fn render(node: &Node, what: What, as_json: bool) -> String {
         What::Queues => queues(node),
         What::Counters => counters(node),
     };
-    if as_json { table.json() } else { table.text() }
+    match what {
+        What::Counters if as_json => table.nested_json(),
+        _ if as_json => table.json(),
+        _ => table.text(),
+    }
 }
 
 impl Table {
@@ -42,6 +46,21 @@ impl Table {
             Value::Object(fields.collect::<Map<_, _>>())
         });
         let mut text = serde_json::to_string_pretty(&Value::Array(objects.collect())).unwrap_or_default();
+        text.push('\n');
+        text
+    }
+
+    /// For counters: an object of groups, each an object of numbers.
+    fn nested_json(self) -> String {
+        let mut groups = Map::new();
+        for row in self.rows {
+            if let [Value::String(group), Value::String(name), value, ..] = &row[..]
+                && let Value::Object(group) = groups.entry(group.clone()).or_insert_with(|| json!({}))
+            {
+                group.insert(name.clone(), value.clone());
+            }
+        }
+        let mut text = serde_json::to_string_pretty(&Value::Object(groups)).unwrap_or_default();
         text.push('\n');
         text
     }

@@ -175,14 +175,16 @@ fn input(
         if room == 0 {
             return Ok(());
         }
-        match rustix::io::readv(&end.fd, &mut [IoSliceMut::new(first), IoSliceMut::new(second)]) {
+        let read = rustix::io::readv(&end.fd, &mut [IoSliceMut::new(first), IoSliceMut::new(second)]);
+        // What was reserved is given back by this, too, when nothing came.
+        stack.tcp_commit(now, connection, read.unwrap_or(0));
+        match read {
             Ok(0) => {
                 pump.input_done = true;
                 end.ready.input = false;
                 stack.tcp_shutdown(now, connection);
             }
             Ok(count) => {
-                stack.tcp_commit(now, connection, count);
                 turn += count;
                 // All that there was; unless the end of it stands there.
                 end.ready.input = count == room || end.ready.end;
@@ -211,9 +213,8 @@ fn urgent(end: &mut End, connection: ConnectionId, stack: &mut Stack, now: Insta
         if first.is_empty() {
             return false;
         }
-        if let Ok(count @ 1..) = rustix::io::readv(&end.fd, &mut [IoSliceMut::new(first), IoSliceMut::new(second)]) {
-            stack.tcp_commit(now, connection, count);
-        }
+        let read = rustix::io::readv(&end.fd, &mut [IoSliceMut::new(first), IoSliceMut::new(second)]);
+        stack.tcp_commit(now, connection, read.unwrap_or(0));
     }
     let mut byte = [0];
     end.ready.urgent = false;
