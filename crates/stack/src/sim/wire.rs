@@ -24,7 +24,7 @@ impl Default for Conditions {
 /// One way of a wire.
 enum Lane {
     Whole(VecDeque<(Vec<u8>, Offload)>),
-    Impaired(Impairer),
+    Impaired(Box<Impairer>),
 }
 
 impl Lane {
@@ -48,7 +48,7 @@ impl Wire {
     pub(super) fn new(ends: [(usize, PortId); 2], conditions: &Conditions, seed: u64) -> Self {
         let lane = |end: u64| match &conditions.impairments {
             None => Lane::Whole(VecDeque::new()),
-            Some(impairments) => Lane::Impaired(Impairer::new(*impairments, seed ^ end)),
+            Some(impairments) => Lane::Impaired(Box::new(Impairer::new(*impairments, seed ^ end))),
         };
         Wire { ends, lanes: [lane(0), lane(1)], queue: conditions.queue }
     }

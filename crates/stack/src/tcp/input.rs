@@ -120,7 +120,7 @@ impl Connection {
         }
         if to >= una as i64 {
             let changed = self.update_window(arrival);
-            self.handle_ack(now, arrival, to as u64, changed);
+            self.handle_ack(now, arrival, to as u64, changed, counters);
             self.release_acknowledged(pool);
         }
         self.after_our_fin(now);

@@ -194,10 +194,10 @@ impl Connection {
         let fin = fin && gathered == len;
         let mut flags = Flags::ACK;
         if gathered > 0 && from + u64::from(gathered) == queue.end() {
-            flags = flags | Flags::PSH;
+            flags |= Flags::PSH;
         }
         if fin {
-            flags = flags | Flags::FIN;
+            flags |= Flags::FIN;
         }
         let sent = self.send_segment(now, ip, egress, flags, from, &slices[..count], gathered);
         self.sender.queue = queue;
@@ -216,7 +216,7 @@ impl Connection {
             sender.board.sent_again(from, from + total, now);
         } else {
             sender.board.sent(total, now);
-            if len % sender.segment_size != 0 {
+            if !len.is_multiple_of(sender.segment_size) {
                 sender.small_end = from + u64::from(len);
             }
             self.bytes_sent += u64::from(len);
@@ -318,7 +318,7 @@ impl Connection {
         if let Some(end) = self.sender.urgent
             && end > from
         {
-            flags = flags | Flags::URG;
+            flags |= Flags::URG;
             urgent = (end - from).min(u64::from(u16::MAX)) as u16;
         }
         let edge = self.next_edge();

@@ -30,6 +30,7 @@ pub(crate) struct Path {
     generation: u64,
     mtu: u16,
     mtu_changed: bool,
+    heard: bool,
     ipv6: bool,
     /// Of the next packet (RFC 6864: any value will do for what is never fragmented).
     identification: u16,
@@ -45,6 +46,7 @@ impl Path {
             generation: u64::MAX,
             mtu: 0,
             mtu_changed: false,
+            heard: false,
             ipv6: flow.remote.is_ipv6(),
             identification: flow.local.port().wrapping_mul(31) ^ flow.remote.port(),
         };
@@ -94,6 +96,11 @@ impl Path {
             return;
         }
         self.confirmed_at = now;
+        if std::mem::take(&mut self.heard)
+            && let Some(route) = &self.route
+        {
+            ip.confirm(now, route.port, route.next_hop);
+        }
         self.link = match &self.route {
             // To ourselves there is no link: the host's own queue brings it back.
             Some(route) if route.port != PortId::LOOPBACK => match ip.link(now, route.port, route.next_hop) {
@@ -104,11 +111,10 @@ impl Path {
         };
     }
 
-    /// The peer has acknowledged something new: the next hop is alive.
-    pub(crate) fn confirm(&self, now: Instant, ip: &mut Ip) {
-        if let Some(route) = &self.route {
-            ip.confirm(now, route.port, route.next_hop);
-        }
+    /// The peer has acknowledged something new: the next hop is alive, and the neighbour cache is to know when it is asked
+    /// next (RFC 4861, 7.3.1, in the words of a later family).
+    pub(crate) fn heard(&mut self) {
+        self.heard = true;
     }
 
     fn refresh_route(&mut self, ip: &mut Ip, flow: &Flow) {

@@ -10,6 +10,7 @@ use super::congestion::{Acked, CongestionControl};
 use super::connection::Connection;
 use super::input::Arrival;
 use super::timers::Timer;
+use crate::counters::Counters;
 use sockeye_device::Instant;
 use sockeye_wire::tcp::Flags;
 
@@ -52,7 +53,14 @@ impl Connection {
     }
 
     /// Takes the acknowledgement of a segment whose ACK field, `to` as an offset, lies in `una..=nxt`.
-    pub(crate) fn handle_ack(&mut self, now: Instant, arrival: &Arrival, to: u64, window_changed: bool) {
+    pub(crate) fn handle_ack(
+        &mut self,
+        now: Instant,
+        arrival: &Arrival,
+        to: u64,
+        window_changed: bool,
+        counters: &mut Counters,
+    ) {
         let una = self.sender.board.una();
         let newly_sacked = self.take_sack_blocks(arrival);
         if to > una {
@@ -66,7 +74,7 @@ impl Connection {
             self.sender.recovery.duplicates = self.sender.recovery.duplicates.saturating_add(1);
             self.wants_transmit = true;
         }
-        self.look_for_loss();
+        self.look_for_loss(counters);
     }
 
     fn take_sack_blocks(&mut self, arrival: &Arrival) -> u64 {
@@ -90,6 +98,7 @@ impl Connection {
         let in_flight = self.in_flight();
         let cumulative = self.sender.board.acknowledge(to, now);
         self.wants_transmit = true;
+        self.path.heard();
         self.sender.retries = 0;
         self.sender.probes = 0;
         match cumulative.rtt {
@@ -142,7 +151,7 @@ impl Connection {
         }
     }
 
-    fn look_for_loss(&mut self) {
+    fn look_for_loss(&mut self, counters: &mut Counters) {
         let segment = u64::from(self.sender.segment_size);
         if self.sender.board.outstanding() == 0 {
             return;
@@ -160,6 +169,7 @@ impl Connection {
             self.sender.board.lose_head(segment);
         }
         let outstanding = self.sender.board.outstanding().min(u64::from(u32::MAX)) as u32;
+        counters.tcp_fast_recoveries += 1;
         self.sender.congestion.on_loss(outstanding);
         self.sender.recovery.phase = Phase::FastRecovery { until: self.sender.board.nxt() };
         self.sender.retransmit_now = true;
