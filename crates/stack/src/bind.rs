@@ -205,8 +205,8 @@ impl Bindings {
         }
     }
 
-    /// Claims in all.
-    pub(crate) fn len(&self) -> usize {
+    #[cfg(test)]
+    fn len(&self) -> usize {
         self.slots.len() - self.free.len()
     }
 

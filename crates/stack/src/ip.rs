@@ -19,11 +19,11 @@ use crate::neighbor::Neighbors;
 use crate::path_mtu::PathMtus;
 use crate::port::{Buffers, OutFrame, Port, PortConfig, PortId};
 use crate::rng::Rng;
-use crate::route::{AddressKind, Addresses};
+use crate::route::Addresses;
 use crate::wheel::Wheel;
 use crate::{Config, Egress};
 use sockeye_device::{Capabilities, Checksum, Instant, Segmentation};
-use sockeye_wire::{IpPrefix, MacAddr, Protocol};
+use sockeye_wire::{IpPrefix, MacAddr};
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::ops::Range;
@@ -39,7 +39,6 @@ pub(crate) struct Incoming {
     pub(crate) source: IpAddr,
     pub(crate) destination: IpAddr,
     pub(crate) port: PortId,
-    pub(crate) protocol: Protocol,
     pub(crate) tos: u8,
     pub(crate) ttl: u8,
     /// What the device says of the transport checksum.
@@ -241,17 +240,12 @@ impl Ip {
     /// Changes whenever either of them does: for those who cache both.
     pub(crate) fn generation(&self) -> u64 {
         // Neither ever falls.
-        self.route_generation + self.neighbors.generation()
+        self.route_generation + self.link_generation()
     }
 
     /// True for one of our own addresses.
     pub(crate) fn is_local(&self, address: IpAddr) -> bool {
         self.addresses.is_local(address)
-    }
-
-    /// True for a broadcast address of a link, and for the one of all.
-    pub(crate) fn is_broadcast(&self, address: IpAddr) -> bool {
-        self.addresses.classify(address) == AddressKind::Broadcast
     }
 
     /// Changes whenever a hardware address that was handed out may no longer be used.

@@ -21,6 +21,8 @@
 //! locks, and everything is decided by what is passed in: the same frames at the same times, with the same seed, have the
 //! same effect.
 
+#![allow(rustdoc::private_intra_doc_links, reason = "module documentation guides those who work in here too")]
+
 mod arp;
 pub mod bind;
 pub mod buffer;

@@ -21,7 +21,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 /// The least that is believed, as Linux's `min_pmtu`.
-pub const FLOOR: u16 = 552;
+pub(crate) const FLOOR: u16 = 552;
 /// RFC 1191 §6.3.
 const LIFETIME: Duration = Duration::from_secs(600);
 const CAPACITY: usize = 4_096;

@@ -9,19 +9,19 @@ use std::time::Duration;
 
 /// The generator.
 #[derive(Clone)]
-pub struct Rng {
+pub(crate) struct Rng {
     key: [u8; 16],
     counter: u64,
 }
 
 impl Rng {
     /// A generator with this key.
-    pub fn new(key: [u8; 16]) -> Self {
+    pub(crate) fn new(key: [u8; 16]) -> Self {
         Rng { key, counter: 0 }
     }
 
     /// 64 bits.
-    pub fn next_u64(&mut self) -> u64 {
+    pub(crate) fn next_u64(&mut self) -> u64 {
         self.counter += 1;
         let mut hasher = SipHasher24::new_with_key(&self.key);
         hasher.write_u64(self.counter);
@@ -29,17 +29,17 @@ impl Rng {
     }
 
     /// 32 bits.
-    pub fn next_u32(&mut self) -> u32 {
+    pub(crate) fn next_u32(&mut self) -> u32 {
         self.next_u64() as u32
     }
 
     /// A number below `bound`; zero where the bound is zero. Uneven by less than one in 2^32.
-    pub fn below(&mut self, bound: u32) -> u32 {
+    pub(crate) fn below(&mut self, bound: u32) -> u32 {
         ((u64::from(self.next_u32()) * u64::from(bound)) >> 32) as u32
     }
 
     /// A duration from half of `base` to one and a half of it (RFC 4861 §6.3.2).
-    pub fn around(&mut self, base: Duration) -> Duration {
+    pub(crate) fn around(&mut self, base: Duration) -> Duration {
         base / 2 + base * self.below(1024) / 1024
     }
 }

@@ -136,7 +136,6 @@ impl Stack {
             source: source.into(),
             destination: destination.into(),
             port,
-            protocol,
             tos,
             ttl,
             checksum: frame.offload.checksum,

@@ -269,26 +269,17 @@ impl Udp {
         }
         let from = SocketAddr::new(incoming.source, datagram.src_port());
         let to = SocketAddr::new(incoming.destination, datagram.dst_port());
-        let mut targets = [0; 1];
-        let many: Vec<u32>;
-        let targets: &[u32] = if incoming.unicast {
-            match self.find(from, to, incoming.port) {
-                Some(index) => {
-                    targets = [index];
-                    &targets
-                }
-                None => return Outcome::Dropped(Drop::UdpNoSocket),
-            }
+        let (one, many) = if incoming.unicast {
+            (self.find(from, to, incoming.port), Vec::new())
         } else {
-            many = self.find_all(to, incoming.port);
-            if many.is_empty() {
-                return Outcome::Dropped(Drop::UdpNoSocket);
-            }
-            &many
+            (None, self.find_all(to, incoming.port))
         };
+        if one.is_none() && many.is_empty() {
+            return Outcome::Dropped(Drop::UdpNoSocket);
+        }
         // A super-datagram of a sender on this machine: each piece is one that it sent.
         let size = incoming.segmentation.map_or(usize::MAX, |cut| usize::from(cut.size).max(1));
-        for &index in targets {
+        for index in one.into_iter().chain(many) {
             let mut rest = datagram.payload();
             loop {
                 let (piece, more) = rest.split_at(rest.len().min(size));

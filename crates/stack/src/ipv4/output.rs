@@ -4,8 +4,8 @@
 //! puts it into the port's queue or, while the neighbour is unknown, into the neighbour's. Whoever can wait is told when
 //! the queue is full; nothing is dropped here.
 //!
-//! TCP does not come this way with its data: it resolves route and neighbour itself ([`Ip::route`], [`Ip::link`]), keeps
-//! the headers as a [`HeaderTemplate`], and hands its super-segments to the device from where they are.
+//! TCP does not come this way with its data once the neighbour is known: it keeps what [`Ip::route`] and [`Ip::link`] told
+//! it, and hands its super-segments to the device from where they are.
 //!
 //! **Don't fragment.** By default a datagram that fits carries DF, so that the path's MTU is learnt, and one that does not
 //! fit is cut here ([`Fragmentation::WhenNeeded`], Linux's `IP_PMTUDISC_WANT`).
@@ -24,11 +24,11 @@ use crate::ip::Ip;
 use crate::port::{Buffers, OutFrame};
 use crate::route::{NoRoute, RouteEntry};
 use sockeye_device::{Checksum, Full, Instant, Offload, SegmentKind, Segmentation};
-use sockeye_wire::checksum::{Sum, pseudo_header, sum};
+use sockeye_wire::checksum::{Sum, pseudo_header};
 use sockeye_wire::ipv4::options::OptionBuffer;
 use sockeye_wire::ipv4::{self, Repr};
 use sockeye_wire::{EtherType, MacAddr, Protocol, ethernet};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 /// Whether a packet may be cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -44,7 +44,7 @@ pub enum Fragmentation {
 
 /// Why a packet was not sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SendError {
+pub(crate) enum SendError {
     /// The port's queue is full; there will be room.
     Full,
     /// There is no route.
@@ -284,66 +284,6 @@ impl Ip {
     }
 }
 
-/// Link and IPv4 header of a flow, kept: for each packet only lengths, identification and checksum are filled in.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct HeaderTemplate {
-    bytes: [u8; HeaderTemplate::LEN],
-    sum: Sum,
-}
-
-impl HeaderTemplate {
-    pub(crate) const LEN: usize = ethernet::HEADER_LEN + ipv4::HEADER_LEN;
-
-    /// From `source_mac` to `destination_mac`, unfragmented and not to be fragmented.
-    pub(crate) fn new(
-        source_mac: MacAddr,
-        destination_mac: MacAddr,
-        (src, dst): (Ipv4Addr, Ipv4Addr),
-        protocol: Protocol,
-        ttl: u8,
-        tos: u8,
-    ) -> Self {
-        let mut bytes = [0; Self::LEN];
-        let link = ethernet::Repr { dst: destination_mac, src: source_mac, vlan: None, ether_type: EtherType::IPV4 };
-        let at = link.emit(&mut bytes);
-        let repr = Repr {
-            src,
-            dst,
-            protocol,
-            ttl: ttl.max(1),
-            tos,
-            id: 0,
-            dont_fragment: true,
-            more_fragments: false,
-            fragment_offset: 0,
-            options: &[],
-        };
-        repr.emit(0, &mut bytes[at..]);
-        put_u16(&mut bytes, at + 2, 0);
-        put_u16(&mut bytes, at + ipv4::CHECKSUM_OFFSET, 0);
-        let sum = sum(&bytes[at..]);
-        HeaderTemplate { bytes, sum }
-    }
-
-    /// Writes both headers for `payload_len` bytes of IP payload (at most 65,515), and says how long they are.
-    ///
-    /// # Panics
-    ///
-    /// When the buffer is shorter than [`HeaderTemplate::LEN`].
-    pub(crate) fn emit(&self, id: u16, payload_len: usize, buffer: &mut [u8]) -> usize {
-        let total = (ipv4::HEADER_LEN + payload_len) as u16;
-        let mut sum = self.sum;
-        sum.add_u16(total);
-        sum.add_u16(id);
-        buffer[..Self::LEN].copy_from_slice(&self.bytes);
-        let at = ethernet::HEADER_LEN;
-        put_u16(buffer, at + 2, total);
-        put_u16(buffer, at + 4, id);
-        put_u16(buffer, at + ipv4::CHECKSUM_OFFSET, sum.finish());
-        Self::LEN
-    }
-}
-
 /// UDP has a second form of zero, as zero says that there is no checksum.
 fn finish(sum: Sum, protocol: Protocol) -> u16 {
     if protocol == Protocol::UDP { sum.finish_nonzero() } else { sum.finish() }
@@ -351,36 +291,4 @@ fn finish(sum: Sum, protocol: Protocol) -> u16 {
 
 fn put_u16(buffer: &mut [u8], at: usize, value: u16) {
     buffer[at..at + 2].copy_from_slice(&value.to_be_bytes());
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_template_writes_what_a_repr_writes() {
-        let (src, dst) = (Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(192, 168, 7, 9));
-        let (from, to) = (MacAddr([2, 0, 0, 0, 0, 1]), MacAddr([2, 0, 0, 0, 0, 2]));
-        let template = HeaderTemplate::new(from, to, (src, dst), Protocol::TCP, 64, 0x12);
-        for (id, len) in [(0, 0), (1, 1_460), (0xffff, 65_515), (0x8000, 7)] {
-            let mut got = [0xaa; HeaderTemplate::LEN];
-            assert_eq!(template.emit(id, len, &mut got), HeaderTemplate::LEN);
-            let mut want = [0; HeaderTemplate::LEN];
-            ethernet::Repr { dst: to, src: from, vlan: None, ether_type: EtherType::IPV4 }.emit(&mut want);
-            let repr = Repr {
-                src,
-                dst,
-                protocol: Protocol::TCP,
-                ttl: 64,
-                tos: 0x12,
-                id,
-                dont_fragment: true,
-                more_fragments: false,
-                fragment_offset: 0,
-                options: &[],
-            };
-            repr.emit(len, &mut want[14..]);
-            assert_eq!(got, want, "id {id} len {len}");
-        }
-    }
 }

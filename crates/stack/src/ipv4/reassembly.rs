@@ -177,7 +177,7 @@ impl Reassembly {
             protocol: accepted.protocol.0,
             id: piece.id,
         };
-        if payload.is_empty() || (piece.more && payload.len() % 8 != 0) {
+        if payload.is_empty() || (piece.more && !payload.len().is_multiple_of(8)) {
             return Outcome::Dropped(Drop::FragmentMalformed);
         }
         // The ping of death: header and all must fit the length field.

@@ -62,7 +62,8 @@ fn datagrams_that_interleave_are_kept_apart() {
 #[test]
 fn what_overlaps_is_refused_with_the_whole_datagram() {
     let a = [1u8; 40];
-    let overlaps: [(&str, &[(usize, bool, &[u8])]); 7] = [
+    type Fragments<'a> = &'a [(usize, bool, &'a [u8])];
+    let overlaps: [(&str, Fragments<'_>); 7] = [
         ("teardrop", &[(0, true, &a), (24, true, &a[..8])]),
         ("teardrop, the other way round", &[(24, true, &a[..8]), (0, true, &a)]),
         ("enclosing", &[(8, true, &a[..8]), (0, true, &a)]),

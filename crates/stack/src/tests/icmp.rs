@@ -159,7 +159,7 @@ fn a_path_mtu_is_believed_within_bounds_and_forgotten() {
     let mut host = Host::acquainted();
     let (socket, sent) = connected(&mut host);
     let mtu = |host: &Host| host.stack.udp_path_mtu(socket).unwrap();
-    let mut claim = |host: &mut Host, value| {
+    let claim = |host: &mut Host, value| {
         host.arrive(&unreachable(UnreachableCode::FRAGMENTATION_NEEDED, value, &sent));
         mtu(host)
     };
