@@ -90,6 +90,7 @@ reasons! {
     UdpChecksum = "udp_checksum", "The checksum is wrong.";
     UdpNoSocket = "udp_no_socket", "No socket on that port.";
     UdpReceiveBuffer = "udp_receive_buffer", "The socket's receive buffer was full.";
+    UdpMemory = "udp_memory", "The receive buffers of all sockets together were full.";
 
     // TCP.
     TcpMalformed = "tcp_malformed", "The header is truncated or its length a lie.";
@@ -159,6 +160,8 @@ counters! {
     ipv4_packets_sent;
     /// IPv4 packets that had no way to go.
     ipv4_no_route;
+    /// IPv4 packets that were too large for the path and were not to be cut.
+    ipv4_too_large;
     /// Fragments received.
     ipv4_fragments_received;
     /// Datagrams made whole.

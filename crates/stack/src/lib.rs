@@ -63,11 +63,13 @@ pub struct Config {
     pub max_neighbors: usize,
     /// Memory that incomplete datagrams may take, in bytes.
     pub reassembly_memory: usize,
+    /// Memory that datagrams which nobody has read may take, in bytes, of all sockets together.
+    pub udp_memory: usize,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Config { max_neighbors: 4_096, reassembly_memory: 4 << 20 }
+        Config { max_neighbors: 4_096, reassembly_memory: 4 << 20, udp_memory: 64 << 20 }
     }
 }
 

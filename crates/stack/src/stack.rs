@@ -57,7 +57,7 @@ impl Stack {
         let keys = Keys::new(seed);
         Stack {
             ip: Ip::new(&config, &keys),
-            udp: Udp::new(&keys),
+            udp: Udp::new(&keys, config.udp_memory),
             tcp: Tcp::new(&keys),
             looped: VecDeque::new(),
             spare: Vec::new(),

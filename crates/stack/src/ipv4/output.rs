@@ -101,6 +101,10 @@ impl Ip {
         match sent {
             Ok(()) => Ok(()),
             Err(SendError::Full) => Err(Full),
+            Err(SendError::MessageSize) => {
+                self.counters.ipv4_too_large += 1;
+                Ok(())
+            }
             Err(_) => {
                 self.counters.ipv4_no_route += 1;
                 Ok(())

@@ -344,3 +344,22 @@ fn source_port_zero_is_delivered() {
     let got = host.stack.udp_recv(socket).unwrap();
     assert_eq!(send(&mut host, socket, got.from, b"reply"), Err(SendError::Destination));
 }
+
+#[test]
+fn all_sockets_together_have_a_bound() {
+    let config = Config { udp_memory: 20_000, ..Config::default() };
+    let mut host = Host::with(config, Capabilities::default(), OUR_MAC, "10.0.0.1/24");
+    let sockets: Vec<_> = (1..=10).map(|port| open(&mut host, ANY, port)).collect();
+    for turn in 0..100u16 {
+        host.arrive(&from_peer(1, 1 + turn % 10, &[0; 488]));
+    }
+    let queued = |host: &Host| sockets.iter().map(|&socket| host.stack.udp_status(socket).queued).sum::<usize>();
+    assert_eq!((queued(&host), host.dropped(Drop::UdpMemory)), (20, 80));
+    // One is closed, one is read: there is room for what they held.
+    host.stack.udp_close(sockets[0]);
+    host.stack.udp_recv(sockets[1]).unwrap();
+    for _ in 0..10 {
+        host.arrive(&from_peer(1, 3, &[0; 488]));
+    }
+    assert_eq!(queued(&host), 20);
+}

@@ -1,0 +1,335 @@
+//! UDP: which socket a datagram is for, its queue, and the way out.
+//!
+//! **Which socket.** As Linux scores them: one that is connected to exactly this peer, before one that is bound to exactly
+//! this address, before one that is bound to all; among equals one bound to the device that it came by, then the
+//! youngest. Sockets that share a port by `SO_REUSEPORT` share its datagrams by a hash of the four addresses, so that a
+//! peer stays with its socket. A broadcast goes to every socket that it matches. Three keyed hash tables, so the cost
+//! does not grow with the number of sockets.
+//!
+//! **Queue.** What a socket has not read is bounded by its receive buffer, with what keeping it costs; what comes beyond
+//! is dropped and counted for the socket too. All sockets together have a bound as well.
+//!
+//! **Errors.** What ICMP says of a datagram concerns a connected socket only (others cannot tell which of their peers is
+//! meant), and only what is final, as Linux has it; that the next hop does not answer is told too.
+//!
+//! # Standards
+//!
+//! RFC 768, RFC 1122 §4.1, RFC 8085 §3.2 (path MTU), RFC 5927; Linux udp(7), socket(7).
+
+mod calls;
+mod input;
+
+pub(crate) use input::Outcome;
+
+use crate::Event;
+use crate::bind::{BindingId, Bindings};
+use crate::hash::{Keyed, Keys};
+use crate::ipv4::output::Fragmentation;
+use crate::port::PortId;
+use crate::route::RouteEntry;
+use hashbrown::HashMap;
+use sockeye_device::Instant;
+use sockeye_wire::udp::HEADER_LEN;
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+
+/// The largest payload over IPv4.
+pub const MAX_PAYLOAD: usize = 65_535 - 20 - HEADER_LEN;
+/// What keeping a datagram costs a receive buffer besides its bytes.
+const OVERHEAD: usize = 512;
+/// Buffers of datagrams that were read, kept for the next.
+const SPARE: usize = 256;
+/// Larger ones are not kept.
+const SPARE_SIZE: usize = 2_048;
+
+/// A socket. Goes stale when it is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SocketId {
+    index: u32,
+    generation: u32,
+}
+
+impl SocketId {
+    /// A dense index: small, and used again after the end.
+    pub fn index(self) -> usize {
+        self.index as usize
+    }
+}
+
+/// What a socket's owner may set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// `SO_RCVBUF`: what may wait to be read, with what keeping it costs.
+    pub receive_buffer: usize,
+    /// `IP_TTL`.
+    pub ttl: u8,
+    /// `IP_MULTICAST_TTL`.
+    pub multicast_ttl: u8,
+    /// `IP_TOS`.
+    pub tos: u8,
+    /// `SO_BROADCAST`.
+    pub broadcast: bool,
+    /// `IP_MTU_DISCOVER`.
+    pub fragmentation: Fragmentation,
+    /// `SO_NO_CHECK` turned around: datagrams carry a checksum.
+    pub checksum: bool,
+    /// `SO_BINDTODEVICE`: only by this port, both ways.
+    pub device: Option<PortId>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            receive_buffer: 212_992,
+            ttl: 64,
+            multicast_ttl: 1,
+            tos: 0,
+            broadcast: false,
+            fragmentation: Fragmentation::WhenNeeded,
+            checksum: true,
+            device: None,
+        }
+    }
+}
+
+/// A datagram to send.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Send<'a> {
+    /// To whom; none for the peer that the socket is connected to.
+    pub to: Option<SocketAddr>,
+    /// From which of our addresses (`IP_PKTINFO`); none for the socket's, or the best.
+    pub from: Option<IpAddr>,
+    /// Instead of the socket's.
+    pub ttl: Option<u8>,
+    /// Instead of the socket's.
+    pub tos: Option<u8>,
+    /// What it carries, in order.
+    pub payload: &'a [&'a [u8]],
+}
+
+/// Why a datagram was not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SendError {
+    /// The port's queue is full. An event comes when it is worth trying again.
+    Full,
+    /// There is no socket of that identity.
+    Closed,
+    /// No destination was given, and the socket is not connected.
+    NotConnected,
+    /// A port of zero, or an address that is nobody's.
+    Destination,
+    /// The source is not one of our addresses.
+    NotLocal,
+    /// To everybody, without leave (`SO_BROADCAST`).
+    Broadcast,
+    /// There is no route.
+    NoRoute,
+    /// The neighbour does not answer.
+    HostUnreachable,
+    /// The link is down.
+    LinkDown,
+    /// Larger than a datagram can be, or than the path carries where it may not be cut.
+    MessageSize,
+    /// An address of another family than the socket's.
+    Family,
+}
+
+/// What the network said of datagrams that were sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// Nobody has the port, or the host does not speak UDP.
+    Refused,
+    /// The next hop does not answer.
+    HostUnreachable,
+    /// A filter forbids it.
+    Prohibited,
+    /// It was larger than the path carries, and was not to be cut.
+    MessageSize,
+    /// A header was not understood.
+    Protocol,
+}
+
+/// A datagram that has arrived.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// From whom.
+    pub from: SocketAddr,
+    /// To which of our addresses.
+    pub to: SocketAddr,
+    /// By which port.
+    pub port: PortId,
+    /// As it arrived.
+    pub ttl: u8,
+    /// As it arrived.
+    pub tos: u8,
+    /// When it arrived.
+    pub timestamp: Instant,
+    /// What it carried. Give the buffer back with [`Stack::udp_recycle`].
+    pub data: Vec<u8>,
+}
+
+/// What an owner looks at when it was told that something has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Status {
+    /// Length of the next datagram, if there is one.
+    pub readable: Option<usize>,
+    /// Datagrams that wait.
+    pub queued: usize,
+    /// False after [`SendError::Full`], until there is room.
+    pub writable: bool,
+    /// What the network said. Stays until [`Stack::udp_take_error`].
+    pub error: Option<Error>,
+}
+
+/// A socket, for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// Which.
+    pub id: SocketId,
+    /// Our end.
+    pub local: SocketAddr,
+    /// The peer's, if connected.
+    pub remote: Option<SocketAddr>,
+    /// Charged to the receive buffer.
+    pub receive_memory: usize,
+    /// Size of the receive buffer.
+    pub receive_buffer: usize,
+    /// Datagrams received.
+    pub received: u64,
+    /// Datagrams sent.
+    pub sent: u64,
+    /// Datagrams dropped for want of room.
+    pub dropped: u64,
+}
+
+struct Socket {
+    binding: BindingId,
+    /// Where it was bound; the address may be unspecified though it is connected from one.
+    bound: SocketAddr,
+    local: SocketAddr,
+    remote: Option<SocketAddr>,
+    options: Options,
+    reuse_port: bool,
+    queue: VecDeque<Received>,
+    memory: usize,
+    error: Option<Error>,
+    queued_event: bool,
+    blocked: bool,
+    /// The route that was used last, to whom and from where.
+    route: Option<(IpAddr, Option<IpAddr>, u64, RouteEntry)>,
+    received: u64,
+    sent: u64,
+    dropped: u64,
+}
+
+struct Slot {
+    generation: u32,
+    socket: Option<Socket>,
+}
+
+/// All of a host's UDP.
+pub(crate) struct Udp {
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    /// By local address and port; unspecified for all addresses.
+    bound: HashMap<SocketAddr, Vec<u32>, Keyed>,
+    /// By local and remote address and port.
+    connected: HashMap<(SocketAddr, SocketAddr), Vec<u32>, Keyed>,
+    bindings: Bindings,
+    hasher: Keyed,
+    events: VecDeque<SocketId>,
+    blocked: Vec<SocketId>,
+    spare: Vec<Vec<u8>>,
+    /// What all queues together hold, with what keeping it costs, and may.
+    memory: usize,
+    limit: usize,
+}
+
+impl Udp {
+    pub(crate) fn new(keys: &Keys, limit: usize) -> Self {
+        Udp {
+            slots: Vec::new(),
+            free: Vec::new(),
+            bound: HashMap::with_hasher(keys.hasher(b"udp bound")),
+            connected: HashMap::with_hasher(keys.hasher(b"udp connected")),
+            bindings: Bindings::new(keys.hasher(b"udp bindings")),
+            hasher: keys.hasher(b"udp reuse"),
+            events: VecDeque::new(),
+            blocked: Vec::new(),
+            spare: Vec::new(),
+            memory: 0,
+            limit,
+        }
+    }
+
+    /// The queues towards the devices have become shorter: whoever was refused may try again.
+    pub(crate) fn handle_room(&mut self) {
+        for id in std::mem::take(&mut self.blocked) {
+            let Some(slot) = self.slots.get_mut(id.index()).filter(|slot| slot.generation == id.generation) else {
+                continue;
+            };
+            if let Some(socket) = slot.socket.as_mut() {
+                socket.blocked = false;
+                notify(&mut self.events, socket, id);
+            }
+        }
+    }
+
+    pub(crate) fn poll_event(&mut self) -> Option<Event> {
+        while let Some(id) = self.events.pop_front() {
+            if let Some(socket) = self.get_mut(id) {
+                socket.queued_event = false;
+                return Some(Event::Udp(id));
+            }
+        }
+        None
+    }
+
+    fn at(&self, index: u32) -> Option<&Socket> {
+        self.slots.get(index as usize)?.socket.as_ref()
+    }
+
+    fn get(&self, id: SocketId) -> Option<&Socket> {
+        let slot = self.slots.get(id.index())?;
+        if slot.generation == id.generation { slot.socket.as_ref() } else { None }
+    }
+
+    fn get_mut(&mut self, id: SocketId) -> Option<&mut Socket> {
+        let slot = self.slots.get_mut(id.index())?;
+        if slot.generation == id.generation { slot.socket.as_mut() } else { None }
+    }
+
+    /// Puts a socket where datagrams find it.
+    fn hash(&mut self, id: SocketId) {
+        let Some(socket) = self.get(id) else { return };
+        let (local, remote) = (socket.local, socket.remote);
+        match remote {
+            Some(remote) => self.connected.entry((local, remote)).or_default().push(id.index),
+            None => self.bound.entry(local).or_default().push(id.index),
+        }
+    }
+
+    fn unhash(&mut self, id: SocketId) {
+        let Some(socket) = self.get(id) else { return };
+        let (local, remote) = (socket.local, socket.remote);
+        match remote {
+            Some(remote) => remove(&mut self.connected, (local, remote), id.index),
+            None => remove(&mut self.bound, local, id.index),
+        }
+    }
+}
+
+fn notify(events: &mut VecDeque<SocketId>, socket: &mut Socket, id: SocketId) {
+    if !std::mem::replace(&mut socket.queued_event, true) {
+        events.push_back(id);
+    }
+}
+
+fn remove<K: Eq + std::hash::Hash>(table: &mut HashMap<K, Vec<u32>, Keyed>, key: K, index: u32) {
+    if let Some(found) = table.get_mut(&key) {
+        found.retain(|&other| other != index);
+        if found.is_empty() {
+            table.remove(&key);
+        }
+    }
+}
