@@ -1,0 +1,271 @@
+//! What the owner of a socket asks of it. Nothing here waits.
+
+use super::{
+    Error, OVERHEAD, Options, Received, SPARE, SPARE_SIZE, Send, SendError, Slot, Socket, SocketId, Status, Summary,
+    Udp,
+};
+use crate::Stack;
+use crate::bind::{Bind, BindError};
+use crate::ip::{Ip, Outgoing};
+use crate::ipv4::output::{Fragmentation, Manner, SendError as IpError};
+use crate::route::AddressKind;
+use sockeye_device::Instant;
+use sockeye_wire::Protocol;
+use sockeye_wire::udp::{CHECKSUM_OFFSET, HEADER_LEN, Repr};
+use std::collections::VecDeque;
+use std::net::{Ipv4Addr, SocketAddr};
+
+impl Stack {
+    /// A socket at an address and port; port 0 for any that is free.
+    pub fn udp_open(&mut self, wish: &Bind) -> Result<SocketId, BindError> {
+        if !self.ip.may_bind(wish.address) {
+            return Err(BindError::NotLocal);
+        }
+        let udp = &mut self.udp;
+        let binding = udp.bindings.bind(wish, self.ip.rng.next_u32())?;
+        let local = udp.bindings.address(binding).ok_or(BindError::InUse)?;
+        let index = udp.free.pop().unwrap_or_else(|| {
+            udp.slots.push(Slot { generation: 0, socket: None });
+            (udp.slots.len() - 1) as u32
+        });
+        let slot = &mut udp.slots[index as usize];
+        slot.socket = Some(Socket {
+            binding,
+            bound: local,
+            local,
+            remote: None,
+            options: Options { device: wish.device, ..Options::default() },
+            reuse_port: wish.reuse_port,
+            queue: VecDeque::new(),
+            memory: 0,
+            error: None,
+            queued_event: false,
+            blocked: false,
+            route: None,
+            received: 0,
+            sent: 0,
+            dropped: 0,
+        });
+        let id = SocketId { index, generation: slot.generation };
+        udp.hash(id);
+        Ok(id)
+    }
+
+    /// Connects to a peer: others are not heard any more, and errors are. None undoes it. Returns our end.
+    pub fn udp_connect(&mut self, id: SocketId, peer: Option<SocketAddr>) -> Result<SocketAddr, SendError> {
+        let Stack { udp, ip, .. } = self;
+        let socket = udp.get(id).ok_or(SendError::Closed)?;
+        let (bound, options) = (socket.bound, socket.options);
+        let local = match peer {
+            None => bound,
+            Some(peer) if peer.is_ipv4() != bound.is_ipv4() => return Err(SendError::Family),
+            Some(peer) => {
+                let own = Some(bound.ip()).filter(|own| ip.is_local(*own));
+                let to = if peer.ip().is_unspecified() { Ipv4Addr::LOCALHOST.into() } else { peer.ip() };
+                let route = ip.route_by(to, own, options.device).map_err(|_| SendError::NoRoute)?;
+                if route.kind == AddressKind::Broadcast && !options.broadcast {
+                    return Err(SendError::Broadcast);
+                }
+                SocketAddr::new(own.unwrap_or(route.source), bound.port())
+            }
+        };
+        udp.unhash(id);
+        if let Some(socket) = udp.get_mut(id) {
+            socket.local = local;
+            socket.remote = peer.map(|peer| match peer.ip() {
+                ip if ip.is_unspecified() => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), peer.port()),
+                _ => peer,
+            });
+            socket.route = None;
+            let binding = socket.binding;
+            udp.bindings.set_address(binding, local.ip());
+        }
+        udp.hash(id);
+        Ok(local)
+    }
+
+    /// Sends a datagram.
+    pub fn udp_send(&mut self, now: Instant, id: SocketId, send: &Send<'_>) -> Result<(), SendError> {
+        self.udp.send(now, &mut self.ip, id, send)
+    }
+
+    /// The oldest datagram that waits.
+    pub fn udp_recv(&mut self, id: SocketId) -> Option<Received> {
+        let socket = self.udp.get_mut(id)?;
+        let received = socket.queue.pop_front()?;
+        let cost = received.data.len() + OVERHEAD;
+        socket.memory -= cost;
+        self.udp.memory -= cost;
+        Some(received)
+    }
+
+    /// The oldest datagram that waits, which goes on waiting.
+    pub fn udp_peek(&self, id: SocketId) -> Option<&Received> {
+        self.udp.get(id)?.queue.front()
+    }
+
+    /// Takes back the buffer of a datagram that was received, to be used again.
+    pub fn udp_recycle(&mut self, buffer: Vec<u8>) {
+        if self.udp.spare.len() < SPARE && buffer.capacity() <= SPARE_SIZE {
+            self.udp.spare.push(buffer);
+        }
+    }
+
+    /// What there is to do for the socket.
+    pub fn udp_status(&self, id: SocketId) -> Status {
+        self.udp.get(id).map_or_else(Status::default, |socket| Status {
+            readable: socket.queue.front().map(|next| next.data.len()),
+            queued: socket.queue.len(),
+            writable: !socket.blocked,
+            error: socket.error,
+        })
+    }
+
+    /// Our end.
+    pub fn udp_local(&self, id: SocketId) -> Option<SocketAddr> {
+        Some(self.udp.get(id)?.local)
+    }
+
+    /// The peer's end, if connected.
+    pub fn udp_remote(&self, id: SocketId) -> Option<SocketAddr> {
+        self.udp.get(id)?.remote
+    }
+
+    /// What the network said, once.
+    pub fn udp_take_error(&mut self, id: SocketId) -> Option<Error> {
+        self.udp.get_mut(id)?.error.take()
+    }
+
+    /// The socket's settings.
+    pub fn udp_options(&self, id: SocketId) -> Option<&Options> {
+        Some(&self.udp.get(id)?.options)
+    }
+
+    /// Changes them.
+    pub fn udp_set_options(&mut self, id: SocketId, options: Options) {
+        if let Some(socket) = self.udp.get_mut(id) {
+            socket.options = options;
+            socket.route = None;
+        }
+    }
+
+    /// `SO_REUSEADDR` and `SO_REUSEPORT` have been set after binding.
+    pub fn udp_set_reuse(&mut self, id: SocketId, reuse_address: bool, reuse_port: bool) {
+        if let Some(socket) = self.udp.get_mut(id) {
+            socket.reuse_port = reuse_port;
+            let binding = socket.binding;
+            self.udp.bindings.set_reuse(binding, reuse_address, reuse_port);
+        }
+    }
+
+    /// The largest packet on the way to the peer (`IP_MTU`), if connected.
+    pub fn udp_path_mtu(&self, id: SocketId) -> Option<u16> {
+        let socket = self.udp.get(id)?;
+        let route = self.ip.route_by(socket.remote?.ip(), Some(socket.local.ip()), socket.options.device);
+        route.ok().map(|route| route.mtu)
+    }
+
+    /// The end of a socket, and of what it has not read.
+    pub fn udp_close(&mut self, id: SocketId) {
+        self.udp.unhash(id);
+        let udp = &mut self.udp;
+        let Some(slot) = udp.slots.get_mut(id.index()).filter(|slot| slot.generation == id.generation) else { return };
+        let Some(socket) = slot.socket.take() else { return };
+        slot.generation = slot.generation.wrapping_add(1);
+        udp.free.push(id.index);
+        udp.memory -= socket.memory;
+        udp.bindings.release(socket.binding);
+    }
+
+    /// All sockets.
+    pub fn udp_sockets(&self) -> impl Iterator<Item = Summary> + '_ {
+        self.udp.slots.iter().enumerate().filter_map(|(index, slot)| {
+            let socket = slot.socket.as_ref()?;
+            Some(Summary {
+                id: SocketId { index: index as u32, generation: slot.generation },
+                local: socket.local,
+                remote: socket.remote,
+                receive_memory: socket.memory,
+                receive_buffer: socket.options.receive_buffer,
+                received: socket.received,
+                sent: socket.sent,
+                dropped: socket.dropped,
+            })
+        })
+    }
+}
+
+impl Udp {
+    fn send(&mut self, now: Instant, ip: &mut Ip, id: SocketId, send: &Send<'_>) -> Result<(), SendError> {
+        let socket = self.get_mut(id).ok_or(SendError::Closed)?;
+        let mut to = send.to.or(socket.remote).ok_or(SendError::NotConnected)?;
+        if to.is_ipv4() != socket.local.is_ipv4() {
+            return Err(SendError::Family);
+        }
+        if to.port() == 0 {
+            return Err(SendError::Destination);
+        }
+        if to.ip().is_unspecified() {
+            // As Linux: to nobody in particular is to ourselves.
+            to.set_ip(Ipv4Addr::LOCALHOST.into());
+        }
+        let len = send.payload.iter().map(|slice| slice.len()).sum::<usize>();
+        if len > super::MAX_PAYLOAD {
+            return Err(SendError::MessageSize);
+        }
+        if send.from.is_some_and(|from| !from.is_unspecified() && !ip.is_local(from)) {
+            return Err(SendError::NotLocal);
+        }
+        // A socket that is bound to everybody's address hears there, but cannot speak from it.
+        let own = Some(socket.local.ip()).filter(|own| ip.is_local(*own));
+        let from = send.from.filter(|from| !from.is_unspecified()).or(own);
+        let generation = ip.route_generation();
+        let route = match socket.route {
+            Some((destination, source, at, route)) if (destination, source, at) == (to.ip(), from, generation) => route,
+            _ => {
+                let found = ip.route_by(to.ip(), from, socket.options.device).map_err(|_| SendError::NoRoute)?;
+                socket.route = Some((to.ip(), from, generation, found));
+                found
+            }
+        };
+        let Options { ttl, multicast_ttl, tos, broadcast, fragmentation, checksum, .. } = socket.options;
+        let (ttl, fragmentation) = match route.kind {
+            AddressKind::Broadcast if !broadcast => return Err(SendError::Broadcast),
+            AddressKind::Broadcast => (ttl, Fragmentation::Anywhere),
+            AddressKind::Multicast => (multicast_ttl, Fragmentation::Anywhere),
+            AddressKind::Invalid => return Err(SendError::Destination),
+            AddressKind::Local | AddressKind::Unicast => (ttl, fragmentation),
+        };
+        let outgoing = Outgoing {
+            source: from.unwrap_or(route.source),
+            destination: to.ip(),
+            protocol: Protocol::UDP,
+            ttl: send.ttl.unwrap_or(ttl),
+            tos: send.tos.unwrap_or(tos),
+            dont_fragment: fragmentation == Fragmentation::Never,
+            checksum_offset: checksum.then_some(CHECKSUM_OFFSET as u16),
+            segment_size: None,
+        };
+        let mut header = [0; HEADER_LEN];
+        Repr { src_port: socket.local.port(), dst_port: to.port() }.emit(len, &mut header);
+        let manner = Manner { fragmentation, options: &[] };
+        match ip.send_by(now, &route, &outgoing, &manner, &header, send.payload) {
+            Ok(()) => {
+                socket.sent += 1;
+                ip.counters.udp_datagrams_sent += 1;
+                Ok(())
+            }
+            Err(IpError::Full) => {
+                if !std::mem::replace(&mut socket.blocked, true) {
+                    self.blocked.push(id);
+                }
+                Err(SendError::Full)
+            }
+            Err(IpError::NoRoute) => Err(SendError::NoRoute),
+            Err(IpError::HostUnreachable) => Err(SendError::HostUnreachable),
+            Err(IpError::LinkDown) => Err(SendError::LinkDown),
+            Err(IpError::MessageSize) => Err(SendError::MessageSize),
+            Err(IpError::Family) => Err(SendError::Family),
+        }
+    }
+}

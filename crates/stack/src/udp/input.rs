@@ -1,0 +1,191 @@
+//! A datagram, or what the network says of one, arrives.
+
+use super::{Error, OVERHEAD, Received, SocketId, Udp, notify};
+use crate::counters::Drop;
+use crate::ip::{IcmpError, Incoming, Ip};
+use crate::ipv4::output::Fragmentation;
+use crate::port::PortId;
+use sockeye_device::{Checksum, Instant};
+use sockeye_wire::udp::{Datagram, Quoted};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// What became of a datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Taken,
+    Dropped(Drop),
+}
+
+impl Udp {
+    /// A datagram has arrived: `bytes`, from its UDP header on.
+    pub(crate) fn handle_datagram(&mut self, now: Instant, ip: &mut Ip, incoming: &Incoming, bytes: &[u8]) -> Outcome {
+        let Ok(datagram) = Datagram::parse(bytes) else { return Outcome::Dropped(Drop::UdpMalformed) };
+        let needs_check = incoming.checksum == Checksum::Present;
+        if needs_check && !datagram.verify_checksum(incoming.source, incoming.destination) {
+            return Outcome::Dropped(Drop::UdpChecksum);
+        }
+        let from = SocketAddr::new(incoming.source, datagram.src_port());
+        let to = SocketAddr::new(incoming.destination, datagram.dst_port());
+        let (one, many) = if incoming.unicast {
+            (self.find(from, to, incoming.port), Vec::new())
+        } else {
+            (None, self.find_all(to, incoming.port))
+        };
+        if one.is_none() && many.is_empty() {
+            return Outcome::Dropped(Drop::UdpNoSocket);
+        }
+        // A super-datagram of a sender on this machine: each piece is one that it sent.
+        let size = incoming.segmentation.map_or(usize::MAX, |cut| usize::from(cut.size).max(1));
+        for index in one.into_iter().chain(many) {
+            let mut rest = datagram.payload();
+            loop {
+                let (piece, more) = rest.split_at(rest.len().min(size));
+                self.deliver(now, ip, index, (from, to), incoming, piece);
+                rest = more;
+                if rest.is_empty() {
+                    break;
+                }
+            }
+        }
+        Outcome::Taken
+    }
+
+    fn deliver(
+        &mut self,
+        now: Instant,
+        ip: &mut Ip,
+        index: u32,
+        (from, to): (SocketAddr, SocketAddr),
+        incoming: &Incoming,
+        payload: &[u8],
+    ) {
+        let slot = &mut self.slots[index as usize];
+        let Some(socket) = slot.socket.as_mut() else { return };
+        let cost = payload.len() + OVERHEAD;
+        // As Linux: one more is taken while there is any room at all, so that a small buffer still takes a large one.
+        if socket.memory > socket.options.receive_buffer.saturating_sub(cost) && socket.memory > 0 {
+            socket.dropped += 1;
+            return ip.counters.drop(Drop::UdpReceiveBuffer);
+        }
+        if self.memory + cost > self.limit {
+            socket.dropped += 1;
+            return ip.counters.drop(Drop::UdpMemory);
+        }
+        let mut data = self.spare.pop().unwrap_or_default();
+        data.clear();
+        data.extend_from_slice(payload);
+        let Incoming { port, ttl, tos, .. } = *incoming;
+        socket.queue.push_back(Received { from, to, port, ttl, tos, timestamp: now, data });
+        socket.memory += cost;
+        self.memory += cost;
+        socket.received += 1;
+        ip.counters.udp_datagrams_received += 1;
+        notify(&mut self.events, socket, SocketId { index, generation: slot.generation });
+    }
+
+    /// The one socket for a datagram.
+    fn find(&self, from: SocketAddr, to: SocketAddr, port: PortId) -> Option<u32> {
+        let connected = if self.connected.is_empty() { None } else { self.connected.get(&(to, from)) };
+        connected
+            .and_then(|found| self.best(found, from, to, port))
+            .or_else(|| self.best(self.bound.get(&to)?, from, to, port))
+            .or_else(|| self.best(self.bound.get(&any(to))?, from, to, port))
+    }
+
+    /// Among sockets that match equally well: bound to the device, then sharing, then the youngest.
+    fn best(&self, found: &[u32], from: SocketAddr, to: SocketAddr, port: PortId) -> Option<u32> {
+        let with_device = |&index: &u32| self.at(index).is_some_and(|socket| socket.options.device == Some(port));
+        let without = |&index: &u32| self.at(index).is_some_and(|socket| socket.options.device.is_none());
+        let is_on_device = found.iter().any(with_device);
+        let matching = || {
+            found.iter().copied().filter(move |index| if is_on_device { with_device(index) } else { without(index) })
+        };
+        let youngest = matching().next_back()?;
+        if !self.at(youngest).is_some_and(|socket| socket.reuse_port) {
+            return Some(youngest);
+        }
+        let sharing = || matching().filter(|&index| self.at(index).is_some_and(|socket| socket.reuse_port));
+        let choice = self.hasher.hash(&(from, to)) as usize % sharing().count();
+        sharing().nth(choice)
+    }
+
+    /// All sockets for a datagram to everybody.
+    fn find_all(&self, to: SocketAddr, port: PortId) -> Vec<u32> {
+        let exact = self.bound.get(&to).into_iter().flatten();
+        let all = self.bound.get(&any(to)).into_iter().flatten();
+        exact
+            .chain(all)
+            .copied()
+            .filter(|&index| {
+                self.at(index).is_some_and(|socket| socket.options.device.is_none_or(|device| device == port))
+            })
+            .collect()
+    }
+
+    /// An ICMP error about a datagram of ours, with the original's transport header.
+    pub(crate) fn handle_icmp(
+        &mut self,
+        now: Instant,
+        ip: &mut Ip,
+        error: IcmpError,
+        source: IpAddr,
+        destination: IpAddr,
+        original: &[u8],
+    ) {
+        let Ok(quoted) = Quoted::parse(original) else { return ip.counters.drop(Drop::IcmpMalformed) };
+        let local = SocketAddr::new(source, quoted.src_port);
+        let remote = SocketAddr::new(destination, quoted.dst_port);
+        let connected = self.connected.get(&(local, remote)).and_then(|found| found.last().copied());
+        let known = connected.or_else(|| self.find(remote, local, PortId::LOOPBACK));
+        let Some(index) = known else { return ip.counters.drop(Drop::IcmpNoSocket) };
+        ip.counters.icmp_errors_delivered += 1;
+        if let IcmpError::FragmentationNeeded { mtu, packet } = error {
+            ip.learn_path_mtu(now, destination, mtu, packet);
+        }
+        let Some(error) = self.final_error(index, error) else { return };
+        if let Some(index) = connected {
+            self.set_error(index, error);
+        }
+    }
+
+    /// The next hop of a datagram of ours does not answer.
+    pub(crate) fn handle_unreachable(&mut self, source: IpAddr, destination: IpAddr, original: &[u8]) {
+        let Ok(quoted) = Quoted::parse(original) else { return };
+        let local = SocketAddr::new(source, quoted.src_port);
+        let remote = SocketAddr::new(destination, quoted.dst_port);
+        if let Some(&index) = self.connected.get(&(local, remote)).and_then(|found| found.last()) {
+            self.set_error(index, Error::HostUnreachable);
+        }
+    }
+
+    /// What is final about an error. The others say only that the network has trouble at the moment.
+    fn final_error(&self, index: u32, error: IcmpError) -> Option<Error> {
+        match error {
+            IcmpError::PortUnreachable | IcmpError::ProtocolUnreachable => Some(Error::Refused),
+            IcmpError::Prohibited => Some(Error::Prohibited),
+            IcmpError::ParameterProblem => Some(Error::Protocol),
+            IcmpError::FragmentationNeeded { .. } => {
+                let never = self.at(index).is_some_and(|found| found.options.fragmentation == Fragmentation::Never);
+                never.then_some(Error::MessageSize)
+            }
+            IcmpError::NetworkUnreachable | IcmpError::HostUnreachable | IcmpError::TimeExceeded => None,
+        }
+    }
+
+    fn set_error(&mut self, index: u32, error: Error) {
+        let slot = &mut self.slots[index as usize];
+        if let Some(socket) = slot.socket.as_mut() {
+            socket.error = Some(error);
+            notify(&mut self.events, socket, SocketId { index, generation: slot.generation });
+        }
+    }
+}
+
+/// The same port at all addresses.
+fn any(address: SocketAddr) -> SocketAddr {
+    let unspecified: IpAddr = match address.ip() {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    SocketAddr::new(unspecified, address.port())
+}
