@@ -107,3 +107,39 @@ impl PathMtus {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hash::Keys;
+
+    fn host(number: u32) -> IpAddr {
+        IpAddr::from((0x0a00_0000 + number).to_be_bytes())
+    }
+
+    #[test]
+    fn the_oldest_makes_room_and_the_table_ends_empty() {
+        let mut table = PathMtus::new(Keys::new([1; 32]).hasher(b"test"));
+        let start = Instant::from_millis(1);
+        for number in 0..CAPACITY as u32 + 10 {
+            let now = start + Duration::from_millis(number.into());
+            assert_eq!(table.learn(now, host(number), 1_400, 1_500, 1_500), Some(1_400));
+        }
+        assert_eq!((table.entries.len(), table.find(host(9)), table.find(host(10))), (CAPACITY, None, Some(1_400)));
+        assert!(!table.expire(start + LIFETIME));
+        assert!(table.expire(start + LIFETIME + Duration::from_secs(10)));
+        assert_eq!((table.entries.len(), table.order.len(), table.poll_timeout()), (0, 0, None));
+    }
+
+    #[test]
+    fn what_is_learnt_again_lives_from_then_on() {
+        let mut table = PathMtus::new(Keys::new([1; 32]).hasher(b"test"));
+        let start = Instant::from_millis(1);
+        table.learn(start, host(1), 1_400, 1_500, 1_500);
+        table.learn(start + Duration::from_secs(300), host(1), 1_300, 1_400, 1_400);
+        assert!(!table.expire(start + LIFETIME));
+        assert_eq!(table.find(host(1)), Some(1_300));
+        assert!(table.expire(start + LIFETIME + Duration::from_secs(300)));
+        assert_eq!(table.find(host(1)), None);
+    }
+}

@@ -285,6 +285,16 @@ fn a_trace_of_a_cut() {
     );
 }
 
+/// A datagram is cut to what the path is known to carry, not only to what our own link does.
+#[test]
+fn a_learnt_path_mtu_cuts_smaller() {
+    let (mut host, socket) = host();
+    host.stack.ip.learn_path_mtu(host.now, v4(PEER), 1_000, 1_500);
+    let send = Send { to: Some((PEER, 53).into()), payload: &[&[0; 1_400]], ..Send::default() };
+    host.stack.udp_send(host.now, socket, &send).unwrap();
+    assert_eq!(host.sent(), ["10.0.0.1 > 10.0.0.2 fragment 0..976+", "10.0.0.1 > 10.0.0.2 fragment 976..1408"]);
+}
+
 proptest! {
     /// Any cut, in any order, with copies, equals the original.
     #[test]
