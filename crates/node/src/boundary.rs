@@ -23,7 +23,7 @@ use sockeye_socket::{Body, Errno, Host, Settings, SocketId};
 
 use crate::config::Limits;
 use crate::datagram;
-use crate::end::{End, Fate, Owner, Pump};
+use crate::end::{End, Fate, Identity, Owner, Pump};
 use crate::listener::ListenerPump;
 use crate::pair::{self, Pair};
 use crate::poller::Poller;
@@ -163,7 +163,8 @@ impl Boundary {
         })?;
         self.numbers += 1;
         let number = self.numbers;
-        let key = self.ends.insert_with(|key| End::new(ours, key, id, cookie, socket, kind, owner, number));
+        let identity = Identity { id, cookie, kind, owner, number };
+        let key = self.ends.insert_with(|key| End::new(ours, key, socket, identity));
         let registered = self.ends.get(key).map_or(Ok(()), |end| end.register(context.poller));
         if let Err(error) = registered {
             tracing::warn!(%error, "cannot poll a pair");

@@ -62,6 +62,15 @@ pub(crate) enum Fate {
     Failed,
 }
 
+/// Which program's end it belongs to, and whose that is.
+pub(crate) struct Identity {
+    pub(crate) id: control::SocketId,
+    pub(crate) cookie: u64,
+    pub(crate) kind: control::Kind,
+    pub(crate) owner: Owner,
+    pub(crate) number: u64,
+}
+
 /// The node's end of a pair.
 pub(crate) struct End {
     pub(crate) fd: OwnedFd,
@@ -87,16 +96,9 @@ const STREAM: EventFlags = EventFlags::IN.union(EventFlags::RDHUP).union(EventFl
 const LISTENER: EventFlags = EventFlags::RDHUP.union(EventFlags::ET);
 
 impl End {
-    pub(crate) fn new(
-        fd: OwnedFd,
-        key: Key,
-        id: control::SocketId,
-        cookie: u64,
-        socket: sockeye_socket::SocketId,
-        kind: control::Kind,
-        owner: Owner,
-        number: u64,
-    ) -> End {
+    /// The node's end `fd` of a pair, whose program's end is `identity`.
+    pub(crate) fn new(fd: OwnedFd, key: Key, socket: sockeye_socket::SocketId, identity: Identity) -> End {
+        let Identity { id, cookie, kind, owner, number } = identity;
         End {
             fd,
             key,
