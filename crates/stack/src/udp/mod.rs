@@ -164,7 +164,7 @@ pub struct Received {
     pub tos: u8,
     /// When it arrived.
     pub timestamp: Instant,
-    /// What it carried. Give the buffer back with [`Stack::udp_recycle`].
+    /// What it carried. Give the buffer back with [`udp_recycle`](crate::Stack::udp_recycle).
     pub data: Vec<u8>,
 }
 
@@ -177,7 +177,7 @@ pub struct Status {
     pub queued: usize,
     /// False after [`SendError::Full`], until there is room.
     pub writable: bool,
-    /// What the network said. Stays until [`Stack::udp_take_error`].
+    /// What the network said. Stays until [`udp_take_error`](crate::Stack::udp_take_error).
     pub error: Option<Error>,
 }
 
