@@ -197,7 +197,6 @@ fn wrong_command_lines_are_told_in_one_line() {
         &["down", "--control", "/nonexistent/socket"],
         &["run", "--control", "/nonexistent/socket", "--", "true"],
         &["up", "-i", "nosuch0", "-a", "10.9.0.2/24", "--control", "/tmp/sockeye-nosuch"],
-        &["up", "-c", "/nonexistent.toml"],
     ];
     for arguments in failing {
         let ended = Process::start(host.command(&sockeye_path()).args(*arguments)).finish();
