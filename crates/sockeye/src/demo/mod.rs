@@ -4,7 +4,8 @@
 //! is a namespace in which Linux has no address at all, with a node on its end of the wire: whatever a program does
 //! there, it does through the node or not at all; *twin* is Linux again, on a wire of the same kind, for comparison.
 //!
-//! 1. One small fetch by an unmodified program on the node, with the node's own trace: each call and its segments.
+//! 1. One small fetch by an unmodified program on the node, and one from such a program, with the node's own trace:
+//!    each call and its segments.
 //! 2. Bulk, both directions: a program on the node fetches from the kernel, a program on the node serves the kernel;
 //!    the same programs do the same between kernel and twin. Every file that arrives is compared by its digest.
 //! 3. What the node counted.
@@ -104,7 +105,7 @@ fn carry_out(stage: &Stage, story: &Story, size: u32) -> Result<(), Failure> {
         let _kernel = stage.serve(&stage.kernel, false)?;
         let _twin = stage.serve(&stage.twin, false)?;
         stage.first_fetch(story)?;
-        let _node = stage.serve(&stage.sockeye, true)?;
+        let _node = stage.first_serve(story)?;
 
         let mut rows = Rows::default();
         let bulk = Instant::now();
@@ -135,6 +136,10 @@ impl Stage {
         let lab = Lab::new().map_err(made)?;
         let (kernel, sockeye) = (lab.host("kernel").map_err(made)?, lab.host("sockeye").map_err(made)?);
         let twin = lab.host("twin").map_err(made)?;
+        // Whatever a kernel without IPv6 says to this: then it is quiet already.
+        for host in [&kernel, &sockeye, &twin] {
+            let _ = host.sysctl("ipv6/conf/default/disable_ipv6", "1");
+        }
         lab.link(&kernel, "veth0", &sockeye, "veth0").map_err(made)?;
         lab.link(&kernel, "veth1", &twin, "veth0").map_err(made)?;
         kernel.address("veth0", &format!("{KERNEL}/24")).map_err(made)?;
@@ -211,24 +216,47 @@ impl Stage {
         Ok(seconds)
     }
 
-    /// The fetch that is told call by call.
+    /// A small fetch by a program on the node, told call by call.
     fn first_fetch(&self, story: &Story) -> Result<(), Failure> {
-        let mut trace = Client::connect(&self.control)?;
-        trace.trace()?;
-        let (url, output) = (format!("http://{KERNEL}:{PORT}/hello"), self.scratch.join("greeting"));
-        self.fetch(&self.sockeye, true, &url, &output)?;
-        let mut told = String::new();
-        while trace.has_more(QUIET)
-            && let Some(piece) = trace.text()?
-        {
-            told.push_str(&piece);
-        }
+        let url = format!("http://{KERNEL}:{PORT}/hello");
+        let (trace, ()) = self.traced(|| self.greet(&self.sockeye, true, &url))?;
+        story.first_fetch(&self.programs, &url, &trace);
+        Ok(())
+    }
+
+    /// A server on the node begins to serve, and a small fetch from it; told call by call.
+    fn first_serve(&self, story: &Story) -> Result<Running, Failure> {
+        let (trace, server) = self.traced(|| {
+            let server = self.serve(&self.sockeye, true)?;
+            self.greet(&self.kernel, false, &format!("http://{NODE}:{PORT}/hello"))?;
+            Ok(server)
+        })?;
+        story.first_serve(&self.programs, &trace);
+        Ok(server)
+    }
+
+    fn greet(&self, host: &Host, on_node: bool, url: &str) -> Result<(), Failure> {
+        let output = self.scratch.join("greeting");
+        self.fetch(host, on_node, url, &output)?;
         let greeting = std::fs::read_to_string(&output).map_err(|error| self.no_room(&error))?;
         if greeting != story::HELLO {
-            return Err(Failure::new(format!("the first fetch brought {greeting:?}; this is a bug")));
+            return Err(Failure::new(format!("{url} brought {greeting:?}; this is a bug")));
         }
-        story.first_fetch(&self.programs, &url, &told, &greeting);
         Ok(())
+    }
+
+    /// Does something, and gives the node's trace of it.
+    fn traced<T>(&self, deed: impl FnOnce() -> Result<T, Failure>) -> Result<(String, T), Failure> {
+        let mut client = Client::connect(&self.control)?;
+        client.trace()?;
+        let done = deed()?;
+        let mut trace = String::new();
+        while client.has_more(QUIET)
+            && let Some(piece) = client.text()?
+        {
+            trace.push_str(&piece);
+        }
+        Ok((trace, done))
     }
 }
 

@@ -18,14 +18,35 @@ const LONG: usize = 60;
 struct Line<'a> {
     seconds: f64,
     text: &'a str,
-    frame: bool,
+}
+
+/// A frame of the trace, and which way it went.
+struct Frame<'a> {
+    out: bool,
+    what: &'a str,
 }
 
 impl<'a> Line<'a> {
     fn parse(line: &'a str) -> Option<Self> {
         let (time, text) = line.trim_start().split_once(' ')?;
         let seconds = time.trim_end_matches('s').parse().ok()?;
-        Some(Line { seconds, text, frame: text.starts_with(' ') })
+        Some(Line { seconds, text })
+    }
+
+    /// The frame, without the addresses of a TCP segment: on this wire the direction says as much.
+    fn frame(&self) -> Option<Frame<'a>> {
+        let text = self.text.strip_prefix("  ")?;
+        let (out, what) = match text.split_once(' ')? {
+            (">", what) => (true, what),
+            ("<", what) => (false, what),
+            _ => return None,
+        };
+        let mut words = what.splitn(5, ' ');
+        let short = match (words.next(), words.next(), words.next(), words.next(), words.next()) {
+            (Some("tcp"), _, Some(">"), _, Some(rest)) => rest,
+            _ => what,
+        };
+        Some(Frame { out, what: short })
     }
 }
 
@@ -91,9 +112,27 @@ impl Story {
         ));
     }
 
-    pub(crate) fn first_fetch(&self, programs: &Programs, url: &str, trace: &str, greeting: &str) {
-        self.heading("1  A first fetch, call by call");
+    pub(crate) fn first_fetch(&self, programs: &Programs, url: &str, trace: &str) {
+        self.heading("1  A first fetch and a first visitor, call by call");
         self.say(format_args!("    $ sockeye run -- {} {url}\n", programs.client()));
+        self.trace(trace);
+        let note = "→ left by the wire, ← came in by it; the other lines are calls, as the shim brought them to the node.\n    \
+                    Reading and writing are not among them: the program does that on a descriptor of the kernel's.";
+        self.say(self.paint.tone(Tone::Faint, format_args!("\n    {note}")));
+        self.say(format_args!("\n    {}", self.paint.tone(Tone::Good, HELLO.trim_end())));
+    }
+
+    pub(crate) fn first_serve(&self, programs: &Programs, trace: &str) {
+        self.say(format_args!(
+            "\n    $ sockeye run -- {} ...   and {} on the kernel's host\n",
+            programs.server(),
+            programs.client()
+        ));
+        self.trace(trace);
+        self.say(format_args!("\n    {}", self.paint.tone(Tone::Good, HELLO.trim_end())));
+    }
+
+    fn trace(&self, trace: &str) {
         let lines: Vec<Line<'_>> = trace.lines().filter_map(Line::parse).collect();
         let start = lines.first().map_or(0.0, |line| line.seconds);
         for (index, line) in lines.iter().enumerate() {
@@ -105,14 +144,17 @@ impl Story {
                 }
                 continue;
             }
-            let time = format!("{:>9.3} ms", (line.seconds - start) * 1e3);
-            let tone = if line.frame { Tone::Kernel } else { Tone::Ours };
-            self.say(format_args!("{}   {}", self.paint.tone(Tone::Faint, time), self.paint.tone(tone, line.text)));
+            let time = self.paint.tone(Tone::Faint, format!("{:>9.3} ms", (line.seconds - start) * 1e3));
+            match line.frame() {
+                None => self.say(format_args!("{time}  {}", self.paint.tone(Tone::Ours, line.text))),
+                Some(Frame { out: true, what }) => {
+                    self.say(format_args!("{time}    {} {what}", self.paint.tone(Tone::Ours, "→")));
+                }
+                Some(Frame { out: false, what }) => {
+                    self.say(format_args!("{time}    {} {what}", self.paint.tone(Tone::Kernel, "←")));
+                }
+            }
         }
-        let note = "Lines with > and < are frames on the wire; the others are calls that the shim brought to the node.\n    \
-                    Reading and writing are not among them: the program does that on a descriptor of the kernel's.";
-        self.say(self.paint.tone(Tone::Faint, format_args!("\n    {note}")));
-        self.say(format_args!("\n    {}", self.paint.tone(Tone::Good, greeting.trim_end())));
     }
 
     pub(crate) fn transfers(&self, programs: &Programs, size: u32, sum: &Sum, rows: &Rows) {
@@ -191,10 +233,14 @@ mod tests {
     #[test]
     fn a_trace_line_has_its_time_and_kind() {
         let call = Line::parse("    0.412071s curl[4711] socket(AF_INET, SOCK_STREAM, 0) = #3").unwrap();
-        assert_eq!((call.seconds, call.frame), (0.412071, false));
+        assert_eq!(call.seconds, 0.412071);
         assert_eq!(call.text, "curl[4711] socket(AF_INET, SOCK_STREAM, 0) = #3");
-        let frame = Line::parse("    0.412402s   > tcp 10.0.0.2:40112 > 10.0.0.1:80 SYN seq 0").unwrap();
-        assert!(frame.frame);
+        assert!(call.frame().is_none());
+        let frame =
+            Line::parse("    0.412402s   > tcp 10.0.0.2:40112 > 10.0.0.1:80 SYN seq 0").unwrap().frame().unwrap();
+        assert_eq!((frame.out, frame.what), (true, "SYN seq 0"));
+        let frame = Line::parse("    0.412402s   < arp 10.0.0.1 is at 02:00:00:00:00:01").unwrap().frame().unwrap();
+        assert_eq!((frame.out, frame.what), (false, "arp 10.0.0.1 is at 02:00:00:00:00:01"));
         assert!(Line::parse("").is_none());
     }
 
