@@ -1,7 +1,7 @@
 //! The node's end of a program's socket: the entry that everything about one socket hangs on.
 //!
 //! What an edge of epoll said is kept in [`Ready`] until a call comes back short. Interest in writing is asked for when a
-//! write is blocked, and dropped after it has been idle for a few wake-ups ([`End::writable`], [`End::relax`]): a bulk
+//! write is blocked, and dropped after it has been idle for a few wake-ups ([`End::blocked`], `relax`): a bulk
 //! transfer pays for two epoll_ctl in all, a request and its reply for none.
 
 use std::io;
