@@ -28,6 +28,8 @@ const R1: u8 = 3;
 const R2: u8 = 15;
 /// An orphan is not worth 15 minutes.
 const R2_ORPHAN: u8 = 8;
+/// A peer that was heard from within this time is not gone.
+const ALIVE: Duration = Duration::from_secs(600);
 /// R2 of a SYN (MUST-23).
 const SYN_R2: Duration = Duration::from_secs(180);
 /// How long a cork holds.
@@ -388,7 +390,10 @@ impl Connection {
                 Some(most) => self.sender.retries > most,
                 None => silent >= SYN_R2,
             },
-            (false, None) => self.sender.retries > if self.orphan { R2_ORPHAN } else { R2 },
+            (false, None) if self.orphan => self.sender.retries > R2_ORPHAN,
+            // MUST-37: a peer that answers with a closed window is not gone, even if what it closed it over is in flight.
+            (false, None) if self.sender.window == 0 && now.since(self.receiver.last_heard) < ALIVE => false,
+            (false, None) => self.sender.retries > R2,
         };
         if given_up {
             ip.counters.tcp_given_up += 1;
@@ -417,7 +422,7 @@ impl Connection {
             None => None,
         };
         if limit.is_some_and(|limit| silent >= limit) && self.sender.probes > 0
-            || self.sender.probes >= R2 && silent > Duration::from_secs(600)
+            || self.sender.probes >= R2 && silent > ALIVE
             || self.orphan && self.sender.probes >= R2_ORPHAN
         {
             counters.tcp_given_up += 1;

@@ -86,6 +86,23 @@ fn an_unanswered_connection_is_given_up_after_a_quarter_of_an_hour() {
 }
 
 #[test]
+fn a_window_closed_over_data_in_flight_may_stay_closed_for_ever() {
+    let (mut bench, id) = Bench::established(Options::default());
+    bench.write(id, b"in flight");
+    bench.ignore();
+    let mut at = 0;
+    for _ in 0..40 {
+        at += 60_000;
+        rx!(bench, at at, Seg { window: 0, ..from_peer() });
+    }
+    assert_eq!(bench.state(id), State::Established);
+    bench.ignore();
+    rx!(bench, at at, Seg { ack: US + 10, ..from_peer() });
+    bench.write(id, b"open");
+    assert_eq!(bench.tx().data, b"open");
+}
+
+#[test]
 fn timestamps_are_echoed_and_old_ones_refused() {
     let theirs =
         tcp::Options { mss: Some(1_000), timestamps: Some(Timestamps { value: 500, echo: 0 }), ..Default::default() };
