@@ -342,6 +342,10 @@ impl Tcp {
             ip.counters.drop(Drop::IcmpNotInFlight);
             return;
         }
+        ip.counters.icmp_errors_delivered += 1;
+        if let IcmpError::FragmentationNeeded { mtu, packet } = error {
+            ip.learn_path_mtu(now, destination, mtu, packet);
+        }
         connection.handle_icmp(error, &mut self.pool);
         self.settle(now, ip, index);
     }

@@ -205,3 +205,25 @@ fn ports_of_new_connections_cannot_be_foretold() {
     let steps = ports.windows(2).filter(|pair| pair[1] == pair[0] + 1).count();
     assert!(steps < 10, "{steps} of 99 ports follow the one before");
 }
+
+#[test]
+fn a_narrower_path_is_believed_of_what_is_in_flight_and_down_to_a_floor() {
+    let theirs = tcp::Options { mss: Some(1_460), ..Default::default() };
+    let (mut bench, id) = Bench::established_with(Options::default(), theirs);
+    bench.write(id, &[7; 4_000]);
+    bench.ignore();
+    bench.rx_too_big(1_000, US + 1 + 50_000);
+    bench.silent();
+    assert_eq!(bench.dropped(Drop::IcmpNotInFlight), 1);
+    bench.rx_too_big(1_000, US + 1);
+    // What did not fit goes again at once, in pieces of the new size.
+    let again = bench.tx();
+    assert_eq!((again.seq, again.data.len()), (US + 1, 4_000));
+    assert_eq!(bench.stack.tcp_info(bench.now, id).unwrap().send_mss, 960);
+    bench.rx_too_big(68, US + 1);
+    bench.at(1);
+    assert_eq!(bench.stack.tcp_info(bench.now, id).unwrap().send_mss, 512);
+    bench.rx_too_big(1_400, US + 1);
+    bench.at(2);
+    assert_eq!(bench.stack.tcp_info(bench.now, id).unwrap().send_mss, 512, "an error never widens the path");
+}

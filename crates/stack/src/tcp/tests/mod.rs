@@ -16,7 +16,7 @@ use crate::port::{PortConfig, PortId};
 use crate::{Config, Egress, Stack};
 use sockeye_device::{Capabilities, Checksum, Full, Instant, Offload, RxFrame, TxFrame};
 use sockeye_wire::tcp::{self, Flags, Segment, Timestamps};
-use sockeye_wire::{EtherType, IpPrefix, MacAddr, Protocol, SeqNumber, arp, checksum, ethernet, ipv4};
+use sockeye_wire::{EtherType, IpPrefix, MacAddr, Protocol, SeqNumber, arp, checksum, ethernet, icmpv4, ipv4};
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -213,24 +213,34 @@ impl Bench {
         self.rx_raw(source, &segment);
     }
 
+    /// A router says that the segment with this number was too large.
+    pub(super) fn rx_too_big(&mut self, mtu: u16, seq: u32) {
+        let mut quoted = vec![0; 28];
+        let header = packet(OUR_IP, PEER_IP, Protocol::TCP).emit(1_480, &mut quoted);
+        quoted[header..header + 2].copy_from_slice(&self.our_port.to_be_bytes());
+        quoted[header + 2..header + 4].copy_from_slice(&self.peer_port.to_be_bytes());
+        let seq = self.iss.unwrap_or(SeqNumber(US)) + seq.wrapping_sub(US);
+        quoted[header + 4..].copy_from_slice(&seq.0.to_be_bytes());
+        let message = icmpv4::Message::DestinationUnreachable {
+            code: icmpv4::UnreachableCode::FRAGMENTATION_NEEDED,
+            next_hop_mtu: mtu,
+            original: &quoted,
+        };
+        let mut bytes = vec![0; 64];
+        let len = message.emit(&mut bytes);
+        self.rx_packet(PEER_IP, Protocol::ICMP, &bytes[..len]);
+    }
+
     pub(super) fn rx_raw(&mut self, source: Ipv4Addr, segment: &[u8]) {
+        self.rx_packet(source, Protocol::TCP, segment);
+    }
+
+    fn rx_packet(&mut self, source: Ipv4Addr, protocol: Protocol, payload: &[u8]) {
         let mut frame = vec![0; 34];
         let link = ethernet::Repr { dst: OUR_MAC, src: PEER_MAC, vlan: None, ether_type: EtherType::IPV4 };
         let header = link.emit(&mut frame);
-        ipv4::Repr {
-            src: source,
-            dst: OUR_IP,
-            protocol: Protocol::TCP,
-            ttl: 64,
-            tos: 0,
-            id: 1,
-            dont_fragment: true,
-            more_fragments: false,
-            fragment_offset: 0,
-            options: &[],
-        }
-        .emit(segment.len(), &mut frame[header..]);
-        frame.extend_from_slice(segment);
+        packet(source, OUR_IP, protocol).emit(payload.len(), &mut frame[header..]);
+        frame.extend_from_slice(payload);
         let offload = Offload { checksum: Checksum::Present, segmentation: None };
         self.stack.handle_frame(self.now, self.port, &mut RxFrame::copied_from(&frame, offload));
         self.poll();
@@ -335,6 +345,21 @@ impl Bench {
         for (name, size) in self.stack.tcp_table_sizes() {
             assert!(size == 0 || name == "listeners", "{size} {name}");
         }
+    }
+}
+
+fn packet(src: Ipv4Addr, dst: Ipv4Addr, protocol: Protocol) -> ipv4::Repr<'static> {
+    ipv4::Repr {
+        src,
+        dst,
+        protocol,
+        ttl: 64,
+        tos: 0,
+        id: 1,
+        dont_fragment: true,
+        more_fragments: false,
+        fragment_offset: 0,
+        options: &[],
     }
 }
 
