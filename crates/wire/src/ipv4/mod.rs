@@ -322,7 +322,7 @@ mod tests {
     #[test]
     fn fields() {
         let packet = Packet::parse(&PACKET).unwrap();
-        assert!(packet.verify_checksum());
+        assert!(packet.verify_checksum() && packet.checksum() == 0x6126);
         assert_eq!(packet.repr(), repr());
         assert_eq!(packet.payload(), &PACKET[20..]);
         let mut bytes = [0xaa; 29];
