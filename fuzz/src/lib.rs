@@ -4,3 +4,15 @@
 /// Every parser of `sockeye-wire`.
 #[path = "../../crates/wire/tests/exercise/mod.rs"]
 pub mod wire;
+
+/// Cutting super-frames and bad wires, of `sockeye-device`.
+#[path = "../../crates/device/tests/exercise/mod.rs"]
+pub mod device;
+
+/// The host of `sockeye-stack`: frames, and operations.
+#[path = "../../crates/stack/tests/exercise/mod.rs"]
+pub mod stack;
+
+/// The messages of `sockeye-control`.
+#[path = "../../crates/control/tests/exercise/mod.rs"]
+pub mod control;
