@@ -45,6 +45,8 @@
 //!   (failed, and `Option{SO_ERROR}` has the reason). Until then the node holds filler ([`filler`]) in the program's end.
 //!   A second `Connect` while the first is under way is `EALREADY`; the first one after success is `Done` (the shim's own, if the program's
 //!   call waits), then `EISCONN`; the first one after a failure is that failure, if nobody has asked for it yet, then a new attempt.
+//! - *fresh*: TCP says at once that reading and writing are in vain, so a fresh end must not wait either. The node leaves one byte of filler
+//!   in it, so that it polls readable, and takes the byte back with `Connect` and `Listen`; the shim, which marks the descriptor, never reads it.
 //! - *accept* is no request. On the listener's pair the node sends one [`Accepted`] message with the new descriptor for each
 //!   connection; the accepting process answers on the same pair with one [`credit`] byte, so that the node knows how many are taken.
 //! - *shutdown*: the request asks whether it may be (`ENOTCONN`) and announces it. After `Done` the shim shuts its end of the pair
@@ -56,7 +58,8 @@
 //!
 //! ## Datagrams
 //!
-//! Each message on a datagram socket's pair begins with a [`datagram::Header`], in both directions.
+//! Each message on a datagram socket's pair begins with a [`datagram::Header`], in both directions. What is wrong with a datagram
+//! the node tells afterwards, by a message of its own, or, if it is asked at once ([`Request::Flush`]), in the answer.
 //!
 //! ## Errors
 //!

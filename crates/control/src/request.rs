@@ -94,6 +94,13 @@ pub enum Request<'a> {
         /// What the program's argument held, where the command reads it; the rest of the message.
         argument: &'a [u8],
     },
+    /// What the program has written so far shall be taken before anything else. On a datagram socket: answer `Done`, or the
+    /// error of what was written since the last answer, which then comes no other way. On a stream: an urgent byte
+    /// follows, which the node must not read past. Answer: `Done`.
+    Flush {
+        /// Which socket.
+        id: SocketId,
+    },
     /// Addresses of a name. Answer: [`crate::Reply::Addresses`]; it may take as long as the name servers do.
     Resolve {
         /// `AF_INET`, `AF_INET6`, or `AF_UNSPEC` for both.
@@ -149,6 +156,7 @@ const RESOLVE_ADDRESS: u8 = 12;
 const SHOW: u8 = 13;
 const TRACE: u8 = 14;
 const DOWN: u8 = 15;
+const FLUSH: u8 = 16;
 
 impl<'a> Request<'a> {
     /// In `Resolve`: only addresses of families of which the node has an address itself (`AI_ADDRCONFIG`).
@@ -202,6 +210,7 @@ impl<'a> Request<'a> {
                 writer.u32(command)?;
                 writer.limited(argument, MAX_OPTION)?;
             }
+            Request::Flush { id } => writer.about(FLUSH, id)?,
             Request::Resolve { family, flags, name } => {
                 writer.head(RESOLVE)?;
                 writer.i32(family)?;
@@ -246,6 +255,7 @@ impl<'a> Request<'a> {
             OPTION => {
                 Request::Option { id: reader.id()?, level: reader.i32()?, name: reader.i32()?, len: reader.u32()? }
             }
+            FLUSH => Request::Flush { id: reader.id()? },
             SHUTDOWN => Request::Shutdown { id: reader.id()?, how: reader.i32()? },
             IOCTL => {
                 let (id, command) = (reader.id()?, reader.u32()?);
@@ -278,6 +288,7 @@ impl<'a> Request<'a> {
             | Request::SetOption { id, .. }
             | Request::Option { id, .. }
             | Request::Shutdown { id, .. }
+            | Request::Flush { id }
             | Request::Ioctl { id, .. } => Some(id),
             Request::Socket { .. }
             | Request::Resolve { .. }

@@ -73,6 +73,7 @@ impl Parts {
             Request::SetOption { id, level: one, name: two, value: &self.value },
             Request::Option { id, level: one, name: two, len: word },
             Request::Shutdown { id, how: one },
+            Request::Flush { id },
             Request::Ioctl { id, command: word, argument: &self.value },
             Request::Resolve { family: one, flags: word, name: &self.text },
             Request::ResolveAddress { address },

@@ -327,8 +327,11 @@ impl Boundary {
     }
 
     /// Begins to hand over a listener's connections, or changes how many may be on their way.
-    pub(crate) fn listen(&mut self, context: &mut Context<'_>, key: Key, backlog: i32) {
+    pub(crate) fn listen(&mut self, context: &mut Context<'_>, key: Key, theirs: &OwnedFd, backlog: i32) {
         let Some(end) = self.ends.get_mut(key) else { return };
+        if matches!(end.pump, Pump::Idle) {
+            pair::stale(theirs.as_fd());
+        }
         match &mut end.pump {
             Pump::Listener(pump) => pump.set_backlog(backlog),
             pump => {
@@ -339,9 +342,40 @@ impl Boundary {
         self.mark(key);
     }
 
+    /// Lets a stream's end poll readable, as TCP does before there is a connection.
+    pub(crate) fn freshen(&mut self, key: Key) {
+        if let Some(End { pump: Pump::Idle, fd, .. }) = self.ends.get(key) {
+            pair::freshen(fd.as_fd());
+        }
+    }
+
+    /// Takes in what a program has written so far: the error of a datagram among it, which is told no other way.
+    pub(crate) fn flush(&mut self, context: &mut Context<'_>, key: Key) -> Option<Errno> {
+        let end = self.ends.get_mut(key)?;
+        let error = match &mut end.pump {
+            Pump::Datagram(_) => datagram::flush(end, context, &mut self.scratch, &mut self.counters),
+            Pump::Stream(pump) => {
+                pump.expects_urgent = true;
+                None
+            }
+            Pump::Idle | Pump::Listener(_) => None,
+        };
+        self.mark(key);
+        error
+    }
+
+    /// The error of a datagram that the program was not told of yet.
+    pub(crate) fn take_untold(&mut self, key: Key) -> Option<Errno> {
+        match &mut self.ends.get_mut(key)?.pump {
+            Pump::Datagram(pump) => pump.take_error(),
+            _ => None,
+        }
+    }
+
     /// Fills the program's end, and watches the connection.
     pub(crate) fn connect(&mut self, key: Key, theirs: &OwnedFd) -> Result<(), Errno> {
         let Some(end) = self.ends.get_mut(key) else { return Err(Errno::EBADF) };
+        pair::stale(theirs.as_fd());
         let filler = pair::fill(theirs.as_fd(), end.fd.as_fd()).map_err(|error| {
             tracing::warn!(%error, "cannot fill a pair");
             Errno::ENOBUFS

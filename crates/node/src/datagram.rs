@@ -33,6 +33,17 @@ pub(crate) struct DatagramPump {
     pub(crate) cut_short: bool,
 }
 
+impl DatagramPump {
+    /// The error that the program was not told of yet.
+    pub(crate) fn take_error(&mut self) -> Option<Errno> {
+        let header = self.error.take()?;
+        match header.kind {
+            Kind::Error(errno) => Errno::from_raw(errno),
+            Kind::Data => None,
+        }
+    }
+}
+
 /// What became of a message for the program.
 enum Delivery {
     Done,
@@ -50,6 +61,31 @@ pub(crate) fn pump(end: &mut End, context: &mut Context<'_>, scratch: &mut [u8],
     }
     end.pump = Pump::Datagram(pump);
     fate
+}
+
+/// Takes in all that the program has written. The error of one of these, which then is told no other way.
+pub(crate) fn flush(
+    end: &mut End,
+    context: &mut Context<'_>,
+    scratch: &mut [u8],
+    counters: &mut Counters,
+) -> Option<Errno> {
+    let Pump::Datagram(mut pump) = std::mem::replace(&mut end.pump, Pump::Idle) else { return None };
+    let earlier = pump.error.take();
+    // What epoll would say in the next turn.
+    end.ready.input = true;
+    loop {
+        pump.cut_short = false;
+        let fate = input(end, &mut pump, context, scratch, counters);
+        if fate != Fate::Keep || !pump.cut_short {
+            break;
+        }
+    }
+    end.ready.input = true;
+    let error = pump.take_error();
+    pump.error = earlier;
+    end.pump = Pump::Datagram(pump);
+    error
 }
 
 /// From the program to the stack.

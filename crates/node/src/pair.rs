@@ -37,6 +37,10 @@ impl Pair {
         if !nonblocking {
             rustix::io::ioctl_fionbio(&theirs, false)?;
         }
+        if name.kind == Kind::Stream {
+            // Reading stops before an urgent byte, and then takes it in its place (`is_at_mark`).
+            sockopt::set_socket_oobinline(&ours, true)?;
+        }
         let cookie = sockopt::socket_cookie(&theirs)?;
         Ok(Pair { ours, theirs, cookie })
     }
@@ -61,6 +65,44 @@ pub(crate) fn fill(theirs: BorrowedFd<'_>, ours: BorrowedFd<'_>) -> io::Result<u
     }
     let waiting = rustix::io::ioctl_fionread(ours)?;
     u32::try_from(waiting).map_err(|_| io::Error::from(Errno::NOBUFS))
+}
+
+/// Leaves a byte in the program's end, so that it polls readable.
+pub(crate) fn freshen(ours: BorrowedFd<'_>) {
+    // An end that nobody has written to has room.
+    let _ = rustix::net::send(ours, &[filler::BYTE], SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
+}
+
+/// Takes that byte back.
+pub(crate) fn stale(theirs: BorrowedFd<'_>) {
+    let _ = rustix::net::recv(theirs, &mut [0; 1], RecvFlags::DONTWAIT);
+}
+
+/// Whether an urgent byte waits somewhere in what is to be read.
+pub(crate) fn has_urgent(ours: BorrowedFd<'_>) -> bool {
+    let mut ends = [PollFd::from_borrowed_fd(ours, PollFlags::PRI)];
+    poll(&mut ends, Some(&Timespec::default())).is_ok() && ends[0].revents().contains(PollFlags::PRI)
+}
+
+/// Whether the next byte to be read is the urgent one that waits. Peeking stops before that byte, and nowhere else; so
+/// if it reaches the end of what there is, nothing stands before it.
+pub(crate) fn is_at_mark(ours: BorrowedFd<'_>) -> bool {
+    /// A program that writes all the time is no reason to stay here.
+    const TRIES: usize = 8;
+    let mut seen = 0;
+    for _ in 0..TRIES {
+        let Ok(waiting) = rustix::io::ioctl_fionread(ours) else { return false };
+        let mut bytes = vec![0; waiting as usize];
+        let peek = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        seen = rustix::net::recv(ours, &mut bytes[..], peek).map_or(0, |(len, _)| len);
+        if seen < bytes.len() {
+            return false;
+        }
+        if rustix::io::ioctl_fionread(ours) == Ok(waiting) {
+            return true;
+        }
+    }
+    seen > 0
 }
 
 /// Reads `count` bytes of filler away; how many are left (none, unless somebody else reads there).
@@ -137,6 +179,24 @@ mod tests {
         let mut ends = [PollFd::new(fd, flags)];
         poll(&mut ends, Some(&Timespec::default())).expect("poll");
         ends[0].revents().intersects(flags)
+    }
+
+    #[test]
+    fn the_urgent_byte_is_found_where_it_stands() {
+        let pair = pair(Kind::Stream);
+        let (ours, theirs) = (pair.ours.as_fd(), pair.theirs.as_fd());
+        let send = |bytes: &[u8], flags| rustix::net::send(theirs, bytes, flags).expect("sent");
+        send(b"ab", SendFlags::empty());
+        assert!(!has_urgent(ours));
+        send(b"!", SendFlags::OOB);
+        send(b"cd", SendFlags::empty());
+        let mut bytes = [0; 16];
+        assert!(has_urgent(ours) && !is_at_mark(ours));
+        assert_eq!(rustix::io::read(ours, &mut bytes).map(|len| bytes[..len].to_vec()), Ok(b"ab".to_vec()));
+        assert!(has_urgent(ours) && is_at_mark(ours));
+        assert_eq!(rustix::io::read(ours, &mut bytes[..1]).map(|len| bytes[..len].to_vec()), Ok(b"!".to_vec()));
+        assert!(!has_urgent(ours));
+        assert_eq!(rustix::io::read(ours, &mut bytes).map(|len| bytes[..len].to_vec()), Ok(b"cd".to_vec()));
     }
 
     #[test]

@@ -100,7 +100,10 @@ impl Call<'_, '_> {
         }
         let socket = self.context.host.socket(family, kind, protocol)?;
         match self.boundary.open(self.context, socket, self.who, nonblocking) {
-            Ok((_, theirs)) => Ok((Answer::Done, Some(theirs))),
+            Ok((key, theirs)) => {
+                self.boundary.freshen(key);
+                Ok((Answer::Done, Some(theirs)))
+            }
             Err(errno @ (Errno::ENFILE | Errno::EMFILE)) => refuse(errno, "the node's quota of sockets is used up"),
             Err(errno) => Err(errno.into()),
         }
@@ -123,7 +126,7 @@ impl Call<'_, '_> {
             },
             Request::Listen { backlog, .. } => {
                 host.listen(socket, backlog)?;
-                self.boundary.listen(self.context, key, backlog);
+                self.boundary.listen(self.context, key, descriptor, backlog);
                 Answer::Done
             }
             Request::Connect { address, .. } => match host.connect(*now, socket, address)? {
@@ -151,7 +154,16 @@ impl Call<'_, '_> {
                 self.boundary.mark(key);
                 Answer::Done
             }
+            Request::Flush { .. } => match self.boundary.flush(self.context, key) {
+                Some(errno) => return Err(errno.into()),
+                None => Answer::Done,
+            },
             Request::Option { level, name, len, .. } => {
+                if (level, name) == (SOL_SOCKET, SO_ERROR)
+                    && let Some(errno) = self.boundary.take_untold(key)
+                {
+                    return Ok((Answer::Value(errno.raw().to_ne_bytes().to_vec()), None));
+                }
                 let mut value = host.option(*now, socket, level, name)?;
                 value.truncate(len as usize);
                 Answer::Value(value)
@@ -276,6 +288,7 @@ pub(crate) fn describe(request: &Request<'_>, number: Option<u64>) -> String {
             let how = word(how, &[(SHUT_RD, "SHUT_RD"), (SHUT_WR, "SHUT_WR"), (SHUT_RDWR, "SHUT_RDWR")]);
             format!("shutdown({socket}, {how})")
         }
+        Request::Flush { .. } => format!("flush({socket})"),
         Request::Ioctl { command, .. } => format!("ioctl({socket}, {command:#x})"),
         Request::Resolve { name, .. } => format!("getaddrinfo({name:?})"),
         Request::ResolveAddress { address } => format!("getnameinfo({address})"),

@@ -6,6 +6,10 @@
 //! where they stand: EOF from the program becomes a FIN behind the last byte, a FIN of the peer a shutdown of the
 //! pair behind the last byte.
 //!
+//! An urgent byte has its place among the others, both ways. To the program it is sent apart (MSG_OOB), after what stands before it.
+//! From the program a read stops before it; then it is taken alone, and written as urgent. The program says beforehand that it
+//! will write one (`Flush`), so that no read goes past it by chance.
+//!
 //! While a connection is in the making the pair holds filler, so that the program does not see it writable. When the
 //! handshake is complete exactly that is read away.
 
@@ -13,7 +17,7 @@ use std::io::{IoSlice, IoSliceMut};
 use std::os::fd::AsFd;
 
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, sendmsg};
+use rustix::net::{SendAncillaryBuffer, SendFlags, Shutdown, sendmsg};
 use sockeye_device::Instant;
 use sockeye_socket::Host;
 use sockeye_stack::Stack;
@@ -46,12 +50,22 @@ pub(crate) struct StreamPump {
     pub(crate) cut_short: bool,
     /// The program said that it reads no more: what comes is taken and forgotten.
     pub(crate) discard: bool,
+    /// The program is about to write an urgent byte.
+    pub(crate) expects_urgent: bool,
 }
 
 impl StreamPump {
     /// A connection, with that much filler in its pair.
     pub(crate) fn new(filler: u32) -> Self {
-        StreamPump { filler, hint: READ_FIRST, input_done: false, output_done: false, cut_short: false, discard: false }
+        StreamPump {
+            filler,
+            hint: READ_FIRST,
+            input_done: false,
+            output_done: false,
+            cut_short: false,
+            discard: false,
+            expects_urgent: false,
+        }
     }
 }
 
@@ -134,7 +148,16 @@ fn output(
             return Ok(false);
         }
         let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-        match sendmsg(&end.fd, &slices[..count], &mut SendAncillaryBuffer::default(), flags) {
+        let (total, sent) = match stack.tcp_status(connection).urgent {
+            None => (total, sendmsg(&end.fd, &slices[..count], &mut SendAncillaryBuffer::default(), flags)),
+            // What stands before the urgent byte; then that byte, as such.
+            Some(1) => (1, rustix::net::send(&end.fd, &slices[0][..1], flags | SendFlags::OOB)),
+            Some(behind) => {
+                let part = slices[0].len().min(behind - 1);
+                (part, rustix::net::send(&end.fd, &slices[0][..part], flags))
+            }
+        };
+        match sent {
             Ok(sent) => {
                 stack.tcp_consume(now, connection, sent);
                 if sent < total {
@@ -167,7 +190,12 @@ fn input(
             pump.cut_short = true;
             return Ok(());
         }
-        if end.ready.urgent && !urgent(end, connection, stack, now) {
+        if (end.ready.urgent || pump.expects_urgent)
+            && let Some(taken) = urgent(end, pump, connection, stack, now)
+        {
+            if taken {
+                continue;
+            }
             return Ok(());
         }
         let [first, second] = stack.tcp_reserve(connection, pump.hint);
@@ -186,8 +214,8 @@ fn input(
             }
             Ok(count) => {
                 turn += count;
-                // All that there was; unless the end of it stands there.
-                end.ready.input = count == room || end.ready.end;
+                // All that there was; unless the end of it stands there, or a read stopped before an urgent byte.
+                end.ready.input = count == room || end.ready.end || end.ready.urgent;
                 if count == room {
                     pump.hint = (pump.hint * 4).min(READ_MOST);
                 } else if count < pump.hint / 8 {
@@ -203,25 +231,37 @@ fn input(
     Ok(())
 }
 
-/// Takes an urgent byte, if it is the next one. False if there is no room for it.
-///
-/// The kernel stops a read before the byte, and does not say where it stands without an ioctl that is not ours to call;
-/// so an urgent byte with data before it is taken after one more read, and one without at once.
-fn urgent(end: &mut End, connection: ConnectionId, stack: &mut Stack, now: Instant) -> bool {
-    if rustix::io::ioctl_fionread(&end.fd).is_ok_and(|waiting| waiting > 1) && end.ready.urgent {
-        let [first, second] = stack.tcp_reserve(connection, READ_MOST);
-        if first.is_empty() {
-            return false;
-        }
-        let read = rustix::io::readv(&end.fd, &mut [IoSliceMut::new(first), IoSliceMut::new(second)]);
-        stack.tcp_commit(now, connection, read.unwrap_or(0));
+/// Takes the urgent byte, if it is the next one, as such: false if there is no room for it. `None` if another is next; a read
+/// then ends before the urgent one.
+fn urgent(
+    end: &mut End,
+    pump: &mut StreamPump,
+    connection: ConnectionId,
+    stack: &mut Stack,
+    now: Instant,
+) -> Option<bool> {
+    if !pair::has_urgent(end.fd.as_fd()) {
+        // Not yet, if it is expected; or it has become an ordinary one, when another was written after it.
+        end.ready.urgent = false;
+        return None;
+    }
+    end.ready.urgent = true;
+    if !pair::is_at_mark(end.fd.as_fd()) {
+        return None;
+    }
+    let [first, _] = stack.tcp_reserve(connection, 1);
+    let room = !first.is_empty();
+    stack.tcp_commit(now, connection, 0);
+    if !room {
+        return Some(false);
     }
     let mut byte = [0];
-    end.ready.urgent = false;
-    if let Ok((_, 1)) = rustix::net::recv(&end.fd, &mut byte, RecvFlags::OOB | RecvFlags::DONTWAIT) {
+    if rustix::io::read(&end.fd, &mut byte) == Ok(1) {
         stack.tcp_write_urgent(now, connection, &byte);
     }
-    true
+    end.ready.urgent = false;
+    pump.expects_urgent = false;
+    Some(true)
 }
 
-// RFC 9293 section 3.6 (closing), RFC 1122 section 4.2.2.13 (half-duplex close).
+// RFC 9293 sections 3.6 (closing) and 3.8.5 (urgent data), RFC 1122 section 4.2.2.13 (half-duplex close).

@@ -4,21 +4,16 @@
 //! `recvmsg`; whether it waits, how long, and which of several processes gets the connection, the kernel decides. For each message the
 //! accepting process returns one byte of credit.
 //!
-//! A message must only be taken from a listener, so `listen` marks the descriptor. The mark is the socket's priority (`SO_PRIORITY`), which has no
-//! meaning on a Unix socket, and which the program never sees: its own `SO_PRIORITY` goes to the node. So the mark is where the identity is, in the
-//! descriptor, and holds in every process.
+//! A message must only be taken from a listener, so `listen` marks the descriptor ([`Mark`]).
 
 use crate::exchange::{self, NO_NODE, Received};
-use crate::names::identity;
+use crate::names::{self, Mark, identity};
 use crate::sys::{self, Descriptor, Errno, answer, outcome};
 use crate::{address, interpose, real};
 use libc::{c_int, sockaddr, socklen_t};
 use sockeye_control::{Accepted, Kind, Request, SocketName, credit};
 
 const INVALID: Errno = Errno(libc::EINVAL);
-
-/// The mark of a listener.
-const LISTENING: c_int = 1;
 
 interpose! {
     /// `listen(2)`.
@@ -29,7 +24,7 @@ interpose! {
         };
         let listen = || {
             exchange::order(fd, &Request::Listen { id: name.id, backlog })?;
-            sys::set_option(fd, libc::SO_PRIORITY, &LISTENING)
+            names::settle(fd, Mark::Listener)
         };
         answer(listen().map(|()| 0))
     }
@@ -52,8 +47,7 @@ interpose! {
 
 /// Whether the socket listens.
 pub(crate) fn is_listener(fd: c_int) -> bool {
-    let mut mark = 0;
-    sys::option(fd, libc::SO_PRIORITY, &mut mark).is_ok() && mark == LISTENING
+    names::is_marked(fd, Mark::Listener)
 }
 
 fn take(fd: c_int, name: SocketName, to: *mut sockaddr, len: *mut socklen_t, flags: c_int) -> Result<c_int, Errno> {

@@ -10,8 +10,9 @@
 //! new descriptor, which takes the old one's place with the same flags. (A duplicate of the old one stays with the failure.)
 
 use crate::address::Raw;
+use crate::datagram;
 use crate::exchange::{self, Along, NO_NODE, NONSENSE};
-use crate::names::identity;
+use crate::names::{self, Mark, identity};
 use crate::sys::{self, Descriptor, Errno, answer, outcome};
 use crate::{interpose, real};
 use libc::{c_int, sockaddr, socklen_t, timeval};
@@ -42,6 +43,11 @@ fn start(fd: c_int, name: SocketName, address: *const sockaddr, len: socklen_t) 
             if let Some(new) = answer.descriptor {
                 replace(fd, flags, new)?;
                 current = identity(fd).ok_or(NONSENSE)?;
+            }
+            if name.kind == Kind::Stream {
+                names::settle(fd, Mark::Connection)?;
+            } else {
+                datagram::forget_destination(fd);
             }
             match answer.reply {
                 Reply::Done => Ok(()),

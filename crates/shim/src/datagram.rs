@@ -4,15 +4,18 @@
 //! buffer before the program's; payload is never copied here and pointers to it are the kernel's to judge. The kernel's own rules for
 //! truncation, peeking and waiting then hold for the payload as they stand.
 //!
-//! What the node finds out only later (no route, a port nobody listens on) comes back as a message of its own, and the call that
-//! receives it fails with that error.
+//! What the node finds wrong with a datagram (no route, no permission to broadcast), or hears of it later (a port nobody listens on), comes
+//! back as a message of its own, and the next call on the socket fails with that error, as on Linux. But a program wants to hear of the
+//! first kind from the call that sends. So after its first datagram to a destination the node is asked (`Flush`); while the destination stays the
+//! same, nobody is asked. Which it was last, the descriptor remembers: its least to receive (`SO_RCVLOWAT`), which has no meaning on a socket that
+//! keeps the bounds of messages, holds a hash of it. Everything that could change the answer (connect, options) forgets it.
 
 use crate::exchange::{self, NO_NODE};
 use crate::sys::{self, Errno, outcome};
 use crate::{memory, real};
 use libc::{c_int, iovec};
 use sockeye_control::datagram::{Header, Kind};
-use sockeye_control::{Family, SocketName};
+use sockeye_control::{Family, Request, SocketName};
 
 const AGAIN: Errno = Errno(libc::EAGAIN);
 const UNSUPPORTED: Errno = Errno(libc::EOPNOTSUPP);
@@ -64,18 +67,79 @@ pub(crate) fn send(
     if len > most {
         return Err(Errno(libc::EMSGSIZE));
     }
+    // Linux tells a pending error to whoever comes first.
+    if let Some(errno) = take_error(fd) {
+        return Err(errno);
+    }
+    let destination = destination(header, len);
     let header = header.encode();
     pieces[0] = exchange::piece(header.as_ptr().cast(), header.len());
     let message = exchange::message(pieces);
     let flags = flags & libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
     // SAFETY: the header points to our own bytes and to the program's, which the kernel judges.
     match outcome(|| unsafe { real::sendmsg(fd, &message, flags) }) {
-        Ok(_) => Ok(len),
+        Ok(_) if is_last_destination(fd, destination) => Ok(len),
+        Ok(_) => {
+            exchange::order(fd, &Request::Flush { id: name.id })?;
+            let _ = sys::set_option(fd, libc::SO_RCVLOWAT, &destination);
+            Ok(len)
+        }
         Err(Errno(libc::EPIPE | libc::ENOTCONN | libc::ECONNRESET | libc::ECONNREFUSED)) => {
             // Shut down by the program, or the node is gone.
             Err(if exchange::socket_error(fd, name.id) == Err(NO_NODE) { NO_NODE } else { Errno(libc::EPIPE) })
         }
         Err(errno) => Err(errno),
+    }
+}
+
+/// A payload that fits into one packet nearly everywhere need not be judged by its length.
+const SHORT: usize = 1232;
+
+/// A number for what decides whether a datagram can be sent: where to, where from, how long. Never the one of a fresh descriptor, which is 1.
+fn destination(header: &Header, len: usize) -> c_int {
+    let piece = if header.segment == 0 { len } else { usize::from(header.segment) };
+    // FNV-1a. A collision costs a program the error of one call, and it can only deceive itself.
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    let mut add = |byte: u8| hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    for address in [header.remote, header.local] {
+        match address.map(|address| (address.ip(), address.port())) {
+            None => add(0),
+            Some((ip, port)) => {
+                match ip {
+                    std::net::IpAddr::V4(ip) => ip.octets().into_iter().for_each(&mut add),
+                    std::net::IpAddr::V6(ip) => ip.octets().into_iter().for_each(&mut add),
+                }
+                port.to_be_bytes().into_iter().for_each(&mut add);
+            }
+        }
+    }
+    if piece > SHORT {
+        piece.to_le_bytes().into_iter().for_each(&mut add);
+    }
+    ((hash >> 33) as c_int).max(2)
+}
+
+fn is_last_destination(fd: c_int, destination: c_int) -> bool {
+    let mut last: c_int = 0;
+    sys::option(fd, libc::SO_RCVLOWAT, &mut last).is_ok() && last == destination
+}
+
+/// The next datagram will be asked after.
+pub(crate) fn forget_destination(fd: c_int) {
+    let _ = sys::set_option::<c_int>(fd, libc::SO_RCVLOWAT, &1);
+}
+
+/// Takes the error that stands first in the queue, if one does.
+pub(crate) fn take_error(fd: c_int) -> Option<Errno> {
+    let mut bytes = [0; Header::LEN];
+    let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
+    sys::receive_message(fd, &mut exchange::message(&mut [own(&mut bytes)]), flags).ok()?;
+    match Header::decode(&bytes) {
+        Ok((Header { kind: Kind::Error(errno), .. }, _)) => {
+            take_next(fd);
+            Some(Errno(errno))
+        }
+        _ => None,
     }
 }
 

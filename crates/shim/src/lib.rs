@@ -17,8 +17,8 @@
 //!
 //! There is no table of descriptors: whether a descriptor is a node's socket, and which, is in the name that it is bound to
 //! (`names`). So nothing here can go stale over dup, fork, exec, or descriptors passed between processes, and there is no lock. The only
-//! state of the process is the addresses of libc's own functions (`real`), the control path (`environment`) and a flag that
-//! stays false in a process without datagram sockets, so that its `read` and `write` go straight through (`names`).
+//! state of the process is the addresses of libc's own functions (`real`), the control path (`environment`), and a flag and a counter that
+//! stay zero in a process without datagram sockets and fresh streams, so that its `read` and `write` go straight through (`names`).
 //!
 //! # Rules of this house
 //!
@@ -37,13 +37,16 @@
 //!   reset for its end; the resolver's `res_*` ask the kernel's network), `io_uring`, `sendfile` and `splice` into a datagram socket.
 //! - *A descriptor more*: a control call needs a free number for its connection; without one it is `EMFILE`, also where Linux needs none.
 //!   `accept` without a free number loses the connection (the peer sees a reset), where Linux leaves it in the queue.
-//! - *Streams*: a fresh one polls `OUT` rather than `OUT|HUP`, and reading from it waits rather than `ENOTCONN`. A listener polls `OUT`, too. After a reset
+//! - *Streams*: a fresh one polls `IN|OUT` rather than `OUT|HUP`; a fresh one that was inherited over `exec` without the shim, or read by `io_uring`, yields a
+//!   byte that nobody sent. A listener polls `OUT`, too. After a reset
 //!   without anything unread there is `HUP` without `ERR`, and `write` (not `send`) raises SIGPIPE at once. `recvmmsg` takes a reset
 //!   for the end. `MSG_FASTOPEN` is refused. `MSG_TRUNC` does not discard but reads.
 //! - *connect*: a duplicate made before a failed `connect` stays failed when the other is connected again. A signal whose
 //!   handler has `SA_RESTART` restarts the wait only if all of the program's handlers have it.
-//! - *Datagrams*: what only the node knows (no peer, no route, no permission to broadcast) is told by the next call that receives or by `SO_ERROR`, and not by
-//!   the call that sends. An error makes the socket polled `IN` rather than `ERR`. `MSG_MORE` is refused; 1,024 pieces in one call are
+//! - *Datagrams*: what is wrong with a datagram (no peer, no route, no permission to broadcast, too long) the call that sends it tells for the first one to each
+//!   destination, and after each change of an option. If the same becomes wrong later (a route goes), it is told by the next call on the socket. A destination
+//!   that is not the last one costs an exchange with the node. A pending error that stands behind datagrams in the queue is told
+//!   when they are read. An error makes the socket polled `IN` rather than `ERR`. `MSG_MORE` is refused; 1,024 pieces in one call are
 //!   one too many.
 //! - *Bad pointers*: option values, payloads and addresses are judged by the kernel (`EFAULT`). Names for the resolver are read as they are, as libc does.
 //! - *chroot*: a program that changes its root to where the control path does not exist has its sockets still, but can make no more.
@@ -96,7 +99,7 @@ static AT_LOAD: extern "C" fn() = {
     extern "C" fn at_load() {
         real::find_all();
         environment::remember();
-        names::look_for_inherited_datagram_sockets();
+        names::look_for_inherited_sockets();
     }
     at_load
 };

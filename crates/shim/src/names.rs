@@ -4,14 +4,61 @@
 //! the calls that are used most (`read`, `write`, `send`, `recv`) do not ask while there is nothing to ask for: as long as the process holds no datagram
 //! socket of a node. [`MAY_HOLD_DATAGRAM_SOCKETS`] says so. It is set by each way in which a process comes by one (socket, a
 //! message with descriptors, inheritance over exec) and never cleared; fork copies it.
+//!
+//! The same holds for fresh streams, which are neither connected nor listen: TCP says so at once, where a pair would let the program wait. A
+//! fresh stream's descriptor bears a mark ([`Mark`]), and [`FRESH_STREAMS`] counts how many this process may hold, so that nobody is asked
+//! where there is none. One that is closed fresh, or connected by another process, stays counted; that costs system calls, and no more.
 
-use crate::sys;
+use crate::sys::{self, Errno};
 use libc::{c_int, msghdr};
 use sockeye_control::{Kind, SocketName};
 use std::mem::offset_of;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 static MAY_HOLD_DATAGRAM_SOCKETS: AtomicBool = AtomicBool::new(false);
+static FRESH_STREAMS: AtomicU32 = AtomicU32::new(0);
+
+/// What a stream's descriptor says of itself, in every process that holds it. It is kept as the descriptor's priority (`SO_PRIORITY`), which has no
+/// meaning on a Unix socket, and which the program never sees: its own `SO_PRIORITY` goes to the node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mark {
+    /// It has, or had, a connection.
+    Connection = 0,
+    Listener = 1,
+    Fresh = 2,
+}
+
+/// Marks a stream's descriptor.
+pub(crate) fn mark(fd: c_int, mark: Mark) -> Result<(), Errno> {
+    sys::set_option(fd, libc::SO_PRIORITY, &(mark as c_int))
+}
+
+/// Whether a stream's descriptor bears this mark.
+pub(crate) fn is_marked(fd: c_int, mark: Mark) -> bool {
+    let mut found: c_int = -1;
+    sys::option(fd, libc::SO_PRIORITY, &mut found).is_ok() && found == mark as c_int
+}
+
+/// A stream of a node that is neither connected nor listens.
+pub(crate) fn is_fresh(fd: c_int) -> bool {
+    FRESH_STREAMS.load(Ordering::Relaxed) > 0
+        && identity(fd).is_some_and(|name| name.kind == Kind::Stream)
+        && is_marked(fd, Mark::Fresh)
+}
+
+/// This process made a stream.
+pub(crate) fn born(fd: c_int) -> Result<(), Errno> {
+    FRESH_STREAMS.fetch_add(1, Ordering::Relaxed);
+    mark(fd, Mark::Fresh)
+}
+
+/// A stream is now a connection or a listener.
+pub(crate) fn settle(fd: c_int, as_what: Mark) -> Result<(), Errno> {
+    if is_marked(fd, Mark::Fresh) {
+        let _ = FRESH_STREAMS.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| count.checked_sub(1));
+    }
+    mark(fd, as_what)
+}
 
 /// Which socket of a node this descriptor is; `None` for all other descriptors, open or not.
 pub(crate) fn identity(fd: c_int) -> Option<SocketName> {
@@ -39,10 +86,12 @@ pub(crate) fn identity_if(unusual: bool, fd: c_int) -> Option<SocketName> {
 
 /// This process came by a descriptor.
 pub(crate) fn learn(fd: c_int) {
-    if !MAY_HOLD_DATAGRAM_SOCKETS.load(Ordering::Relaxed)
-        && identity(fd).is_some_and(|name| name.kind == Kind::Datagram)
-    {
-        MAY_HOLD_DATAGRAM_SOCKETS.store(true, Ordering::Relaxed);
+    match identity(fd).map(|name| name.kind) {
+        Some(Kind::Datagram) => MAY_HOLD_DATAGRAM_SOCKETS.store(true, Ordering::Relaxed),
+        Some(Kind::Stream) if is_marked(fd, Mark::Fresh) => {
+            FRESH_STREAMS.fetch_add(1, Ordering::Relaxed);
+        }
+        _ => {}
     }
 }
 
@@ -72,7 +121,7 @@ pub(crate) unsafe fn learn_from(message: &msghdr) {
 }
 
 /// A program may be started with sockets of a node, as inetd does.
-pub(crate) fn look_for_inherited_datagram_sockets() {
+pub(crate) fn look_for_inherited_sockets() {
     if sys::each_descriptor(learn).is_err() {
         (0..64).for_each(learn);
     }

@@ -5,10 +5,9 @@
 
 use crate::accept::is_listener;
 use crate::exchange::{self, Along, NONSENSE};
-use crate::memory;
 use crate::names::identity;
 use crate::sys::{self, Errno, answer};
-use crate::{interpose, real};
+use crate::{datagram, interpose, memory, real};
 use libc::{c_int, c_void, socklen_t};
 use sockeye_control::{Family, Kind, MAX_OPTION, Reply, Request, SocketName};
 
@@ -86,7 +85,11 @@ fn known(fd: c_int, socket: SocketName, level: c_int, name: c_int) -> Result<Opt
             Family::V6 => libc::AF_INET6,
         },
         (libc::SO_ACCEPTCONN, _) => c_int::from(is_listener(fd)),
-        (libc::SO_ERROR, _) => exchange::socket_error(fd, socket.id)?,
+        (libc::SO_ERROR, Kind::Datagram) => match datagram::take_error(fd) {
+            Some(errno) => errno.0,
+            None => exchange::socket_error(fd, socket.id)?,
+        },
+        (libc::SO_ERROR, Kind::Stream) => exchange::socket_error(fd, socket.id)?,
         _ => return Ok(None),
     }))
 }
@@ -113,7 +116,9 @@ fn set(
         Reply::Done => {}
         _ => return Err(NONSENSE),
     }
-    if concerns_descriptor(level, name) {
+    if socket.kind == Kind::Datagram {
+        datagram::forget_destination(fd);
+    } else if concerns_descriptor(level, name) {
         sys::set_option(fd, name, &memory::read_value(value.cast::<c_int>())?)?;
     }
     Ok(())

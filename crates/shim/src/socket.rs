@@ -86,7 +86,10 @@ fn open(family: c_int, kind: c_int, protocol: c_int) -> Result<c_int, Errno> {
         return Err(NONSENSE);
     }
     let fd = answer.lowest(close_on_exec)?;
-    names::learn(fd);
+    match identity(fd).map(|name| name.kind) {
+        Some(Kind::Stream) => names::born(fd)?,
+        _ => names::learn(fd),
+    }
     Ok(fd)
 }
 

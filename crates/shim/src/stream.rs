@@ -1,6 +1,8 @@
 //! Streams: what the pair cannot tell.
 //!
-//! Data, end and readiness are the pair's own. Two things are not:
+//! Data, end and readiness are the pair's own. Three things are not:
+//!
+//! *A fresh stream* has neither peer nor end: `ENOTCONN` and `EPIPE` come from its mark (`names`).
 //!
 //! *A reset that finds nothing unread reads as an orderly end*, because the node can only close its end. A read of 0 bytes is therefore looked at again.
 //! After an orderly end the other direction is still open and the descriptor does not poll `HUP`; so if it does not, it was the end, without asking
@@ -13,7 +15,7 @@ use crate::exchange::{self, NO_NODE};
 use crate::names::{self, identity};
 use crate::sys::{self, Errno, errno, set_errno};
 use libc::{c_int, sockaddr, sockaddr_un, socklen_t, ssize_t};
-use sockeye_control::Kind;
+use sockeye_control::{Kind, Request};
 
 /// Looks again at what the kernel returned for reading.
 pub(crate) fn received(fd: c_int, len: ssize_t) -> ssize_t {
@@ -47,8 +49,24 @@ pub(crate) fn sent(fd: c_int, len: ssize_t) -> ssize_t {
     len
 }
 
+/// Writing to a stream that was never connected.
+pub(crate) fn broken(flags: c_int) -> ssize_t {
+    if flags & libc::MSG_NOSIGNAL == 0 {
+        // SAFETY: takes a number.
+        unsafe { libc::raise(libc::SIGPIPE) };
+    }
+    set_errno(Errno(libc::EPIPE));
+    -1
+}
+
 /// Sends so that a reset is told before a signal is raised. The call is given the flags to use.
 pub(crate) fn send(fd: c_int, flags: c_int, call: impl Fn(c_int) -> ssize_t) -> ssize_t {
+    if flags & libc::MSG_OOB != 0
+        && let Some(name) = identity(fd)
+    {
+        // The node must not read past the urgent byte. If it cannot be told, sending will tell why.
+        let _ = exchange::order(fd, &Request::Flush { id: name.id });
+    }
     let len = call(flags | libc::MSG_NOSIGNAL);
     if len != -1 || errno() != Errno(libc::EPIPE) {
         return len;

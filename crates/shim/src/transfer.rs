@@ -23,8 +23,10 @@ enum Way {
     Kernel,
     /// A datagram socket's.
     Datagram(SocketName),
-    /// Not possible on a stream.
+    /// Not possible on a stream, or not on this one.
     Refused(Errno),
+    /// Writing to a stream that was never connected.
+    Broken,
 }
 
 /// Flags whose meaning a pair does not have, and what they are on a stream.
@@ -39,12 +41,18 @@ fn way(fd: c_int, flags: c_int, refused: c_int, error: Errno) -> Way {
 
 /// Without Fast Open, as Linux says where it is switched off; a pair would ignore it.
 fn way_out(fd: c_int, flags: c_int) -> Way {
-    way(fd, flags, libc::MSG_FASTOPEN, UNSUPPORTED)
+    match way(fd, flags, libc::MSG_FASTOPEN, UNSUPPORTED) {
+        Way::Kernel if names::is_fresh(fd) => Way::Broken,
+        way => way,
+    }
 }
 
 /// There is nothing in a queue of errors; a pair would take data from it.
 fn way_in(fd: c_int, flags: c_int) -> Way {
-    way(fd, flags, libc::MSG_ERRQUEUE, Errno(libc::EAGAIN))
+    match way(fd, flags, libc::MSG_ERRQUEUE, Errno(libc::EAGAIN)) {
+        Way::Kernel if names::is_fresh(fd) => Way::Refused(Errno(libc::ENOTCONN)),
+        way => way,
+    }
 }
 
 unsafe extern "C" {
@@ -58,6 +66,7 @@ interpose! {
         match way_in(fd, 0) {
             // A read of nothing takes no datagram, unlike a receive.
             Way::Datagram(name) if len > 0 => answer(receive_one(fd, name, buffer, len, 0)),
+            Way::Refused(errno) => answer(Err(errno)),
             _ => {
                 // SAFETY: the program's own arguments, as they came.
                 let read = unsafe { real::read(fd, buffer, len) };
@@ -69,9 +78,11 @@ interpose! {
     /// `readv(2)`.
     fn readv(fd: c_int, pieces: *const iovec, count: c_int) -> ssize_t {
         match way_in(fd, 0) {
+            Way::Broken => stream::broken(0),
             Way::Datagram(name) => answer(with_counted(pieces, count, |pieces| {
                 if total(pieces) == 0 { Ok(0) } else { datagram::receive(fd, name, pieces, 0).map(|got| got.len as ssize_t) }
             })),
+            Way::Refused(errno) => answer(Err(errno)),
             // SAFETY: the program's own arguments, as they came.
             _ => stream::received(fd, unsafe { real::readv(fd, pieces, count) }),
         }
@@ -81,6 +92,7 @@ interpose! {
     fn write(fd: c_int, buffer: *const c_void, len: size_t) -> ssize_t {
         match way_out(fd, 0) {
             Way::Datagram(name) => answer(send_one(fd, name, None, buffer, len, 0)),
+            Way::Broken => stream::broken(0),
             // SAFETY: the program's own arguments, as they came.
             _ => stream::sent(fd, unsafe { real::write(fd, buffer, len) }),
         }
@@ -89,6 +101,7 @@ interpose! {
     /// `writev(2)`.
     fn writev(fd: c_int, pieces: *const iovec, count: c_int) -> ssize_t {
         match way_out(fd, 0) {
+            Way::Broken => stream::broken(0),
             Way::Datagram(name) => answer(with_counted(pieces, count, |pieces| {
                 if total(pieces) == 0 {
                     return Ok(0);
@@ -106,7 +119,7 @@ interpose! {
             Way::Datagram(name) => answer(receive_one(fd, name, buffer, len, flags)),
             Way::Refused(errno) => answer(Err(errno)),
             // SAFETY: the program's own arguments, as they came.
-            Way::Kernel => stream::received(fd, unsafe { real::recv(fd, buffer, len, flags) }),
+            Way::Kernel | Way::Broken => stream::received(fd, unsafe { real::recv(fd, buffer, len, flags) }),
         }
     }
 
@@ -115,7 +128,7 @@ interpose! {
         match way_in(fd, flags) {
             Way::Datagram(name) => answer(receive_from(fd, name, buffer, len, flags, from, from_len)),
             Way::Refused(errno) => answer(Err(errno)),
-            Way::Kernel => {
+            Way::Kernel | Way::Broken => {
                 // SAFETY: the program's own arguments, as they came.
                 let received = stream::received(fd, unsafe { real::recvfrom(fd, buffer, len, flags, from, from_len) });
                 // SAFETY: the kernel has just written there, if there was an address to write.
@@ -132,7 +145,7 @@ interpose! {
         match way_in(fd, flags) {
             Way::Datagram(name) => answer(receive_message(fd, name, message, flags)),
             Way::Refused(errno) => answer(Err(errno)),
-            Way::Kernel => {
+            Way::Kernel | Way::Broken => {
                 // SAFETY: the program's own arguments, as they came.
                 let received = stream::received(fd, unsafe { real::recvmsg(fd, message, flags) });
                 // SAFETY: the kernel has just filled it.
@@ -150,7 +163,7 @@ interpose! {
         match way_in(fd, flags) {
             Way::Datagram(name) => answer(receive_many(fd, name, messages, count, flags, timeout)),
             Way::Refused(errno) => answer(Err(errno)),
-            Way::Kernel => {
+            Way::Kernel | Way::Broken => {
                 // SAFETY: the program's own arguments, as they came.
                 let received = unsafe { real::recvmmsg(fd, messages, count, flags, timeout) };
                 for at in 0..usize::try_from(received).unwrap_or(0) {
@@ -167,6 +180,7 @@ interpose! {
         match way_out(fd, flags) {
             Way::Datagram(name) => answer(send_one(fd, name, None, buffer, len, flags)),
             Way::Refused(errno) => answer(Err(errno)),
+            Way::Broken => stream::broken(flags),
             // SAFETY: the program's own arguments, as they came, but for the flag.
             Way::Kernel => stream::send(fd, flags, |flags| unsafe { real::send(fd, buffer, len, flags) }),
         }
@@ -180,6 +194,7 @@ interpose! {
                 answer(raw.and_then(|to| send_one(fd, name, to, buffer, len, flags)))
             }
             Way::Refused(errno) => answer(Err(errno)),
+            Way::Broken => stream::broken(flags),
             Way::Kernel => stream::send(fd, flags, |flags| {
                 // SAFETY: the program's own arguments, as they came, but for the flag.
                 let sent = unsafe { real::sendto(fd, buffer, len, flags, to, to_len) };
@@ -197,6 +212,7 @@ interpose! {
         match way_out(fd, flags) {
             Way::Datagram(name) => answer(send_message(fd, name, message, flags)),
             Way::Refused(errno) => answer(Err(errno)),
+            Way::Broken => stream::broken(flags),
             Way::Kernel => stream::send(fd, flags, |flags| {
                 // SAFETY: the program's own arguments, as they came, but for the flag.
                 let sent = unsafe { real::sendmsg(fd, message, flags) };
@@ -218,6 +234,7 @@ interpose! {
         match way_out(fd, flags) {
             Way::Datagram(name) => answer(send_many(fd, name, messages, count, flags)),
             Way::Refused(errno) => answer(Err(errno)),
+            Way::Broken => stream::broken(flags) as c_int,
             // SAFETY: the program's own arguments, as they came.
             Way::Kernel => unsafe { real::sendmmsg(fd, messages, count, flags) },
         }

@@ -75,6 +75,11 @@ errnos! {
 }
 
 impl Errno {
+    /// The error of that number, if it can be one.
+    pub const fn from_raw(number: i32) -> Option<Errno> {
+        if 0 < number && number < 4_096 { Some(Errno(number)) } else { None }
+    }
+
     /// The number, as programs know it.
     pub const fn raw(self) -> i32 {
         self.0

@@ -79,6 +79,8 @@ struct Socket {
     local: Option<SocketAddr>,
     remote: Option<SocketAddr>,
     error: i32,
+    /// Why the last datagram could not be sent.
+    unsendable: i32,
     options: BTreeMap<(i32, i32), Vec<u8>>,
     wanted: Wanted,
     state: Stream,
@@ -262,6 +264,12 @@ impl State {
                     _ => Err(NOT_CONNECTED),
                 }
             }
+            // What is written is routed when it is seen, before this; errors come as messages.
+            Request::Flush { id } if self.sockets[&id.0].name.kind == Kind::Stream => Ok(Reply::Done),
+            Request::Flush { id } => match self.take_in(id) {
+                0 => Ok(Reply::Done),
+                errno => Err(errno),
+            },
             Request::Ioctl { id, command, .. } if u64::from(command) == libc::TIOCOUTQ => {
                 let end = self.sockets[&id.0].end.as_ref();
                 let unread = end.map_or(0, |end| rustix::io::ioctl_fionread(end).unwrap()) as i32;
@@ -302,6 +310,7 @@ impl State {
             local: None,
             remote: None,
             error: 0,
+            unsendable: 0,
             options: BTreeMap::new(),
             wanted: Wanted::default(),
             state: Stream::Fresh,
@@ -383,10 +392,19 @@ impl State {
         }
     }
 
+    /// Takes in what was written; the error of it, which comes no other way.
+    fn take_in(&mut self, id: SocketId) -> i32 {
+        self.datagram_is_ready(id);
+        self.sockets.get_mut(&id.0).map_or(0, |socket| std::mem::take(&mut socket.unsendable))
+    }
+
     fn route(&mut self, id: SocketId, header: &Header, payload: &[u8]) {
         let ephemeral = self.ephemeral();
         let from = self.sockets.get_mut(&id.0).unwrap();
-        let Some(to) = header.remote.or(from.remote) else { return from.tell(None, libc::EDESTADDRREQ) };
+        let Some(to) = header.remote.or(from.remote) else {
+            from.unsendable = libc::EDESTADDRREQ;
+            return;
+        };
         let bound = *from.local.get_or_insert(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), ephemeral));
         let source = match header.local {
             Some(local) => SocketAddr::new(local.ip(), bound.port()),

@@ -58,12 +58,22 @@ unspecified = ctypes.create_string_buffer(16)
 print("dissolve", libc.connect(a.fileno(), unspecified, 16))
 attempt("peer", a.getpeername)
 
+# What cannot be sent is told at once; the same after a datagram that could.
+n = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+for call in (lambda: n.send(b"x"), lambda: n.sendmsg([b"x"]), lambda: n.sendto(b"x", B), lambda: n.send(b"x"), lambda: os.write(n.fileno(), b"x")):
+    attempt("no peer", call)
+print("came", b.recv(10))
+
 # An error comes back.
 c = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); c.connect(("127.0.0.1", 7409))
 print("to nobody", c.send(b"x"))
 p = select.poll(); p.register(c, select.POLLIN); print("ready", bool(p.poll()))
 attempt("refused", lambda: c.recv(10))
 attempt("once", lambda: c.recv(10, socket.MSG_DONTWAIT))
+print("to nobody", c.send(b"x")); p.poll()
+attempt("refused", lambda: c.send(b"x"))
+print("to nobody", c.send(b"x")); p.poll()
+print("refused", errno.errorcode[c.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)], c.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
 
 # Control messages.
 PKTINFO, RECVTTL, RECVTOS = 8, 12, 13

@@ -19,6 +19,24 @@ def pair():
     assert client.getpeername() == server.getsockname() == ("127.0.0.1", 7100)
     return client, server
 
+# Neither connected nor listening.
+import select
+fresh = socket.socket()
+attempt("fresh recv", lambda: fresh.recv(1))
+attempt("fresh peek", lambda: fresh.recv(1, socket.MSG_PEEK))
+attempt("fresh read", lambda: os.read(fresh.fileno(), 1))
+attempt("fresh recvmsg", lambda: fresh.recvmsg(1))
+attempt("fresh send", lambda: fresh.send(b"x"))
+attempt("fresh write", lambda: os.write(fresh.fileno(), b"x"))
+attempt("fresh writev", lambda: os.writev(fresh.fileno(), [b"x"]))
+copy = os.dup(fresh.fileno())
+attempt("fresh copy", lambda: os.read(copy, 1))
+os.close(copy)
+fresh.connect(("127.0.0.1", 7100))
+server, _ = listener.accept()
+fresh.send(b"no longer"); print("fresh", server.recv(100))
+server.close(); print("fresh end", fresh.recv(1)); fresh.close()
+
 client, server = pair()
 print("inheritable", os.get_inheritable(server.fileno()), server.getblocking())
 client.sendall(b"hello")
