@@ -40,7 +40,9 @@ mod vnet;
 pub use capture::Capture;
 pub use device::{Device, DeviceCounters, RxBatch};
 pub use error::OpenError;
-pub use frame::{BUFFER_LEN, Capabilities, Checksum, Full, MAX_SUPER_FRAME, Offload, RxFrame, SegmentKind, Segmentation, TxFrame};
+pub use frame::{
+    BUFFER_LEN, Capabilities, Checksum, Full, MAX_SUPER_FRAME, Offload, RxFrame, SegmentKind, Segmentation, TxFrame,
+};
 pub use impair::{Impaired, Impairer, Impairments};
 pub use mac::MacChoice;
 pub use memory::MemoryDevice;
