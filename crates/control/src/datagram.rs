@@ -53,7 +53,10 @@ impl Wanted {
     /// `UDP_GRO`: the size of the segments that were joined.
     pub const SEGMENT: Wanted = Wanted(64);
 
-    const ALL: u16 = 127;
+    /// From the program to the node: the error of this datagram, if it has one, is asked for by [`crate::Request::Flush`], and told no other way.
+    pub const ANSWER: Wanted = Wanted(128);
+
+    const ALL: u16 = 255;
 
     /// Whether all of `other` is wanted.
     pub fn contains(self, other: Wanted) -> bool {
@@ -88,7 +91,7 @@ impl std::ops::BitOr for Wanted {
 pub struct Header {
     /// Data or an error.
     pub kind: Kind,
-    /// Which control messages the program wants; from the program it is empty.
+    /// Which control messages the program wants; from the program nothing or [`Wanted::ANSWER`].
     pub wanted: Wanted,
     /// The other side.
     pub remote: Option<SocketAddr>,

@@ -29,6 +29,8 @@ pub(crate) struct DatagramPump {
     undelivered: Option<Received>,
     /// An error that the program is to be told of.
     error: Option<Header>,
+    /// An error that the program will ask for.
+    answer: Option<Errno>,
     /// A turn ended before the datagrams did.
     pub(crate) cut_short: bool,
 }
@@ -63,7 +65,7 @@ pub(crate) fn pump(end: &mut End, context: &mut Context<'_>, scratch: &mut [u8],
     fate
 }
 
-/// Takes in all that the program has written. The error of one of these, which then is told no other way.
+/// Takes in all that the program has written. The error of a datagram that asked for an answer.
 pub(crate) fn flush(
     end: &mut End,
     context: &mut Context<'_>,
@@ -71,21 +73,20 @@ pub(crate) fn flush(
     counters: &mut Counters,
 ) -> Option<Errno> {
     let Pump::Datagram(mut pump) = std::mem::replace(&mut end.pump, Pump::Idle) else { return None };
-    let earlier = pump.error.take();
-    // What epoll would say in the next turn.
-    end.ready.input = true;
     loop {
+        // What epoll would say in the next turn.
+        end.ready.input = true;
         pump.cut_short = false;
         let fate = input(end, &mut pump, context, scratch, counters);
         if fate != Fate::Keep || !pump.cut_short {
+            // Its end will be read once more.
+            end.ready.input |= fate != Fate::Keep;
             break;
         }
     }
-    end.ready.input = true;
-    let error = pump.take_error();
-    pump.error = earlier;
+    let answer = pump.answer.take();
     end.pump = Pump::Datagram(pump);
-    error
+    answer
 }
 
 /// From the program to the stack.
@@ -168,6 +169,10 @@ fn send(
         Err(Errno::EAGAIN) => Err(()),
         Err(errno) => {
             counters.datagrams_refused += 1;
+            if header.wanted.contains(Wanted::ANSWER) {
+                pump.answer = Some(errno);
+                return Ok(());
+            }
             let header = Header { kind: Kind::Error(errno.raw()), ..Header::data(header.remote) };
             pump.error.get_or_insert(header);
             Ok(())

@@ -6,6 +6,7 @@
 
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use sockeye_control::{Request, SocketId};
 use sockeye_socket::names::{AF_INET, AF_INET6, SO_ERROR, SO_OOBINLINE, SOCK_DGRAM, SOCK_STREAM, SOL_SOCKET};
@@ -15,6 +16,7 @@ use sockeye_socket::{Body, Errno, Privilege, Progress};
 use crate::boundary::{Boundary, Context, Grave};
 use crate::end::{Owner, Pump};
 use crate::pair;
+use crate::poller::{Happened, Token};
 use crate::trace::word;
 
 const SHUT_RD: i32 = 0;
@@ -70,6 +72,17 @@ pub(crate) struct Call<'a, 'b> {
 impl Call<'_, '_> {
     /// Does what a request about a socket asks for. Requests about other things are not for here.
     pub(crate) fn perform(&mut self, request: &Request<'_>, descriptor: Option<OwnedFd>) -> Outcome {
+        match self.attempt(request, descriptor.as_ref()) {
+            // Perhaps somebody has closed what is in the way, and we have not heard of it yet.
+            Err(Refusal { errno: Errno::EADDRINUSE | Errno::ENFILE | Errno::EMFILE, .. }) => {
+                self.catch_up();
+                self.attempt(request, descriptor.as_ref())
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn attempt(&mut self, request: &Request<'_>, descriptor: Option<&OwnedFd>) -> Outcome {
         if let Request::Socket { family, kind, protocol, nonblocking } = *request {
             return self.socket(family, kind, protocol, nonblocking);
         }
@@ -77,10 +90,25 @@ impl Call<'_, '_> {
         let Some(descriptor) = descriptor else {
             return refuse(Errno::EBADF, "the request carries no descriptor of its socket");
         };
-        match self.subject(id, &descriptor)? {
-            Subject::Living(key) => self.living(key, request, &descriptor),
-            Subject::Gone => self.gone(id, request, &descriptor),
+        match self.subject(id, descriptor)? {
+            Subject::Living(key) => self.living(key, request, descriptor),
+            Subject::Gone => self.gone(id, request, descriptor),
         }
+    }
+
+    /// A program that closes a socket has done so when close returns, but epoll has the news. Whatever else it has is
+    /// level-triggered, and will be told again.
+    fn catch_up(&mut self) {
+        let mut happened = Happened::new();
+        if self.context.poller.wait(&mut happened, Some(Duration::ZERO)).is_err() {
+            return;
+        }
+        for (token, flags) in (0..happened.len()).filter_map(|index| happened.at(index)) {
+            if let Token::End(key) = token {
+                self.boundary.take(key, flags, self.context.poller);
+            }
+        }
+        self.boundary.pump(self.context);
     }
 
     fn subject(&self, id: SocketId, descriptor: &OwnedFd) -> Result<Subject, Refusal> {

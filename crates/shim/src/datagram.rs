@@ -14,7 +14,7 @@ use crate::exchange::{self, NO_NODE};
 use crate::sys::{self, Errno, outcome};
 use crate::{memory, real};
 use libc::{c_int, iovec};
-use sockeye_control::datagram::{Header, Kind};
+use sockeye_control::datagram::{Header, Kind, Wanted};
 use sockeye_control::{Family, Request, SocketName};
 
 const AGAIN: Errno = Errno(libc::EAGAIN);
@@ -72,13 +72,16 @@ pub(crate) fn send(
         return Err(errno);
     }
     let destination = destination(header, len);
+    let known = is_last_destination(fd, destination);
+    let mut header = *header;
+    header.wanted.set(Wanted::ANSWER, !known);
     let header = header.encode();
     pieces[0] = exchange::piece(header.as_ptr().cast(), header.len());
     let message = exchange::message(pieces);
     let flags = flags & libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
     // SAFETY: the header points to our own bytes and to the program's, which the kernel judges.
     match outcome(|| unsafe { real::sendmsg(fd, &message, flags) }) {
-        Ok(_) if is_last_destination(fd, destination) => Ok(len),
+        Ok(_) if known => Ok(len),
         Ok(_) => {
             exchange::order(fd, &Request::Flush { id: name.id })?;
             let _ = sys::set_option(fd, libc::SO_RCVLOWAT, &destination);

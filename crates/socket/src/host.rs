@@ -86,12 +86,21 @@ pub struct SocketView {
 pub(crate) struct Socket {
     pub(crate) state: State,
     pub(crate) settings: Settings,
+    /// Bound to an address, and to a port only when it needs one (IP_BIND_ADDRESS_NO_PORT).
+    pub(crate) address: Option<IpAddr>,
     /// SO_BINDTODEVICE.
     pub(crate) device: Option<PortId>,
     /// Whose it is, among whom SO_REUSEPORT shares.
     pub(crate) owner: u32,
     /// The last failure, until somebody asks (SO_ERROR).
     pub(crate) error: Option<Errno>,
+}
+
+impl Socket {
+    /// Where it is, as far as it is bound without a port.
+    fn portless(&self) -> SocketAddr {
+        SocketAddr::new(self.address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)), 0)
+    }
 }
 
 #[derive(Debug)]
@@ -175,6 +184,22 @@ impl Host {
             return Err(Errno::EACCES);
         }
         let bind = bind_of(socket, address);
+        if address.port() == 0 && socket.settings.ip.bind_address_no_port {
+            match socket.state {
+                // Whether the address is one of ours is known now.
+                State::Fresh => {
+                    let trial = self.stack.tcp_bind(&bind)?;
+                    self.stack.tcp_unbind(trial);
+                }
+                State::Datagram(None) => {
+                    let trial = self.stack.udp_open(&bind)?;
+                    self.stack.udp_close(trial);
+                }
+                _ => return Err(Errno::EINVAL),
+            }
+            socket.address = Some(address.ip());
+            return Ok(());
+        }
         match &mut socket.state {
             state @ State::Fresh => *state = State::Bound(self.stack.tcp_bind(&bind)?),
             State::Datagram(open @ None) => {
@@ -195,8 +220,7 @@ impl Host {
         let backlog = backlog.cast_unsigned().min(4_096) as usize;
         let binding = match socket.state {
             State::Fresh => {
-                let any = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
-                let binding = self.stack.tcp_bind(&bind_of(socket, any))?;
+                let binding = self.stack.tcp_bind(&bind_of(socket, socket.portless()))?;
                 socket.state = State::Bound(binding);
                 binding
             }
@@ -241,23 +265,36 @@ impl Host {
             self.stack.udp_connect(udp, remote)?;
             return Ok(Progress::Done);
         }
-        let any = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
-        let wish = socket.device.is_some().then(|| bind_of(socket, any));
-        let binding = match &mut socket.state {
-            // A device is a part of a binding.
-            State::Fresh => wish.map(|wish| self.stack.tcp_bind(&wish)).transpose()?,
-            State::Bound(binding) => Some(*binding),
+        // A device and an address are parts of a binding.
+        let wish = (socket.device.is_some() || socket.address.is_some()).then(|| bind_of(socket, socket.portless()));
+        match socket.state {
+            State::Fresh | State::Bound(_) => {}
             State::Connection { established: false, .. } => return Err(Errno::EALREADY),
             State::Connection { announced: true, .. } => return Err(Errno::EISCONN),
-            State::Connection { announced, .. } => {
+            State::Connection { ref mut announced, .. } => {
                 *announced = true;
                 return Ok(Progress::Done);
             }
             State::Listening { .. } | State::Datagram(_) => return Err(Errno::EISCONN),
-        };
+        }
         let remote = remote.ok_or(Errno::EAFNOSUPPORT)?;
         let options = tcp_options(&socket.settings);
-        let connection = self.stack.tcp_connect(now, binding, remote, options)?;
+        let (binding, own) = match (&socket.state, wish) {
+            (State::Bound(binding), _) => (Some(*binding), None),
+            (_, Some(wish)) => {
+                let own = self.stack.tcp_bind(&wish)?;
+                (Some(own), Some(own))
+            }
+            (_, None) => (None, None),
+        };
+        let connection = match self.stack.tcp_connect(now, binding, remote, options) {
+            Ok(connection) => connection,
+            Err(error) => {
+                // Made for this attempt only.
+                own.into_iter().for_each(|own| self.stack.tcp_unbind(own));
+                return Err(error.into());
+            }
+        };
         socket.state = State::Connection { id: connection, established: false, announced: false };
         socket.error = None;
         set_back(&mut self.connections, connection.index(), id);
@@ -267,7 +304,7 @@ impl Host {
     /// getsockname(2).
     pub fn local_address(&self, id: SocketId) -> Result<SocketAddr, Errno> {
         let socket = self.sockets.get(id.0).ok_or(Errno::EBADF)?;
-        let any = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+        let any = socket.portless();
         Ok(match socket.state {
             State::Fresh | State::Datagram(None) => any,
             State::Bound(binding) | State::Listening { binding, .. } => {
@@ -379,8 +416,7 @@ impl Host {
         match socket.state {
             State::Datagram(Some(udp)) => Ok(udp),
             State::Datagram(None) => {
-                let any = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
-                let udp = self.stack.udp_open(&bind_of(socket, any))?;
+                let udp = self.stack.udp_open(&bind_of(socket, socket.portless()))?;
                 socket.state = State::Datagram(Some(udp));
                 set_back(&mut self.datagrams, udp.index(), id);
                 self.apply(now, id);
@@ -512,7 +548,14 @@ impl Host {
     }
 
     fn insert(&mut self, state: State, settings: Settings) -> SocketId {
-        SocketId(self.sockets.insert_with(|_| Socket { state, settings, device: None, owner: 0, error: None }))
+        SocketId(self.sockets.insert_with(|_| Socket {
+            state,
+            settings,
+            address: None,
+            device: None,
+            owner: 0,
+            error: None,
+        }))
     }
 
     fn connection(&self, id: SocketId) -> Result<ConnectionId, Errno> {

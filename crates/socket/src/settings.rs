@@ -4,7 +4,9 @@
 //! bytes exactly as Linux lays them out, with Linux's limits and its errors. Options that ask about a live socket (its
 //! error, its kind, its TCP_INFO) are answered by the socket itself, in `option.rs`. An option that this host does not
 //! do is refused with ENOPROTOOPT, never taken in silence: a program that believes it was heard hangs later, where
-//! nobody looks for the reason.
+//! nobody looks for the reason. One is taken, kept and reported without effect, because many programs set it and none can tell:
+//! SO_PRIORITY orders a kernel's queues, of which there are none here. SO_MARK names a route of the kernel's, and is
+//! refused as Linux refuses it to everybody but the administrator (EPERM); its value is 0.
 //!
 //! Buffer sizes follow Linux: what a program asks for is bounded by the host's limit, doubled (for bookkeeping), and reported
 //! doubled.
@@ -52,10 +54,8 @@ pub struct Settings {
     pub receive_buffer: Option<i32>,
     /// SO_LINGER in seconds.
     pub linger: Option<i32>,
-    /// SO_PRIORITY.
+    /// SO_PRIORITY; without effect.
     pub priority: i32,
-    /// SO_MARK.
-    pub mark: u32,
     /// SO_TIMESTAMP or SO_TIMESTAMPNS: datagrams carry the moment they came in.
     pub timestamp: Option<TimestampKind>,
     /// SO_OOBINLINE.
@@ -123,7 +123,7 @@ pub struct IpSettings {
     pub receive_ttl: bool,
     /// IP_RECVTOS.
     pub receive_tos: bool,
-    /// IP_BIND_ADDRESS_NO_PORT.
+    /// IP_BIND_ADDRESS_NO_PORT: bind to port 0 leaves the port to connect or listen.
     pub bind_address_no_port: bool,
 }
 
@@ -137,7 +137,6 @@ impl Default for Settings {
             receive_buffer: None,
             linger: None,
             priority: 0,
-            mark: 0,
             timestamp: None,
             oob_inline: false,
             tcp: TcpSettings {
@@ -163,7 +162,6 @@ impl Default for Settings {
                 packet_info: false,
                 receive_ttl: false,
                 receive_tos: false,
-
                 bind_address_no_port: false,
             },
         }
@@ -216,8 +214,7 @@ impl Settings {
             }
             SO_PRIORITY if !administrator && !(0..=6).contains(&value) => return Err(Errno::EPERM),
             SO_PRIORITY => self.priority = value,
-            SO_MARK if !administrator => return Err(Errno::EPERM),
-            SO_MARK => self.mark = value.cast_unsigned(),
+            SO_MARK => return Err(Errno::EPERM),
             SO_TIMESTAMP if !stream => self.timestamp = (value != 0).then_some(TimestampKind::Micros),
             SO_TIMESTAMPNS if !stream => self.timestamp = (value != 0).then_some(TimestampKind::Nanos),
             _ => return Err(Errno::ENOPROTOOPT),
@@ -235,7 +232,7 @@ impl Settings {
             SO_SNDBUF => self.send_buffer.unwrap_or(if stream { 16_384 } else { 212_992 }),
             SO_RCVBUF => self.receive_buffer.unwrap_or(if stream { 131_072 } else { 212_992 }),
             SO_PRIORITY => self.priority,
-            SO_MARK => self.mark.cast_signed(),
+            SO_MARK => 0,
             SO_TIMESTAMP => (self.timestamp == Some(TimestampKind::Micros)).into(),
             SO_TIMESTAMPNS => (self.timestamp == Some(TimestampKind::Nanos)).into(),
             SO_LINGER => {
@@ -465,6 +462,7 @@ mod tests {
             assert_eq!(set(&mut settings, level, name, wrong), Err(Errno::EINVAL), "{level}/{name}");
         }
         assert_eq!(set(&mut settings, SOL_SOCKET, SO_MARK, 1), Err(Errno::EPERM));
+        assert_eq!(value(&settings, SOL_SOCKET, SO_MARK), 0);
         assert_eq!(set(&mut settings, SOL_SOCKET, SO_PRIORITY, 7), Err(Errno::EPERM));
         assert_eq!(settings.set(true, Privilege::User, SOL_SOCKET, SO_REUSEADDR, &[1]), Err(Errno::EINVAL));
         assert_eq!(settings.set(true, Privilege::User, IPPROTO_TCP, TCP_CONGESTION, b"vegas"), Err(Errno::ENOENT));

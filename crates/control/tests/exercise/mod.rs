@@ -53,7 +53,10 @@ fn reply(bytes: &[u8]) {
     }
     if let Reply::Addresses { addresses, .. } = reply {
         assert!(addresses.len() <= MAX_ADDRESSES);
-        assert_eq!((addresses.iter().count(), addresses.is_empty()), (addresses.len(), addresses.len() == 0));
+        assert_eq!(
+            (addresses.iter().count(), addresses.is_empty()),
+            (addresses.len(), addresses.iter().next().is_none())
+        );
     }
     let _ = format!("{reply:?}");
 }
