@@ -270,6 +270,17 @@ impl Connection {
         }
     }
 
+    /// The path's MTU has changed. If segments are smaller now, what is in flight did not fit, and goes again in smaller
+    /// pieces (RFC 1191, 6.5): once, though each of its pieces may have met the router that said so.
+    pub(crate) fn fit_new_mtu(&mut self) {
+        let before = self.sender.segment_size;
+        self.refit();
+        if self.sender.segment_size < before && self.sender.board.outstanding() > 0 {
+            self.sender.board.lose_all();
+            self.sender.retransmit_now = true;
+        }
+    }
+
     /// The sequence number of a byte that we send.
     pub(crate) fn send_seq(&self, offset: u64) -> SeqNumber {
         self.sender.iss + 1 + offset as u32
@@ -378,10 +389,8 @@ impl Connection {
             IcmpError::PortUnreachable | IcmpError::ProtocolUnreachable => (Error::Refused, true),
             IcmpError::Prohibited => (Error::Prohibited, true),
             IcmpError::FragmentationNeeded { .. } => {
-                // The path has noted the MTU: what did not fit goes again, in smaller pieces (RFC 1191, 6.5).
+                // The path has noted the MTU; whether it is news to us shows when we look at the path again.
                 self.path.forget();
-                self.sender.board.lose_all();
-                self.sender.retransmit_now = true;
                 self.wants_transmit = true;
                 return;
             }

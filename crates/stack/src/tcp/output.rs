@@ -57,7 +57,7 @@ impl Connection {
         }
         self.path.refresh(now, ip, &self.flow);
         if self.path.take_mtu_change() {
-            self.refit();
+            self.fit_new_mtu();
         }
         if self.sender.board.outstanding() == 0 && self.sender.rtt.smoothed().is_some() {
             let idle = now.since(self.sender.last_sent);

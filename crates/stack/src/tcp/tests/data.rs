@@ -257,3 +257,17 @@ fn an_urgent_byte_is_marked_both_ways() {
     bench.poll();
     tx!(bench, at 0, { flags: ACK | PSH | URG, urgent: 4, data: b"now!".to_vec() });
 }
+
+#[test]
+fn one_narrower_path_is_told_many_times_and_believed_once() {
+    let theirs = tcp::Options { mss: Some(1_460), ..Default::default() };
+    let (mut bench, id) = Bench::established_with(Options::default(), theirs);
+    bench.write(id, &bytes(5_000));
+    bench.ignore();
+    // Each piece of the super-segment meets the same router.
+    for piece in 0..3 {
+        bench.rx_too_big(1_000, US + 1 + 1_460 * piece);
+    }
+    let again: usize = std::iter::from_fn(|| bench.sent.pop_front()).map(|seg| seg.data.len()).sum();
+    assert_eq!(again, 5_000);
+}
