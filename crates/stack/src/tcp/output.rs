@@ -70,10 +70,11 @@ impl Connection {
                 Decision::Data { from, len, fin, again } => self.send_data(now, ip, egress, from, len, fin, again)?,
             }
         }
-        if std::mem::take(&mut self.probe_pending) {
+        if self.probe_pending {
             // One byte before the window and no data: whoever gets it must answer with an acknowledgement.
             let before = self.sender.board.una().wrapping_sub(1);
             self.send_segment(now, ip, egress, Flags::ACK, before, &[], 0)?;
+            self.probe_pending = false;
         }
         self.wait_for_window(now);
         let window_opened = self.receiver.ack == AckNeed::None

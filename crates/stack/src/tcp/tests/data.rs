@@ -259,6 +259,18 @@ fn an_urgent_byte_is_marked_both_ways() {
 }
 
 #[test]
+fn a_probe_that_the_device_did_not_take_leaves_when_it_does() {
+    let (mut bench, id) = Bench::established(Options::default());
+    rx!(bench, at 0, Seg { window: 0, seq: PEER + 1, data: b"x".to_vec(), ..from_peer() });
+    bench.write(id, b"waiting");
+    bench.ignore();
+    bench.set_full(true);
+    silent!(bench, at 300);
+    bench.set_full(false);
+    tx!(bench, at 300, { seq: US, data: vec![] });
+}
+
+#[test]
 fn one_narrower_path_is_told_many_times_and_believed_once() {
     let theirs = tcp::Options { mss: Some(1_460), ..Default::default() };
     let (mut bench, id) = Bench::established_with(Options::default(), theirs);
