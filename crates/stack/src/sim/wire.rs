@@ -2,6 +2,7 @@
 
 use crate::port::PortId;
 use sockeye_device::{Full, Impairer, Impairments, Instant, Offload, TxFrame};
+use sockeye_wire::ethernet;
 use std::collections::VecDeque;
 
 /// What a wire does to frames, each way by itself.
@@ -42,6 +43,7 @@ pub(super) struct Wire {
     /// From each end.
     lanes: [Lane; 2],
     queue: usize,
+    mtu: u16,
 }
 
 impl Wire {
@@ -50,7 +52,7 @@ impl Wire {
             None => Lane::Whole(VecDeque::new()),
             Some(impairments) => Lane::Impaired(Box::new(Impairer::new(*impairments, seed ^ end))),
         };
-        Wire { ends, lanes: [lane(0), lane(1)], queue: conditions.queue }
+        Wire { ends, lanes: [lane(0), lane(1)], queue: conditions.queue, mtu: conditions.mtu }
     }
 
     /// A frame goes onto the wire at `end`.
@@ -59,6 +61,8 @@ impl Wire {
         if lane.len() >= self.queue {
             return Err(Full);
         }
+        let longest = frame.offload.segmentation.map_or(frame.len(), |cut| usize::from(cut.header_len + cut.size));
+        assert!(longest <= ethernet::HEADER_LEN + usize::from(self.mtu), "{longest} bytes do not fit the wire");
         match lane {
             Lane::Whole(frames) => {
                 let mut bytes = Vec::with_capacity(frame.len());

@@ -95,9 +95,8 @@ impl Connection {
             State::Closed | State::TimeWait | State::Listen => return Decision::Nothing,
             _ => {}
         }
-        let sender = &self.sender;
-        let size = sender.segment_size;
-        let window = u64::from(sender.congestion.window());
+        let size = self.full_payload();
+        let window = u64::from(self.sender.congestion.window());
         let in_flight = self.in_flight();
         let allowance = window.saturating_sub(in_flight);
 
@@ -171,8 +170,23 @@ impl Connection {
     }
 
     fn largest_payload(&self) -> u32 {
-        let size = self.sender.segment_size;
+        let size = self.full_payload();
         (MAX_PAYLOAD / size).max(1) * size
+    }
+
+    /// Payload of a full segment. While there is a gap to report, SACK blocks take their room from it (RFC 6691, 2).
+    fn full_payload(&self) -> u32 {
+        let blocks = if !self.negotiated.sack || self.receiver.reassembly.is_empty() {
+            0
+        } else {
+            4 + 8 * self.most_sack_blocks() as u32
+        };
+        self.sender.segment_size - blocks
+    }
+
+    /// As many as there is room for in a header.
+    fn most_sack_blocks(&self) -> usize {
+        if self.negotiated.timestamps { 3 } else { 4 }
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -211,6 +225,7 @@ impl Connection {
 
     fn note_sent(&mut self, now: Instant, from: u64, len: u32, fin: bool, again: bool) {
         let total = u64::from(len) + u64::from(fin);
+        let size = self.full_payload();
         let sender = &mut self.sender;
         sender.last_sent = now;
         sender.retransmit_now = false;
@@ -219,7 +234,7 @@ impl Connection {
             sender.board.sent_again(from, from + total, now);
         } else {
             sender.board.sent(total, now);
-            if !len.is_multiple_of(sender.segment_size) {
+            if !len.is_multiple_of(size) {
                 sender.small_end = from + u64::from(len);
             }
             self.bytes_sent += u64::from(len);
@@ -336,7 +351,7 @@ impl Connection {
             urgent,
             options: self.segment_options(now),
         };
-        let size = self.sender.segment_size;
+        let size = self.full_payload();
         let cut = (len > size).then_some(size as u16);
         let hop = (self.options.ttl, self.options.tos);
         self.path.send(now, ip, egress, &self.flow, hop, &repr, payload, cut)?;
@@ -354,8 +369,7 @@ impl Connection {
             .then(|| Timestamps { value: self.timestamp(now), echo: self.receiver.ts_recent });
         let mut sack = SackBlocks::default();
         if self.negotiated.sack && !self.receiver.reassembly.is_empty() {
-            let most = if timestamps.is_some() { 3 } else { 4 };
-            for (start, end) in self.receiver.reassembly.blocks().take(most) {
+            for (start, end) in self.receiver.reassembly.blocks().take(self.most_sack_blocks()) {
                 sack.push((self.receive_seq(start), self.receive_seq(end)));
             }
         }

@@ -259,6 +259,20 @@ fn an_urgent_byte_is_marked_both_ways() {
 }
 
 #[test]
+fn segments_that_carry_sack_blocks_fit_the_path() {
+    let theirs = tcp::Options { mss: Some(1_460), sack_permitted: true, ..Default::default() };
+    let (mut bench, id) = Bench::established_with(Options { nodelay: true, ..Options::default() }, theirs);
+    for gap in [2_000, 4_000, 6_000] {
+        rx!(bench, at 0, Seg { seq: PEER + 1 + gap, data: vec![0; 100], ..from_peer() });
+    }
+    bench.ignore();
+    // The bench checks every frame against the MTU.
+    bench.write(id, &bytes(1_460));
+    bench.write(id, &bytes(10_000));
+    assert!(!bench.tx().options.sack.as_slice().is_empty());
+}
+
+#[test]
 fn a_probe_that_the_device_did_not_take_leaves_when_it_does() {
     let (mut bench, id) = Bench::established(Options::default());
     rx!(bench, at 0, Seg { window: 0, seq: PEER + 1, data: b"x".to_vec(), ..from_peer() });

@@ -26,6 +26,8 @@ pub(super) const OUR_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
 pub(super) const PEER_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 2]);
 pub(super) const OUR_PORT: u16 = 80;
 pub(super) const PEER_PORT: u16 = 4321;
+/// The largest packet of the wire between them.
+const MTU: u16 = 1_500;
 /// The peer's initial sequence number.
 pub(super) const PEER: u32 = 7_000;
 /// Ours, as the traces write it.
@@ -88,6 +90,8 @@ impl Egress for Collect<'_> {
         }
         let mut bytes = Vec::new();
         frame.gather(&mut bytes);
+        let longest = frame.offload.segmentation.map_or(bytes.len(), |cut| cut.header_len as usize + cut.size as usize);
+        assert!(longest <= ethernet::HEADER_LEN + MTU as usize, "{longest} bytes do not fit the path");
         self.frames.push(bytes);
         Ok(())
     }
@@ -99,7 +103,7 @@ impl Bench {
         let port = stack.add_port(PortConfig {
             name: "test0".to_owned(),
             mac: OUR_MAC,
-            mtu: 1_500,
+            mtu: MTU,
             capabilities: Capabilities { checksum: true, tcp_v4: true, tcp_v6: true, udp: true },
         });
         let now = Instant::from_millis(1_000_000);
