@@ -171,7 +171,9 @@ impl Connection {
 
     fn largest_payload(&self) -> u32 {
         let size = self.full_payload();
-        (MAX_PAYLOAD / size).max(1) * size
+        // What cuts a super-segment copies the urgent pointer into each piece, where it would point too far.
+        let pieces = if self.sender.urgent.is_some() { 1 } else { (MAX_PAYLOAD / size).max(1) };
+        pieces * size
     }
 
     /// Payload of a full segment. While there is a gap to report, SACK blocks take their room from it (RFC 6691, 2).

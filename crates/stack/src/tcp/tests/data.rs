@@ -259,6 +259,18 @@ fn an_urgent_byte_is_marked_both_ways() {
 }
 
 #[test]
+fn every_segment_names_the_same_end_of_urgent_data() {
+    let (mut bench, id) = Bench::established(Options::default());
+    assert!(bench.stack.tcp_write_urgent(bench.now, id, &bytes(3_500)));
+    bench.poll();
+    for (start, len) in [(0, 1_000), (1_000, 1_000), (2_000, 1_000), (3_000, 500)] {
+        // A device that cuts a super-segment would copy the pointer into each piece.
+        let sent = bench.tx();
+        assert_eq!((sent.seq, sent.data.len(), sent.urgent), (US + 1 + start, len, 3_500 - start as u16));
+    }
+}
+
+#[test]
 fn segments_that_carry_sack_blocks_fit_the_path() {
     let theirs = tcp::Options { mss: Some(1_460), sack_permitted: true, ..Default::default() };
     let (mut bench, id) = Bench::established_with(Options { nodelay: true, ..Options::default() }, theirs);
