@@ -77,9 +77,8 @@ impl Connection {
             self.probe_pending = false;
         }
         self.wait_for_window(now);
-        let window_opened = self.receiver.ack == AckNeed::None
-            && !matches!(self.state, State::SynSent | State::SynReceived)
-            && self.window_update_is_due();
+        // Not even behind an acknowledgement that may wait: a peer with a small window would wait for it each time.
+        let window_opened = !matches!(self.state, State::SynSent | State::SynReceived) && self.window_update_is_due();
         if self.receiver.ack == AckNeed::Now || window_opened {
             self.send_segment(now, ip, egress, Flags::ACK, self.sender.board.nxt(), &[], 0)?;
         }

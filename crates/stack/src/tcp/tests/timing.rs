@@ -123,3 +123,13 @@ fn an_idle_connection_has_no_timers() {
     let (bench, _) = Bench::established(Options::default());
     assert_eq!(bench.stack.tcp_table_sizes()[5], ("timers", 0));
 }
+
+#[test]
+fn a_small_window_that_opens_does_not_wait_for_the_delayed_acknowledgement() {
+    let (mut bench, id) = Bench::established(Options { receive_buffer: 1_500, ..Options::default() });
+    let seq = settle(&mut bench, id);
+    rx!(bench, at 100, Seg { seq, data: vec![0; 1_000], ..from_peer() });
+    bench.silent();
+    bench.read(id);
+    tx!(bench, at 100, { ack: seq + 1_000, window: 1_500 });
+}
