@@ -9,10 +9,12 @@
 use super::congestion::{Acked, CongestionControl};
 use super::connection::Connection;
 use super::input::Arrival;
+use super::rtt::MAX_RTO;
 use super::timers::Timer;
 use crate::counters::Counters;
 use sockeye_device::Instant;
 use sockeye_wire::tcp::Flags;
+use std::time::Duration;
 
 /// Duplicate acknowledgements, or segments received above a gap, that say the gap is loss and not reordering.
 const DUPLICATE_THRESHOLD: u32 = 3;
@@ -64,7 +66,7 @@ impl Connection {
         let una = self.sender.board.una();
         let newly_sacked = self.take_sack_blocks(arrival);
         if to > una {
-            self.progress(now, to);
+            self.progress(now, arrival, to);
         } else if self.sender.board.outstanding() > 0
             && arrival.payload.is_empty()
             && !arrival.flags.contains(Flags::SYN)
@@ -94,16 +96,17 @@ impl Connection {
         news
     }
 
-    fn progress(&mut self, now: Instant, to: u64) {
+    fn progress(&mut self, now: Instant, arrival: &Arrival, to: u64) {
         let in_flight = self.in_flight();
         let cumulative = self.sender.board.acknowledge(to, now);
         self.wants_transmit = true;
         self.path.heard();
         self.sender.retries = 0;
         self.sender.probes = 0;
-        match cumulative.rtt {
-            Some(rtt) => self.sender.rtt.sample(rtt),
-            None => self.sender.rtt.forget_backoff(),
+        // Without a sample the back-off stays (Karn): a path that has become slower than the timeout would otherwise be
+        // taken for one that loses, segment after segment.
+        if let Some(rtt) = cumulative.rtt.or_else(|| self.echoed_rtt(now, arrival)) {
+            self.sender.rtt.sample(rtt);
         }
         if self.sender.urgent.is_some_and(|urgent| urgent <= to) {
             self.sender.urgent = None;
@@ -149,6 +152,13 @@ impl Connection {
             self.sender.silent_since = None;
             self.timers.clear(Timer::Retransmit);
         }
+    }
+
+    /// The round trip of what an acknowledgement of new data answers, also if that was sent twice (RFC 7323, 4.1).
+    fn echoed_rtt(&self, now: Instant, arrival: &Arrival) -> Option<Duration> {
+        let stamps = arrival.options.timestamps.filter(|_| self.negotiated.timestamps)?;
+        let rtt = Duration::from_millis(self.timestamp(now).wrapping_sub(stamps.echo).into());
+        (rtt <= MAX_RTO).then_some(rtt)
     }
 
     fn look_for_loss(&mut self, counters: &mut Counters) {

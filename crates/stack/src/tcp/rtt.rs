@@ -1,6 +1,7 @@
 //! The retransmission timeout, from round-trip times (RFC 6298).
 //!
-//! A sample comes from a segment that was sent once and is now acknowledged (Karn: never from one that was sent twice).
+//! A sample comes from a segment that was sent once and is now acknowledged (Karn: never from one that was sent twice,
+//! unless a timestamp tells which of the two was answered). A back-off lasts until there is a sample.
 //! The variance term has Linux's floor: a path with a steady round trip does not earn a timeout so tight that the
 //! peer's delayed acknowledgement (40 ms there, up to 500 ms by the standard) looks like loss.
 
@@ -56,11 +57,6 @@ impl RttEstimator {
     /// The timer fired: twice as long the next time (5.5).
     pub(crate) fn back_off(&mut self) {
         self.backoff = self.backoff.saturating_add(1);
-    }
-
-    /// New data was acknowledged: the back-off ends, though no sample came of it.
-    pub(crate) fn forget_backoff(&mut self) {
-        self.backoff = 0;
     }
 
     /// The SYN was sent more than once: RFC 6298 5.7, three seconds until there is a sample.

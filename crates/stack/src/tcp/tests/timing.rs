@@ -125,6 +125,30 @@ fn an_idle_connection_has_no_timers() {
 }
 
 #[test]
+fn a_path_that_has_become_slow_is_not_for_ever_mistaken_for_one_that_loses() {
+    for stamped in [false, true] {
+        let stamps = stamped.then_some(Timestamps { value: 500, echo: 0 });
+        let theirs = tcp::Options { mss: Some(1_000), timestamps: stamps, ..Default::default() };
+        let (mut bench, id) = Bench::established_with(Options::default(), theirs);
+        let mut sent_again = Vec::new();
+        for round in 0..4u32 {
+            let at = u64::from(round) * 1_000;
+            bench.at(at);
+            bench.write(id, &[7; 500]);
+            let echo = bench.tx().options.timestamps.map(|stamps| stamps.value);
+            bench.at(at + 999);
+            sent_again.push(bench.sent.len());
+            bench.ignore();
+            // What was sent first is acknowledged, a second after it left.
+            let timestamps = echo.map(|echo| Timestamps { value: 600 + round, echo });
+            let options = tcp::Options { timestamps, ..Default::default() };
+            rx!(bench, at at + 999, Seg { ack: US + 1 + 500 * (round + 1), options, ..from_peer() });
+        }
+        assert_eq!((sent_again[0], sent_again[3]), (2, 0), "stamped: {stamped}, {sent_again:?}");
+    }
+}
+
+#[test]
 fn a_small_window_that_opens_does_not_wait_for_the_delayed_acknowledgement() {
     let (mut bench, id) = Bench::established(Options { receive_buffer: 1_500, ..Options::default() });
     let seq = settle(&mut bench, id);
