@@ -99,6 +99,7 @@ impl Connection {
             return Reply::None;
         }
         self.receiver.last_heard = now;
+        self.keep_probes = 0;
         self.note_timestamp(now, arrival, start);
 
         let una = self.sender.board.una();

@@ -125,6 +125,18 @@ fn an_idle_connection_has_no_timers() {
 }
 
 #[test]
+fn a_peer_that_answers_every_keepalive_probe_is_never_given_up() {
+    let options = Options { keepalive: true, keep_idle: Duration::from_secs(10), ..Options::default() };
+    let (mut bench, id) = Bench::established(options);
+    bench.at(10_100);
+    for probe in 1..=20 {
+        tx!(bench, at 10_100 + 75_100 * (probe - 1), { seq: US, flags: ACK });
+        rx!(bench, at 10_100 + 75_100 * (probe - 1), from_peer());
+    }
+    assert_eq!(bench.state(id), State::Established);
+}
+
+#[test]
 fn a_path_that_has_become_slow_is_not_for_ever_mistaken_for_one_that_loses() {
     for stamped in [false, true] {
         let stamps = stamped.then_some(Timestamps { value: 500, echo: 0 });
