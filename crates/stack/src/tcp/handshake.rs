@@ -94,7 +94,10 @@ impl Tcp {
     ) {
         let Some(record) = self.half_open.at_mut(index as usize) else { return };
         let Some(listener) = self.listeners.get_mut(record.listener) else {
+            // Nobody listens any more, or somebody else does.
+            let flow = record.flow;
             self.drop_half_open(index);
+            self.handle_for_nobody(now, ip, flow, arrival, frame);
             return;
         };
         let rcv_nxt = record.irs + 1;

@@ -138,3 +138,14 @@ fn an_abort_tells_the_peer() {
     rx!(bench, at 1, Seg { data: b"?".to_vec(), ..from_peer() });
     assert!(bench.tx().flags.contains(RST));
 }
+
+#[test]
+fn a_handshake_that_outlives_its_listener_is_reset() {
+    let (mut bench, listener) = Bench::listening(10, Options::default());
+    rx!(bench, at 0, Seg { seq: PEER, ack: 0, flags: SYN, ..from_peer() });
+    bench.tx();
+    bench.stack.tcp_unlisten(bench.now, listener);
+    rx!(bench, at 10, from_peer());
+    tx!(bench, at 10, { seq: US + 1, flags: RST });
+    bench.assert_empty();
+}
