@@ -100,7 +100,6 @@ impl Connection {
         }
         self.receiver.last_heard = now;
         self.keep_probes = 0;
-        self.note_timestamp(now, arrival, start);
 
         let una = self.sender.board.una();
         let to = una as i64 + i64::from(arrival.ack - self.send_seq(una));
@@ -119,6 +118,7 @@ impl Connection {
             self.challenge(now, counters);
             return Reply::None;
         }
+        self.note_timestamp(now, arrival, start);
         if to >= una as i64 {
             let changed = self.update_window(arrival);
             self.handle_ack(now, arrival, to as u64, changed, counters);
@@ -215,7 +215,8 @@ impl Connection {
         }
     }
 
-    /// RFC 7323, 4.3: the timestamp to echo is that of the segment that the last acknowledgement was waiting for.
+    /// RFC 7323, 4.3: the timestamp to echo is that of the segment that the last acknowledgement was waiting for. Only
+    /// after the ACK field was found good: a blind guess must not leave a timestamp that shuts out the peer's own.
     fn note_timestamp(&mut self, now: Instant, arrival: &Arrival, start: i64) {
         if let Some(timestamps) = arrival.options.timestamps
             && self.negotiated.timestamps

@@ -227,3 +227,13 @@ fn a_narrower_path_is_believed_of_what_is_in_flight_and_down_to_a_floor() {
     bench.at(2);
     assert_eq!(bench.stack.tcp_info(bench.now, id).unwrap().send_mss, 512, "an error never widens the path");
 }
+
+#[test]
+fn a_segment_with_an_impossible_acknowledgement_leaves_no_timestamp() {
+    let stamps = |value| tcp::Options { timestamps: Some(Timestamps { value, echo: 0 }), ..Default::default() };
+    let theirs = tcp::Options { mss: Some(1_000), ..stamps(500) };
+    let (mut bench, id) = Bench::established_with(Options::default(), theirs);
+    rx!(bench, at 1, Seg { ack: US + 900_000, options: stamps(1 << 30), ..from_peer() });
+    rx!(bench, at 2, Seg { options: stamps(600), data: b"still here".to_vec(), ..from_peer() });
+    assert_eq!(bench.read(id), b"still here");
+}
