@@ -122,6 +122,7 @@ impl CongestionControl for NewReno {
     fn set_segment_size(&mut self, size: u32) {
         self.segment_size = size;
         self.window = self.window.max(size);
+        self.threshold = self.threshold.max(2 * size);
     }
 }
 
@@ -170,5 +171,14 @@ mod tests {
         assert_eq!(reno.window(), 10 * MSS);
         reno.on_timeout(10 * MSS);
         assert_eq!((reno.window(), reno.slow_start_threshold()), (MSS, 5 * MSS));
+    }
+
+    #[test]
+    fn a_segment_always_fits_the_window_even_one_that_has_grown() {
+        let mut reno = NewReno::new(500);
+        reno.on_loss(1_000);
+        reno.set_segment_size(9_000);
+        reno.on_recovered(0);
+        assert!(reno.window() >= 9_000);
     }
 }
