@@ -309,3 +309,39 @@ fn a_thousand_random_courses_end_with_equal_bytes_and_empty_tables() {
         random_course(seed);
     }
 }
+
+#[test]
+fn a_wire_that_is_full_does_not_hold_up_another() {
+    let mut net = Network::new(5);
+    let (a, b, c) = (net.host("10.0.0.1/24"), net.host("10.0.0.2/24"), net.host("10.0.1.3/24"));
+    let slow = Impairments { delay: Duration::from_secs(1), ..Impairments::default() };
+    net.wire(a, b, &Conditions { queue: 1, ..bad(slow) });
+    net.wire(c, a, &Conditions::default());
+    let route = |destination: &str, port| crate::Route {
+        destination: destination.parse().unwrap(),
+        next_hop: None,
+        port,
+        source: None,
+        metric: 0,
+    };
+    net.stack(a).add_route(route("10.0.1.3/32", PortId(2)));
+    net.stack(c).add_route(route("10.0.0.1/32", PortId(1)));
+    let (far, near) = (net.listen(b, 80), net.listen(c, 80));
+    let there = [net.connect(a, "10.0.0.2:80"), net.connect(a, "10.0.0.2:80")];
+    for _ in there {
+        net.run_until(Duration::from_secs(60), |net| net.stack(b).tcp_accept(far)).expect("the far one accepts");
+    }
+    let (now, mut scratch) = (net.now(), vec![0; 1 << 20]);
+    for connection in there {
+        // The second finds the device full.
+        net.stack(a).tcp_write(now, connection, &scratch);
+    }
+    net.run_for(Duration::from_millis(100));
+    let began = net.now();
+    let client = net.connect(a, "10.0.1.3:80");
+    let server =
+        net.run_until(Duration::from_secs(60), |net| net.stack(c).tcp_accept(near)).expect("the near one accepts");
+    let mut flowing = Flowing::new(5, (a, client), (c, server), 400_000);
+    net.run_until(Duration::from_secs(600), |net| flowing.pump(net, &mut scratch).then_some(())).expect("an end");
+    assert!(net.now().since(began) < Duration::from_millis(500), "{:?}", net.now().since(began));
+}

@@ -54,6 +54,7 @@ use crate::bind::{BindingId, Bindings};
 use crate::buffer::Pool;
 use crate::counters::Drop;
 use crate::ip::{IcmpError, Incoming, Ip};
+use crate::port::PortId;
 use crate::wheel::Wheel;
 use crate::{Egress, Event};
 use connection::{Connection, Fate};
@@ -172,7 +173,9 @@ pub(crate) struct Tcp {
     listening: HashMap<SocketAddr, Vec<u32>, crate::hash::Keyed>,
     secrets: Secrets,
     wheel: Wheel<WheelKey>,
-    ready: VecDeque<u32>,
+    /// Connections that have something to send, by the port that leads to their peers: one that is full must hold up no
+    /// other.
+    ready: Vec<VecDeque<u32>>,
     events: VecDeque<Event>,
     pub(crate) pool: Pool,
     pub(crate) bindings: Bindings,
@@ -189,7 +192,7 @@ impl Tcp {
             listening: HashMap::with_hasher(keys.hasher(b"tcp listen")),
             secrets: Secrets::new(keys.derive(b"tcp isn"), keys.derive(b"tcp cookie"), keys.derive(b"tcp stamp")),
             wheel: Wheel::new(),
-            ready: VecDeque::new(),
+            ready: Vec::new(),
             events: VecDeque::new(),
             pool: Pool::default(),
             bindings: Bindings::new(keys.hasher(b"tcp bindings")),
@@ -409,21 +412,35 @@ impl Tcp {
         Some(event)
     }
 
-    /// Lets every connection that has something to send do so, until the device is full.
+    /// Lets every connection that has something to send do so, as far as the devices take it.
     pub(crate) fn poll_transmit(&mut self, now: Instant, ip: &mut Ip, egress: &mut dyn Egress) {
-        while let Some(index) = self.ready.pop_front() {
-            let Some(connection) = self.connections.at_mut(index as usize) else { continue };
-            if !std::mem::take(&mut connection.queued_transmit) {
-                continue;
+        for port in 0..self.ready.len() {
+            while let Some(index) = self.ready[port].pop_front() {
+                let Some(connection) = self.connections.at_mut(index as usize) else { continue };
+                if !std::mem::take(&mut connection.queued_transmit) {
+                    continue;
+                }
+                connection.wants_transmit = false;
+                if connection.transmit(now, ip, egress) == Err(Full) {
+                    connection.queued_transmit = true;
+                    let full = connection.path.port();
+                    self.ready_at(full).push_front(index);
+                    if full.index() == port {
+                        break;
+                    }
+                    // The route has changed meanwhile: this port may still have room for the others.
+                    continue;
+                }
+                self.settle(now, ip, index);
             }
-            connection.wants_transmit = false;
-            if connection.transmit(now, ip, egress) == Err(Full) {
-                connection.queued_transmit = true;
-                self.ready.push_front(index);
-                return;
-            }
-            self.settle(now, ip, index);
         }
+    }
+
+    fn ready_at(&mut self, port: PortId) -> &mut VecDeque<u32> {
+        if self.ready.len() <= port.index() {
+            self.ready.resize_with(port.index() + 1, VecDeque::new);
+        }
+        &mut self.ready[port.index()]
     }
 
     /// Does for a connection what its notes say. Called after everything that may have changed it.
@@ -431,8 +448,10 @@ impl Tcp {
         let Some(connection) = self.connections.at_mut(index as usize) else { return };
         if connection.wants_transmit && !connection.queued_transmit && connection.fate != Fate::Gone {
             connection.queued_transmit = true;
-            self.ready.push_back(index);
+            let port = connection.path.port();
+            self.ready_at(port).push_back(index);
         }
+        let Some(connection) = self.connections.at_mut(index as usize) else { return };
         if std::mem::take(&mut connection.notify) && !connection.orphan {
             match connection.waiting_in {
                 None if !connection.queued_event => {

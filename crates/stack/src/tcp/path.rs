@@ -55,6 +55,11 @@ impl Path {
         path
     }
 
+    /// The port that leads to the peer.
+    pub(crate) fn port(&self) -> PortId {
+        self.route.as_ref().map_or(PortId::LOOPBACK, |route| route.port)
+    }
+
     /// The MTU to the peer.
     pub(crate) fn mtu(&self) -> u16 {
         self.mtu
