@@ -510,6 +510,7 @@ def datagram_addresses():
     s.send(b"again")
     assert s.recv(100) == b"again"
     os.write(s.fileno(), b"written")
+    assert readable(s)
     assert os.read(s.fileno(), 100) == b"written"
 
 
