@@ -1,5 +1,7 @@
 //! Two hosts and a wire, good or bad.
 
+mod crowd;
+
 use super::*;
 use crate::rng::Rng;
 use crate::tcp::State;
@@ -213,6 +215,13 @@ impl Actor {
                 net.stack(host).tcp_close(now, id);
                 (self.gone, self.aborted) = (true, true);
             }
+            96 if !self.shut => {
+                bytes.truncate(5_000);
+                self.pattern.fill(self.written, &mut bytes);
+                if net.stack(host).tcp_write_urgent(now, id, &bytes) {
+                    self.written += bytes.len() as u64;
+                }
+            }
             _ => {}
         }
         self.look(net);
@@ -264,26 +273,32 @@ impl Actor {
     }
 }
 
-fn random_course(seed: u64) {
-    let mut rng = Rng::new({
-        let mut key = [0; 16];
-        key[..8].copy_from_slice(&seed.to_le_bytes());
-        key
-    });
+fn course_rng(seed: u64) -> Rng {
+    let mut key = [0; 16];
+    key[..8].copy_from_slice(&seed.to_le_bytes());
+    Rng::new(key)
+}
+
+fn course_conditions(rng: &mut Rng) -> Conditions {
     let percent = |rng: &mut Rng, most: u32| f64::from(rng.below(most + 1)) / 100.0;
     let impairments = Impairments {
-        loss: percent(&mut rng, 8),
-        reorder: percent(&mut rng, 8),
-        duplicate: percent(&mut rng, 8),
-        corrupt: percent(&mut rng, 2),
+        loss: percent(rng, 8),
+        reorder: percent(rng, 8),
+        duplicate: percent(rng, 8),
+        corrupt: percent(rng, 2),
         delay: Duration::from_micros(u64::from(rng.below(20_000))),
         ..Impairments::default()
     };
-    let conditions = Conditions {
+    Conditions {
         impairments: (rng.below(4) > 0).then_some(impairments),
         mtu: 600 + rng.below(8_400) as u16,
         queue: 1 + rng.below(300) as usize,
-    };
+    }
+}
+
+fn random_course(seed: u64) {
+    let mut rng = course_rng(seed);
+    let conditions = course_conditions(&mut rng);
     let (mut net, a, b) = two_hosts(seed, conditions);
     let (mut client, mut server) = (Actor::new(a, seed), Actor::new(b, !seed));
     for _ in 0..rng.below(120) {
