@@ -132,7 +132,7 @@ fn on_a_bad_wire(script: &mut Script<'_>, frame: &TxFrame<'_>) {
     }
     let (mut popped, longest) = (0, frame.len());
     while let Some(next) = wire.poll_timeout() {
-        assert!(next >= now && wire.pop(now).is_none() || next <= now, "nothing comes before its time");
+        assert!(next <= now || wire.pop(now).is_none(), "a frame comes before its time");
         now = now.max(next);
         while let Some(bytes) = wire.pop(now) {
             assert!(bytes.len() <= longest);

@@ -44,6 +44,8 @@ const MTUS: [u16; 3] = [1_500, 576, 9_000];
 const REASSEMBLY_MEMORY: usize = 64 << 10;
 const MAX_NEIGHBORS: usize = 8;
 const RECEIVE_BUFFER: usize = 64 << 10;
+/// With every header there is, this makes a packet.
+const MAX_PAYLOAD: usize = 65_000;
 /// Decisions of the largest kind that one course takes.
 const STEPS: usize = 300;
 
@@ -331,7 +333,7 @@ impl Host {
                 )
             }
             1 => {
-                let data = vec![b'p'; script.length()];
+                let data = vec![b'p'; script.length().min(MAX_PAYLOAD)];
                 let (ident, seq) = (script.u16(), script.u16());
                 let reply = script.below(4) == 3;
                 let message = if reply {
@@ -356,7 +358,7 @@ impl Host {
             }
             3 => {
                 let (from, to) = (script.choose(&[53, 5_353, 0]), script.choose(&[53, 1_000, 9, 0]));
-                let payload = vec![b'q'; script.length()];
+                let payload = vec![b'q'; script.length().min(MAX_PAYLOAD)];
                 let mut datagram = vec![0; 8];
                 sockeye_wire::udp::Repr { src_port: from, dst_port: to }.emit(payload.len(), &mut datagram);
                 datagram.extend(payload);
@@ -364,7 +366,7 @@ impl Host {
             }
             4..8 => self.segment(script),
             8 => {
-                let payload = vec![script.u8(); script.length()];
+                let payload = vec![script.u8(); script.length().min(MAX_PAYLOAD)];
                 let header = ipv4::Repr {
                     id: script.below(4).into(),
                     fragment_offset: u16::from(script.u8()) * script.choose(&[8, 64, 256]),
@@ -411,7 +413,7 @@ impl Host {
             _ => (u16::from(script.u8()), u16::from(script.u8())),
         };
         let said = self.said.get(&(local, remote)).copied().unwrap_or_default();
-        let payload = vec![b's'; script.length()];
+        let payload = vec![b's'; script.length().min(MAX_PAYLOAD)];
         let options = match script.below(6) {
             0 | 1 => Vec::new(),
             2 | 3 => {
@@ -486,7 +488,8 @@ impl Host {
         let about = reasons.iter().filter(|(_, besides)| !besides).count();
         assert!(about <= 1, "{reasons:?} for {bytes:02x?}");
         // Received is not yet of use; ARP that teaches and a segment that a connection takes are no more than that.
-        let idle = ["link_frames_received", "ipv4_packets_received", "ipv4_packets_delivered", "icmp_messages_received"];
+        let idle =
+            ["link_frames_received", "ipv4_packets_received", "ipv4_packets_delivered", "icmp_messages_received"];
         let used = before.iter().zip(after.iter()).any(|(old, new)| old != new && !idle.contains(&old.0));
         assert!(used || !reasons.is_empty(), "neither dropped nor of use: {bytes:02x?} {offload:?}");
     }
@@ -648,11 +651,8 @@ fn offload(script: &mut Script<'_>) -> Offload {
         _ => Checksum::Present,
     };
     let kind = script.choose(&[SegmentKind::TcpV4, SegmentKind::TcpV6, SegmentKind::Udp]);
-    let segmentation = (script.below(8) == 7).then(|| Segmentation {
-        kind,
-        size: script.u16(),
-        header_len: script.u16(),
-    });
+    let segmentation =
+        (script.below(8) == 7).then(|| Segmentation { kind, size: script.u16(), header_len: script.u16() });
     Offload { checksum, segmentation }
 }
 
@@ -705,8 +705,7 @@ fn tcp_frame(header: sockeye_wire::tcp::Repr, payload: &[u8]) -> Vec<u8> {
     let mut segment = vec![0; header.header_len()];
     header.emit(&mut segment);
     segment.extend_from_slice(payload);
-    let mut frame =
-        link_frame(EtherType::IPV4, &packet(ipv4::Repr { protocol: Protocol::TCP, ..FROM_PEER }, &segment));
+    let mut frame = link_frame(EtherType::IPV4, &packet(ipv4::Repr { protocol: Protocol::TCP, ..FROM_PEER }, &segment));
     mend(&mut frame);
     frame
 }
