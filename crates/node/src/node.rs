@@ -11,6 +11,7 @@
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::Duration;
 
 use rustix::event::epoll::EventFlags;
@@ -66,7 +67,7 @@ pub struct Node {
     pub(crate) boundary: Boundary,
     pub(crate) server: Server,
     pub(crate) tracer: Tracer,
-    resolver: Resolver,
+    pub(crate) resolver: Resolver,
     poller: Poller,
     signals: Option<UnixStream>,
     origin: std::time::Instant,
@@ -171,6 +172,12 @@ impl Node {
         self.poller.add(&ours, Token::Signals, EventFlags::IN).map_err(Error::system("polling signals"))?;
         self.signals = Some(ours);
         Ok(())
+    }
+
+    /// Reads these files in place of `/etc/resolv.conf` and `/etc/hosts`, as a program that embeds a node in a network
+    /// of its own wants. Those that are not there say nothing.
+    pub fn read_name_files(&mut self, resolv_conf: &Path, hosts: &Path) {
+        self.resolver.read_files(resolv_conf, hosts);
     }
 
     /// Serves until it is told to stop.

@@ -4,7 +4,7 @@
 //! can be read by everybody, the descriptor is had only by those whom somebody gave it. Who asks matters for ports below
 //! 1024, for SO_MARK and its like, and for quotas; the kernel says who it is.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -72,6 +72,12 @@ pub(crate) struct Call<'a, 'b> {
 impl Call<'_, '_> {
     /// Does what a request about a socket asks for. Requests about other things are not for here.
     pub(crate) fn perform(&mut self, request: &Request<'_>, descriptor: Option<OwnedFd>) -> Outcome {
+        // A listener of our own may have been closed a moment ago.
+        if let Request::Connect { address: Some(address), .. } = *request
+            && self.is_own(address.ip())
+        {
+            self.catch_up();
+        }
         match self.attempt(request, descriptor.as_ref()) {
             // Perhaps somebody has closed what is in the way, and we have not heard of it yet.
             Err(Refusal { errno: Errno::EADDRINUSE | Errno::ENFILE | Errno::EMFILE, .. }) => {
@@ -80,6 +86,11 @@ impl Call<'_, '_> {
             }
             outcome => outcome,
         }
+    }
+
+    fn is_own(&self, address: IpAddr) -> bool {
+        let mut ports = self.context.host.stack().ports();
+        address.is_loopback() || ports.any(|(_, port)| port.addresses().iter().any(|own| own.addr() == address))
     }
 
     fn attempt(&mut self, request: &Request<'_>, descriptor: Option<&OwnedFd>) -> Outcome {

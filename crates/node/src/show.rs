@@ -340,5 +340,13 @@ fn counters(node: &Node) -> Table {
     row("control", "requests", requests, "");
     row("control", "requests_malformed", requests_malformed, "Answered with EPROTO, and let go.");
     row("control", "clients_not_reading", clients_not_reading, "Let go, or lost lines of a trace.");
+    let crate::resolve::Counters { questions, refused, answers_ignored, answers_failed, answers_truncated, timeouts } =
+        node.resolver.counters;
+    row("names", "questions", questions, "");
+    row("names", "questions_refused", refused, "Too many at once.");
+    row("names", "answers_ignored", answers_ignored, "Not to our question, or no answer at all: forged or broken.");
+    row("names", "answers_failed", answers_failed, "The server could not or would not say; another was asked.");
+    row("names", "answers_truncated", answers_truncated, "Asked again over TCP.");
+    row("names", "timeouts", timeouts, "A server said nothing in time; it, or another, was asked again.");
     Table { columns: &["group", "counter", "value", "meaning"], rows }
 }

@@ -15,6 +15,7 @@ mod message;
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
 
 use rustix::rand::{GetRandomFlags, getrandom};
 use sockeye_device::Instant;
@@ -94,8 +95,20 @@ struct Stream {
     received: Vec<u8>,
 }
 
+/// What the resolver did, for `show counters`.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) questions: u64,
+    pub(crate) refused: u64,
+    pub(crate) answers_ignored: u64,
+    pub(crate) answers_failed: u64,
+    pub(crate) answers_truncated: u64,
+    pub(crate) timeouts: u64,
+}
+
 /// The node's resolver.
 pub(crate) struct Resolver {
+    pub(crate) counters: Counters,
     configured: Vec<IpAddr>,
     settings: Watched<Settings>,
     hosts: Watched<Hosts>,
@@ -109,6 +122,7 @@ impl Resolver {
     /// `servers` are asked instead of those of resolv.conf, if there are any.
     pub(crate) fn new(servers: Vec<IpAddr>) -> Self {
         Resolver {
+            counters: Counters::default(),
             configured: servers,
             settings: Watched::new("/etc/resolv.conf", Settings::parse),
             hosts: Watched::new("/etc/hosts", Hosts::parse),
@@ -119,13 +133,21 @@ impl Resolver {
         }
     }
 
+    /// Reads other files than the machine's own.
+    pub(crate) fn read_files(&mut self, resolv_conf: &Path, hosts: &Path) {
+        self.settings = Watched::new(resolv_conf, Settings::parse);
+        self.hosts = Watched::new(hosts, Hosts::parse);
+    }
+
     /// Takes a question up. The answer comes from [`Resolver::poll_done`], perhaps at once.
     pub(crate) fn ask(&mut self, host: &mut Host, now: Instant, client: Key, question: Question) {
+        self.counters.questions += 1;
         if let Some(outcome) = self.local_answer(&question) {
             self.done.push_back((client, outcome));
             return;
         }
         if self.lookups.len() >= LOOKUPS_MAX {
+            self.counters.refused += 1;
             let reason = format!("the node's resolver is busy with {LOOKUPS_MAX} questions");
             self.done.push_back((client, Err(Unresolved { errno: Errno::EAGAIN, reason })));
             return;
@@ -157,7 +179,7 @@ impl Resolver {
         };
         if let Some(Lookup { settings, exchanges, .. }) = self.lookups.get_mut(key) {
             for exchange in exchanges.iter_mut().filter(|exchange| exchange.holds(socket)) {
-                exchange.receive(host, now, settings, &mut self.scratch);
+                exchange.receive(host, now, settings, &mut self.scratch, &mut self.counters);
             }
         }
         self.advance(host, now, key);
@@ -172,6 +194,7 @@ impl Resolver {
             let Some(key) = found.map(|(key, _)| key) else { return };
             if let Some(Lookup { settings, exchanges, .. }) = self.lookups.get_mut(key) {
                 for exchange in exchanges.iter_mut().filter(|exchange| late(exchange)) {
+                    self.counters.timeouts += 1;
                     exchange.next_server(host, now, settings);
                 }
             }
@@ -374,7 +397,14 @@ impl Exchange {
     }
 
     /// Takes what came on the attempt's socket.
-    fn receive(&mut self, host: &mut Host, now: Instant, settings: &Settings, scratch: &mut [u8]) {
+    fn receive(
+        &mut self,
+        host: &mut Host,
+        now: Instant,
+        settings: &Settings,
+        scratch: &mut [u8],
+        counters: &mut Counters,
+    ) {
         while let Some(flight) = &mut self.flight {
             let (socket, id) = (flight.socket, flight.id);
             let said = match &mut flight.stream {
@@ -394,9 +424,15 @@ impl Exchange {
                 },
             };
             match said {
-                Answer::Foreign => {}
-                Answer::Failed => self.next_server(host, now, settings),
-                Answer::Truncated => self.send(host, now, settings, true),
+                Answer::Foreign => counters.answers_ignored += 1,
+                Answer::Failed => {
+                    counters.answers_failed += 1;
+                    self.next_server(host, now, settings);
+                }
+                Answer::Truncated => {
+                    counters.answers_truncated += 1;
+                    self.send(host, now, settings, true);
+                }
                 Answer::Alias { name, ttl } if self.hops < HOPS_MAX => {
                     (self.name, self.ttl) = (name, self.ttl.min(ttl));
                     self.hops += 1;

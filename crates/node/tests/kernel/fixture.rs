@@ -13,7 +13,7 @@ use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
     SendFlags, SocketAddrUnix, SocketFlags, SocketType,
 };
-use sockeye_control::{MAX_MESSAGE, Reply, Request, SocketId, SocketName};
+use sockeye_control::{MAX_MESSAGE, Reply, Request, SocketId, SocketName, What};
 use sockeye_lab::{Host, Lab, is_privileged};
 use sockeye_node::{Config, Driver, Error, Interface, MacChoice, Node};
 
@@ -31,6 +31,11 @@ pub(crate) struct Fixture {
 
 impl Fixture {
     pub(crate) fn new(name: &str) -> Option<Fixture> {
+        Fixture::with(name, |_| {})
+    }
+
+    /// `adjust` has the node before it runs.
+    pub(crate) fn with(name: &str, adjust: impl FnOnce(&mut Node) + Send + 'static) -> Option<Fixture> {
         if !is_privileged() {
             eprintln!("passed over: no right to make network namespaces");
             return None;
@@ -50,7 +55,8 @@ impl Fixture {
         let (ready, wait) = std::sync::mpsc::channel();
         let node = std::thread::spawn(move || {
             host.enter(|| {
-                let node = Node::open(config)?;
+                let mut node = Node::open(config)?;
+                adjust(&mut node);
                 let _ = ready.send(());
                 node.run()
             })
@@ -100,6 +106,43 @@ impl Fixture {
         let path = [&[0], name.abstract_name().expect("abstract")].concat();
         let id = SocketName::parse(&path).expect("the node's").id;
         Socket { fixture: self, fd, id }
+    }
+
+    /// A number by its name in `show`.
+    pub(crate) fn number(&self, what: What, name: &str) -> u64 {
+        let shown = self.show(what);
+        let value = shown.split(&format!("\"{name}\"")).nth(1).unwrap_or_else(|| panic!("no {name}: {shown}"));
+        let digits = value.trim_start_matches(|character: char| !character.is_ascii_digit());
+        digits.chars().take_while(char::is_ascii_digit).collect::<String>().parse().expect("a number")
+    }
+
+    /// How many descriptors the node holds for programs.
+    pub(crate) fn ends(&self) -> u64 {
+        let shown = self.show(What::Queues);
+        let rows = shown.split('}');
+        let row = rows.clone().find(|row| row.contains("programs' ends")).unwrap_or_else(|| panic!("{shown}"));
+        row.chars().filter(char::is_ascii_digit).collect::<String>().parse().expect("a number")
+    }
+
+    /// A table of the node's, as JSON.
+    pub(crate) fn show(&self, what: What) -> String {
+        let socket = self.connect();
+        let mut message = [0; MAX_MESSAGE];
+        let len = Request::Show { what, json: true }.encode(&mut message).expect("fits");
+        rustix::net::send(&socket, &message[..len], SendFlags::empty()).expect("sent");
+        let mut all = String::new();
+        loop {
+            let (len, _) = receive(&socket, &mut message);
+            match Reply::decode(&message[..len]).expect("a reply") {
+                Reply::Text { last, text } => {
+                    all.push_str(text);
+                    if last {
+                        return all;
+                    }
+                }
+                other => panic!("{other:?}"),
+            }
+        }
     }
 
     pub(crate) fn stop(&mut self) {

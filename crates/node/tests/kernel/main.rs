@@ -4,4 +4,6 @@
 
 mod boundary;
 mod fixture;
+mod leaks;
+mod names;
 mod urgent;
