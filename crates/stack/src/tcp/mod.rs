@@ -9,7 +9,8 @@
 //! | room | concern |
 //! |---|---|
 //! | [`input`] | a segment arrives |
-//! | [`output`] | what to send, and the timers that send |
+//! | [`output`] | what to send |
+//! | [`timers`], [`timeout`] | what is waited for, and what happens when it does not come |
 //! | [`recovery`] | what an acknowledgement means |
 //! | [`scoreboard`] | what is outstanding |
 //! | [`congestion`], [`rtt`] | how much, how long |
@@ -40,6 +41,7 @@ mod rtt;
 mod scoreboard;
 mod slab;
 mod time_wait;
+mod timeout;
 mod timers;
 
 #[cfg(test)]
