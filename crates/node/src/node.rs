@@ -8,8 +8,10 @@
 //! A device that is full pushes back: its port transmits no more until it is writable again, and what waits, waits in
 //! the send queues, where programs feel it.
 
+mod ending;
+mod serve;
+
 use std::io::Read;
-use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
@@ -17,22 +19,16 @@ use std::time::Duration;
 use rustix::event::epoll::EventFlags;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGINT, SIGTERM};
-use sockeye_control::{MAX_MESSAGE, Reply, Request};
 use sockeye_device::{Device, Full, Instant, PacketSocket, RxBatch, Tap, TxFrame};
-use sockeye_socket::table::Key;
-use sockeye_socket::{Errno, Host, Privilege};
-use sockeye_stack::tcp::{State, Summary};
+use sockeye_socket::Host;
 use sockeye_stack::{Egress, PortConfig, PortId, Route, Stack};
 
 use crate::boundary::{self, Boundary, Context};
 use crate::config::{Config, Driver};
-use crate::end::{End, Owner};
 use crate::error::Error;
 use crate::poller::{Happened, Poller, Token};
-use crate::requests::{Answer, Call, describe, describe_outcome};
-use crate::resolve::{Question, Resolution, Resolver};
-use crate::server::{Activity, Server};
-use crate::show;
+use crate::resolve::Resolver;
+use crate::server::Server;
 use crate::trace::Tracer;
 
 /// Frames in one batch of a device.
@@ -41,8 +37,6 @@ const BATCH: usize = 64;
 const RESERVED: usize = 64;
 /// Rounds of pumping in one turn: an end that was pumped may give another something to do.
 const ROUNDS: usize = 4;
-/// How long what was written may take to be delivered when the node ends.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// Clients taken in in one turn.
 const ACCEPTS: usize = 64;
 
@@ -340,217 +334,6 @@ impl Node {
             port.blocked &= wants;
         }
         Ok(())
-    }
-
-    /// Serves what a client has asked.
-    fn serve(&mut self, key: Key) {
-        let mut buffer = [0; MAX_MESSAGE];
-        loop {
-            let received = match self.server.receive(key, &mut buffer) {
-                Ok(Some(received)) => received,
-                Ok(None) => return,
-                Err(()) => return self.dismiss(key),
-            };
-            let Some(who) = self.server.clients.get(key).map(|client| client.who) else { return };
-            let request = match Request::decode(&buffer[..received.len]) {
-                Ok(request) if !received.truncated => request,
-                wrong => {
-                    self.server.counters.requests_malformed += 1;
-                    let reason =
-                        wrong.err().map_or_else(|| "too much in one message".to_owned(), |error| error.to_string());
-                    let reply = Reply::Error { errno: Errno::EPROTO.raw(), reason: &reason };
-                    self.server.reply(key, &reply, None, &self.poller);
-                    return self.dismiss(key);
-                }
-            };
-            let privilege = match who.uid {
-                0 => Privilege::Administrator,
-                uid if uid == self.uid => Privilege::Administrator,
-                _ => Privilege::User,
-            };
-            let fine = match request {
-                Request::Resolve { family, flags: _, name } => {
-                    self.ask(key, Question::Name { name: name.to_owned(), family })
-                }
-                Request::ResolveAddress { address } => self.ask(key, Question::Address(address)),
-                Request::Show { what, json } => {
-                    let text = show::render(self, what, json);
-                    self.server.reply_text(key, &text, true, &self.poller)
-                }
-                Request::Trace => {
-                    if self.server.clients.get(key).is_some_and(|client| client.activity == Activity::Idle) {
-                        self.server.set_activity(key, Activity::Tracing, &self.poller);
-                        self.tracer.add_listener();
-                    }
-                    true
-                }
-                Request::Down if privilege == Privilege::Administrator => {
-                    self.stopping = true;
-                    self.server.reply(key, &Reply::Done, None, &self.poller)
-                }
-                Request::Down => {
-                    let reason = "only root and the user who started the node may stop it";
-                    let reply = Reply::Error { errno: Errno::EPERM.raw(), reason };
-                    self.server.reply(key, &reply, None, &self.poller)
-                }
-                request => self.call(key, who, privilege, &request, received.descriptor),
-            };
-            if !fine {
-                return self.dismiss(key);
-            }
-        }
-    }
-
-    /// A request about a socket.
-    fn call(
-        &mut self,
-        key: Key,
-        who: Owner,
-        privilege: Privilege,
-        request: &Request<'_>,
-        descriptor: Option<OwnedFd>,
-    ) -> bool {
-        let Node { boundary, host, poller, now, tracer, server, .. } = self;
-        let number = |boundary: &Boundary| {
-            let key = request.id().and_then(|id| boundary.find(id))?;
-            boundary.ends.get(key).map(|end| end.number)
-        };
-        let line = tracer.is_on().then(|| describe(request, number(boundary)));
-        let mut context = Context { host, poller, now: *now };
-        let outcome = Call { boundary, context: &mut context, who, privilege }.perform(request, descriptor);
-        if let Some(line) = line {
-            tracer.call(*now, who.pid, &line, &describe_outcome(&outcome, Some(boundary.last_number())));
-        }
-        match outcome {
-            Ok((answer, theirs)) => {
-                let reply = match &answer {
-                    Answer::Done => Reply::Done,
-                    Answer::InProgress => Reply::InProgress,
-                    Answer::Address(address) => Reply::Address(*address),
-                    Answer::Value(value) => Reply::Value(value),
-                };
-                server.reply(key, &reply, theirs.as_ref().map(AsFd::as_fd), poller)
-            }
-            Err(refusal) => {
-                let reply = Reply::Error { errno: refusal.errno.raw(), reason: &refusal.reason };
-                server.reply(key, &reply, None, poller)
-            }
-        }
-    }
-
-    fn ask(&mut self, key: Key, question: Question) -> bool {
-        self.server.set_activity(key, Activity::Waiting, &self.poller);
-        self.resolver.ask(&mut self.host, self.now, key, question);
-        self.answer_names();
-        true
-    }
-
-    /// Answers of the resolver to those who asked.
-    fn answer_names(&mut self) {
-        while let Some((key, outcome)) = self.resolver.poll_done() {
-            let Some(who) = self.server.clients.get(key).map(|client| client.who) else { continue };
-            if self.tracer.is_on() {
-                let (call, result) = match &outcome {
-                    Ok(Resolution::Addresses { canonical, addresses }) => {
-                        let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-                        (format!("getaddrinfo({canonical})"), addresses.join(", "))
-                    }
-                    Ok(Resolution::Name(name)) => ("getnameinfo()".to_owned(), name.clone()),
-                    Err(unresolved) => ("getaddrinfo()".to_owned(), unresolved.reason.clone()),
-                };
-                self.tracer.call(self.now, who.pid, &call, &result);
-            }
-            let reply = match &outcome {
-                Ok(Resolution::Addresses { canonical, addresses }) => {
-                    Reply::Addresses { canonical, addresses: addresses.as_slice().into() }
-                }
-                Ok(Resolution::Name(name)) => Reply::Name(name),
-                Err(unresolved) => Reply::Error { errno: unresolved.errno.raw(), reason: &unresolved.reason },
-            };
-            self.server.set_activity(key, Activity::Idle, &self.poller);
-            if !self.server.reply(key, &reply, None, &self.poller) {
-                self.dismiss(key);
-            }
-        }
-    }
-
-    fn tell_trace(&mut self) {
-        if !self.tracer.is_on() {
-            return;
-        }
-        let text = self.tracer.take();
-        if text.is_empty() {
-            return;
-        }
-        let tracing = |client: &crate::server::Client| client.activity == Activity::Tracing;
-        let listeners: Vec<Key> =
-            self.server.clients.iter().filter(|(_, client)| tracing(client)).map(|(key, _)| key).collect();
-        for key in listeners {
-            if !self.server.reply_text(key, &text, false, &self.poller) {
-                self.dismiss(key);
-            }
-        }
-    }
-
-    fn dismiss(&mut self, key: Key) {
-        if self.server.remove(key) == Some(Activity::Tracing) {
-            self.tracer.remove_listener();
-        }
-    }
-
-    /// Ends in good order. What a program that has closed already had written is delivered, within a bounded time; a
-    /// connection that a program still holds is reset, so that no peer waits for a host that is no more.
-    fn wind_down(mut self, happened: &mut Happened) -> Result<(), Error> {
-        self.stopping = false;
-        // Programs that have gone a moment ago: epoll knows it, and so shall we.
-        self.poller.wait(happened, Some(Duration::ZERO)).map_err(Error::system("waiting"))?;
-        self.take_while_ending(happened);
-        self.reset(|end| !end.ready.hangup);
-        let keys: Vec<Key> = self.boundary.ends.iter().map(|(key, _)| key).collect();
-        keys.into_iter().for_each(|key| self.boundary.mark(key));
-        let deadline = self.now + PATIENCE;
-        loop {
-            self.turn()?;
-            if !self.has_orphans() || self.stopping || self.now >= deadline {
-                break;
-            }
-            let timeout = self.timeout().unwrap_or(PATIENCE).min(deadline.since(self.now));
-            self.poller.wait(happened, Some(timeout)).map_err(Error::system("waiting"))?;
-            self.tick();
-            self.take_while_ending(happened);
-        }
-        self.reset(|_| true);
-        self.transmit()?;
-        self.tell_trace();
-        Ok(())
-    }
-
-    /// Only what lets the node end: nobody is served any more. A second signal, or a second `Down`, is the end.
-    fn take_while_ending(&mut self, happened: &Happened) {
-        for (token, flags) in (0..happened.len()).filter_map(|index| happened.at(index)) {
-            match token {
-                Token::Device(_) | Token::End(_) | Token::Signals => self.take(token, flags),
-                Token::Server => self.server.deafen(&self.poller),
-                Token::Client(key) => self.dismiss(key),
-            }
-        }
-    }
-
-    /// Whether there is still something to deliver for programs that have gone.
-    fn has_orphans(&self) -> bool {
-        let undelivered = |summary: &Summary| {
-            summary.orphan && matches!(summary.state, State::FinWait1 | State::Closing | State::LastAck)
-        };
-        !self.boundary.ends.is_empty() || self.host.stack().tcp_summaries(self.now).iter().any(undelivered)
-    }
-
-    fn reset(&mut self, which: impl Fn(&End) -> bool) {
-        let keys: Vec<Key> = self.boundary.ends.iter().filter(|(_, end)| which(end)).map(|(key, _)| key).collect();
-        let Node { boundary, host, poller, now, .. } = self;
-        let mut context = Context { host, poller, now: *now };
-        for key in keys {
-            boundary.close(&mut context, key, true);
-        }
     }
 }
 

@@ -8,11 +8,13 @@
 //! A connection that fails leaves its socket fresh again, with the reason in its error (SO_ERROR), as on Linux; the
 //! program may connect once more.
 
+mod readiness;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use sockeye_device::Instant;
-use sockeye_stack::tcp::{self, ConnectionId, ListenerId};
-use sockeye_stack::{BindingId, Event, PortId, Stack, udp};
+use sockeye_stack::tcp::{ConnectionId, ListenerId};
+use sockeye_stack::{BindingId, PortId, Stack, udp};
 
 use crate::convert::bind_of;
 use crate::errno::Errno;
@@ -20,6 +22,8 @@ use crate::names::*;
 use crate::options::tcp_options;
 use crate::settings::{Privilege, Settings};
 use crate::table::{Key, Table};
+
+pub use readiness::Readiness;
 
 /// Names a socket of a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -54,17 +58,6 @@ pub enum Progress {
     Done,
     /// A handshake is under way: EINPROGRESS.
     Started,
-}
-
-/// What poll(2) would say, in its flags ([`crate::names`], POLL*).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct Readiness(pub u16);
-
-impl Readiness {
-    /// True if all of `flags` are set.
-    pub fn contains(self, flags: u16) -> bool {
-        self.0 & flags == flags
-    }
 }
 
 /// What `show` tells of a socket.
@@ -436,93 +429,11 @@ impl Host {
         self.sockets.get(id.0).map(|socket| &socket.settings)
     }
 
-    /// A socket that something happened to since it was last named here. Look at its readiness, or at its body.
-    pub fn poll_event(&mut self) -> Option<SocketId> {
-        loop {
-            let id = match self.stack.poll_event()? {
-                Event::Connection(id) => self.connections.get(id.index()).copied().flatten(),
-                Event::Listener(id) => self.listeners.get(id.index()).copied().flatten(),
-                Event::Udp(id) => self.datagrams.get(id.index()).copied().flatten(),
-            };
-            // What its owner has let go of has no socket any more.
-            let Some(id) = id else { continue };
-            self.refresh(id);
-            return Some(id);
-        }
-    }
-
-    /// The failure that the program has not been told of, which clears it (SO_ERROR).
-    pub fn take_error(&mut self, id: SocketId) -> Option<Errno> {
-        self.refresh(id);
-        let socket = self.sockets.get_mut(id.0)?;
-        match socket.state {
-            State::Datagram(Some(udp)) => {
-                socket.error.take().or_else(|| self.stack.udp_take_error(udp).map(|error| error.into()))
-            }
-            State::Connection { id, .. } => {
-                socket.error.take().or_else(|| self.stack.tcp_take_error(id).map(Errno::from))
-            }
-            _ => socket.error.take(),
-        }
-    }
-
-    /// Whether there is a failure that the program has not been told of.
-    pub fn has_error(&self, id: SocketId) -> bool {
-        self.sockets.get(id.0).is_some_and(|socket| socket.error.is_some())
-    }
-
     /// Among whose sockets SO_REUSEPORT shares.
     pub fn set_owner(&mut self, id: SocketId, user: u32) {
         if let Some(socket) = self.sockets.get_mut(id.0) {
             socket.owner = user;
         }
-    }
-
-    /// What poll(2) says of the socket.
-    pub fn readiness(&self, id: SocketId) -> Readiness {
-        let Some(socket) = self.sockets.get(id.0) else { return Readiness::default() };
-        let mut flags = if socket.error.is_some() { POLLERR } else { 0 };
-        match socket.state {
-            State::Fresh | State::Bound(_) => flags |= POLLOUT | POLLHUP,
-            State::Connection { established: false, .. } => {}
-            State::Connection { id, .. } => {
-                let status = self.stack.tcp_status(id);
-                if status.readable > 0 || status.peer_closed {
-                    flags |= POLLIN;
-                }
-                if status.send_space > 0 || status.local_closed {
-                    flags |= POLLOUT;
-                }
-                if status.peer_closed {
-                    flags |= POLLRDHUP;
-                }
-                if status.peer_closed && status.local_closed {
-                    flags |= POLLHUP;
-                }
-                if status.error.is_some() {
-                    flags |= POLLERR | POLLHUP | POLLIN | POLLOUT;
-                }
-            }
-            State::Listening { id, .. } => {
-                if self.stack.tcp_accept_queue(id).0 > 0 {
-                    flags |= POLLIN;
-                }
-            }
-            State::Datagram(None) => flags |= POLLOUT,
-            State::Datagram(Some(udp)) => {
-                let status = self.stack.udp_status(udp);
-                if status.writable {
-                    flags |= POLLOUT;
-                }
-                if status.readable.is_some() {
-                    flags |= POLLIN;
-                }
-                if status.error.is_some() {
-                    flags |= POLLERR;
-                }
-            }
-        }
-        Readiness(flags)
     }
 
     /// The socket before a connection.
@@ -565,29 +476,6 @@ impl Host {
             State::Datagram(_) => Err(Errno::EOPNOTSUPP),
             _ => Err(Errno::ENOTCONN),
         }
-    }
-
-    /// Brings a connection's socket up to what the stack says: established, or failed and fresh again.
-    fn refresh(&mut self, id: SocketId) {
-        let Some(socket) = self.sockets.get_mut(id.0) else { return };
-        let State::Connection { id: connection, established, .. } = &mut socket.state else { return };
-        let status = self.stack.tcp_status(*connection);
-        if status.error.is_some() {
-            socket.error = self.stack.tcp_take_error(*connection).map(Errno::from);
-        }
-        if *established || matches!(status.state, tcp::State::SynSent | tcp::State::SynReceived) {
-            return;
-        }
-        if status.state != tcp::State::Closed || status.readable > 0 {
-            *established = true;
-            return;
-        }
-        let connection = *connection;
-        socket.error = socket.error.or(Some(Errno::ECONNREFUSED));
-        socket.state = State::Fresh;
-        clear_back(&mut self.connections, connection.index());
-        // It is over already: this only lets go of what is left of it, at no particular time.
-        self.stack.tcp_close(Instant::ZERO, connection);
     }
 
     fn end(&mut self, now: Instant, id: SocketId, abort: bool) {

@@ -1,0 +1,173 @@
+//! Clients of the control socket: what they ask, and what they are told.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use sockeye_control::{MAX_MESSAGE, Reply, Request};
+use sockeye_socket::table::Key;
+use sockeye_socket::{Errno, Privilege};
+
+use super::Node;
+use crate::boundary::{Boundary, Context};
+use crate::end::Owner;
+use crate::requests::{Answer, Call, describe, describe_outcome};
+use crate::resolve::{Question, Resolution};
+use crate::server::Activity;
+use crate::show;
+
+impl Node {
+    /// Serves what a client has asked.
+    pub(super) fn serve(&mut self, key: Key) {
+        let mut buffer = [0; MAX_MESSAGE];
+        loop {
+            let received = match self.server.receive(key, &mut buffer) {
+                Ok(Some(received)) => received,
+                Ok(None) => return,
+                Err(()) => return self.dismiss(key),
+            };
+            let Some(who) = self.server.clients.get(key).map(|client| client.who) else { return };
+            let request = match Request::decode(&buffer[..received.len]) {
+                Ok(request) if !received.truncated => request,
+                wrong => {
+                    self.server.counters.requests_malformed += 1;
+                    let reason =
+                        wrong.err().map_or_else(|| "too much in one message".to_owned(), |error| error.to_string());
+                    let reply = Reply::Error { errno: Errno::EPROTO.raw(), reason: &reason };
+                    self.server.reply(key, &reply, None, &self.poller);
+                    return self.dismiss(key);
+                }
+            };
+            let privilege = match who.uid {
+                0 => Privilege::Administrator,
+                uid if uid == self.uid => Privilege::Administrator,
+                _ => Privilege::User,
+            };
+            let fine = match request {
+                Request::Resolve { family, flags: _, name } => {
+                    self.ask(key, Question::Name { name: name.to_owned(), family })
+                }
+                Request::ResolveAddress { address } => self.ask(key, Question::Address(address)),
+                Request::Show { what, json } => {
+                    let text = show::render(self, what, json);
+                    self.server.reply_text(key, &text, true, &self.poller)
+                }
+                Request::Trace => {
+                    if self.server.clients.get(key).is_some_and(|client| client.activity == Activity::Idle) {
+                        self.server.set_activity(key, Activity::Tracing, &self.poller);
+                        self.tracer.add_listener();
+                    }
+                    true
+                }
+                Request::Down if privilege == Privilege::Administrator => {
+                    self.stopping = true;
+                    self.server.reply(key, &Reply::Done, None, &self.poller)
+                }
+                Request::Down => {
+                    let reason = "only root and the user who started the node may stop it";
+                    let reply = Reply::Error { errno: Errno::EPERM.raw(), reason };
+                    self.server.reply(key, &reply, None, &self.poller)
+                }
+                request => self.call(key, who, privilege, &request, received.descriptor),
+            };
+            if !fine {
+                return self.dismiss(key);
+            }
+        }
+    }
+
+    /// A request about a socket.
+    fn call(
+        &mut self,
+        key: Key,
+        who: Owner,
+        privilege: Privilege,
+        request: &Request<'_>,
+        descriptor: Option<OwnedFd>,
+    ) -> bool {
+        let Node { boundary, host, poller, now, tracer, server, .. } = self;
+        let number = |boundary: &Boundary| {
+            let key = request.id().and_then(|id| boundary.find(id))?;
+            boundary.ends.get(key).map(|end| end.number)
+        };
+        let line = tracer.is_on().then(|| describe(request, number(boundary)));
+        let mut context = Context { host, poller, now: *now };
+        let outcome = Call { boundary, context: &mut context, who, privilege }.perform(request, descriptor);
+        if let Some(line) = line {
+            tracer.call(*now, who.pid, &line, &describe_outcome(&outcome, Some(boundary.last_number())));
+        }
+        match outcome {
+            Ok((answer, theirs)) => {
+                let reply = match &answer {
+                    Answer::Done => Reply::Done,
+                    Answer::InProgress => Reply::InProgress,
+                    Answer::Address(address) => Reply::Address(*address),
+                    Answer::Value(value) => Reply::Value(value),
+                };
+                server.reply(key, &reply, theirs.as_ref().map(AsFd::as_fd), poller)
+            }
+            Err(refusal) => {
+                let reply = Reply::Error { errno: refusal.errno.raw(), reason: &refusal.reason };
+                server.reply(key, &reply, None, poller)
+            }
+        }
+    }
+
+    fn ask(&mut self, key: Key, question: Question) -> bool {
+        self.server.set_activity(key, Activity::Waiting, &self.poller);
+        self.resolver.ask(&mut self.host, self.now, key, question);
+        self.answer_names();
+        true
+    }
+
+    /// Answers of the resolver to those who asked.
+    pub(super) fn answer_names(&mut self) {
+        while let Some((key, outcome)) = self.resolver.poll_done() {
+            let Some(who) = self.server.clients.get(key).map(|client| client.who) else { continue };
+            if self.tracer.is_on() {
+                let (call, result) = match &outcome {
+                    Ok(Resolution::Addresses { canonical, addresses }) => {
+                        let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+                        (format!("getaddrinfo({canonical})"), addresses.join(", "))
+                    }
+                    Ok(Resolution::Name(name)) => ("getnameinfo()".to_owned(), name.clone()),
+                    Err(unresolved) => ("getaddrinfo()".to_owned(), unresolved.reason.clone()),
+                };
+                self.tracer.call(self.now, who.pid, &call, &result);
+            }
+            let reply = match &outcome {
+                Ok(Resolution::Addresses { canonical, addresses }) => {
+                    Reply::Addresses { canonical, addresses: addresses.as_slice().into() }
+                }
+                Ok(Resolution::Name(name)) => Reply::Name(name),
+                Err(unresolved) => Reply::Error { errno: unresolved.errno.raw(), reason: &unresolved.reason },
+            };
+            self.server.set_activity(key, Activity::Idle, &self.poller);
+            if !self.server.reply(key, &reply, None, &self.poller) {
+                self.dismiss(key);
+            }
+        }
+    }
+
+    pub(super) fn tell_trace(&mut self) {
+        if !self.tracer.is_on() {
+            return;
+        }
+        let text = self.tracer.take();
+        if text.is_empty() {
+            return;
+        }
+        let tracing = |client: &crate::server::Client| client.activity == Activity::Tracing;
+        let listeners: Vec<Key> =
+            self.server.clients.iter().filter(|(_, client)| tracing(client)).map(|(key, _)| key).collect();
+        for key in listeners {
+            if !self.server.reply_text(key, &text, false, &self.poller) {
+                self.dismiss(key);
+            }
+        }
+    }
+
+    pub(super) fn dismiss(&mut self, key: Key) {
+        if self.server.remove(key) == Some(Activity::Tracing) {
+            self.tracer.remove_listener();
+        }
+    }
+}
