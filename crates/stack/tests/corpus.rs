@@ -10,8 +10,8 @@ fn run(name: &str, exercise: fn(&[u8]), every_prefix: bool) -> usize {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(name);
     let mut seeds = 0;
     for entry in fs::read_dir(&corpus).unwrap_or_else(|error| panic!("{}: {error}", corpus.display())) {
-        let path = entry.unwrap().path();
-        let bytes = fs::read(&path).unwrap();
+        let path = entry.expect("an entry").path();
+        let bytes = fs::read(&path).expect("a file");
         println!("{}", path.display());
         exercise(&bytes);
         let prefixes = if every_prefix { bytes.len().min(128) } else { 0 };

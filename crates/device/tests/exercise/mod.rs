@@ -140,7 +140,7 @@ fn on_a_bad_wire(script: &mut Script<'_>, frame: &TxFrame<'_>) {
             wire.recycle(bytes);
         }
     }
-    assert!(wire.is_empty() && wire.len() == 0);
+    assert!(wire.is_empty());
     let counters = wire.counters();
     assert_eq!(counters.delivered, popped);
     assert_eq!(counters.offered + counters.duplicated, popped + counters.lost + counters.overflowed);

@@ -450,7 +450,7 @@ impl Host {
         segment.extend(local.to_be_bytes());
         segment.extend(said.ack.wrapping_add(near(script)).to_be_bytes());
         segment.extend(said.end.wrapping_add(near(script)).to_be_bytes());
-        segment.extend([((20 + options.len()) / 4 << 4) as u8, flags]);
+        segment.extend([((20 + options.len()) * 4) as u8, flags]);
         segment.extend(script.u16().to_be_bytes());
         segment.extend([0, 0]);
         segment.extend(u16::from(script.u8()).to_be_bytes());
