@@ -314,7 +314,7 @@ impl Host {
         if script.below(8) == 7 {
             frame.truncate(script.length());
         }
-        if script.below(4) > 0 {
+        if script.below(4) < 3 {
             mend(&mut frame);
         }
         frame
