@@ -68,6 +68,8 @@ pub struct Node {
     pub(crate) now: Instant,
     uid: u32,
     stopping: bool,
+    /// Another turn is due at once.
+    restless: bool,
 }
 
 impl Node {
@@ -152,6 +154,7 @@ impl Node {
             now,
             uid: rustix::process::geteuid().as_raw(),
             stopping: false,
+            restless: false,
         })
     }
 
@@ -197,7 +200,7 @@ impl Node {
 
     /// How long to sleep; `None` for as long as it takes.
     fn timeout(&self) -> Option<Duration> {
-        let busy = self.boundary.is_dirty() || self.ports.iter().any(|port| port.readable);
+        let busy = self.restless || self.boundary.is_dirty() || self.ports.iter().any(|port| port.readable);
         if busy {
             return Some(Duration::ZERO);
         }
@@ -264,18 +267,21 @@ impl Node {
             boundary.pump(&mut Context { host, poller, now: *now });
         }
         self.transmit()?;
-        self.take_events();
+        self.restless = self.take_events();
         self.answer_names();
         self.tell_trace();
         Ok(())
     }
 
-    fn take_events(&mut self) {
+    /// True if the resolver had some: what it sends then is still to be transmitted.
+    fn take_events(&mut self) -> bool {
+        let mut resolved = false;
         while let Some(socket) = self.host.poll_event() {
             if !self.boundary.touch(socket) {
-                self.resolver.handle_event(&mut self.host, self.now, socket);
+                resolved |= self.resolver.handle_event(&mut self.host, self.now, socket);
             }
         }
+        resolved
     }
 
     /// A batch from each device that has something.

@@ -514,3 +514,46 @@ fn clear_back(table: &mut [Option<SocketId>], index: usize) {
         *place = None;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sockeye_stack::Config;
+
+    const NOW: Instant = Instant::ZERO;
+
+    fn local(port: u16) -> SocketAddr {
+        SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
+    }
+
+    #[test]
+    fn a_socket_bound_without_a_port_takes_one_when_it_needs_it() {
+        let mut host = Host::new(Stack::new(Config::default(), [7; 32]));
+        let id = host.socket(AF_INET.into(), SOCK_STREAM, 0).unwrap();
+        host.set_option(NOW, id, Privilege::User, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &1i32.to_ne_bytes()).unwrap();
+        let foreign = SocketAddr::from(([192, 0, 2, 1], 0));
+        assert_eq!(host.bind(NOW, id, foreign, Privilege::User), Err(Errno::EADDRNOTAVAIL));
+        host.bind(NOW, id, local(0), Privilege::User).unwrap();
+        assert_eq!(host.local_address(id), Ok(local(0)));
+        host.listen(id, 1).unwrap();
+        let bound = host.local_address(id).unwrap();
+        assert_eq!((bound.ip(), bound.port() > 0), (local(0).ip(), true));
+        // The trial at bind has reserved nothing: the port that was chosen is the only one taken.
+        let other = host.socket(AF_INET.into(), SOCK_STREAM, 0).unwrap();
+        assert_eq!(host.bind(NOW, other, bound, Privilege::User), Err(Errno::EADDRINUSE));
+    }
+
+    #[test]
+    fn a_connect_that_is_refused_at_once_leaves_the_socket_as_it_was() {
+        let mut host = Host::new(Stack::new(Config::default(), [7; 32]));
+        let id = host.socket(AF_INET.into(), SOCK_STREAM, 0).unwrap();
+        host.set_option(NOW, id, Privilege::User, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &1i32.to_ne_bytes()).unwrap();
+        host.bind(NOW, id, local(0), Privilege::User).unwrap();
+        let nowhere = SocketAddr::from(([192, 0, 2, 1], 80));
+        for _ in 0..100_000 {
+            // A port that stayed reserved would soon be the last one.
+            assert_eq!(host.connect(NOW, id, Some(nowhere)), Err(Errno::ENETUNREACH));
+        }
+        assert_eq!(host.local_address(id), Ok(local(0)));
+    }
+}
