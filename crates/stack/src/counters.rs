@@ -228,6 +228,8 @@ counters! {
     tcp_fast_recoveries;
     /// Connections given up because the peer was silent.
     tcp_given_up;
+    /// Connections reset as their program closed them, because what had to be kept for such was too much.
+    tcp_orphans_refused;
     /// Probes of a closed window.
     tcp_window_probes;
     /// Keepalive probes.

@@ -56,6 +56,10 @@ pub struct Status {
     pub error: Option<Error>,
 }
 
+/// What connections without an owner may hold, all together, and what each counts for besides its queue.
+const ORPHAN_MEMORY: usize = 64 << 20;
+const ORPHAN_OVERHEAD: usize = 2 * 1024;
+
 const OVER: Status = Status {
     state: State::Closed,
     readable: 0,
@@ -335,6 +339,15 @@ impl Stack {
             tcp.abort(now, ip, index);
             return;
         }
+        // What is still to be delivered is kept, but not without bound: nobody feels it any more.
+        let charge = connection.sender.queue.capacity() + ORPHAN_OVERHEAD;
+        if tcp.orphan_memory + charge > ORPHAN_MEMORY {
+            ip.counters.tcp_orphans_refused += 1;
+            tcp.abort(now, ip, index);
+            return;
+        }
+        connection.orphan_charge = charge;
+        tcp.orphan_memory += charge;
         connection.shut_down();
         connection.wait_for_their_fin(now);
         tcp.settle(now, ip, index);
@@ -369,6 +382,10 @@ impl Stack {
         }
         if before.max_segment != connection.options.max_segment {
             connection.refit();
+        }
+        if connection.sender.wants_space && connection.send_space() > 0 {
+            connection.sender.wants_space = false;
+            connection.notify = true;
         }
         connection.wants_transmit = connection.fate == Fate::Alive;
         tcp.settle(now, ip, id.index() as u32);

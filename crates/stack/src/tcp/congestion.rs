@@ -59,6 +59,11 @@ impl NewReno {
         NewReno { segment_size, window: initial_window(segment_size), threshold: u32::MAX, credit: 0 }
     }
 
+    /// A SYN was lost on the way here: one segment to begin with (RFC 5681, 3.1).
+    pub(crate) fn begin_with_one_segment(&mut self) {
+        self.window = self.segment_size;
+    }
+
     fn halve(&mut self, in_flight: u32) {
         // (4) of RFC 5681: half of what is in flight, not of the window.
         self.threshold = (in_flight / 2).max(2 * self.segment_size);

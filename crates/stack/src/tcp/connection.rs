@@ -25,6 +25,9 @@ pub(crate) const TIMESTAMPS_LEN: u32 = 12;
 /// Acknowledgements sent without delay at the start of a connection, while the peer's window is still small.
 const QUICK_ACKS: u8 = 16;
 
+/// A buffer or clamp below this would, scaled, be a window of nothing.
+const LEAST_WINDOW: usize = 1_152;
+
 /// What the two sides agreed on in their SYNs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Negotiated {
@@ -145,6 +148,8 @@ pub(crate) struct Connection {
     pub(crate) soft_error: Option<Error>,
     /// The owner has let go; nobody reads, and nobody is told.
     pub(crate) orphan: bool,
+    /// What it counts for among the connections without an owner, in bytes.
+    pub(crate) orphan_charge: usize,
     /// In the accept queue of a listener, or on the way there.
     pub(crate) waiting_in: Option<ListenerId>,
     /// A SYN or SYN-ACK is to be sent.
@@ -223,6 +228,7 @@ impl Connection {
             error: None,
             soft_error: None,
             orphan: false,
+            orphan_charge: 0,
             waiting_in: None,
             syn_pending: false,
             probe_pending: false,
@@ -329,10 +335,10 @@ impl Connection {
     /// (RFC 9293, 3.8.6.2.2: MUST-39) and never to the left (SHLD-14).
     pub(crate) fn next_edge(&self) -> u64 {
         let next = self.rcv_nxt();
-        let limit = self.options.receive_buffer;
+        let limit = self.options.receive_buffer.max(LEAST_WINDOW);
         let mut free = limit.saturating_sub(self.receiver.queue.len()) as u64;
         if let Some(clamp) = self.options.window_clamp {
-            free = free.min(u64::from(clamp));
+            free = free.min(u64::from(clamp).max(LEAST_WINDOW as u64));
         }
         let free = free.min(u64::from(u16::MAX) << self.negotiated.receive_scale);
         let edge = next + (free >> self.negotiated.receive_scale << self.negotiated.receive_scale);

@@ -15,16 +15,26 @@ use crate::Event;
 use crate::counters::Drop;
 use crate::ip::Ip;
 use sockeye_device::{Instant, RxFrame};
+use sockeye_wire::SeqNumber;
 use sockeye_wire::tcp::{Flags, Options, Repr, Timestamps};
 
 /// The shift that we offer: windows up to 8 MiB in steps of 128 bytes, whatever the buffer is now.
 pub(crate) const RECEIVE_SCALE: u8 = 7;
+/// A connection that takes the place of one in TIME-WAIT begins this far above it, as on Linux.
+const NUMBERS_APART: u32 = 65_535 + 2;
 /// Half-open connections of a host, all listeners together; beyond, cookies.
 const MAX_HALF_OPEN: usize = 16 * 1024;
 
 impl Tcp {
     /// A SYN for a listener (RFC 9293, 3.10.7.2).
-    pub(super) fn handle_syn_for_listener(&mut self, now: Instant, ip: &mut Ip, flow: Flow, arrival: &Arrival) {
+    pub(super) fn handle_syn_for_listener(
+        &mut self,
+        now: Instant,
+        ip: &mut Ip,
+        flow: Flow,
+        arrival: &Arrival,
+        above: Option<SeqNumber>,
+    ) {
         let Some(index) = self.listener_for(&flow) else { return };
         let half_open = self.half_open.len();
         let id: ListenerId = self.listeners.handle(index as usize);
@@ -43,10 +53,13 @@ impl Tcp {
             sack: theirs.sack_permitted,
             timestamps: theirs.timestamps.is_some(),
         };
+        // The clock alone is slower than a fast connection was.
+        let isn = self.secrets.isn(now, &flow);
+        let iss = above.map(|old| old + NUMBERS_APART).filter(|least| isn.before(*least)).unwrap_or(isn);
         let mut record = HalfOpen {
             flow,
             listener: id,
-            iss: self.secrets.isn(now, &flow),
+            iss,
             irs: arrival.seq,
             negotiated,
             ts_recent: theirs.timestamps.map_or(0, |timestamps| timestamps.value),
@@ -225,6 +238,7 @@ impl Tcp {
             connection.sender.rtt.sample(now.since(record.sent_at));
         } else {
             connection.sender.rtt.syn_was_lost();
+            connection.sender.congestion.begin_with_one_segment();
         }
         let flow = record.flow;
         let defer = listener.options.defer_accept.filter(|_| arrival.payload.is_empty());

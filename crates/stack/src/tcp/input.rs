@@ -182,12 +182,16 @@ impl Connection {
             self.receiver.ts_recent_at = now;
         }
         if acknowledges {
-            if self.sender.retries > 0 {
+            let syn_was_lost = self.sender.retries > 0;
+            if syn_was_lost {
                 self.sender.rtt.syn_was_lost();
             } else {
                 self.sender.rtt.sample(now.since(self.sender.last_sent));
             }
             self.establish(negotiated, now);
+            if syn_was_lost {
+                self.sender.congestion.begin_with_one_segment();
+            }
             self.set_window(arrival);
             self.ack_now();
         } else {

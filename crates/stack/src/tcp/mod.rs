@@ -179,6 +179,8 @@ pub(crate) struct Tcp {
     /// other.
     ready: Vec<VecDeque<u32>>,
     events: VecDeque<Event>,
+    /// What connections without an owner hold.
+    orphan_memory: usize,
     pub(crate) pool: Pool,
     pub(crate) bindings: Bindings,
 }
@@ -196,6 +198,7 @@ impl Tcp {
             wheel: Wheel::new(),
             ready: Vec::new(),
             events: VecDeque::new(),
+            orphan_memory: 0,
             pool: Pool::default(),
             bindings: Bindings::new(keys.hasher(b"tcp bindings")),
         }
@@ -264,13 +267,14 @@ impl Tcp {
     }
 
     fn handle_for_time_wait(&mut self, now: Instant, ip: &mut Ip, index: u32, arrival: &Arrival, flow: Flow) {
-        let Some(waiting) = self.time_wait.at_mut(index as usize) else { return };
+        let Some(waiting) = self.time_wait.at(index as usize) else { return };
+        let above = waiting.snd_nxt;
         match waiting.judge(arrival) {
             time_wait::Verdict::Ignore => ip.counters.drop(Drop::TcpTimeWait),
             time_wait::Verdict::GiveWay if self.listener_for(&flow).is_some() => {
-                // MAY-2: the new connection starts above the old one's numbers, as the ISN clock sees to.
+                // MAY-2: the new connection starts above the old one's numbers.
                 self.end_time_wait(index);
-                self.handle_syn_for_listener(now, ip, flow, arrival);
+                self.handle_syn_for_listener(now, ip, flow, arrival, Some(above));
             }
             verdict => {
                 let Some(waiting) = self.time_wait.at_mut(index as usize) else { return };
@@ -299,7 +303,7 @@ impl Tcp {
                 Self::send_reset_for(now, ip, flow, arrival);
             }
         } else if arrival.flags.contains(Flags::SYN) {
-            self.handle_syn_for_listener(now, ip, flow, arrival);
+            self.handle_syn_for_listener(now, ip, flow, arrival, None);
         } else {
             ip.counters.drop(Drop::TcpNoSyn);
         }
@@ -546,6 +550,7 @@ impl Tcp {
 
     fn remove(&mut self, index: u32) {
         if let Some(mut connection) = self.connections.remove(index as usize) {
+            self.orphan_memory -= connection.orphan_charge;
             connection.sender.queue.clear(&mut self.pool);
             connection.receiver.queue.clear(&mut self.pool);
             connection.receiver.reassembly.clear(&mut self.pool);

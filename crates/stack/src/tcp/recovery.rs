@@ -76,7 +76,7 @@ impl Connection {
             self.sender.recovery.duplicates = self.sender.recovery.duplicates.saturating_add(1);
             self.wants_transmit = true;
         }
-        self.look_for_loss(counters);
+        self.look_for_loss(newly_sacked > 0, counters);
     }
 
     fn take_sack_blocks(&mut self, arrival: &Arrival) -> u64 {
@@ -161,14 +161,12 @@ impl Connection {
         (rtt <= MAX_RTO).then_some(rtt)
     }
 
-    fn look_for_loss(&mut self, counters: &mut Counters) {
+    fn look_for_loss(&mut self, sack_news: bool, counters: &mut Counters) {
         let segment = u64::from(self.sender.segment_size);
         if self.sender.board.outstanding() == 0 {
             return;
         }
-        let lost = self.negotiated.sack
-            && self.sender.board.sacked() > 0
-            && self.sender.board.lose_below_sacked(u64::from(DUPLICATE_THRESHOLD - 1) * segment);
+        let lost = sack_news && self.sender.board.lose_below_sacked(u64::from(DUPLICATE_THRESHOLD - 1) * segment);
         if self.sender.recovery.phase != Phase::Open {
             return;
         }

@@ -129,6 +129,32 @@ fn time_wait_ignores_resets_and_gives_way_to_what_is_newer() {
 }
 
 #[test]
+fn a_successor_in_time_wait_begins_above_even_a_fast_predecessor() {
+    let (mut bench, id) = Bench::established(Options::default());
+    // Far more than the clock of the initial numbers gives in the time.
+    let mut acked = 0u32;
+    for _ in 0..40 {
+        bench.write(id, &[0; 100_000]);
+        acked += bench.sent.iter().map(|seg| seg.data.len() as u32).sum::<u32>();
+        bench.ignore();
+        rx!(bench, at 0, Seg { ack: US + 1 + acked, ..from_peer() });
+        acked += bench.sent.iter().map(|seg| seg.data.len() as u32).sum::<u32>();
+        bench.ignore();
+        rx!(bench, at 0, Seg { ack: US + 1 + acked, ..from_peer() });
+    }
+    assert!(acked > 1_000_000, "{acked} bytes");
+    bench.stack.tcp_close(bench.now, id);
+    bench.poll();
+    acked += bench.sent.iter().map(|seg| seg.data.len() as u32).sum::<u32>();
+    bench.ignore();
+    rx!(bench, at 0, Seg { ack: US + 2 + acked, flags: FIN | ACK, ..from_peer() });
+    let old = bench.iss.unwrap() + 1 + acked + 1;
+    assert_eq!(bench.stack.tcp_table_sizes()[3].1, 1);
+    rx!(bench, at 10, Seg { seq: PEER + 90_000, ack: 0, flags: SYN, ..from_peer() });
+    assert!(bench.iss.unwrap().after(old));
+}
+
+#[test]
 fn an_abort_tells_the_peer() {
     let (mut bench, id) = Bench::established(Options::default());
     bench.stack.tcp_abort(bench.now, id);
