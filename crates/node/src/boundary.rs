@@ -89,6 +89,14 @@ impl Graveyard {
 }
 
 /// All ends.
+/// Something that a program has done on its descriptor, in the words of a trace.
+#[derive(Debug)]
+pub(crate) struct Note {
+    pub(crate) pid: i32,
+    pub(crate) call: String,
+    pub(crate) outcome: String,
+}
+
 pub(crate) struct Boundary {
     pub(crate) node: u32,
     pub(crate) ends: Table<End>,
@@ -101,6 +109,8 @@ pub(crate) struct Boundary {
     numbers: u64,
     dirty: VecDeque<Key>,
     scratch: Box<[u8]>,
+    /// What programs do without asking, for the trace, while somebody listens.
+    pub(crate) notes: Option<Vec<Note>>,
 }
 
 impl Boundary {
@@ -117,6 +127,7 @@ impl Boundary {
             numbers: 0,
             dirty: VecDeque::new(),
             scratch: vec![0; SCRATCH].into(),
+            notes: None,
         })
     }
 
@@ -256,6 +267,13 @@ impl Boundary {
     }
 
     fn settle(&mut self, context: &mut Context<'_>, key: Key, fate: Fate) {
+        if matches!(fate, Fate::Close | Fate::Abort)
+            && let Some(end) = self.ends.get(key)
+            && end.ready.hangup
+        {
+            let (pid, number) = (end.owner.pid, end.number);
+            self.note(pid, || (format!("close(#{number})"), "0".to_owned()));
+        }
         match fate {
             Fate::Keep => {
                 // A turn is bounded; what is left has another.
@@ -281,6 +299,13 @@ impl Boundary {
                 self.bury(context, key, error);
                 self.close(context, key, false);
             }
+        }
+    }
+
+    fn note(&mut self, pid: i32, words: impl FnOnce() -> (String, String)) {
+        if let Some(notes) = &mut self.notes {
+            let (call, outcome) = words();
+            notes.push(Note { pid, call, outcome });
         }
     }
 
@@ -433,6 +458,10 @@ impl Boundary {
                 end.pump = Pump::Stream(StreamPump::new(0));
             }
             self.mark(accepted);
+            let number = |key| self.ends.get(key).map_or(0, |end| end.number);
+            let (listening, new) = (number(key), number(accepted));
+            let outcome = || (format!("accept(#{listening})"), format!("#{new} from {}", message.remote));
+            self.note(owner.pid, outcome);
             if let Some(End { pump: Pump::Listener(pump), .. }) = self.ends.get_mut(key) {
                 pump.in_flight.push_back(accepted);
                 pump.held = Some((message, theirs));

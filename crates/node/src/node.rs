@@ -266,6 +266,7 @@ impl Node {
             let Node { boundary, host, poller, now, .. } = self;
             boundary.pump(&mut Context { host, poller, now: *now });
         }
+        self.trace_notes();
         self.transmit()?;
         self.restless = self.take_events();
         self.answer_names();

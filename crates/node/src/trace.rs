@@ -1,5 +1,8 @@
 //! The node's own account of what happens: each control call of a program, and the frames that follow from it.
 //!
+//! Accepting and closing are no requests: they are told as the node sees them on the program's descriptor, which is when a
+//! connection is handed over and when the last holder has let go.
+//!
 //! ```text
 //!     0.412071s curl[4711] socket(AF_INET, SOCK_STREAM, 0) = #3
 //!     0.412318s curl[4711] connect(#3, 10.0.0.1:80) = in progress

@@ -7,7 +7,7 @@ use sockeye_socket::table::Key;
 use sockeye_socket::{Errno, Privilege};
 
 use super::Node;
-use crate::boundary::{Boundary, Context};
+use crate::boundary::{Boundary, Context, Note};
 use crate::end::Owner;
 use crate::requests::{Answer, Call, describe, describe_outcome};
 use crate::resolve::{Question, Resolution};
@@ -54,6 +54,7 @@ impl Node {
                     if self.server.clients.get(key).is_some_and(|client| client.activity == Activity::Idle) {
                         self.server.set_activity(key, Activity::Tracing, &self.poller);
                         self.tracer.add_listener();
+                        self.boundary.notes.get_or_insert_default();
                     }
                     true
                 }
@@ -147,6 +148,13 @@ impl Node {
         }
     }
 
+    /// What programs have done without asking, before what the stack sends because of it.
+    pub(super) fn trace_notes(&mut self) {
+        for Note { pid, call, outcome } in self.boundary.notes.iter_mut().flat_map(|notes| notes.drain(..)) {
+            self.tracer.call(self.now, pid, &call, &outcome);
+        }
+    }
+
     pub(super) fn tell_trace(&mut self) {
         if !self.tracer.is_on() {
             return;
@@ -168,6 +176,9 @@ impl Node {
     pub(super) fn dismiss(&mut self, key: Key) {
         if self.server.remove(key) == Some(Activity::Tracing) {
             self.tracer.remove_listener();
+            if !self.tracer.is_on() {
+                self.boundary.notes = None;
+            }
         }
     }
 }
