@@ -271,7 +271,9 @@ impl Connection {
         let step = step.min(self.options.receive_buffer as u64 / 2);
         let open = self.receiver.edge.saturating_sub(self.rcv_nxt());
         let grown = self.next_edge().saturating_sub(self.receiver.edge);
-        grown > 0 && (grown >= step || open == 0)
+        // Before anything was read there is no news: the next acknowledgement shows the handshake's window in its true size.
+        let news = self.receiver.queue.start() > 0;
+        grown > 0 && (grown >= step && news || open == 0)
     }
 
     fn send_syn(&mut self, now: Instant, ip: &mut Ip, egress: &mut dyn Egress) -> Result<(), Full> {
