@@ -26,6 +26,8 @@ pub enum PathError {
     TooLong,
     /// The path contains a zero byte.
     Zero,
+    /// The path has no characters.
+    Empty,
 }
 
 impl ControlPath {
@@ -37,7 +39,7 @@ impl ControlPath {
 
     /// A path that was given, as by `--control`.
     pub fn new(path: &[u8]) -> Result<ControlPath, PathError> {
-        ControlPath::join(path, b"")
+        if path.is_empty() { Err(PathError::Empty) } else { ControlPath::join(path, b"") }
     }
 
     /// The rule. `control` is `$SOCKEYE_CONTROL` and `runtime_directory` is `$XDG_RUNTIME_DIR`, where they are set;
@@ -94,6 +96,7 @@ impl fmt::Display for PathError {
             }
             PathError::TooLong => write!(f, "control path is longer than {} bytes", ControlPath::MAX),
             PathError::Zero => f.write_str("control path contains a zero byte"),
+            PathError::Empty => f.write_str("control path is empty"),
         }
     }
 }

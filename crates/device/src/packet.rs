@@ -49,8 +49,8 @@ use crate::error::check_name;
 use crate::link::{Link, LinkQuery};
 use crate::sys::{self, BURST, Received};
 use crate::{
-    Capabilities, Device, DeviceCounters, Full, BUFFER_LEN, MAX_SUPER_FRAME, MacChoice, Offload, OpenError, RxBatch, RxFrame,
-    TxFrame, vnet,
+    BUFFER_LEN, Capabilities, Device, DeviceCounters, Full, MAX_SUPER_FRAME, MacChoice, Offload, OpenError, RxBatch,
+    RxFrame, TxFrame, vnet,
 };
 
 /// Frames up to this length are copied and sent together.

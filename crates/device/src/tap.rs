@@ -26,7 +26,8 @@ use crate::device::{PushBack, fits};
 use crate::error::check_name;
 use crate::link::{Link, LinkQuery};
 use crate::{
-    Capabilities, Device, DeviceCounters, Full, BUFFER_LEN, MAX_SUPER_FRAME, MacChoice, OpenError, RxBatch, TxFrame, sys, vnet,
+    BUFFER_LEN, Capabilities, Device, DeviceCounters, Full, MAX_SUPER_FRAME, MacChoice, OpenError, RxBatch, TxFrame,
+    sys, vnet,
 };
 
 /// As for the packet socket: the IP header stands at a multiple of 16.

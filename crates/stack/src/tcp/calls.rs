@@ -346,6 +346,9 @@ impl Stack {
             tcp.abort(now, ip, index);
             return;
         }
+        // The patience with an orphan begins now, whatever its owner has borne.
+        connection.sender.retries = 0;
+        connection.sender.probes = 0;
         connection.orphan_charge = charge;
         tcp.orphan_memory += charge;
         connection.shut_down();

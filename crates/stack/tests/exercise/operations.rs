@@ -271,10 +271,9 @@ impl Course {
         }
         let now = self.net.now();
         for end in self.ends.iter().filter(|end| !end.gone) {
-            // Who has nothing more to send does not learn that the peer was aborted, or has given up: as TCP is.
+            // Who has nothing more to send does not learn that the peer was aborted: as TCP is.
             let other = self.ends.iter().find(|other| other.key == end.key ^ 1 << 60);
-            let given_up = self.net.stack(self.hosts[1 - end.host]).counters().tcp_given_up > 0;
-            let alone = other.is_none_or(|other| other.gone && (other.rude || given_up));
+            let alone = other.is_none_or(|other| other.gone && other.rude);
             let stack = self.net.stack(self.hosts[end.host]);
             let status = stack.tcp_status(end.id);
             assert!(alone && status.state == State::FinWait2, "{} read, {} written: {status:?}", end.read, end.written);
