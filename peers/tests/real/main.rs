@@ -9,6 +9,7 @@ mod hostile;
 mod http;
 mod iperf;
 mod names;
+mod node;
 mod paths;
 mod redis;
 mod streams;

@@ -1,4 +1,5 @@
 //! What the node says of itself, against what the kernel sees of it; and that it costs nothing when it has nothing to do.
+//! For the node only: `cargo xtask test` leaves these out for the kernel as subject.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::process::Signal;
-use sockeye_peers::{PEER, Process, SUBJECT, Scene, Side, Subject, subject, wait_for};
+use sockeye_peers::{PEER, Process, SUBJECT, Scene, Side, wait_for};
 
 /// Ticks of user and system time that a process has used, by proc(5): the 14th and 15th word of `stat`.
 fn ticks(process: u32) -> u64 {
@@ -24,9 +25,6 @@ fn resident_kib(process: u32) -> u64 {
 
 #[test]
 fn an_idle_node_costs_nothing() {
-    if subject() == Subject::Kernel {
-        return;
-    }
     let scene = Scene::new();
     // Connections that are open and quiet are part of being idle.
     let mut listen = scene.command(Side::Subject, "socat");
@@ -77,9 +75,6 @@ fn established_at_peer(scene: &Scene) -> BTreeSet<(String, String)> {
 
 #[test]
 fn show_sockets_is_what_the_kernel_sees() {
-    if subject() == Subject::Kernel {
-        return;
-    }
     let scene = Scene::new();
     let serve = |side: Side| {
         let listen = format!("TCP4-LISTEN:7000,bind={},fork", side.address());
@@ -133,9 +128,6 @@ fn stalled(scene: &Scene, receiver: Side) -> (Process, Process, std::process::Ch
 
 #[test]
 fn queues_are_shown_where_the_bytes_are() {
-    if subject() == Subject::Kernel {
-        return;
-    }
     let scene = Scene::new();
     let (sending, receiving, mut input) = stalled(&scene, Side::Peer);
     let pushing = thread::spawn(move || input.write_all(&vec![b'y'; 64 << 20]));
@@ -162,9 +154,6 @@ fn queues_are_shown_where_the_bytes_are() {
 
 #[test]
 fn nothing_is_left_when_the_programs_have_ended() {
-    if subject() == Subject::Kernel {
-        return;
-    }
     let scene = Scene::new();
     let mut listen = scene.command(Side::Subject, "socat");
     let serving = Process::start(listen.args(["TCP4-LISTEN:7000,fork", "PIPE"]));
@@ -186,9 +175,6 @@ fn nothing_is_left_when_the_programs_have_ended() {
 
 #[test]
 fn show_tells_neighbors_routes_and_addresses() {
-    if subject() == Subject::Kernel {
-        return;
-    }
     let scene = Scene::new();
     scene.serves_on();
     let mac = scene.peer().mac(scene.interface()).unwrap().map(|byte| format!("{byte:02x}")).join(":");

@@ -1,0 +1,107 @@
+//! What breaks the node, or should not: its death, its end, garbage on its control socket, wrong words at its command line.
+//! The kernel as subject has none of these; `cargo xtask test` leaves them out for it.
+
+use rustix::process::Signal;
+use sockeye_peers::scene::{python, sockeye_path};
+use sockeye_peers::{Finished, PEER, Process, SUBJECT, Scene, Side};
+
+use crate::faults::{endless, gone};
+
+fn one_line(ended: &Finished) {
+    let errors = ended.errors();
+    assert_eq!(errors.trim_end().lines().count(), 1, "{ended}");
+    assert!(!errors.contains("panicked"), "{ended}");
+}
+
+#[test]
+fn programs_get_an_error_when_the_node_is_killed() {
+    let mut scene = Scene::new();
+    // One that sends, one that receives, one that waits for somebody to connect.
+    let (sending, _receiving) = endless(&scene, Side::Subject);
+    let mut listen = scene.command(Side::Peer, "nc");
+    let (_silent, _input) = Process::start_with_input(listen.args(["-l", PEER, "7001"]));
+    scene.listens(Side::Peer, 7001);
+    let url = format!("http://{PEER}:7001/");
+    let fetching = Process::start(scene.command(Side::Subject, "curl").args(["-sS", &url]));
+    let mut accept = scene.command(Side::Subject, "nc");
+    let (accepting, _more) = Process::start_with_input(accept.args(["-l", SUBJECT, "7002"]));
+    scene.listens(Side::Subject, 7002);
+
+    let node = scene.take_node();
+    node.signal(Signal::KILL);
+    node.finish();
+    for (program, what) in [(sending, "sends"), (fetching, "receives"), (accepting, "accepts")] {
+        let ended = program.finish();
+        assert!(!ended.status.success(), "the program that {what} noticed nothing: {ended}");
+    }
+    let refused = Process::start(scene.command(Side::Subject, "curl").args(["-sS", &url])).finish();
+    assert!(!refused.status.success(), "{refused}");
+    assert_eq!(refused.errors().trim().lines().count(), 1, "{refused}");
+
+    // What the dead one left at the control path is in nobody's way.
+    let next = scene.start_node();
+    scene.serves_on();
+    assert!(scene.sockeye(&["down"]).status.success());
+    next.success();
+}
+
+#[test]
+fn a_node_stops_when_told() {
+    let mut scene = Scene::new();
+    let node = scene.take_node();
+    scene.sockeye(&["down"]).success();
+    node.success();
+    assert!(!scene.control().exists(), "the control socket was left");
+    let node = scene.start_node();
+    node.signal(Signal::TERM);
+    node.finish();
+    let gone = scene.sockeye(&["show", "sockets"]);
+    assert_eq!(gone.status.code(), Some(1), "{gone}");
+    one_line(&gone);
+}
+
+#[test]
+fn garbage_on_the_control_socket_is_nobody_elses_trouble() {
+    let scene = Scene::new();
+    let mut garbage = scene.peer().command(python());
+    Process::start(garbage.args(["-c", include_str!("garbage.py")]).arg(scene.control())).success();
+    scene.serves_on();
+    gone(&scene);
+}
+
+#[test]
+fn wrong_command_lines_are_told_in_one_line() {
+    let wrong: &[&[&str]] = &[
+        &["frobnicate"],
+        &["up", "-i"],
+        &["up", "-i", "veth0", "-a", "10.9.0.2/33"],
+        &["up", "-i", "veth0", "-a", "10.9.0.256/24"],
+        &["up", "-i", "veth0", "-a", "10.9.0.2/24", "--driver", "carrier-pigeon"],
+        &["up", "-i", "veth0", "-a", "10.9.0.2/24", "--mac", "ff:ff"],
+        &["up", "-i", "veth0", "-a", "10.9.0.2/24", "-g", "nowhere"],
+        &["run"],
+        &["run", "--"],
+        &["show", "weather"],
+        &["show"],
+        &["down", "now"],
+        &["show", "sockets", "--control"],
+    ];
+    let lab = sockeye_lab::Lab::new().unwrap();
+    let host = lab.host("alone").unwrap();
+    for arguments in wrong {
+        let ended = Process::start(host.command(&sockeye_path()).args(*arguments)).finish();
+        assert_eq!(ended.status.code(), Some(2), "{ended}");
+        one_line(&ended);
+    }
+    let failing: &[&[&str]] = &[
+        &["show", "sockets", "--control", "/nonexistent/socket"],
+        &["down", "--control", "/nonexistent/socket"],
+        &["run", "--control", "/nonexistent/socket", "--", "true"],
+        &["up", "-i", "nosuch0", "-a", "10.9.0.2/24", "--control", "/tmp/sockeye-nosuch"],
+    ];
+    for arguments in failing {
+        let ended = Process::start(host.command(&sockeye_path()).args(*arguments)).finish();
+        assert_eq!(ended.status.code(), Some(1), "{ended}");
+        one_line(&ended);
+    }
+}
