@@ -8,6 +8,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::event::epoll::EventFlags;
+use rustix::net::UCred;
 use sockeye_control as control;
 use sockeye_socket::table::Key;
 
@@ -24,6 +25,12 @@ const PATIENCE: u8 = 8;
 pub(crate) struct Owner {
     pub(crate) pid: i32,
     pub(crate) uid: u32,
+}
+
+impl From<UCred> for Owner {
+    fn from(credentials: UCred) -> Owner {
+        Owner { pid: credentials.pid.as_raw_nonzero().get(), uid: credentials.uid.as_raw() }
+    }
 }
 
 /// What is known of an end's readiness.

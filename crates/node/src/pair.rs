@@ -15,6 +15,8 @@ use rustix::net::{
 };
 use sockeye_control::{Kind, SocketName, filler};
 
+use crate::end::Owner;
+
 /// Both ends, fresh.
 pub(crate) struct Pair {
     pub(crate) ours: OwnedFd,
@@ -137,26 +139,33 @@ pub(crate) struct Received {
     pub(crate) len: usize,
     /// The one descriptor that came along. All others are closed already.
     pub(crate) descriptor: Option<OwnedFd>,
+    /// Who sent it, where the socket was told to ask (SO_PASSCRED).
+    pub(crate) sender: Option<Owner>,
     /// More bytes or more descriptors than any request has.
     pub(crate) truncated: bool,
 }
 
 /// Receives a message and at most one descriptor.
 pub(crate) fn receive(socket: impl AsFd, buffer: &mut [u8]) -> Result<Received, Errno> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4), ScmCredentials(1))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
     let message = rustix::net::recvmsg(socket, &mut [IoSliceMut::new(buffer)], &mut ancillary, flags)?;
-    let mut descriptor = None;
+    let (mut descriptor, mut sender) = (None, None);
     let mut surplus = false;
     for piece in ancillary.drain() {
-        let RecvAncillaryMessage::ScmRights(rights) = piece else { continue };
-        for right in rights {
-            surplus |= descriptor.replace(right).is_some();
+        match piece {
+            RecvAncillaryMessage::ScmRights(rights) => {
+                for right in rights {
+                    surplus |= descriptor.replace(right).is_some();
+                }
+            }
+            RecvAncillaryMessage::ScmCredentials(credentials) => sender = Some(Owner::from(credentials)),
+            _ => {}
         }
     }
     let truncated = surplus || message.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC);
-    Ok(Received { len: message.bytes, descriptor, truncated })
+    Ok(Received { len: message.bytes, descriptor, sender, truncated })
 }
 
 /// Whether a descriptor that came with a request is the end with that cookie.

@@ -1,9 +1,12 @@
 //! The control socket: who may speak to the node, and how much at once.
 //!
-//! A SEQPACKET listener at a path that everybody may connect to: what each may do is decided by who it is (SO_PEERCRED,
-//! which cannot be forged) and by the descriptors that it shows. A client has one request under way. Answers that do
+//! A SEQPACKET listener at a path that everybody may connect to: what each may do is decided by who it is when it asks
+//! (SO_PEERCRED, SCM_CREDENTIALS, which cannot be forged) and by the descriptors that it shows. A client has one request under way. Answers that do
 //! not fit its socket wait here, within a bound; a client that sends garbage is told so and let go; one that does not
 //! read what it asked for is let go.
+//!
+//! Programs keep their connections. An idle one costs its descriptor; when there is no room for another client, the one
+//! that has been idle for longest is let go, and comes anew when it has something to ask.
 //!
 //! A path that a dead node left behind is replaced; that of a living one is an error that says so. The path is removed
 //! at the end, if it is still the one that was made.
@@ -15,7 +18,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::event::epoll::EventFlags;
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
+use rustix::net::{AddressFamily, Shutdown, SocketAddrUnix, SocketFlags, SocketType, sockopt};
 use sockeye_control::{MAX_MESSAGE, MAX_TEXT, Reply};
 use sockeye_socket::table::{Key, Table};
 
@@ -44,7 +47,12 @@ pub(crate) enum Activity {
 /// A connection to the control socket.
 pub(crate) struct Client {
     fd: OwnedFd,
+    /// Who connected.
+    uid: u32,
+    /// Who asked last: a program may have become somebody else, or have handed its connection on.
     pub(crate) who: Owner,
+    /// How many requests there were when it asked last; `None` before its first.
+    asked: Option<u64>,
     pub(crate) activity: Activity,
     outbox: VecDeque<Vec<u8>>,
     waiting: usize,
@@ -56,6 +64,7 @@ pub(crate) struct Client {
 pub(crate) struct Counters {
     pub(crate) clients: u64,
     pub(crate) clients_refused: u64,
+    pub(crate) clients_made_way: u64,
     pub(crate) requests: u64,
     pub(crate) requests_malformed: u64,
     pub(crate) clients_not_reading: u64,
@@ -142,11 +151,18 @@ impl Server {
                 return None;
             }
         };
-        let credentials = sockopt::socket_peercred(&fd).ok()?;
-        let who = Owner { pid: credentials.pid.as_raw_nonzero().get(), uid: credentials.uid.as_raw() };
+        sockopt::set_socket_passcred(&fd, true).ok()?;
+        let who = Owner::from(sockopt::socket_peercred(&fd).ok()?);
         let count = self.by_user.get(&who.uid).copied().unwrap_or(0);
         // One user has at most half of what there is.
-        if self.clients.len() >= self.limit || who.uid != 0 && count >= self.limit / 2 {
+        let of_whom = if who.uid != 0 && count >= self.limit / 2 {
+            Some(Some(who.uid))
+        } else if self.clients.len() >= self.limit {
+            Some(None)
+        } else {
+            None
+        };
+        if of_whom.is_some_and(|uid| !self.make_room(uid)) {
             self.counters.clients_refused += 1;
             return None;
         }
@@ -154,7 +170,9 @@ impl Server {
         *self.by_user.entry(who.uid).or_default() += 1;
         let key = self.clients.insert_with(|_| Client {
             fd,
+            uid: who.uid,
             who,
+            asked: None,
             activity: Activity::Idle,
             outbox: VecDeque::new(),
             waiting: 0,
@@ -169,15 +187,44 @@ impl Server {
         Some(key)
     }
 
+    /// Lets go whoever has been idle for longest, of one user or of all. False if nobody is idle.
+    fn make_room(&mut self, uid: Option<u32>) -> bool {
+        let mut idle: Vec<(u64, Key)> = self
+            .clients
+            .iter()
+            .filter(|(_, client)| client.activity == Activity::Idle && client.outbox.is_empty())
+            .filter(|(_, client)| uid.is_none_or(|uid| client.uid == uid))
+            .filter_map(|(key, client)| client.asked.map(|asked| (asked, key)))
+            .collect();
+        idle.sort_unstable_by_key(|(asked, _)| *asked);
+        for (_, key) in idle {
+            let Some(client) = self.clients.get(key) else { continue };
+            // From here on it cannot ask here any more. If it has just done so, it is answered, and goes then.
+            let _ = rustix::net::shutdown(&client.fd, Shutdown::Read);
+            if rustix::io::ioctl_fionread(&client.fd) == Ok(0) {
+                self.remove(key);
+                self.counters.clients_made_way += 1;
+                return true;
+            }
+        }
+        false
+    }
+
     /// The next message of a client: `Ok(None)` when there is none, an error at the end.
     pub(crate) fn receive(&mut self, key: Key, buffer: &mut [u8]) -> Result<Option<Received>, ()> {
-        let Some(client) = self.clients.get(key) else { return Ok(None) };
+        let Some(client) = self.clients.get_mut(key) else { return Ok(None) };
         if client.activity == Activity::Waiting {
             return Ok(None);
         }
         match pair::receive(&client.fd, buffer) {
             Ok(received) if received.len == 0 => Err(()),
             Ok(received) => {
+                // With its first message it is whom the kernel saw connect: SO_PASSCRED may have come later than that.
+                if client.asked.replace(self.counters.requests).is_some()
+                    && let Some(sender) = received.sender
+                {
+                    client.who = sender;
+                }
                 self.counters.requests += 1;
                 Ok(Some(received))
             }
@@ -260,10 +307,10 @@ impl Server {
     /// Lets a client go. What it was at.
     pub(crate) fn remove(&mut self, key: Key) -> Option<Activity> {
         let client = self.clients.remove(key)?;
-        if let Some(count) = self.by_user.get_mut(&client.who.uid) {
+        if let Some(count) = self.by_user.get_mut(&client.uid) {
             *count -= 1;
             if *count == 0 {
-                self.by_user.remove(&client.who.uid);
+                self.by_user.remove(&client.uid);
             }
         }
         Some(client.activity)

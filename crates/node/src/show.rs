@@ -333,10 +333,17 @@ fn counters(node: &Node) -> Table {
     row("sockets", "connections_lost", connections_lost, "Accepted, and closed before it could be handed over.");
     row("sockets", "datagrams_malformed", datagrams_malformed, "A program's message was no datagram.");
     row("sockets", "datagrams_refused", datagrams_refused, "A program's datagram could not be sent; it was told.");
-    let crate::server::Counters { clients, clients_refused, requests, requests_malformed, clients_not_reading } =
-        node.server.counters;
+    let crate::server::Counters {
+        clients,
+        clients_refused,
+        clients_made_way,
+        requests,
+        requests_malformed,
+        clients_not_reading,
+    } = node.server.counters;
     row("control", "clients", clients, "");
     row("control", "clients_refused", clients_refused, "Too many at once.");
+    row("control", "clients_made_way", clients_made_way, "Idle, for others; they come anew.");
     row("control", "requests", requests, "");
     row("control", "requests_malformed", requests_malformed, "Answered with EPROTO, and let go.");
     row("control", "clients_not_reading", clients_not_reading, "Let go, or lost lines of a trace.");

@@ -11,14 +11,13 @@
 
 use crate::address::Raw;
 use crate::datagram;
-use crate::exchange::{self, Along, NO_NODE, NONSENSE};
+use crate::exchange::{self, Along, MOMENTS, NO_NODE, NONSENSE};
 use crate::names::{self, Mark, identity};
 use crate::sys::{self, Descriptor, Errno, answer, outcome};
 use crate::{interpose, real};
 use libc::{c_int, sockaddr, socklen_t, timeval};
 use sockeye_control::{Kind, Reply, Request, SocketName};
 use std::mem::zeroed;
-use std::net::SocketAddr;
 
 const IN_PROGRESS: Errno = Errno(libc::EINPROGRESS);
 
@@ -44,14 +43,15 @@ fn start(fd: c_int, name: SocketName, address: *const sockaddr, len: socklen_t) 
                 replace(fd, flags, new)?;
                 current = identity(fd).ok_or(NONSENSE)?;
             }
-            if name.kind == Kind::Stream {
-                names::settle(fd, Mark::Connection)?;
-            } else {
-                datagram::forget_destination(fd);
-            }
-            match answer.reply {
-                Reply::Done => Ok(()),
-                Reply::InProgress => Err(IN_PROGRESS),
+            let told = address.is_some() && name.kind == Kind::Stream && names::is_marked(fd, Mark::Told);
+            match (answer.reply, name.kind) {
+                (Reply::Done, Kind::Stream) if told => Err(Errno(libc::EISCONN)),
+                (Reply::Done, Kind::Stream) => names::settle(fd, Mark::Connection),
+                (Reply::InProgress, Kind::Stream) => names::settle(fd, Mark::Connection).and(Err(IN_PROGRESS)),
+                (Reply::Done, Kind::Datagram) => {
+                    datagram::forget_destination(fd);
+                    Ok(())
+                }
                 _ => Err(NONSENSE),
             }
         }
@@ -60,10 +60,7 @@ fn start(fd: c_int, name: SocketName, address: *const sockaddr, len: socklen_t) 
     let waits = name.kind == Kind::Stream && flags & libc::O_NONBLOCK == 0;
     match result {
         // EALREADY: an earlier wait was interrupted, or another thread waits.
-        Err(IN_PROGRESS | Errno(libc::EALREADY)) if waits => match address {
-            Some(address) => wait(fd, current, address),
-            None => Err(NONSENSE),
-        },
+        Err(IN_PROGRESS | Errno(libc::EALREADY)) if waits => wait(fd, current),
         result => result,
     }
 }
@@ -81,7 +78,7 @@ fn replace(fd: c_int, flags: c_int, new: Descriptor) -> Result<(), Errno> {
 }
 
 /// Waits until the connection stands or has failed.
-fn wait(fd: c_int, name: SocketName, address: SocketAddr) -> Result<(), Errno> {
+fn wait(fd: c_int, name: SocketName) -> Result<(), Errno> {
     let mut limit = timeval { tv_sec: 0, tv_usec: 0 };
     sys::option(fd, libc::SO_SNDTIMEO, &mut limit)?;
     let limited = limit.tv_sec != 0 || limit.tv_usec != 0;
@@ -91,6 +88,13 @@ fn wait(fd: c_int, name: SocketName, address: SocketAddr) -> Result<(), Errno> {
     } else {
         -1
     };
+    // A neighbour answers sooner than a sleeper wakes.
+    for _ in 0..MOMENTS {
+        if sys::readiness(fd, libc::POLLOUT) != 0 {
+            break;
+        }
+        sys::step_aside();
+    }
     let mut poll = libc::pollfd { fd, events: libc::POLLOUT, revents: 0 };
     loop {
         // SAFETY: one structure, which outlives the call.
@@ -103,11 +107,8 @@ fn wait(fd: c_int, name: SocketName, address: SocketAddr) -> Result<(), Errno> {
         }
     }
     if poll.revents & (libc::POLLERR | libc::POLLHUP) == 0 {
-        // It stands, and asking once more lets the node know that this program knows.
-        return match exchange::order(fd, &Request::Connect { id: name.id, address: Some(address) }) {
-            Err(Errno(libc::EISCONN)) => Ok(()),
-            result => result,
-        };
+        // It stands, and only the next `connect` has to know that this one said so.
+        return names::mark(fd, Mark::Told);
     }
     match exchange::socket_error(fd, name.id)? {
         0 if poll.revents & libc::POLLERR != 0 => Err(NO_NODE),

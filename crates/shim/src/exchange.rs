@@ -1,15 +1,21 @@
 //! A question to the node, and its answer.
 //!
-//! Each exchange opens a connection to the control socket and closes it again: the shim keeps no descriptor of its own in a
-//! program that may count, close or inherit them all. This file is the only one that knows, so that something faster can take its place.
+//! It travels on a connection that the process keeps (`connection`). One that the node has closed meanwhile, because it ended or had no
+//! room for the idle, takes no question; then a fresh one is tried.
 //!
-//! The node answers at once (names aside), so an exchange is not interrupted by signals. Without a node: `ENETDOWN`.
+//! With each question goes who asks, as the process is now: a program may have connected as root and have become somebody else since. The
+//! kernel lets nobody say what he is not.
+//!
+//! The node answers at once (names aside), so an exchange is not interrupted by signals; and since waking a process takes longer
+//! than most answers, the first moments of waiting are spent awake ([`MOMENTS`]). Without a node: `ENETDOWN`.
 
+use crate::connection::Connection;
 use crate::environment;
 use crate::sys::{self, Descriptor, Errno};
-use libc::{c_int, c_void, cmsghdr, iovec, msghdr, sockaddr_un};
+use libc::{c_int, c_void, cmsghdr, iovec, msghdr, ucred};
 use sockeye_control::{MAX_CALL, MAX_OPTION, Reply, Request, SocketId};
 use std::mem::{offset_of, zeroed};
+use std::ops::Range;
 
 pub(crate) const NO_NODE: Errno = Errno(libc::ENETDOWN);
 
@@ -48,19 +54,22 @@ impl Along {
 pub(crate) struct Answer<'a> {
     pub(crate) reply: Reply<'a>,
     pub(crate) descriptor: Option<Descriptor>,
-    connection: Descriptor,
+    /// The connection, if it was for this question only.
+    connection: Option<Descriptor>,
 }
 
 impl Answer<'_> {
     /// The descriptor at the lowest number that was free before the exchange: the connection may have taken it.
     pub(crate) fn lowest(self, close_on_exec: bool) -> Result<c_int, Errno> {
         let descriptor = self.descriptor.ok_or(NONSENSE)?;
-        if descriptor.number() < self.connection.number() {
-            return Ok(descriptor.into_number());
+        match self.connection {
+            Some(connection) if connection.number() < descriptor.number() => {
+                let flags = if close_on_exec { libc::O_CLOEXEC } else { 0 };
+                sys::duplicate_over(descriptor.number(), connection.number(), flags)?;
+                Ok(connection.into_number())
+            }
+            _ => Ok(descriptor.into_number()),
         }
-        let flags = if close_on_exec { libc::O_CLOEXEC } else { 0 };
-        sys::duplicate_over(descriptor.number(), self.connection.number(), flags)?;
-        Ok(self.connection.into_number())
     }
 }
 
@@ -95,10 +104,27 @@ pub(crate) fn socket_error(fd: c_int, id: SocketId) -> Result<c_int, Errno> {
 
 /// Asks.
 pub(crate) fn ask<'b>(request: &Request<'_>, along: Along, buffer: &'b mut Buffer) -> Result<Answer<'b>, Errno> {
-    let connection = open()?;
     let len = request.encode(buffer).map_err(|_| Errno(libc::EINVAL))?;
-    send(&connection, &buffer[..len], along)?;
-    let (len, descriptor) = receive(&connection, buffer, along.close_on_exec)?;
+    let question = &buffer[..len];
+    let mut connection = Connection::take().map_err(absent)?;
+    let mut sent = send(&connection, question, along);
+    // What is closed took nothing of it.
+    while connection.used && matches!(sent, Err(Errno(libc::EPIPE | libc::ECONNRESET | libc::ENOTCONN))) {
+        drop(connection);
+        connection = Connection::take().map_err(absent)?;
+        sent = send(&connection, question, along);
+    }
+    if let Err(errno) = sent {
+        return Err(absent(errno));
+    }
+    let moments = if matches!(request, Request::Resolve { .. } | Request::ResolveAddress { .. }) { 0 } else { MOMENTS };
+    let (len, descriptor) = receive(&connection, buffer, along.close_on_exec, moments)?;
+    let connection = if connection.is_kept() {
+        connection.done();
+        None
+    } else {
+        connection.into_descriptor()
+    };
     match Reply::decode(buffer.get(..len).unwrap_or_default()) {
         Ok(Reply::Error { errno, reason }) => {
             environment::tell_refusal(Errno(errno), reason);
@@ -107,21 +133,6 @@ pub(crate) fn ask<'b>(request: &Request<'_>, along: Along, buffer: &'b mut Buffe
         Ok(reply) => Ok(Answer { reply, descriptor, connection }),
         Err(_) => Err(NONSENSE),
     }
-}
-
-fn open() -> Result<Descriptor, Errno> {
-    let Ok(path) = environment::control_path() else { return Err(absent(Errno(libc::ENOENT))) };
-    let connection = sys::seqpacket()?;
-    // SAFETY: all zeros is a valid address structure.
-    let mut address: sockaddr_un = unsafe { zeroed() };
-    address.sun_family = libc::AF_UNIX as libc::sa_family_t;
-    // A path is shorter than the field, so a zero byte follows it.
-    for (to, &from) in address.sun_path.iter_mut().zip(path.as_bytes()) {
-        *to = from as libc::c_char;
-    }
-    let len = offset_of!(sockaddr_un, sun_path) + path.as_bytes().len() + 1;
-    again(|| sys::connect(connection.number(), &address, len)).map_err(absent)?;
-    Ok(connection)
 }
 
 /// A control message that holds one descriptor. (More than one never comes; if it did, the kernel would close it.)
@@ -147,8 +158,41 @@ impl Rights {
     }
 }
 
-fn send(connection: &Descriptor, request: &[u8], along: Along) -> Result<(), Errno> {
-    let mut rights = along.socket.map(Rights::new);
+/// The control messages of a question: who asks, and the socket, if there is one.
+#[repr(C)]
+struct Proof {
+    header: cmsghdr,
+    credentials: ucred,
+    padding: u32,
+    rights: Rights,
+}
+
+impl Proof {
+    /// `CMSG_LEN` of the credentials.
+    const CREDENTIALS: usize = offset_of!(Proof, padding);
+
+    fn new(socket: Option<c_int>) -> Proof {
+        let header = cmsghdr {
+            cmsg_len: Self::CREDENTIALS as _,
+            cmsg_level: libc::SOL_SOCKET,
+            cmsg_type: libc::SCM_CREDENTIALS,
+        };
+        Proof { header, credentials: sys::credentials(), padding: 0, rights: Rights::new(socket.unwrap_or(-1)) }
+    }
+
+    /// The bytes of it that are meant.
+    fn range(socket: bool, credentials: bool) -> Range<usize> {
+        let begin = if credentials { 0 } else { offset_of!(Proof, rights) };
+        let end = offset_of!(Proof, rights) + if socket { Rights::LEN } else { 0 };
+        begin..end
+    }
+}
+
+/// How often to look for an answer before sleeping. Each time those who wait for this processor run first, perhaps the node.
+pub(crate) const MOMENTS: u32 = 64;
+
+fn send(connection: &Connection, request: &[u8], along: Along) -> Result<(), Errno> {
+    let mut proof = Proof::new(along.socket);
     let mut pieces = [piece(request.as_ptr().cast(), request.len()), piece(std::ptr::null(), 0)];
     let mut count = 1;
     if let Some((value, len)) = along.value {
@@ -156,23 +200,36 @@ fn send(connection: &Descriptor, request: &[u8], along: Along) -> Result<(), Err
         count = 2;
     }
     let mut message = message(&mut pieces[..count]);
-    if let Some(rights) = &mut rights {
-        message.msg_control = std::ptr::from_mut(rights).cast();
-        message.msg_controllen = Rights::LEN as _;
+    let mut send = |credentials| {
+        let range = Proof::range(along.socket.is_some(), credentials);
+        message.msg_control = std::ptr::from_mut(&mut proof).cast::<c_void>().wrapping_byte_add(range.start);
+        message.msg_controllen = range.len() as _;
+        sys::again(|| sys::send_message(connection.number(), &message, libc::MSG_NOSIGNAL)).map(drop)
+    };
+    match send(true) {
+        // In a user namespace without numbers nobody can say who he is. The kernel says it.
+        Err(Errno(libc::EINVAL | libc::EPERM)) => send(false),
+        sent => sent,
     }
-    again(|| sys::send_message(connection.number(), &message, libc::MSG_NOSIGNAL)).map_err(absent)?;
-    Ok(())
 }
 
 fn receive(
-    connection: &Descriptor,
+    connection: &Connection,
     buffer: &mut Buffer,
     close_on_exec: bool,
+    moments: u32,
 ) -> Result<(usize, Option<Descriptor>), Errno> {
     let flags = if close_on_exec { libc::MSG_CMSG_CLOEXEC } else { 0 };
-    let received =
-        receive_with_descriptor(buffer, |message| again(|| sys::receive_message(connection.number(), message, flags)))
-            .map_err(absent)?;
+    let received = receive_with_descriptor(buffer, |message| {
+        for _ in 0..moments {
+            match sys::receive_message(connection.number(), message, flags | libc::MSG_DONTWAIT) {
+                Err(Errno(libc::EAGAIN)) => sys::step_aside(),
+                received => return received,
+            }
+        }
+        sys::again(|| sys::receive_message(connection.number(), message, flags))
+    })
+    .map_err(absent)?;
     match received {
         Received { len: 0, .. } => Err(absent(Errno(libc::ECONNRESET))),
         // The process has no number left.
@@ -214,15 +271,6 @@ pub(crate) fn message(pieces: &mut [iovec]) -> msghdr {
     message.msg_iov = pieces.as_mut_ptr();
     message.msg_iovlen = pieces.len() as _;
     message
-}
-
-fn again<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
-    loop {
-        match call() {
-            Err(Errno(libc::EINTR)) => {}
-            result => return result,
-        }
-    }
 }
 
 /// What a failing control socket means to the program. What is wrong with the program itself stays as it is.

@@ -57,6 +57,7 @@ compile_error!("the shim interposes the calls of glibc on 64-bit Linux");
 mod accept;
 mod address;
 mod connect;
+mod connection;
 mod control_message;
 mod datagram;
 mod environment;
@@ -99,6 +100,7 @@ static AT_LOAD: extern "C" fn() = {
     extern "C" fn at_load() {
         real::find_all();
         environment::remember();
+        connection::prepare();
         names::look_for_inherited_sockets();
     }
     at_load

@@ -26,6 +26,8 @@ pub(crate) enum Mark {
     Connection = 0,
     Listener = 1,
     Fresh = 2,
+    /// It has a connection, and a `connect` that waited has said so; the node does not know that it did.
+    Told = 3,
 }
 
 /// Marks a stream's descriptor.

@@ -3,7 +3,7 @@
 //! They bypass libc's wrappers, for three reasons: libc's names may be our own functions, its wrappers are cancellation points (a
 //! thread cancelled within an exchange would leave a descriptor open), and they touch `errno`. These leave `errno` as it was.
 
-use libc::{c_int, c_long, c_void, iovec, msghdr, sockaddr_un, socklen_t};
+use libc::{c_int, c_long, c_void, iovec, msghdr, sockaddr_un, socklen_t, ucred};
 use std::mem::{size_of, zeroed};
 
 /// One of Linux's error numbers.
@@ -135,6 +135,49 @@ pub(crate) fn fcntl(fd: c_int, command: c_int, argument: c_int) -> Result<c_int,
 
 pub(crate) fn duplicate_over(from: c_int, to: c_int, flags: c_int) -> Result<(), Errno> {
     syscall!(libc::SYS_dup3, from, to, flags).map(drop)
+}
+
+/// Repeats a call that signals interrupt.
+pub(crate) fn again<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
+    loop {
+        match call() {
+            Err(Errno(libc::EINTR)) => {}
+            result => return result,
+        }
+    }
+}
+
+/// Who this process is now. (A result of -1 would be an error; none of the three has one.)
+pub(crate) fn credentials() -> ucred {
+    let number = |result: Result<c_long, Errno>| result.unwrap_or(-1);
+    ucred {
+        pid: number(syscall!(libc::SYS_getpid)) as libc::pid_t,
+        uid: number(syscall!(libc::SYS_geteuid)) as libc::uid_t,
+        gid: number(syscall!(libc::SYS_getegid)) as libc::gid_t,
+    }
+}
+
+/// How many descriptors the process may have.
+pub(crate) fn descriptors() -> u64 {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    let none: *const libc::rlimit = std::ptr::null();
+    let _ = syscall!(libc::SYS_prlimit64, 0, libc::RLIMIT_NOFILE, none, std::ptr::from_mut(&mut limit));
+    limit.rlim_cur
+}
+
+/// A page of zeros, which is one of zeros again in each child that has memory of its own.
+pub(crate) fn wiped_in_children<T>() -> Result<*mut T, Errno> {
+    const PAGE: usize = 4096;
+    let anywhere: *mut c_void = std::ptr::null_mut();
+    let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+    let page = syscall!(libc::SYS_mmap, anywhere, PAGE, access, kind, -1, 0)?;
+    syscall!(libc::SYS_madvise, page, PAGE, libc::MADV_WIPEONFORK)?;
+    Ok(page as *mut T)
+}
+
+/// Lets others run that wait for this processor.
+pub(crate) fn step_aside() {
+    let _ = syscall!(libc::SYS_sched_yield);
 }
 
 /// What a descriptor is ready for now.

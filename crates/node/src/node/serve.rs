@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use sockeye_control::{MAX_MESSAGE, Reply, Request};
+use sockeye_control::{MAX_CALL, Reply, Request};
 use sockeye_socket::table::Key;
 use sockeye_socket::{Errno, Privilege};
 
@@ -15,63 +15,61 @@ use crate::server::Activity;
 use crate::show;
 
 impl Node {
-    /// Serves what a client has asked.
+    /// Serves what a client has asked. One message: if there are more, epoll says so again.
     pub(super) fn serve(&mut self, key: Key) {
-        let mut buffer = [0; MAX_MESSAGE];
-        loop {
-            let received = match self.server.receive(key, &mut buffer) {
-                Ok(Some(received)) => received,
-                Ok(None) => return,
-                Err(()) => return self.dismiss(key),
-            };
-            let Some(who) = self.server.clients.get(key).map(|client| client.who) else { return };
-            let request = match Request::decode(&buffer[..received.len]) {
-                Ok(request) if !received.truncated => request,
-                wrong => {
-                    self.server.counters.requests_malformed += 1;
-                    let reason =
-                        wrong.err().map_or_else(|| "too much in one message".to_owned(), |error| error.to_string());
-                    let reply = Reply::Error { errno: Errno::EPROTO.raw(), reason: &reason };
-                    self.server.reply(key, &reply, None, &self.poller);
-                    return self.dismiss(key);
-                }
-            };
-            let privilege = match who.uid {
-                0 => Privilege::Administrator,
-                uid if uid == self.uid => Privilege::Administrator,
-                _ => Privilege::User,
-            };
-            let fine = match request {
-                Request::Resolve { family, flags: _, name } => {
-                    self.ask(key, Question::Name { name: name.to_owned(), family })
-                }
-                Request::ResolveAddress { address } => self.ask(key, Question::Address(address)),
-                Request::Show { what, json } => {
-                    let text = show::render(self, what, json);
-                    self.server.reply_text(key, &text, true, &self.poller)
-                }
-                Request::Trace => {
-                    if self.server.clients.get(key).is_some_and(|client| client.activity == Activity::Idle) {
-                        self.server.set_activity(key, Activity::Tracing, &self.poller);
-                        self.tracer.add_listener();
-                        self.boundary.notes.get_or_insert_default();
-                    }
-                    true
-                }
-                Request::Down if privilege == Privilege::Administrator => {
-                    self.stopping = true;
-                    self.server.reply(key, &Reply::Done, None, &self.poller)
-                }
-                Request::Down => {
-                    let reason = "only root and the user who started the node may stop it";
-                    let reply = Reply::Error { errno: Errno::EPERM.raw(), reason };
-                    self.server.reply(key, &reply, None, &self.poller)
-                }
-                request => self.call(key, who, privilege, &request, received.descriptor),
-            };
-            if !fine {
+        let mut buffer = [0; MAX_CALL];
+        let received = match self.server.receive(key, &mut buffer) {
+            Ok(Some(received)) => received,
+            Ok(None) => return,
+            Err(()) => return self.dismiss(key),
+        };
+        let Some(who) = self.server.clients.get(key).map(|client| client.who) else { return };
+        let request = match Request::decode(&buffer[..received.len]) {
+            Ok(request) if !received.truncated => request,
+            wrong => {
+                self.server.counters.requests_malformed += 1;
+                let reason =
+                    wrong.err().map_or_else(|| "too much in one message".to_owned(), |error| error.to_string());
+                let reply = Reply::Error { errno: Errno::EPROTO.raw(), reason: &reason };
+                self.server.reply(key, &reply, None, &self.poller);
                 return self.dismiss(key);
             }
+        };
+        let privilege = match who.uid {
+            0 => Privilege::Administrator,
+            uid if uid == self.uid => Privilege::Administrator,
+            _ => Privilege::User,
+        };
+        let fine = match request {
+            Request::Resolve { family, flags: _, name } => {
+                self.ask(key, Question::Name { name: name.to_owned(), family })
+            }
+            Request::ResolveAddress { address } => self.ask(key, Question::Address(address)),
+            Request::Show { what, json } => {
+                let text = show::render(self, what, json);
+                self.server.reply_text(key, &text, true, &self.poller)
+            }
+            Request::Trace => {
+                if self.server.clients.get(key).is_some_and(|client| client.activity == Activity::Idle) {
+                    self.server.set_activity(key, Activity::Tracing, &self.poller);
+                    self.tracer.add_listener();
+                    self.boundary.notes.get_or_insert_default();
+                }
+                true
+            }
+            Request::Down if privilege == Privilege::Administrator => {
+                self.stopping = true;
+                self.server.reply(key, &Reply::Done, None, &self.poller)
+            }
+            Request::Down => {
+                let reason = "only root and the user who started the node may stop it";
+                let reply = Reply::Error { errno: Errno::EPERM.raw(), reason };
+                self.server.reply(key, &reply, None, &self.poller)
+            }
+            request => self.call(key, who, privilege, &request, received.descriptor),
+        };
+        if !fine {
+            self.dismiss(key);
         }
     }
 

@@ -1,0 +1,233 @@
+//! Connections to the node that a process keeps.
+//!
+//! Opening a connection for each question would cost more than the question. So a process keeps up to [`KEPT`] of them, each for one thread at a
+//! time, and opens another, which it closes again, when all are in use.
+//!
+//! What the program does with its descriptors is its own affair: it may close all that it does not know, put another file in a number's place, fork, change
+//! its user. So a kept connection
+//!
+//! - has a high number, far from those that a program counts on, and closes on exec;
+//! - is recognised before each use by the kernel's cookie, which no other socket ever has: a number that the program has taken is the program's;
+//! - is never shared with a child. A page that the kernel wipes in a child ([`wiped_in_children`]) tells that there was a fork: the child closes what it
+//!   inherited, and opens its own. (A child of vfork lives in its parent's memory and uses its parent's, of which each is taken by one at a time.)
+//! - proves nothing about who asks: each question says it ([`crate::exchange`]).
+//!
+//! There is no lock: a place is taken and given back by one atomic exchange. What a signal's handler or another thread finds taken, it leaves.
+//! A process in which connections are lost again and again is let alone, and opens one for each question.
+
+use crate::environment;
+use crate::sys::{self, Descriptor, Errno};
+use libc::{c_int, sockaddr_un};
+use std::mem::{offset_of, zeroed};
+use std::ptr::null_mut;
+use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
+
+/// How many connections a process keeps.
+const KEPT: usize = 4;
+/// How many a process may lose before it is let alone.
+const PATIENCE: u32 = 64;
+/// Kept connections have numbers from here on, where the limit allows: beyond what `select` can hold.
+const HIGH: u64 = 1024;
+/// Else they have the last ones; of a limit below this the program has the whole.
+const LOW: u64 = 64;
+
+const EMPTY: u32 = 0;
+const TAKEN: u32 = 1;
+const IDLE: u32 = 2;
+
+struct Place {
+    state: AtomicU32,
+    number: AtomicI32,
+    cookie: AtomicU64,
+}
+
+static PLACES: [Place; KEPT] =
+    [const { Place { state: AtomicU32::new(EMPTY), number: AtomicI32::new(-1), cookie: AtomicU64::new(0) } }; KEPT];
+static LOST: AtomicU32 = AtomicU32::new(0);
+
+/// What the word in the wiped page says: nobody has looked since the fork.
+const FORKED: u32 = 0;
+const LOOKING: u32 = 1;
+const OURS: u32 = 2;
+static PAGE: AtomicPtr<AtomicU32> = AtomicPtr::new(null_mut());
+
+/// A connection in use.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    descriptor: Option<Descriptor>,
+    place: Option<usize>,
+    cookie: u64,
+    /// It has carried a question before.
+    pub(crate) used: bool,
+}
+
+impl Connection {
+    /// One that nobody else uses.
+    pub(crate) fn take() -> Result<Connection, Errno> {
+        if !may_keep() {
+            return Connection::open(None);
+        }
+        for (index, place) in PLACES.iter().enumerate() {
+            if place.state.compare_exchange(IDLE, TAKEN, Ordering::Acquire, Ordering::Relaxed).is_err() {
+                continue;
+            }
+            let (number, cookie) = (place.number.load(Ordering::Relaxed), place.cookie.load(Ordering::Relaxed));
+            if is_it(number, cookie) {
+                return Ok(Connection {
+                    descriptor: Some(Descriptor::new(number)),
+                    place: Some(index),
+                    cookie,
+                    used: true,
+                });
+            }
+            LOST.fetch_add(1, Ordering::Relaxed);
+            place.state.store(EMPTY, Ordering::Release);
+        }
+        Connection::anew()
+    }
+
+    /// A fresh one.
+    fn anew() -> Result<Connection, Errno> {
+        let free =
+            |place: &Place| place.state.compare_exchange(EMPTY, TAKEN, Ordering::Acquire, Ordering::Relaxed).is_ok();
+        let place = if may_keep() { PLACES.iter().position(free) } else { None };
+        Connection::open(place).inspect_err(|_| {
+            if let Some(index) = place {
+                PLACES[index].state.store(EMPTY, Ordering::Release);
+            }
+        })
+    }
+
+    fn open(place: Option<usize>) -> Result<Connection, Errno> {
+        let low = connect()?;
+        let mut connection = Connection { descriptor: None, place, cookie: 0, used: false };
+        if place.is_some()
+            && let Ok(high) = sys::fcntl(low.number(), libc::F_DUPFD_CLOEXEC, first_number())
+        {
+            connection.descriptor = Some(Descriptor::new(high));
+            sys::option(high, libc::SO_COOKIE, &mut connection.cookie)?;
+            connection.remember();
+            return Ok(connection);
+        }
+        connection.give_up_place();
+        connection.descriptor = Some(low);
+        Ok(connection)
+    }
+
+    pub(crate) fn number(&self) -> c_int {
+        self.descriptor.as_ref().map_or(-1, Descriptor::number)
+    }
+
+    /// Whether it stays open, at a number that is out of the program's way.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.place.is_some()
+    }
+
+    /// It has served its question: kept for the next one, if it is one to be kept.
+    pub(crate) fn done(mut self) {
+        if let Some(index) = self.place.take()
+            && let Some(descriptor) = self.descriptor.take()
+        {
+            // The number is in the place.
+            let _ = descriptor.into_number();
+            PLACES[index].state.store(IDLE, Ordering::Release);
+        }
+    }
+
+    /// Its number, for somebody else.
+    pub(crate) fn into_descriptor(mut self) -> Option<Descriptor> {
+        self.descriptor.take()
+    }
+
+    /// Writes it into its place, where a child finds it at any time.
+    fn remember(&self) {
+        if let Some(index) = self.place {
+            PLACES[index].cookie.store(self.cookie, Ordering::Relaxed);
+            PLACES[index].number.store(self.number(), Ordering::Relaxed);
+        }
+    }
+
+    fn give_up_place(&mut self) {
+        if let Some(index) = self.place.take() {
+            PLACES[index].state.store(EMPTY, Ordering::Release);
+        }
+    }
+}
+
+impl Drop for Connection {
+    /// It is closed: nobody knows what was still to come on it.
+    fn drop(&mut self) {
+        self.descriptor = None;
+        self.give_up_place();
+    }
+}
+
+/// Makes the page that tells of a fork; without it, nothing is kept. Called at load.
+pub(crate) fn prepare() {
+    if let Ok(page) = sys::wiped_in_children::<AtomicU32>() {
+        // SAFETY: a fresh page of zeros, aligned as pages are, which is never unmapped.
+        unsafe { &*page }.store(OURS, Ordering::Relaxed);
+        PAGE.store(page, Ordering::Release);
+    }
+}
+
+/// Whether connections can be kept, and those that are kept are this process's own.
+fn may_keep() -> bool {
+    let page = PAGE.load(Ordering::Acquire);
+    if page.is_null() || LOST.load(Ordering::Relaxed) >= PATIENCE {
+        return false;
+    }
+    // SAFETY: `prepare` has made it, and nobody unmaps it.
+    let word = unsafe { &*page };
+    match word.compare_exchange(FORKED, LOOKING, Ordering::Acquire, Ordering::Acquire) {
+        Ok(_) => {
+            PLACES.iter().for_each(disinherit);
+            word.store(OURS, Ordering::Release);
+            true
+        }
+        Err(state) => state == OURS,
+    }
+}
+
+/// Clears a place in a child. Its connection is the parent's; one that was in use has nobody here to give it back.
+fn disinherit(place: &Place) {
+    let (number, cookie) = (place.number.load(Ordering::Relaxed), place.cookie.load(Ordering::Relaxed));
+    if number >= 0 && is_it(number, cookie) {
+        drop(Descriptor::new(number));
+    }
+    place.number.store(-1, Ordering::Relaxed);
+    place.state.store(EMPTY, Ordering::Release);
+}
+
+fn is_it(number: c_int, cookie: u64) -> bool {
+    let mut found = 0u64;
+    sys::option(number, libc::SO_COOKIE, &mut found).is_ok() && found == cookie
+}
+
+fn first_number() -> c_int {
+    let limit = sys::descriptors();
+    let first = if limit >= HIGH + LOW {
+        HIGH
+    } else if limit >= 2 * LOW {
+        limit - KEPT as u64
+    } else {
+        // Beyond the limit: refused.
+        limit
+    };
+    c_int::try_from(first).unwrap_or(c_int::MAX)
+}
+
+fn connect() -> Result<Descriptor, Errno> {
+    let Ok(path) = environment::control_path() else { return Err(Errno(libc::ENOENT)) };
+    let connection = sys::seqpacket()?;
+    // SAFETY: all zeros is a valid address structure.
+    let mut address: sockaddr_un = unsafe { zeroed() };
+    address.sun_family = libc::AF_UNIX as libc::sa_family_t;
+    // A path is shorter than the field, so a zero byte follows it.
+    for (to, &from) in address.sun_path.iter_mut().zip(path.as_bytes()) {
+        *to = from as libc::c_char;
+    }
+    let len = offset_of!(sockaddr_un, sun_path) + path.as_bytes().len() + 1;
+    sys::again(|| sys::connect(connection.number(), &address, len))?;
+    Ok(connection)
+}
