@@ -1,4 +1,4 @@
-//! `cargo xtask bench-quick`: the throughput of a node beside the kernel's.
+//! `cargo xtask bench`: builds what is measured by the release profile, and hands over to the crate `sockeye-bench`.
 
 use std::process::{Command, ExitCode};
 
@@ -7,28 +7,29 @@ use clap::Args;
 use crate::packages;
 use crate::report::Report;
 
-/// How often and how long.
+/// What the harness understands; `--help` is its own.
 #[derive(Args)]
-pub(crate) struct Quick {
-    /// Turns of each subject in each case
-    #[arg(long, default_value_t = 3)]
-    rounds: u32,
-    /// Seconds of each turn
-    #[arg(long, default_value_t = 3)]
-    seconds: u32,
+#[command(disable_help_flag = true)]
+pub(crate) struct Bench {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<String>,
 }
 
-pub(crate) fn quick(quick: &Quick) -> ExitCode {
-    let Quick { rounds, seconds } = quick;
-    let mut report = Report::new();
-    report.section("Throughput beside the kernel's");
+pub(crate) fn run(bench: &Bench) -> ExitCode {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let ready = report.check(packages::ensure())
-        && report.step(Command::new(&cargo).args(["build", "--release", "--quiet", "--package", "sockeye"]));
-    if ready {
-        let mut run = Command::new(&cargo);
-        run.args(["run", "--quiet", "--package", "sockeye-peers", "--bin", "ratio", "--"]);
-        report.step(run.args([rounds.to_string(), seconds.to_string()]));
+    let mut report = Report::new();
+    report.section("Programs");
+    // What is missing still costs its own rows only.
+    if let Err(reason) = packages::ensure(packages::BENCH) {
+        println!("{reason}");
+    }
+    report.section("Build");
+    let packages = ["--package", "sockeye", "--package", "sockeye-bench"];
+    if report.step(Command::new(&cargo).args(["build", "--release", "--locked", "--quiet"]).args(packages)) {
+        report.section("Measurements");
+        let mut harness = Command::new(&cargo);
+        harness.args(["run", "--release", "--locked", "--quiet", "--package", "sockeye-bench", "--"]);
+        report.step(harness.args(&bench.arguments));
     }
     report.finish()
 }

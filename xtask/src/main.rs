@@ -23,13 +23,13 @@ struct Cli {
 enum Verb {
     /// Checks everything: format, lints, documentation, unit tests, and real programs in a lab
     Test(test::Test),
-    /// Measures the throughput of a node beside the kernel's in the same lab; a look, not a verdict
-    BenchQuick(bench::Quick),
+    /// Measures Sockeye beside the kernel and other stacks in user space; see `cargo xtask bench --help`
+    Bench(bench::Bench),
 }
 
 fn main() -> ExitCode {
     match Cli::parse().verb {
         Verb::Test(test) => test::run(&test),
-        Verb::BenchQuick(quick) => bench::quick(&quick),
+        Verb::Bench(bench) => bench::run(&bench),
     }
 }

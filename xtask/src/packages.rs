@@ -1,10 +1,13 @@
-//! The programs that the tests need, and the Debian packages that have them: the one list of them.
+//! The programs that the tests and the measurements need, and the Debian packages that have them: the one list of them.
 
 use std::path::Path;
 use std::process::Command;
 
 /// Program, package.
-const PROGRAMS: &[(&str, &str)] = &[
+type Program = (&'static str, &'static str);
+
+/// What the tests run.
+pub(crate) const TEST: &[Program] = &[
     ("cc", "gcc"),
     ("curl", "curl"),
     ("ethtool", "ethtool"),
@@ -21,9 +24,22 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("xargs", "findutils"),
 ];
 
+/// What the measurements run.
+pub(crate) const BENCH: &[Program] = &[
+    ("cc", "gcc"),
+    ("iperf3", "iperf3"),
+    ("nginx", "nginx"),
+    ("pasta", "passt"),
+    ("redis-benchmark", "redis-tools"),
+    ("redis-server", "redis-server"),
+    ("slirp4netns", "slirp4netns"),
+    ("taskset", "util-linux"),
+    ("wrk", "wrk"),
+];
+
 /// Sees to it that all programs are there. Says what is missing, and what to do, if they are not.
-pub(crate) fn ensure() -> Result<(), String> {
-    let missing = missing();
+pub(crate) fn ensure(programs: &[Program]) -> Result<(), String> {
+    let missing = missing(programs);
     if missing.is_empty() {
         return Ok(());
     }
@@ -36,17 +52,17 @@ pub(crate) fn ensure() -> Result<(), String> {
     let mut arguments = vec!["install", "--yes", "--no-install-recommends"];
     arguments.extend(&missing);
     apt(&arguments)?;
-    match self::missing() {
+    match self::missing(programs) {
         still if still.is_empty() => Ok(()),
         still => Err(format!("still missing after their installation: {}", still.join(" "))),
     }
 }
 
-fn missing() -> Vec<&'static str> {
+fn missing(programs: &[Program]) -> Vec<&'static str> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let directories: Vec<_> = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]).collect();
     let is_there = |program: &str| directories.iter().any(|directory| Path::new(directory).join(program).is_file());
-    PROGRAMS.iter().filter(|(program, _)| !is_there(program)).map(|(_, package)| *package).collect()
+    programs.iter().filter(|(program, _)| !is_there(program)).map(|(_, package)| *package).collect()
 }
 
 fn apt(arguments: &[&str]) -> Result<(), String> {

@@ -39,7 +39,7 @@ pub(crate) fn run(test: &Test) -> ExitCode {
     }
 
     report.section("Programs");
-    report.check(packages::ensure());
+    report.check(packages::ensure(packages::TEST));
 
     report.section("Format");
     report.step(&mut cargo(&["fmt", "--all", "--check"]));

@@ -1,0 +1,104 @@
+//! `cargo xtask bench`: all workloads by all subjects in turn; a table, its JSON, and a picture.
+
+use std::fs;
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum};
+use sockeye_bench::outcome::{CaseOutcome, Outcome, Participant, Turns};
+use sockeye_bench::scene::{Scene, Wire};
+use sockeye_bench::subject::Subject;
+use sockeye_bench::workload::{self, Case};
+use sockeye_bench::{Result, Tools, machine, picture, table};
+
+/// Measures Sockeye beside the kernel and other stacks in user space, in one run on this machine
+#[derive(Parser)]
+#[command(name = "cargo xtask bench", max_term_width = 100)]
+struct Cli {
+    /// Runs these workloads only; a case's title counts as well, or a part of it
+    #[arg(long, value_delimiter = ',', value_name = "WORKLOAD")]
+    only: Vec<String>,
+    /// Measures these subjects only
+    #[arg(long, value_delimiter = ',', value_name = "SUBJECT")]
+    subjects: Vec<Subject>,
+    /// Turns of each subject in each case
+    #[arg(long)]
+    rounds: Option<usize>,
+    /// Seconds of each turn
+    #[arg(long)]
+    seconds: Option<f64>,
+    /// A look instead of a table: few cases, the kernel and a node, one round of a second
+    #[arg(long)]
+    quick: bool,
+    /// Says what there is, and measures nothing
+    #[arg(long)]
+    list: bool,
+    /// Where to write bench.txt, bench.json and bench.svg
+    #[arg(long, value_name = "DIRECTORY")]
+    out: Option<PathBuf>,
+}
+
+fn main() -> Result<()> {
+    let cli = Cli::parse();
+    let named = |case: &Case| cli.only.iter().any(|word| case.workload == word || case.title.contains(word.as_str()));
+    let mut cases = workload::all();
+    cases.retain(|case| if cli.only.is_empty() { case.quick || !cli.quick } else { named(case) });
+    if cli.list || cases.is_empty() {
+        for case in cases {
+            println!("{:<10} {}; {}", case.workload, case.title, case.wire.map(Wire::name).unwrap_or_default());
+        }
+        return Ok(());
+    }
+    let subjects = match &cli.subjects[..] {
+        [] if cli.quick => vec![Subject::Kernel, Subject::Sockeye],
+        [] => Subject::value_variants().to_vec(),
+        some => Subject::value_variants().iter().copied().filter(|subject| some.contains(subject)).collect(),
+    };
+    let rounds = cli.rounds.unwrap_or(if cli.quick { 1 } else { 3 }).max(1);
+    let seconds = cli.seconds.unwrap_or(if cli.quick { 1.0 } else { 2.0 });
+    let tools = Tools::new(&subjects)?;
+    sockeye_lab::become_root()?;
+    machine::raise_limits();
+
+    let participants = subjects.iter().map(|subject| Participant { subject: *subject, note: subject.note() }).collect();
+    let (machine, cases_done) = (machine::description(), Vec::new());
+    let mut outcome = Outcome { machine, rounds, seconds, subjects: participants, cases: cases_done };
+    for case in &cases {
+        let done = CaseOutcome::new(case, &take_turns(&tools, case, &subjects, rounds, seconds));
+        println!("{}", table::block(&done));
+        outcome.cases.push(done);
+        // As it comes, so that a run that is cut short has not been for nothing.
+        if let Some(directory) = &cli.out {
+            fs::create_dir_all(directory)?;
+            fs::write(directory.join("bench.txt"), table::text(&outcome))?;
+            fs::write(directory.join("bench.json"), serde_json::to_string_pretty(&outcome)? + "\n")?;
+            fs::write(directory.join("bench.svg"), picture::svg(&outcome))?;
+        }
+    }
+    Ok(())
+}
+
+/// A B A B. A subject that fails once is out of the case.
+fn take_turns(tools: &Tools, case: &Case, subjects: &[Subject], rounds: usize, seconds: f64) -> Vec<Turns> {
+    let text = |error: Box<dyn std::error::Error>| error.to_string();
+    let wire = case.wire.unwrap_or(Wire::OFFLOADS);
+    let admitted = subjects.iter().copied().filter(|subject| (case.admits)(*subject));
+    let (mut scenes, mut turns): (Vec<_>, Vec<Turns>) = admitted
+        .map(|subject| match Scene::new(tools, subject, wire, seconds) {
+            Ok(scene) => (Some(scene), (subject, Ok(Vec::new()))),
+            Err(error) => (None, (subject, Err(text(error)))),
+        })
+        .unzip();
+    for _ in 0..if case.once { 1 } else { rounds } {
+        for (place, (_, turns)) in scenes.iter_mut().zip(&mut turns) {
+            let (Some(scene), Ok(done)) = (&place, &mut *turns) else { continue };
+            match (case.measure)(scene) {
+                Ok(figures) => done.push(figures),
+                Err(error) => {
+                    *turns = Err(text(error));
+                    *place = None;
+                }
+            }
+        }
+    }
+    turns
+}

@@ -1,0 +1,73 @@
+//! Who is measured.
+
+use std::fmt;
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+/// A stack, by the name it has on the command line and in the table.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Subject {
+    /// The kernel's own: what all others are compared with
+    Kernel,
+    /// Unmodified programs on a Sockeye node
+    Sockeye,
+    /// Sockeye linked into the program
+    SockeyeLibrary,
+    /// smoltcp linked into the program
+    Smoltcp,
+    /// lwIP linked into the program
+    Lwip,
+    /// gVisor's netstack linked into the program
+    Gvisor,
+    /// netstack3 linked into the program
+    Netstack3,
+    /// Unmodified programs behind passt
+    Passt,
+    /// Unmodified programs behind slirp4netns
+    Slirp4netns,
+}
+
+impl Subject {
+    /// Whether programs that know nothing of it run on it.
+    pub fn takes_programs(self) -> bool {
+        matches!(self, Subject::Kernel | Subject::Sockeye | Subject::Passt | Subject::Slirp4netns)
+    }
+
+    /// Whether it is a stack that a driver in `drivers/` has linked in.
+    pub fn is_linked(self) -> bool {
+        !self.takes_programs()
+    }
+
+    /// What a reader of its figures should know.
+    pub fn note(self) -> &'static str {
+        match self {
+            Subject::Kernel => "programs on the kernel's own stack in a network namespace",
+            Subject::Sockeye => "the node shares the core of the program under test",
+            Subject::SockeyeLibrary => {
+                "one thread, stack and traffic in one loop, on a packet socket; no system call per socket operation"
+            }
+            Subject::Smoltcp => "as Sockeye's library; no super-frames: it sends and receives frames of the MTU",
+            Subject::Lwip => {
+                "Debian's liblwip, NO_SYS or as packaged; no super-frames; no window scaling unless its build has it"
+            }
+            Subject::Gvisor => {
+                "Debian's golang-gvisor-gvisor-dev, a release of years ago; Go's runtime has threads of its own"
+            }
+            Subject::Netstack3 => "the published crate",
+            Subject::Passt => {
+                "a translator: the program's stack is the kernel's, in a namespace behind a TAP; Debian's version"
+            }
+            Subject::Slirp4netns => {
+                "a translator: the program's stack is the kernel's, in a namespace behind a TAP; Debian's version"
+            }
+        }
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.to_possible_value().map_or(Ok(()), |value| f.pad(value.get_name()))
+    }
+}

@@ -1,0 +1,46 @@
+//! Stacks without a kernel: two of them in one thread of one process, over a wire in memory.
+//!
+//! With idle connections beside the one that is busy, the cost of a segment should not grow.
+
+use super::bulk::figures;
+use super::request::latencies;
+use super::{Base, Case, Figure, Told, busy};
+use crate::Result;
+use crate::process::Process;
+use crate::scene::Scene;
+use crate::subject::Subject;
+
+pub(super) fn cases() -> Vec<Case> {
+    let case = |title: &str, verb: &'static str, idle: Option<&'static str>| Case {
+        workload: "engine",
+        title: format!("two stacks in one thread, {title}"),
+        wire: None,
+        admits: Subject::is_linked,
+        base: Base::BestOther,
+        once: false,
+        quick: false,
+        measure: Box::new(move |scene| engine(scene, verb, idle)),
+    };
+    vec![
+        case("bulk", "bulk", None),
+        case("request and response of 64 bytes", "request", None),
+        case("connect, request, close", "connect", None),
+        case("bulk beside 100,000 idle connections", "bulk", Some("100000")),
+        case("request and response beside 100,000 idle connections", "request", Some("100000")),
+    ]
+}
+
+fn engine(scene: &Scene<'_>, verb: &str, idle: Option<&str>) -> Result<Vec<Figure>> {
+    let mut driver = scene.engine()?;
+    driver.args(["engine", verb, &scene.seconds.to_string()]).args(idle);
+    let (output, busy) = busy(|| Process::run(&mut driver, scene.patience()))?;
+    let told = Told::read(&output)?;
+    match verb {
+        "bulk" => Ok(figures(told.rate() * 8.0, told.count, busy)),
+        "request" => latencies(&told, busy),
+        _ => Ok(vec![
+            Figure::more("rate", "conn/s", told.rate()),
+            Figure::less("CPU", "µs/conn", busy * 1e6 / told.count),
+        ]),
+    }
+}
