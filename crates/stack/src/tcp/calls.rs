@@ -7,7 +7,8 @@
 use super::connection::{Connection, Fate};
 use super::demux::{Endpoint, Flow};
 use super::handshake::RECEIVE_SCALE;
-use super::listener::Listener;
+use super::joined::Side;
+use super::listener::{Listener, Waiting};
 use super::options::Options;
 use super::path::Path;
 use super::{ConnectionId, Error, Info, ListenerId, State, Summary, Tcp};
@@ -149,7 +150,15 @@ impl Stack {
                 self.tcp.listening.remove(&listener.local);
             }
         }
-        for index in listener.accept.into_iter().chain(listener.deferred) {
+        let deferred = listener.deferred.into_iter().map(Waiting::Whole);
+        for waiting in listener.accept.into_iter().chain(deferred) {
+            let index = match waiting {
+                Waiting::Whole(index) => index,
+                Waiting::Joined(joined) => {
+                    self.tcp.part(joined, Side::Accepting);
+                    continue;
+                }
+            };
             if let Some(connection) = self.tcp.connections.at_mut(index as usize) {
                 connection.waiting_in = None;
             }
@@ -159,9 +168,12 @@ impl Stack {
         self.tcp.bindings.release(listener.binding);
     }
 
-    /// The oldest connection that waits to be accepted.
+    /// The oldest connection that waits to be accepted; none while one within the host is older
+    /// ([`Stack::tcp_accept_joined`]).
     pub fn tcp_accept(&mut self, id: ListenerId) -> Option<ConnectionId> {
-        let index = self.tcp.listeners.get_mut(id)?.accept.pop_front()?;
+        let accept = &mut self.tcp.listeners.get_mut(id)?.accept;
+        let Waiting::Whole(index) = *accept.front()? else { return None };
+        accept.pop_front();
         let connection = self.tcp.connections.at_mut(index as usize)?;
         connection.waiting_in = None;
         connection.notify = false;
@@ -411,7 +423,7 @@ impl Stack {
     }
 
     /// How many entries each of TCP's tables has.
-    pub fn tcp_table_sizes(&self) -> [(&'static str, usize); 6] {
+    pub fn tcp_table_sizes(&self) -> [(&'static str, usize); 7] {
         self.tcp.table_sizes()
     }
 }
@@ -442,7 +454,7 @@ impl Tcp {
     }
 
     /// No connection with these addresses stands in the way; one in TIME-WAIT may be made to go.
-    fn may_connect(&mut self, now: Instant, flow: &Flow) -> bool {
+    pub(super) fn may_connect(&mut self, now: Instant, flow: &Flow) -> bool {
         match self.demux.find(flow) {
             None => true,
             Some(Endpoint::TimeWait(index)) => {
@@ -458,7 +470,7 @@ impl Tcp {
 
     /// A port with which nothing is connected to `remote` yet, from a random place on (RFC 6056, 3.3.1): one port may
     /// serve connections to different peers. Only when there is none left does one in TIME-WAIT give way.
-    fn choose_port(
+    pub(super) fn choose_port(
         &mut self,
         now: Instant,
         offset: u32,
@@ -487,7 +499,7 @@ impl Tcp {
 }
 
 /// The local address for a connection to `remote`.
-fn source_for(ip: &Ip, bound: Option<SocketAddr>, remote: SocketAddr) -> Result<IpAddr, ConnectError> {
+pub(super) fn source_for(ip: &Ip, bound: Option<SocketAddr>, remote: SocketAddr) -> Result<IpAddr, ConnectError> {
     let bound = bound.map(|bound| bound.ip());
     if bound.is_some_and(|bound| bound.is_ipv4() != remote.ip().is_ipv4()) {
         return Err(ConnectError::Family);

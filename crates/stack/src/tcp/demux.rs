@@ -1,7 +1,7 @@
 //! Which connection a segment belongs to.
 //!
 //! One keyed hash table for the three sizes in which a connection lives: half-open, whole, and in TIME-WAIT. It stores
-//! indices only; the addresses stand with the connection. The key is secret, so a peer cannot aim many connections at
+//! indices only, also for the connections within the host; the addresses stand with the connection. The key is secret, so a peer cannot aim many connections at
 //! one bucket, and the cost of a lookup does not grow with the number of connections.
 
 use hashbrown::HashTable;
@@ -18,12 +18,20 @@ pub struct Flow {
     pub remote: SocketAddr,
 }
 
-/// What stands at the end of a flow: an index into one of three tables.
+impl Flow {
+    /// As the other end sees it.
+    pub fn reversed(self) -> Flow {
+        Flow { local: self.remote, remote: self.local }
+    }
+}
+
+/// What stands at the end of a flow: an index into one of four tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Endpoint {
     Connection(u32),
     HalfOpen(u32),
     TimeWait(u32),
+    Joined(u32),
 }
 
 struct Entry {

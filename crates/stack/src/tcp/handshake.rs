@@ -7,11 +7,10 @@ use super::connection::{Connection, Negotiated};
 use super::demux::{Endpoint, Flow};
 use super::input::Arrival;
 use super::isn::CookieOptions;
-use super::listener::{HalfOpen, SYN_ACK_RETRIES};
+use super::listener::{HalfOpen, SYN_ACK_RETRIES, Waiting};
 use super::path::{self, Path};
 use super::timers::Timer;
 use super::{ListenerId, RecordId, State, Tcp, WheelKey};
-use crate::Event;
 use crate::counters::Drop;
 use crate::ip::Ip;
 use sockeye_device::{Instant, RxFrame};
@@ -249,7 +248,7 @@ impl Tcp {
         if defer.is_some() {
             listener.deferred.push(id.index);
         } else {
-            listener.accept.push_back(id.index);
+            listener.accept.push_back(Waiting::Whole(id.index));
         }
         self.demux.insert(flow, Endpoint::Connection(id.index));
         ip.counters.tcp_passive_opens += 1;
@@ -267,21 +266,11 @@ impl Tcp {
         let Some(queue) = self.listeners.get_mut(listener) else { return };
         if !waits && let Some(place) = queue.deferred.iter().position(|&deferred| deferred == index) {
             queue.deferred.swap_remove(place);
-            queue.accept.push_back(index);
+            queue.accept.push_back(Waiting::Whole(index));
             if let Some(connection) = self.connections.at_mut(index as usize) {
                 connection.timers.clear(Timer::DeferAccept);
             }
             self.tell_listener(listener);
-        }
-    }
-
-    fn tell_listener(&mut self, id: ListenerId) {
-        if let Some(listener) = self.listeners.get_mut(id)
-            && !listener.queued_event
-            && !listener.accept.is_empty()
-        {
-            listener.queued_event = true;
-            self.events.push_back(Event::Listener(id));
         }
     }
 

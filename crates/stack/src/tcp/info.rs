@@ -205,8 +205,8 @@ impl Tcp {
         listeners.chain(connections).chain(half_open).chain(time_wait).collect()
     }
 
-    /// How many entries each table has: listeners, half-open, connections, TIME-WAIT, demultiplexer, timers.
-    pub(crate) fn table_sizes(&self) -> [(&'static str, usize); 6] {
+    /// How many entries each table has: listeners, half-open, connections, TIME-WAIT, demultiplexer, timers, within the host.
+    pub(crate) fn table_sizes(&self) -> [(&'static str, usize); 7] {
         [
             ("listeners", self.listeners.len()),
             ("half_open", self.half_open.len()),
@@ -214,6 +214,7 @@ impl Tcp {
             ("time_wait", self.time_wait.len()),
             ("flows", self.demux.len()),
             ("timers", self.wheel.len()),
+            ("joined", self.joined.len()),
         ]
     }
 }

@@ -6,10 +6,10 @@
 //! segments of handshakes under way (not answered with a RST): the half-open record stays, the SYN-ACK is sent again
 //! later, and the handshake completes once there is room.
 
-use super::ListenerId;
 use super::connection::Negotiated;
 use super::demux::Flow;
 use super::options::Options;
+use super::{JoinedId, ListenerId};
 use crate::bind::BindingId;
 use crate::wheel::TimerId;
 use sockeye_device::Instant;
@@ -39,6 +39,15 @@ pub(crate) struct HalfOpen {
     pub(crate) timer: Option<TimerId>,
 }
 
+/// What waits to be accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waiting {
+    /// A connection, by its index.
+    Whole(u32),
+    /// A connection within the host.
+    Joined(JoinedId),
+}
+
 /// A listening socket.
 pub(crate) struct Listener {
     pub(crate) local: SocketAddr,
@@ -48,7 +57,7 @@ pub(crate) struct Listener {
     pub(crate) backlog: usize,
     pub(crate) half_open: usize,
     /// Connections ready to be accepted.
-    pub(crate) accept: VecDeque<u32>,
+    pub(crate) accept: VecDeque<Waiting>,
     /// Connections that are complete but wait for data (`TCP_DEFER_ACCEPT`); they count against the backlog.
     pub(crate) deferred: Vec<u32>,
     pub(crate) last_overflow: Option<Instant>,

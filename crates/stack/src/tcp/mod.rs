@@ -16,6 +16,7 @@
 //! | [`congestion`], [`rtt`] | how much, how long |
 //! | [`reassembly`] | what arrived ahead of a gap |
 //! | [`listener`], [`handshake`] | passive opens |
+//! | [`joined`] | connections within the host |
 //! | [`isn`] | numbers that cannot be guessed, SYN cookies |
 //! | [`path`] | route, link header, MTU |
 //! | [`calls`] | what the owner asks |
@@ -31,6 +32,7 @@ mod handshake;
 mod info;
 mod input;
 mod isn;
+mod joined;
 mod listener;
 mod options;
 mod output;
@@ -50,6 +52,7 @@ mod tests;
 pub use calls::{ConnectError, Status};
 pub use demux::Flow;
 pub use info::{Info, Summary, TimerInfo};
+pub use joined::Side;
 pub use options::Options;
 
 use crate::bind::{BindingId, Bindings};
@@ -63,6 +66,7 @@ use connection::{Connection, Fate};
 use demux::{Demux, Endpoint};
 use input::{Arrival, Reply};
 use isn::Secrets;
+use joined::Joined;
 use listener::{HalfOpen, Listener};
 use slab::{Handle, Slab};
 use sockeye_device::{Checksum, Full, Instant, RxFrame};
@@ -152,6 +156,10 @@ handle! {
     ListenerId
 }
 handle! {
+    /// A connection within the host. Goes stale when the owners of both ends have let go.
+    JoinedId
+}
+handle! {
     /// A record whose owner is this module.
     RecordId
 }
@@ -170,6 +178,7 @@ pub(crate) struct Tcp {
     half_open: Slab<HalfOpen>,
     time_wait: Slab<TimeWait>,
     listeners: Slab<Listener>,
+    joined: Slab<Joined>,
     demux: Demux,
     /// Listeners by local address; the unspecified address stands for all.
     listening: HashMap<SocketAddr, Vec<u32>, crate::hash::Keyed>,
@@ -192,6 +201,7 @@ impl Tcp {
             half_open: Slab::default(),
             time_wait: Slab::default(),
             listeners: Slab::default(),
+            joined: Slab::default(),
             demux: Demux::new(keys.derive(b"tcp demux")),
             listening: HashMap::with_hasher(keys.hasher(b"tcp listen")),
             secrets: Secrets::new(keys.derive(b"tcp isn"), keys.derive(b"tcp cookie"), keys.derive(b"tcp stamp")),
@@ -246,6 +256,8 @@ impl Tcp {
             Some(Endpoint::Connection(index)) => self.handle_for_connection(now, ip, index, &arrival, frame),
             Some(Endpoint::HalfOpen(index)) => self.handle_for_half_open(now, ip, index, &arrival, frame),
             Some(Endpoint::TimeWait(index)) => self.handle_for_time_wait(now, ip, index, &arrival, flow),
+            // Nobody sends segments on it: it is from elsewhere, and no part of the connection.
+            Some(Endpoint::Joined(_)) => ip.counters.drop(Drop::TcpOutOfWindow),
             None => self.handle_for_nobody(now, ip, flow, &arrival, frame),
         }
     }

@@ -7,6 +7,7 @@
 mod closing;
 mod data;
 mod hostile;
+mod joined;
 mod opening;
 mod timing;
 
