@@ -8,12 +8,13 @@
 //! A connection that fails leaves its socket fresh again, with the reason in its error (SO_ERROR), as on Linux; the
 //! program may connect once more.
 
+mod joined;
 mod readiness;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use sockeye_device::Instant;
-use sockeye_stack::tcp::{ConnectionId, ListenerId};
+use sockeye_stack::tcp::{ConnectionId, JoinedId, ListenerId, Side};
 use sockeye_stack::{BindingId, PortId, Stack, udp};
 
 use crate::convert::bind_of;
@@ -43,6 +44,8 @@ pub enum Body {
     Idle,
     /// A connection, established or in the making.
     Connection(ConnectionId),
+    /// One end of a connection within the host ([`Host::join`]).
+    Joined(JoinedId, Side),
     /// A listener.
     Listener(ListenerId),
     /// A datagram socket that has an address.
@@ -104,6 +107,12 @@ pub(crate) enum State {
     Connection {
         id: ConnectionId,
         established: bool,
+        announced: bool,
+    },
+    /// An end of a connection within the host. `announced` as above.
+    Joined {
+        id: JoinedId,
+        side: Side,
         announced: bool,
     },
     Listening {
@@ -222,7 +231,7 @@ impl Host {
                 self.stack.tcp_set_backlog(id, backlog);
                 return Ok(());
             }
-            State::Connection { .. } => return Err(Errno::EINVAL),
+            State::Connection { .. } | State::Joined { .. } => return Err(Errno::EINVAL),
             State::Datagram(_) => return Err(Errno::EOPNOTSUPP),
         };
         let listener = self.stack.tcp_listen(binding, backlog, tcp_options(&socket.settings))?;
@@ -240,6 +249,9 @@ impl Host {
             _ => return Err(Errno::EINVAL),
         };
         let settings = socket.settings.clone();
+        if let Some(id) = self.stack.tcp_accept_joined(listener) {
+            return Ok(self.insert(State::Joined { id, side: Side::Accepting, announced: true }, settings));
+        }
         let connection = self.stack.tcp_accept(listener).ok_or(Errno::EAGAIN)?;
         let state = State::Connection { id: connection, established: true, announced: true };
         let accepted = self.insert(state, settings);
@@ -263,8 +275,10 @@ impl Host {
         match socket.state {
             State::Fresh | State::Bound(_) => {}
             State::Connection { established: false, .. } => return Err(Errno::EALREADY),
-            State::Connection { announced: true, .. } => return Err(Errno::EISCONN),
-            State::Connection { ref mut announced, .. } => {
+            State::Connection { announced: true, .. } | State::Joined { announced: true, .. } => {
+                return Err(Errno::EISCONN);
+            }
+            State::Connection { ref mut announced, .. } | State::Joined { ref mut announced, .. } => {
                 *announced = true;
                 return Ok(Progress::Done);
             }
@@ -304,6 +318,7 @@ impl Host {
                 self.stack.tcp_binding_address(binding).unwrap_or(any)
             }
             State::Connection { id, .. } => self.stack.tcp_addresses(id).ok_or(Errno::EINVAL)?.local,
+            State::Joined { id, side, .. } => self.stack.tcp_joined_addresses(id, side).ok_or(Errno::EINVAL)?.local,
             State::Datagram(Some(udp)) => self.stack.udp_local(udp).unwrap_or(any),
         })
     }
@@ -315,6 +330,7 @@ impl Host {
             State::Connection { id, established: true, .. } => {
                 self.stack.tcp_addresses(id).map(|flow| flow.remote).ok_or(Errno::ENOTCONN)
             }
+            State::Joined { id, side, .. } => self.joined_peer(id, side),
             State::Datagram(Some(udp)) => self.stack.udp_remote(udp).ok_or(Errno::ENOTCONN),
             _ => Err(Errno::ENOTCONN),
         }
@@ -355,6 +371,7 @@ impl Host {
     pub fn may_shut_down(&self, id: SocketId) -> Result<(), Errno> {
         match self.sockets.get(id.0).ok_or(Errno::EBADF)?.state {
             State::Connection { established: true, .. } | State::Listening { .. } => Ok(()),
+            State::Joined { id, side, .. } => self.joined_peer(id, side).map(drop),
             State::Datagram(Some(udp)) if self.stack.udp_remote(udp).is_some() => Ok(()),
             _ => Err(Errno::ENOTCONN),
         }
@@ -367,6 +384,10 @@ impl Host {
         match socket.state {
             State::Connection { id, .. } => {
                 self.stack.tcp_shutdown(now, id);
+                Ok(())
+            }
+            State::Joined { id, side, .. } => {
+                self.stack.tcp_joined_shutdown(id, side);
                 Ok(())
             }
             State::Listening { id: listener, binding } => {
@@ -397,6 +418,7 @@ impl Host {
         self.sockets.get(id.0).map(|socket| match socket.state {
             State::Fresh | State::Bound(_) => Body::Idle,
             State::Connection { id, .. } => Body::Connection(id),
+            State::Joined { id, side, .. } => Body::Joined(id, side),
             State::Listening { id, .. } => Body::Listener(id),
             State::Datagram(Some(id)) => Body::Datagram(id),
             State::Datagram(None) => Body::Unbound,
@@ -473,7 +495,8 @@ impl Host {
         match self.sockets.get(id.0).ok_or(Errno::EBADF)?.state {
             State::Connection { id, established: true, .. } => Ok(id),
             State::Connection { established: false, .. } => Err(Errno::EAGAIN),
-            State::Datagram(_) => Err(Errno::EOPNOTSUPP),
+            // Its bytes are not ours.
+            State::Joined { .. } | State::Datagram(_) => Err(Errno::EOPNOTSUPP),
             _ => Err(Errno::ENOTCONN),
         }
     }
@@ -490,6 +513,7 @@ impl Host {
                 }
                 self.stack.tcp_close(now, id);
             }
+            State::Joined { id, side, .. } => self.stack.tcp_joined_close(id, side),
             State::Listening { id, .. } => {
                 clear_back(&mut self.listeners, id.index());
                 self.stack.tcp_unlisten(now, id);

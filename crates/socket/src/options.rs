@@ -62,6 +62,10 @@ impl Host {
                     Some(info) => info::encode(&info),
                     None => info::of_state(tcp::State::Closed),
                 },
+                Body::Joined(joined, side) => match self.stack().tcp_joined_info(joined, side) {
+                    Some(info) => info::encode(&info),
+                    None => info::of_state(tcp::State::Closed),
+                },
                 Body::Listener(_) => info::of_state(tcp::State::Listen),
                 _ => info::of_state(tcp::State::Closed),
             }),
@@ -69,7 +73,15 @@ impl Host {
                 let info = self.stack().tcp_info(now, connection).ok_or(Errno::ENOTCONN)?;
                 Ok(int(info.send_mss.cast_signed()))
             }
+            (IPPROTO_TCP, TCP_MAXSEG) if let Body::Joined(joined, side) = body => {
+                let info = self.stack().tcp_joined_info(joined, side).ok_or(Errno::ENOTCONN)?;
+                Ok(int(info.send_mss.cast_signed()))
+            }
             (IPPROTO_IP, IP_MTU) => match body {
+                Body::Joined(joined, side) => {
+                    let info = self.stack().tcp_joined_info(joined, side).ok_or(Errno::ENOTCONN)?;
+                    Ok(int(info.path_mtu.cast_signed()))
+                }
                 Body::Connection(connection) => {
                     let info = self.stack().tcp_info(now, connection).ok_or(Errno::ENOTCONN)?;
                     Ok(int(info.path_mtu.cast_signed()))
@@ -97,7 +109,7 @@ impl Host {
         let Some(socket) = sockets.get(id.0) else { return };
         let Socket { state, settings, .. } = socket;
         match state {
-            State::Fresh | State::Bound(_) | State::Datagram(None) => {}
+            State::Fresh | State::Bound(_) | State::Joined { .. } | State::Datagram(None) => {}
             State::Connection { id, .. } => stack.tcp_set_options(now, *id, tcp_options(settings)),
             State::Listening { id, .. } => stack.tcp_set_listener_options(*id, tcp_options(settings)),
             State::Datagram(Some(udp)) => apply_udp(stack, *udp, socket),

@@ -60,7 +60,8 @@ impl Host {
         let mut flags = if socket.error.is_some() { POLLERR } else { 0 };
         match socket.state {
             State::Fresh | State::Bound(_) => flags |= POLLOUT | POLLHUP,
-            State::Connection { established: false, .. } => {}
+            // Only who carries its bytes knows.
+            State::Connection { established: false, .. } | State::Joined { .. } => {}
             State::Connection { id, .. } => {
                 let status = self.stack.tcp_status(id);
                 if status.readable > 0 || status.peer_closed {
