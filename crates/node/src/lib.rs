@@ -24,6 +24,7 @@ mod listener;
 mod node;
 mod pair;
 mod poller;
+pub mod ports;
 mod requests;
 mod resolve;
 mod server;
