@@ -22,4 +22,7 @@
 //! The rooms below are crates of their own: `sockeye-stack` is the host without any I/O (and `sim`, many hosts in virtual
 //! time), `sockeye-socket` the Berkeley calls on it, `sockeye-device` and `sockeye-wire` frames and bytes.
 
+pub mod host;
+
+pub use host::Host;
 pub use sockeye_node::{Config, Driver, Error, Interface, Limits, MacChoice, Node};
