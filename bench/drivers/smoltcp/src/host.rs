@@ -9,7 +9,7 @@ use smoltcp::socket::tcp::{Socket, SocketBuffer, State};
 use smoltcp::wire::{EthernetAddress, HardwareAddress, IpCidr, Ipv4Address};
 use sockeye_workload::{Host, Read, Result};
 use std::net::{Ipv4Addr, SocketAddrV4};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Ports that connections begin at, in turn.
 const PORTS: std::ops::Range<u16> = 1024..65_000;
@@ -45,7 +45,6 @@ pub struct Smoltcp<D: Port> {
     /// Sockets that are closing or closed.
     retired: Vec<SocketHandle>,
     next_port: u16,
-    epoch: Instant,
 }
 
 impl<D: Port> Smoltcp<D> {
@@ -70,12 +69,7 @@ impl<D: Port> Smoltcp<D> {
             listening: Vec::new(),
             retired: Vec::new(),
             next_port: PORTS.start,
-            epoch: Instant::now(),
         }
-    }
-
-    fn time(&self, now: Instant) -> smoltcp::time::Instant {
-        smoltcp::time::Instant::from_micros((now - self.epoch).as_micros() as i64)
     }
 
     /// A socket that is not open: an old one, or another.
@@ -92,6 +86,10 @@ impl<D: Port> Smoltcp<D> {
         }
         self.sockets.add(socket)
     }
+}
+
+fn time(now: Duration) -> smoltcp::time::Instant {
+    smoltcp::time::Instant::from_micros((now.as_secs() * 1_000_000 + u64::from(now.subsec_micros())) as i64)
 }
 
 /// The clock of the timestamp option. It lets a peer tell a new connection from the one before.
@@ -119,7 +117,7 @@ impl<D: Port> Host for Smoltcp<D> {
         Some(handle)
     }
 
-    fn connect(&mut self, _: Instant, remote: SocketAddrV4) -> Result<SocketHandle> {
+    fn connect(&mut self, _: Duration, remote: SocketAddrV4) -> Result<SocketHandle> {
         let handle = self.socket();
         let port = self.next_port;
         self.next_port = if port + 1 < PORTS.end { port + 1 } else { PORTS.start };
@@ -136,11 +134,11 @@ impl<D: Port> Host for Smoltcp<D> {
         }
     }
 
-    fn write(&mut self, _: Instant, socket: SocketHandle, bytes: &[u8]) -> usize {
+    fn write(&mut self, _: Duration, socket: SocketHandle, bytes: &[u8]) -> usize {
         self.sockets.get_mut::<Socket>(socket).send_slice(bytes).unwrap_or(0)
     }
 
-    fn read(&mut self, _: Instant, socket: SocketHandle, into: &mut [u8]) -> Result<Read> {
+    fn read(&mut self, _: Duration, socket: SocketHandle, into: &mut [u8]) -> Result<Read> {
         let socket = self.sockets.get_mut::<Socket>(socket);
         match socket.recv_slice(into) {
             Ok(0) => Ok(Read::Nothing),
@@ -151,13 +149,13 @@ impl<D: Port> Host for Smoltcp<D> {
         }
     }
 
-    fn close(&mut self, _: Instant, socket: SocketHandle) {
+    fn close(&mut self, _: Duration, socket: SocketHandle) {
         self.sockets.get_mut::<Socket>(socket).close();
         self.retired.push(socket);
     }
 
-    fn receive(&mut self, now: Instant) -> Result<bool> {
-        let time = self.time(now);
+    fn receive(&mut self, now: Duration) -> Result<bool> {
+        let time = time(now);
         let mut any = false;
         while self.interface.poll_ingress_single(time, &mut self.device, &mut self.sockets)
             != PollIngressSingleResult::None
@@ -167,14 +165,14 @@ impl<D: Port> Host for Smoltcp<D> {
         Ok(any)
     }
 
-    fn transmit(&mut self, now: Instant) -> Result<()> {
-        let time = self.time(now);
+    fn transmit(&mut self, now: Duration) -> Result<()> {
+        let time = time(now);
         self.interface.poll_egress(time, &mut self.device, &mut self.sockets);
         self.device.flush()
     }
 
-    fn wait(&mut self, now: Instant, limit: Duration) -> Result<()> {
-        let time = self.time(now);
+    fn wait(&mut self, now: Duration, limit: Duration) -> Result<()> {
+        let time = time(now);
         let delay = self.interface.poll_delay(time, &self.sockets).map_or(limit, |delay| limit.min(delay.into()));
         if delay.is_zero() { Ok(()) } else { self.device.wait(delay) }
     }

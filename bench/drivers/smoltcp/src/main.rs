@@ -6,6 +6,7 @@ mod packet;
 
 use host::{Buffers, Smoltcp};
 use sockeye_workload::engine::Pair;
+use sockeye_workload::wire;
 use std::net::Ipv4Addr;
 use std::process::ExitCode;
 
@@ -28,9 +29,9 @@ fn main() -> ExitCode {
             let server = Smoltcp::new(server, far, 24, buffers, false);
             Ok(Pair { client, server, address: far })
         },
-        |interface| {
+        |interface, load, peer, duration| {
             let device = packet::Packet::open(&interface.name)?;
-            Ok(Smoltcp::new(device, interface.address, interface.prefix, WIRE, true))
+            wire::run(Smoltcp::new(device, interface.address, interface.prefix, WIRE, true), load, peer, duration)
         },
     )
 }

@@ -22,7 +22,6 @@ pub(crate) struct Sockeye<D: Device> {
     batch: RxBatch,
     listeners: Vec<ListenerId>,
     options: Options,
-    epoch: std::time::Instant,
 }
 
 impl<D: Device> Sockeye<D> {
@@ -43,12 +42,7 @@ impl<D: Device> Sockeye<D> {
             batch: RxBatch::new(BATCH),
             listeners: Vec::new(),
             options: Options { nodelay: true, ..Options::default() },
-            epoch: std::time::Instant::now(),
         }
-    }
-
-    fn time(&self, now: std::time::Instant) -> Instant {
-        Instant::ZERO + (now - self.epoch)
     }
 }
 
@@ -72,8 +66,8 @@ impl<D: Device> Host for Sockeye<D> {
         self.listeners.iter().find_map(|&listener| self.stack.tcp_accept(listener))
     }
 
-    fn connect(&mut self, now: std::time::Instant, remote: SocketAddrV4) -> Result<ConnectionId> {
-        let now = self.time(now);
+    fn connect(&mut self, now: Duration, remote: SocketAddrV4) -> Result<ConnectionId> {
+        let now = time(now);
         self.stack
             .tcp_connect(now, None, SocketAddr::V4(remote), self.options.clone())
             .map_err(|error| format!("{remote}: {error:?}").into())
@@ -88,13 +82,13 @@ impl<D: Device> Host for Sockeye<D> {
         }
     }
 
-    fn write(&mut self, now: std::time::Instant, socket: ConnectionId, bytes: &[u8]) -> usize {
-        let now = self.time(now);
+    fn write(&mut self, now: Duration, socket: ConnectionId, bytes: &[u8]) -> usize {
+        let now = time(now);
         self.stack.tcp_write(now, socket, bytes)
     }
 
-    fn read(&mut self, now: std::time::Instant, socket: ConnectionId, into: &mut [u8]) -> Result<Read> {
-        let now = self.time(now);
+    fn read(&mut self, now: Duration, socket: ConnectionId, into: &mut [u8]) -> Result<Read> {
+        let now = time(now);
         match self.stack.tcp_read(now, socket, into) {
             0 => {
                 let status = self.stack.tcp_status(socket);
@@ -108,13 +102,13 @@ impl<D: Device> Host for Sockeye<D> {
         }
     }
 
-    fn close(&mut self, now: std::time::Instant, socket: ConnectionId) {
-        let now = self.time(now);
+    fn close(&mut self, now: Duration, socket: ConnectionId) {
+        let now = time(now);
         self.stack.tcp_close(now, socket);
     }
 
-    fn receive(&mut self, now: std::time::Instant) -> Result<bool> {
-        let now = self.time(now);
+    fn receive(&mut self, now: Duration) -> Result<bool> {
+        let now = time(now);
         let mut any = false;
         loop {
             while let Some(buffer) = self.stack.spare_buffer() {
@@ -134,8 +128,8 @@ impl<D: Device> Host for Sockeye<D> {
         Ok(any)
     }
 
-    fn transmit(&mut self, now: std::time::Instant) -> Result<()> {
-        let now = self.time(now);
+    fn transmit(&mut self, now: Duration) -> Result<()> {
+        let now = time(now);
         if self.stack.poll_timeout().is_some_and(|at| at <= now) {
             self.stack.handle_timeout(now);
         }
@@ -143,8 +137,8 @@ impl<D: Device> Host for Sockeye<D> {
         Ok(self.device.flush()?)
     }
 
-    fn wait(&mut self, now: std::time::Instant, limit: Duration) -> Result<()> {
-        let now = self.time(now);
+    fn wait(&mut self, now: Duration, limit: Duration) -> Result<()> {
+        let now = time(now);
         let limit = self.stack.poll_timeout().map_or(limit, |at| limit.min(at.since(now)));
         let writable = self.device.wants_writable();
         let Some(fd) = self.device.as_fd() else { return Err("nobody waits at a wire in memory".into()) };
@@ -152,6 +146,10 @@ impl<D: Device> Host for Sockeye<D> {
         poll(&mut [PollFd::from_borrowed_fd(fd, flags)], Some(&Timespec::try_from(limit)?))?;
         Ok(())
     }
+}
+
+fn time(now: Duration) -> Instant {
+    Instant::from_nanos(now.as_secs() * 1_000_000_000 + u64::from(now.subsec_nanos()))
 }
 
 /// The way from the stack to its one device.

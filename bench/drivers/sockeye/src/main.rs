@@ -8,6 +8,7 @@ use sockeye_device::memory::{self, End};
 use sockeye_device::{Capabilities, MacChoice, PacketSocket};
 use sockeye_wire::IpPrefix;
 use sockeye_workload::engine::Pair;
+use sockeye_workload::wire;
 use std::net::Ipv4Addr;
 use std::process::ExitCode;
 
@@ -23,7 +24,7 @@ fn main() -> ExitCode {
                 Some(_) => Capabilities { checksum: capabilities.checksum, ..Capabilities::NONE },
                 None => capabilities,
             };
-            let mtu = conditions.mtu.unwrap_or(1500);
+            let mtu = conditions.mtu.unwrap_or(if conditions.checksums { u16::MAX } else { 1500 });
             let [near, far] = [("near", 1), ("far", 2)].map(|(name, n)| End { mtu, capabilities, ..End::new(name, n) });
             let (near, far) = memory::wire(near, far, WIRE_LIMIT);
             let [near_address, address] = [Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 2)];
@@ -31,9 +32,10 @@ fn main() -> ExitCode {
             let server = Sockeye::new(far, IpPrefix::new(address.into(), 24)?);
             Ok(Pair { client, server, address })
         },
-        |interface| {
+        |interface, load, peer, duration| {
             let device = PacketSocket::open(&interface.name, MacChoice::Auto)?;
-            Ok(Sockeye::new(device, IpPrefix::new(interface.address.into(), interface.prefix)?))
+            let host = Sockeye::new(device, IpPrefix::new(interface.address.into(), interface.prefix)?);
+            wire::run(host, load, peer, duration)
         },
     )
 }

@@ -4,9 +4,9 @@
 //! sends, the client takes. The clock is read once in each half of such an exchange, and every stack is given the same
 //! readings.
 
-use crate::{Host, Latency, Load, Outcome, Read, Result, Unit};
+use crate::{Host, Latency, Load, Outcome, Read, Result, Unit, clock};
 use std::net::{Ipv4Addr, SocketAddrV4};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The server's port.
 const PORT: u16 = 7000;
@@ -47,7 +47,7 @@ pub fn run<H: Host>(mut pair: Pair<H>, load: Load, duration: Duration, idle: usi
 impl<H: Host> Pair<H> {
     /// A connection: the client's end and the server's.
     fn open(&mut self, port: u16) -> Result<(H::Socket, H::Socket)> {
-        let start = Instant::now();
+        let start = clock();
         let near = self.client.connect(start, SocketAddrV4::new(self.address, port))?;
         let mut far = None;
         loop {
@@ -65,15 +65,15 @@ impl<H: Host> Pair<H> {
     }
 
     /// The client sends, the server takes.
-    fn there(&mut self) -> Result<Instant> {
-        let now = Instant::now();
+    fn there(&mut self) -> Result<Duration> {
+        let now = clock();
         self.client.transmit(now)?;
         self.server.receive(now)?;
         Ok(now)
     }
 
     /// The server sends, the client takes.
-    fn back(&mut self, now: Instant) -> Result<()> {
+    fn back(&mut self, now: Duration) -> Result<()> {
         self.server.transmit(now)?;
         self.client.receive(now)?;
         Ok(())
@@ -84,7 +84,7 @@ impl<H: Host> Pair<H> {
         let source = vec![0x5a; CHUNK];
         let mut sink = vec![0; CHUNK];
         let mut count = 0;
-        let start = Instant::now();
+        let start = clock();
         let (mut now, mut progress) = (start, start);
         while now < start + duration {
             self.client.write(now, near, &source);
@@ -104,7 +104,7 @@ impl<H: Host> Pair<H> {
         let request = vec![0x5a; size];
         let mut answer = vec![0; size];
         let (mut count, mut latency) = (0, Latency::default());
-        let start = Instant::now();
+        let start = clock();
         let mut now = start;
         while now < start + duration {
             let begun = now;
@@ -130,7 +130,7 @@ impl<H: Host> Pair<H> {
                 }
                 check(begun, now)?;
             }
-            now = Instant::now();
+            now = clock();
             latency.record(now - begun);
             count += 1;
         }
@@ -141,7 +141,7 @@ impl<H: Host> Pair<H> {
         let message = [0x5a; MESSAGE];
         let mut buffer = [0; MESSAGE];
         let mut count = 0;
-        let start = Instant::now();
+        let start = clock();
         let mut now = start;
         while now < start + duration {
             let begun = now;
@@ -183,6 +183,6 @@ impl<H: Host> Pair<H> {
     }
 }
 
-fn check(since: Instant, now: Instant) -> Result<()> {
+fn check(since: Duration, now: Duration) -> Result<()> {
     if now - since > PATIENCE { Err("nothing has moved for a while".into()) } else { Ok(()) }
 }

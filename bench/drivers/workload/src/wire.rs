@@ -3,9 +3,9 @@
 //! A turn takes what has arrived, lets the program act, and hands over what may be sent; only when nothing could be done
 //! does the thread sleep.
 
-use crate::{Host, Latency, Load, Outcome, Read, Result, Unit};
+use crate::{Host, Latency, Load, Outcome, Read, Result, Unit, clock};
 use std::net::SocketAddrV4;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What is written and read at a time.
 const CHUNK: usize = 64 * 1024;
@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Puts a load on a host.
 pub fn run<H: Host>(host: H, load: Load, peer: SocketAddrV4, duration: Duration) -> Result<Outcome> {
-    let mut client = Client { host, now: Instant::now(), progress: Instant::now() };
+    let mut client = Client { host, now: clock(), progress: clock() };
     match load {
         Load::Send { flows } => client.send(peer, duration, flows),
         Load::Receive { flows } => client.receive(peer, duration, flows),
@@ -27,9 +27,9 @@ pub fn run<H: Host>(host: H, load: Load, peer: SocketAddrV4, duration: Duration)
 
 struct Client<H: Host> {
     host: H,
-    now: Instant,
+    now: Duration,
     /// When something was last done.
-    progress: Instant,
+    progress: Duration,
 }
 
 impl<H: Host> Client<H> {
@@ -48,7 +48,7 @@ impl<H: Host> Client<H> {
     /// Sends, waits when nothing was done, takes what has arrived.
     fn turn(&mut self, busy: bool) -> Result<()> {
         self.host.transmit(self.now)?;
-        self.now = Instant::now();
+        self.now = clock();
         if busy {
             self.progress = self.now;
         }
@@ -57,7 +57,7 @@ impl<H: Host> Client<H> {
         }
         if !busy {
             self.host.wait(self.now, PATIENCE)?;
-            self.now = Instant::now();
+            self.now = clock();
             if self.now - self.progress > PATIENCE {
                 return Err("the peer is silent".into());
             }
@@ -111,12 +111,12 @@ impl<H: Host> Client<H> {
         let message = vec![0x5a; size];
         let mut buffer = vec![0; size];
         let (mut count, mut latency) = (0, Latency::default());
-        let start = Instant::now();
+        let start = clock();
         self.now = start;
         while self.now < start + duration {
             let begun = self.now;
             self.exchange(socket, &message, &mut buffer)?;
-            self.now = Instant::now();
+            self.now = clock();
             latency.record(self.now - begun);
             count += 1;
         }
