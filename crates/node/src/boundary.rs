@@ -24,7 +24,8 @@ use sockeye_socket::{Body, Errno, Host, Settings, SocketId};
 use crate::config::Limits;
 use crate::datagram;
 use crate::end::{End, Fate, Identity, Owner, Pump};
-use crate::listener::ListenerPump;
+use crate::listener::{Flight, ListenerPump};
+use crate::local::Locals;
 use crate::pair::{self, Pair};
 use crate::poller::Poller;
 use crate::stream::{self, StreamPump};
@@ -41,6 +42,7 @@ pub(crate) struct Counters {
     pub(crate) sockets_refused: u64,
     pub(crate) connections_handed_over: u64,
     pub(crate) connections_lost: u64,
+    pub(crate) connections_local: u64,
     pub(crate) datagrams_malformed: u64,
     pub(crate) datagrams_refused: u64,
 }
@@ -102,11 +104,14 @@ pub(crate) struct Boundary {
     pub(crate) ends: Table<End>,
     pub(crate) graveyard: Graveyard,
     pub(crate) counters: Counters,
+    pub(crate) locals: Locals,
+    /// Programs on this node that connect to each other get a pair of their own.
+    pub(crate) local_shortcut: bool,
     ids: HashMap<control::SocketId, Key>,
     by_socket: Vec<Option<Key>>,
     by_user: HashMap<u32, usize>,
     limits: Limits,
-    numbers: u64,
+    pub(crate) numbers: u64,
     dirty: VecDeque<Key>,
     scratch: Box<[u8]>,
     /// What programs do without asking, for the trace, while somebody listens.
@@ -114,12 +119,14 @@ pub(crate) struct Boundary {
 }
 
 impl Boundary {
-    pub(crate) fn new(limits: Limits) -> io::Result<Self> {
+    pub(crate) fn new(limits: Limits, local_shortcut: bool) -> io::Result<Self> {
         Ok(Boundary {
             node: u32::from_ne_bytes(random()?),
             ends: Table::new(),
             graveyard: Graveyard::default(),
             counters: Counters::default(),
+            locals: Locals::default(),
+            local_shortcut,
             ids: HashMap::new(),
             by_socket: Vec::new(),
             by_user: HashMap::new(),
@@ -151,7 +158,7 @@ impl Boundary {
     }
 
     fn admit(&self, owner: Owner) -> Result<(), Errno> {
-        if self.ends.len() >= self.limits.sockets {
+        if self.ends.len() + self.locals.len() >= self.limits.sockets {
             return Err(Errno::ENFILE);
         }
         let count = self.by_user.get(&owner.uid).copied().unwrap_or(0);
@@ -167,7 +174,7 @@ impl Boundary {
     ) -> Result<(Key, OwnedFd), Errno> {
         let id = control::SocketId(random().map_err(|_| Errno::ENOBUFS)?);
         let kind = if context.host.is_stream(socket) { Kind::Stream } else { Kind::Datagram };
-        let name = SocketName { node: self.node, family: Family::V4, kind, id };
+        let name = SocketName { kind, ..self.stream_name(id) };
         let Pair { ours, theirs, cookie } = Pair::new(&name, nonblocking).map_err(|error| {
             tracing::warn!(%error, "cannot make a pair");
             Errno::ENFILE
@@ -187,9 +194,48 @@ impl Boundary {
             self.by_socket.resize(socket.index() + 1, None);
         }
         self.by_socket[socket.index()] = Some(key);
-        *self.by_user.entry(owner.uid).or_default() += 1;
+        self.count_in(owner.uid);
         context.host.set_owner(socket, owner.uid);
         Ok((key, theirs))
+    }
+
+    /// The name of a stream of this node's.
+    pub(crate) fn stream_name(&self, id: control::SocketId) -> SocketName {
+        SocketName { node: self.node, family: Family::V4, kind: Kind::Stream, id }
+    }
+
+    pub(crate) fn count_in(&mut self, uid: u32) {
+        *self.by_user.entry(uid).or_default() += 1;
+    }
+
+    pub(crate) fn count_out(&mut self, uid: u32) {
+        if let Some(count) = self.by_user.get_mut(&uid) {
+            *count -= 1;
+            if *count == 0 {
+                self.by_user.remove(&uid);
+            }
+        }
+    }
+
+    /// What the trace calls a program's socket.
+    pub(crate) fn number(&self, id: control::SocketId) -> Option<u64> {
+        if let Some((key, side)) = self.locals.find(id) {
+            return self.locals.table.get(key)?.end(side).map(|end| end.identity.number);
+        }
+        self.ends.get(self.find(id)?).map(|end| end.number)
+    }
+
+    /// Parts an end from the boundary, which is to pump it no more: the program's side of it, the socket, the node's side.
+    pub(crate) fn detach(&mut self, context: &mut Context<'_>, key: Key) -> Option<(Identity, SocketId, OwnedFd)> {
+        let End { fd, id, cookie, socket, kind, owner, number, .. } = self.ends.remove(key)?;
+        if let Err(error) = context.poller.remove(&fd) {
+            tracing::warn!(%error, number, "cannot stop polling a pair");
+        }
+        self.ids.remove(&id);
+        if let Some(place) = self.by_socket.get_mut(socket.index()) {
+            *place = None;
+        }
+        Some((Identity { id, cookie, kind, owner, number }, socket, fd))
     }
 
     /// The end of that name.
@@ -302,7 +348,7 @@ impl Boundary {
         }
     }
 
-    fn note(&mut self, pid: i32, words: impl FnOnce() -> (String, String)) {
+    pub(crate) fn note(&mut self, pid: i32, words: impl FnOnce() -> (String, String)) {
         if let Some(notes) = &mut self.notes {
             let (call, outcome) = words();
             notes.push(Note { pid, call, outcome });
@@ -330,12 +376,7 @@ impl Boundary {
         if let Some(place) = self.by_socket.get_mut(end.socket.index()) {
             *place = None;
         }
-        if let Some(count) = self.by_user.get_mut(&end.owner.uid) {
-            *count -= 1;
-            if *count == 0 {
-                self.by_user.remove(&end.owner.uid);
-            }
-        }
+        self.count_out(end.owner.uid);
         if abort {
             context.host.abort(context.now, end.socket);
         } else {
@@ -343,9 +384,13 @@ impl Boundary {
         }
         if let Pump::Listener(mut pump) = end.pump {
             pump.take_credits(&end.fd);
-            for key in pump.in_flight {
-                self.close(context, key, true);
+            for flight in pump.in_flight {
+                match flight {
+                    Flight::End(key) => self.close(context, key, true),
+                    Flight::Local(key) => self.abandon(context, key),
+                }
             }
+            self.abandon_unheard(context);
         }
         // Dropping the descriptor takes it out of epoll.
         drop(end.fd);
@@ -440,6 +485,14 @@ impl Boundary {
                 return Fate::Keep;
             }
             let Ok(socket) = context.host.accept(listener) else { return Fate::Keep };
+            if let Some(Body::Joined(joined, _)) = context.host.body(socket) {
+                let Some((message, theirs, local)) = self.accept_local(context, socket, joined, owner) else {
+                    self.counters.connections_lost += 1;
+                    continue;
+                };
+                self.send_accepted(key, message, theirs, Flight::Local(local), self.numbers);
+                continue;
+            }
             let addresses = context
                 .host
                 .local_address(socket)
@@ -453,20 +506,27 @@ impl Boundary {
                 self.counters.connections_lost += 1;
                 continue;
             };
-            self.counters.connections_handed_over += 1;
             if let Some(end) = self.ends.get_mut(accepted) {
                 end.pump = Pump::Stream(StreamPump::new(0));
             }
             self.mark(accepted);
-            let number = |key| self.ends.get(key).map_or(0, |end| end.number);
-            let (listening, new) = (number(key), number(accepted));
-            let outcome = || (format!("accept(#{listening})"), format!("#{new} from {}", message.remote));
-            self.note(owner.pid, outcome);
-            if let Some(End { pump: Pump::Listener(pump), .. }) = self.ends.get_mut(key) {
-                pump.in_flight.push_back(accepted);
-                pump.held = Some((message, theirs));
-            }
+            let number = self.ends.get(accepted).map_or(0, |end| end.number);
+            self.send_accepted(key, message, theirs, Flight::End(accepted), number);
         }
+    }
+
+    /// Puts an accepted connection, which the trace calls by `number`, on its way to the listener's program.
+    fn send_accepted(&mut self, listener: Key, message: Accepted, theirs: OwnedFd, flight: Flight, number: u64) {
+        self.counters.connections_handed_over += 1;
+        let Some(end) = self.ends.get_mut(listener) else { return };
+        let (pid, listening) = (end.owner.pid, end.number);
+        if let Pump::Listener(pump) = &mut end.pump {
+            pump.in_flight.push_back(flight);
+            pump.held = Some((message, theirs));
+        }
+        let within = if matches!(flight, Flight::Local(_)) { ", within the node" } else { "" };
+        let outcome = || (format!("accept(#{listening})"), format!("#{number} from {}{within}", message.remote));
+        self.note(pid, outcome);
     }
 }
 

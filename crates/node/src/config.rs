@@ -6,6 +6,7 @@
 //! control = "/run/sockeye/default.sock"
 //! gateways = ["10.0.0.1"]
 //! dns = ["10.0.0.53"]
+//! local_shortcut = true   # programs on the node that connect to each other get a way of their own
 //!
 //! [[interface]]
 //! name = "eth0"
@@ -44,6 +45,9 @@ pub struct Config {
     pub dns: Vec<IpAddr>,
     /// Where the control socket shall be.
     pub control: PathBuf,
+    /// Whether two programs on the node that connect to each other get a pair of their own, so that their bytes pass the
+    /// node no more, and no packet is to be seen. On unless it is turned off.
+    pub local_shortcut: bool,
     /// How much programs may take.
     pub limits: Limits,
 }
@@ -98,6 +102,7 @@ impl Config {
             gateways: Vec::new(),
             dns: Vec::new(),
             control: control.into(),
+            local_shortcut: true,
             limits: Limits::default(),
         }
     }
@@ -113,11 +118,12 @@ impl Config {
     }
 
     fn parse(&mut self, file: &Path, text: &str) -> Result<(), Error> {
-        let File { control, gateways, dns, interface, limits } =
+        let File { control, gateways, dns, local_shortcut, interface, limits } =
             toml::from_str(text).map_err(|error| locate(file, text, &error))?;
         if let Some(control) = control {
             self.control = control;
         }
+        self.local_shortcut = local_shortcut.unwrap_or(self.local_shortcut);
         self.gateways.extend(gateways.into_iter().map(|Parsed(address)| address));
         self.dns.extend(dns.into_iter().map(|Parsed(address)| address));
         self.interfaces.extend(interface.into_iter().map(|InterfaceTable { name, addresses, mac, driver }| {
@@ -144,6 +150,7 @@ struct File {
     gateways: Vec<Parsed<IpAddr>>,
     #[serde(default)]
     dns: Vec<Parsed<IpAddr>>,
+    local_shortcut: Option<bool>,
     #[serde(default)]
     interface: Vec<InterfaceTable>,
     #[serde(default)]
@@ -253,11 +260,12 @@ mod tests {
     #[test]
     fn reads_all_of_it() {
         let config = parse(
-            "control = '/tmp/x'\ngateways = ['10.0.0.1']\ndns = ['9.9.9.9']\n[[interface]]\nname = 'eth0'\n\
+            "control = '/tmp/x'\ngateways = ['10.0.0.1']\ndns = ['9.9.9.9']\nlocal_shortcut = false\n[[interface]]\nname = 'eth0'\n\
              addresses = ['10.0.0.2/24']\nmac = 'inherit'\ndriver = 'tap'\n[limits]\nsockets = 7\n",
         )
         .expect("good");
         assert_eq!(config.control, Path::new("/tmp/x"));
+        assert!(!config.local_shortcut && Config::new("/tmp/x").local_shortcut);
         assert_eq!(config.interfaces[0].driver, Driver::Tap);
         assert!(matches!(config.interfaces[0].mac, MacChoice::Inherit));
         assert_eq!(config.interfaces[0].addresses[0].to_string(), "10.0.0.2/24");

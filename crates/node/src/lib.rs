@@ -21,6 +21,7 @@ mod datagram;
 mod end;
 mod error;
 mod listener;
+mod local;
 mod node;
 mod pair;
 mod poller;

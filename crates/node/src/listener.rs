@@ -20,12 +20,21 @@ use crate::pair;
 /// The most connections on their way to one listener's program.
 pub(crate) const WINDOW: usize = 64;
 
+/// A connection on its way to a listener's program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flight {
+    /// The node holds the other end of its pair.
+    End(Key),
+    /// It is one within the node.
+    Local(Key),
+}
+
 /// What the pump remembers between its turns.
 #[derive(Debug)]
 pub(crate) struct ListenerPump {
     pub(crate) window: usize,
     /// On their way, oldest first.
-    pub(crate) in_flight: VecDeque<Key>,
+    pub(crate) in_flight: VecDeque<Flight>,
     /// The one that found no room in the pair: its message and the program's end.
     pub(crate) held: Option<(Accepted, OwnedFd)>,
 }

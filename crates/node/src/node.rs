@@ -101,7 +101,7 @@ impl Node {
         config: Config,
         devices: Vec<(Box<dyn Device>, Vec<sockeye_wire::IpPrefix>)>,
     ) -> Result<Node, Error> {
-        let Config { interfaces: _, gateways, dns, control, mut limits } = config;
+        let Config { interfaces: _, gateways, dns, control, local_shortcut, mut limits } = config;
         limits.sockets = limits.sockets.min(raise_descriptors().saturating_sub(RESERVED));
         let poller = Poller::new().map_err(Error::system("making an epoll descriptor"))?;
         let seed = boundary::random().map_err(Error::system("asking for random bytes"))?;
@@ -144,7 +144,7 @@ impl Node {
         Ok(Node {
             host,
             ports,
-            boundary: Boundary::new(limits).map_err(Error::system("asking for random bytes"))?,
+            boundary: Boundary::new(limits, local_shortcut).map_err(Error::system("asking for random bytes"))?,
             server,
             tracer: Tracer::default(),
             resolver: Resolver::new(dns),

@@ -34,8 +34,7 @@ impl Pair {
         };
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let (ours, theirs) = rustix::net::socketpair(AddressFamily::UNIX, kind, flags, None)?;
-        // The first byte of an abstract name is a zero, which the call below adds.
-        rustix::net::bind(&theirs, &SocketAddrUnix::new_abstract_name(&name.format()[1..])?)?;
+        bind(&theirs, name)?;
         if !nonblocking {
             rustix::io::ioctl_fionbio(&theirs, false)?;
         }
@@ -45,6 +44,38 @@ impl Pair {
         }
         let cookie = sockopt::socket_cookie(&theirs)?;
         Ok(Pair { ours, theirs, cookie })
+    }
+}
+
+/// Binds an end to the name that makes it a program's.
+pub(crate) fn bind(end: &OwnedFd, name: &SocketName) -> io::Result<()> {
+    // The first byte of an abstract name is a zero, which this call adds.
+    Ok(rustix::net::bind(end, &SocketAddrUnix::new_abstract_name(&name.format()[1..])?)?)
+}
+
+/// The node's end becomes a program's, as a fresh one is. Its cookie.
+pub(crate) fn give_away(ours: &OwnedFd, name: &SocketName, oob_inline: bool) -> io::Result<u64> {
+    bind(ours, name)?;
+    rustix::io::ioctl_fionbio(ours, false)?;
+    sockopt::set_socket_oobinline(ours, oob_inline)?;
+    Ok(sockopt::socket_cookie(ours)?)
+}
+
+/// Tells whoever waits on the program's end, which is connected to nothing but `ours`, that it can be written to: also
+/// him who waits for an edge.
+pub(crate) fn announce(theirs: BorrowedFd<'_>, ours: BorrowedFd<'_>) {
+    // A byte that is read makes room.
+    if rustix::net::send(theirs, &[filler::BYTE], SendFlags::DONTWAIT | SendFlags::NOSIGNAL).is_ok() {
+        let _ = rustix::net::recv(ours, &mut [0; 1], RecvFlags::DONTWAIT);
+    }
+}
+
+/// How much may be on the way from `end` to the other; as much of it as the kernel allows.
+pub(crate) fn set_send_buffer(end: &OwnedFd, bytes: usize) {
+    // The kernel doubles what it is asked for.
+    let asked = bytes / 2;
+    if sockopt::set_socket_send_buffer_size_force(end, asked).is_err() {
+        let _ = sockopt::set_socket_send_buffer_size(end, asked);
     }
 }
 

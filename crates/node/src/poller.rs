@@ -91,6 +91,11 @@ impl Poller {
         Ok(epoll::modify(&self.epoll, fd, EventData::new_u64(token.encode()), interest)?)
     }
 
+    /// Hears no more of a descriptor that is handed on, and not closed.
+    pub(crate) fn remove(&self, fd: impl AsFd) -> io::Result<()> {
+        Ok(epoll::delete(&self.epoll, fd)?)
+    }
+
     /// Sleeps until something happens or `timeout` passes; `None`: for as long as it takes.
     pub(crate) fn wait(&self, happened: &mut Happened, timeout: Option<Duration>) -> io::Result<()> {
         happened.0.clear();

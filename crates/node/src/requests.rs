@@ -12,6 +12,7 @@ use sockeye_control::{Request, SocketId};
 use sockeye_socket::names::{AF_INET, AF_INET6, SO_ERROR, SO_OOBINLINE, SOCK_DGRAM, SOCK_STREAM, SOL_SOCKET};
 use sockeye_socket::table::Key;
 use sockeye_socket::{Body, Errno, Privilege, Progress};
+use sockeye_stack::tcp::Side;
 
 use crate::boundary::{Boundary, Context, Grave};
 use crate::end::{Owner, Pump};
@@ -19,7 +20,7 @@ use crate::pair;
 use crate::poller::{Happened, Token};
 use crate::trace::word;
 
-const SHUT_RD: i32 = 0;
+pub(crate) const SHUT_RD: i32 = 0;
 const SHUT_WR: i32 = 1;
 const SHUT_RDWR: i32 = 2;
 /// Bytes not yet acknowledged; of these, not yet sent.
@@ -52,11 +53,13 @@ fn refuse<T>(errno: Errno, reason: impl Into<String>) -> Result<T, Refusal> {
     Err(Refusal { errno, reason: reason.into() })
 }
 
-type Outcome = Result<(Answer, Option<OwnedFd>), Refusal>;
+pub(crate) type Outcome = Result<(Answer, Option<OwnedFd>), Refusal>;
 
 /// Whom a request is about.
 enum Subject {
     Living(Key),
+    /// Its other end is another program's.
+    Local(Key, Side),
     /// The socket's end is gone, but the program still holds its own.
     Gone,
 }
@@ -82,6 +85,11 @@ impl Call<'_, '_> {
             // Perhaps somebody has closed what is in the way, and we have not heard of it yet.
             Err(Refusal { errno: Errno::EADDRINUSE | Errno::ENFILE | Errno::EMFILE, .. }) => {
                 self.catch_up();
+                self.look_for_gone(request);
+                self.attempt(request, descriptor.as_ref())
+            }
+            Err(Refusal { errno: Errno::EADDRNOTAVAIL, .. }) if matches!(request, Request::Connect { .. }) => {
+                self.look_for_gone(request);
                 self.attempt(request, descriptor.as_ref())
             }
             outcome => outcome,
@@ -103,6 +111,7 @@ impl Call<'_, '_> {
         };
         match self.subject(id, descriptor)? {
             Subject::Living(key) => self.living(key, request, descriptor),
+            Subject::Local(key, side) => self.local(key, side, request, descriptor),
             Subject::Gone => self.gone(id, request, descriptor),
         }
     }
@@ -123,6 +132,13 @@ impl Call<'_, '_> {
     }
 
     fn subject(&self, id: SocketId, descriptor: &OwnedFd) -> Result<Subject, Refusal> {
+        if let Some((key, side)) = self.boundary.locals.find(id) {
+            let local = self.boundary.locals.table.get(key);
+            return match local.and_then(|local| local.end(side)) {
+                Some(end) if pair::is_end(descriptor, end.identity.cookie) => Ok(Subject::Local(key, side)),
+                _ => refuse(Errno::EPERM, "the descriptor that came along is not that socket"),
+            };
+        }
         let living = self.boundary.find(id).and_then(|key| self.boundary.ends.get(key).map(|end| (key, end.cookie)));
         let gone = || self.boundary.graveyard.get(id).map(|grave| grave.cookie);
         match living {
@@ -151,6 +167,11 @@ impl Call<'_, '_> {
     fn living(&mut self, key: Key, request: &Request<'_>, descriptor: &OwnedFd) -> Outcome {
         let Some(end) = self.boundary.ends.get(key) else { return Err(Errno::EBADF.into()) };
         let socket = end.socket;
+        if let Request::Connect { address: Some(address), .. } = *request
+            && let Some(answer) = self.connect_local(key, address, descriptor)
+        {
+            return Ok((answer, None));
+        }
         let Context { host, now, .. } = &mut *self.context;
         let answer = match *request {
             Request::Bind { address, .. } => match host.bind(*now, socket, address, self.privilege) {
@@ -213,6 +234,7 @@ impl Call<'_, '_> {
                 host.may_shut_down(socket)?;
                 if matches!(host.body(socket), Some(Body::Listener(_))) {
                     host.shutdown(*now, socket)?;
+                    self.boundary.abandon_unheard(self.context);
                 }
                 if let Some(end) = self.boundary.ends.get_mut(key)
                     && let Pump::Stream(pump) = &mut end.pump
@@ -224,12 +246,7 @@ impl Call<'_, '_> {
             Request::Ioctl { command, .. } => {
                 let Some(Body::Connection(connection)) = host.body(socket) else { return Err(Errno::EINVAL.into()) };
                 let info = host.stack().tcp_info(*now, connection).ok_or(Errno::EINVAL)?;
-                let bytes = match command {
-                    SIOCOUTQ => info.unacknowledged.saturating_add(info.not_sent),
-                    SIOCOUTQNSD => info.not_sent,
-                    _ => return Err(Errno::ENOTTY.into()),
-                };
-                Answer::Value(bytes.to_ne_bytes().to_vec())
+                outstanding(command, info.unacknowledged, info.not_sent)?
             }
             _ => return Err(Errno::EOPNOTSUPP.into()),
         };
@@ -275,6 +292,9 @@ impl Call<'_, '_> {
         let stream = *kind == sockeye_control::Kind::Stream;
         let socket = self.context.host.socket_like(stream, settings.clone());
         let (key, theirs) = self.boundary.open(self.context, socket, self.who, nonblocking)?;
+        if let Some(answer) = self.connect_local(key, address, &theirs) {
+            return Ok((answer, Some(theirs)));
+        }
         let started = self
             .context
             .host
@@ -290,7 +310,17 @@ impl Call<'_, '_> {
     }
 }
 
-fn directions(how: i32) -> Result<(bool, bool), Errno> {
+/// Bytes that the peer has not got yet, by an ioctl.
+pub(crate) fn outstanding(command: u32, unacknowledged: u32, not_sent: u32) -> Result<Answer, Errno> {
+    let bytes = match command {
+        SIOCOUTQ => unacknowledged.saturating_add(not_sent),
+        SIOCOUTQNSD => not_sent,
+        _ => return Err(Errno::ENOTTY),
+    };
+    Ok(Answer::Value(bytes.to_ne_bytes().to_vec()))
+}
+
+pub(crate) fn directions(how: i32) -> Result<(bool, bool), Errno> {
     match how {
         SHUT_RD => Ok((true, false)),
         SHUT_WR => Ok((false, true)),

@@ -10,8 +10,9 @@ use serde_json::{Map, Value, json};
 use sockeye_control::What;
 use sockeye_socket::{Body, SocketId};
 use sockeye_stack::PortId;
-use sockeye_stack::tcp::{State, Summary, TimerInfo};
+use sockeye_stack::tcp::{Flow, Side, State, Summary, TimerInfo};
 
+use crate::local::Local;
 use crate::node::Node;
 use crate::trace::program_name;
 
@@ -254,8 +255,10 @@ fn sockets(node: &Node) -> Table {
             json!(timer.as_ref().map(timer_text)),
         ];
         row.extend(holder(node, socket, &mut names));
+        row.push(Value::Null);
         rows.push(row);
     }
+    rows.extend(node.boundary.locals.table.iter().flat_map(|(_, local)| local_rows(node, local, &mut names)));
     for view in node.host.iter() {
         let Body::Datagram(udp) = view.body else { continue };
         let waiting = node.host.stack().udp_status(udp).queued;
@@ -269,6 +272,7 @@ fn sockets(node: &Node) -> Table {
             Value::Null,
         ];
         row.extend(holder(node, Some(view.id), &mut names));
+        row.push(Value::Null);
         rows.push(row);
     }
     Table {
@@ -283,9 +287,38 @@ fn sockets(node: &Node) -> Table {
             "program",
             "pid",
             "socket",
+            // The other end's, of a connection within the node.
+            "peer_socket",
         ],
         rows,
     }
+}
+
+/// The ends of a connection within the node that programs hold. What is under way between them the node does not see.
+fn local_rows(node: &Node, local: &Local, names: &mut HashMap<i32, Option<String>>) -> Vec<Vec<Value>> {
+    let number = |side| local.end(side).map(|end| format!("#{}", end.identity.number));
+    let row = |side: Side| {
+        let end = local.end(side)?;
+        let Some(Body::Joined(joined, _)) = node.host.body(end.socket) else { return None };
+        let info = node.host.stack().tcp_joined_info(joined, side)?;
+        let Flow { local, remote } = node.host.stack().tcp_joined_addresses(joined, side)?;
+        let pid = end.identity.owner.pid;
+        let name = names.entry(pid).or_insert_with(|| program_name(pid)).clone();
+        Some(vec![
+            json!("tcp"),
+            json!(state_name(info.state)),
+            Value::Null,
+            Value::Null,
+            json!(local.to_string()),
+            json!(remote.to_string()),
+            Value::Null,
+            json!(name),
+            json!(pid),
+            json!(number(side)),
+            json!(number(side.other())),
+        ])
+    };
+    [Side::Connecting, Side::Accepting].into_iter().filter_map(row).collect()
 }
 
 fn queues(node: &Node) -> Table {
@@ -298,6 +331,7 @@ fn queues(node: &Node) -> Table {
     }
     rows.push(vec![json!("sockets"), json!(node.host.len())]);
     rows.push(vec![json!("programs' ends"), json!(node.boundary.ends.len())]);
+    rows.push(vec![json!("local ends"), json!(node.boundary.locals.len())]);
     rows.push(vec![json!("control clients"), json!(node.server.clients.len())]);
     Table { columns: &["queue", "entries"], rows }
 }
@@ -324,6 +358,7 @@ fn counters(node: &Node) -> Table {
         sockets_refused,
         connections_handed_over,
         connections_lost,
+        connections_local,
         datagrams_malformed,
         datagrams_refused,
     } = node.boundary.counters;
@@ -331,6 +366,7 @@ fn counters(node: &Node) -> Table {
     row("sockets", "sockets_refused", sockets_refused, "A quota was used up, or the kernel gave no descriptor.");
     row("sockets", "connections_handed_over", connections_handed_over, "");
     row("sockets", "connections_lost", connections_lost, "Accepted, and closed before it could be handed over.");
+    row("sockets", "connections_local", connections_local, "Between two programs on this node, past it.");
     row("sockets", "datagrams_malformed", datagrams_malformed, "A program's message was no datagram.");
     row("sockets", "datagrams_refused", datagrams_refused, "A program's datagram could not be sent; it was told.");
     let crate::server::Counters {

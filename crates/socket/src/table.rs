@@ -51,6 +51,17 @@ impl<T> Table<T> {
         key
     }
 
+    /// How many places there are, taken and free.
+    pub fn places(&self) -> usize {
+        self.places.len()
+    }
+
+    /// The key of the entry at a place, if one stands there.
+    pub fn key_at(&self, index: u32) -> Option<Key> {
+        let (generation, entry) = self.places.get(index as usize)?;
+        entry.as_ref().map(|_| Key { index, generation: *generation })
+    }
+
     /// True where there is none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

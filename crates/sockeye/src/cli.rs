@@ -171,6 +171,9 @@ pub(crate) struct NodeArgs {
     /// A name server (may be repeated) [default: those of /etc/resolv.conf]
     #[arg(long, value_name = "ADDR")]
     pub(crate) dns: Vec<IpAddr>,
+    /// Lets programs on the node reach each other by packets on its loopback, rather than directly
+    #[arg(long)]
+    pub(crate) no_local_shortcut: bool,
     /// A file that says all this; options given beside it win
     #[arg(short = 'c', long = "config", value_name = "FILE.toml")]
     pub(crate) file: Option<PathBuf>,

@@ -16,7 +16,7 @@ use crate::failure::Failure;
 
 /// Brings the options and the file together.
 pub(crate) fn config(args: &NodeArgs, control: Option<&Path>) -> Result<Config, Failure> {
-    let NodeArgs { interface: _, address: _, gateway, mac: _, driver: _, dns, file } = args;
+    let NodeArgs { interface: _, address: _, gateway, mac: _, driver: _, dns, no_local_shortcut, file } = args;
     let mut config = Config::new("");
     if let Some(file) = file {
         config.load(file).map_err(|error| Failure::usage(format!("{error}; see `sockeye up --help`")))?;
@@ -30,6 +30,7 @@ pub(crate) fn config(args: &NodeArgs, control: Option<&Path>) -> Result<Config, 
     if !dns.is_empty() {
         config.dns.clone_from(dns);
     }
+    config.local_shortcut &= !no_local_shortcut;
     check(&config)?;
     Ok(config)
 }
@@ -74,7 +75,7 @@ fn apply(args: &NodeArgs, interfaces: &mut Vec<Interface>) -> Result<(), Failure
 }
 
 fn check(config: &Config) -> Result<(), Failure> {
-    let Config { interfaces, gateways, dns, control: _, limits: _ } = config;
+    let Config { interfaces, gateways, dns, control: _, local_shortcut: _, limits: _ } = config;
     for (index, interface) in interfaces.iter().enumerate() {
         let Interface { name, addresses, mac: _, driver: _ } = interface;
         // IFNAMSIZ is 16 with the final zero; the kernel refuses the rest too.

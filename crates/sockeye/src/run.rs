@@ -66,11 +66,14 @@ fn cannot_start(path: &Path, error: &std::io::Error) -> Failure {
 
 /// Options of a node make no sense without one to make.
 fn refuse_node_options(node: &NodeArgs) -> Result<(), Failure> {
-    let NodeArgs { interface: _, address, gateway, mac, driver, dns, file: _ } = node;
-    if address.is_empty() && gateway.is_empty() && mac.is_none() && driver.is_none() && dns.is_empty() {
+    let NodeArgs { interface: _, address, gateway, mac, driver, dns, no_local_shortcut, file: _ } = node;
+    let none = address.is_empty() && gateway.is_empty() && mac.is_none() && driver.is_none() && dns.is_empty();
+    if none && !no_local_shortcut {
         return Ok(());
     }
-    Err(Failure::usage("-a, -g, --mac, --driver and --dns describe a node to make; add -i IFACE, or leave them out"))
+    Err(Failure::usage(
+        "-a, -g, --mac, --driver, --dns and --no-local-shortcut describe a node to make; add -i IFACE, or leave them out",
+    ))
 }
 
 fn with_own_node(args: &Run, path: &Path, library: &Path) -> Result<ExitCode, Failure> {
@@ -237,7 +240,7 @@ impl OwnNode {
 
 /// `sockeye up` as these options say, for a child of this process.
 fn own_command(args: &NodeArgs, control: &Path) -> Result<Command, Failure> {
-    let NodeArgs { interface, address, gateway, mac, driver, dns, file } = args;
+    let NodeArgs { interface, address, gateway, mac, driver, dns, no_local_shortcut, file } = args;
     let mut command = up_command(control)?;
     let mut option = |name: &str, value: String| {
         command.arg(name).arg(value);
@@ -262,6 +265,9 @@ fn own_command(args: &NodeArgs, control: &Path) -> Result<Command, Failure> {
         };
         option("--driver", text.to_owned());
     });
+    if *no_local_shortcut {
+        command.arg("--no-local-shortcut");
+    }
     if let Some(file) = file {
         command.arg("-c").arg(file);
     }

@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use sockeye_control::{MAX_CALL, Reply, Request};
+use sockeye_control::{MAX_CALL, Reply, Request, What};
 use sockeye_socket::table::Key;
 use sockeye_socket::{Errno, Privilege};
 
@@ -46,6 +46,10 @@ impl Node {
             }
             Request::ResolveAddress { address } => self.ask(key, Question::Address(address)),
             Request::Show { what, json } => {
+                if matches!(what, What::Sockets | What::Queues) {
+                    let Node { boundary, host, poller, now, .. } = self;
+                    boundary.look_at_all(&mut Context { host, poller, now: *now });
+                }
                 let text = show::render(self, what, json);
                 self.server.reply_text(key, &text, true, &self.poller)
             }
@@ -83,10 +87,7 @@ impl Node {
         descriptor: Option<OwnedFd>,
     ) -> bool {
         let Node { boundary, host, poller, now, tracer, server, .. } = self;
-        let number = |boundary: &Boundary| {
-            let key = request.id().and_then(|id| boundary.find(id))?;
-            boundary.ends.get(key).map(|end| end.number)
-        };
+        let number = |boundary: &Boundary| request.id().and_then(|id| boundary.number(id));
         let line = tracer.is_on().then(|| describe(request, number(boundary)));
         let mut context = Context { host, poller, now: *now };
         let outcome = Call { boundary, context: &mut context, who, privilege }.perform(request, descriptor);
