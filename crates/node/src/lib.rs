@@ -16,6 +16,7 @@
 //! server. An idle node makes no system call.
 
 mod boundary;
+mod busy_poll;
 mod config;
 mod datagram;
 mod end;

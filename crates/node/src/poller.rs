@@ -8,13 +8,17 @@
 //! An idle node sleeps in epoll_pwait2 without a timeout. Timeouts are in nanoseconds; no timer descriptor is needed.
 
 use core::time::Duration;
+use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::Instant;
 
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::time::Timespec;
 
 use sockeye_socket::table::Key;
+
+use crate::busy_poll::{self, BusyPoll};
 
 /// How many events one wake-up takes.
 const BATCH: usize = 256;
@@ -56,6 +60,7 @@ impl Token {
 /// An epoll descriptor.
 pub(crate) struct Poller {
     epoll: OwnedFd,
+    busy_poll: Cell<BusyPoll>,
 }
 
 /// What happened, in the order in which it happened; kept from wake-up to wake-up for its memory.
@@ -80,7 +85,7 @@ impl Happened {
 
 impl Poller {
     pub(crate) fn new() -> io::Result<Self> {
-        Ok(Poller { epoll: epoll::create(CreateFlags::CLOEXEC)? })
+        Ok(Poller { epoll: epoll::create(CreateFlags::CLOEXEC)?, busy_poll: Cell::default() })
     }
 
     pub(crate) fn add(&self, fd: impl AsFd, token: Token, interest: EventFlags) -> io::Result<()> {
@@ -96,8 +101,38 @@ impl Poller {
         Ok(epoll::delete(&self.epoll, fd)?)
     }
 
-    /// Sleeps until something happens or `timeout` passes; `None`: for as long as it takes.
+    /// Waits until something happens or `timeout` passes; `None`: for as long as it takes. Looks for a while before it sleeps,
+    /// see [`BusyPoll`].
     pub(crate) fn wait(&self, happened: &mut Happened, timeout: Option<Duration>) -> io::Result<()> {
+        if timeout == Some(Duration::ZERO) {
+            return self.poll(happened, timeout);
+        }
+        happened.0.clear();
+        let begin = Instant::now();
+        let mut busy_poll = self.busy_poll.take();
+        let budget = timeout.map_or(busy_poll.budget(), |timeout| timeout.min(busy_poll.budget()));
+        let mut looked = Duration::ZERO;
+        while looked < budget {
+            self.poll(happened, Some(Duration::ZERO))?;
+            if happened.len() > 0 {
+                break;
+            }
+            let before = begin.elapsed();
+            rustix::thread::sched_yield();
+            looked = begin.elapsed();
+            if looked - before > busy_poll::CONTENDED {
+                break;
+            }
+        }
+        if happened.len() == 0 {
+            self.poll(happened, timeout.map(|timeout| timeout.saturating_sub(begin.elapsed())))?;
+        }
+        busy_poll.waited(begin.elapsed());
+        self.busy_poll.set(busy_poll);
+        Ok(())
+    }
+
+    fn poll(&self, happened: &mut Happened, timeout: Option<Duration>) -> io::Result<()> {
         happened.0.clear();
         let timeout = timeout.map(|timeout| Timespec {
             tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
