@@ -206,9 +206,11 @@ impl Engine {
         }
     }
 
+    /// Whether a connection that is closed has still something to deliver: its data, or the FIN behind them.
     fn has_orphans(&self) -> bool {
         let undelivered = |summary: &Summary| {
-            summary.orphan && matches!(summary.state, State::FinWait1 | State::Closing | State::LastAck)
+            let over = matches!(summary.state, State::FinWait2 | State::TimeWait | State::Closed | State::SynReceived);
+            summary.orphan && !over
         };
         self.sockets.stack().tcp_summaries(self.now).iter().any(undelivered)
     }
