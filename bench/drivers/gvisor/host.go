@@ -56,7 +56,8 @@ func newHost(link stack.LinkEndpoint, ip net.IP, mask net.IPMask, buffer int) (*
 	return &host{s}, nil
 }
 
-// onInterface is a host on a packet socket, with super-frames both ways and checksums left to the device.
+// onInterface is a host on a packet socket, with super-frames both ways. The device computes their checksums; those of
+// smaller segments netstack computes itself, as this version's packet socket has no word for leaving them.
 func onInterface(name string, ip net.IP, mask net.IPMask) (*host, error) {
 	device, err := net.InterfaceByName(name)
 	if err != nil {
@@ -93,7 +94,6 @@ func onInterface(name string, ip net.IP, mask net.IPMask) (*host, error) {
 		Address:            tcpip.LinkAddress([]byte{2, 0x67, ip[0], ip[1], ip[2], ip[3]}),
 		PacketDispatchMode: fdbased.RecvMMsg,
 		GSOMaxSize:         gsoMaxSize,
-		TXChecksumOffload:  true,
 		RXChecksumOffload:  true,
 	})
 	if err != nil {
@@ -112,6 +112,13 @@ func (h *host) dial(peer *net.TCPAddr) (net.Conn, error) {
 		return nil, err
 	}
 	return connection, nil
+}
+
+// close ends what is still open with a RST, as nobody will answer for us when the program has ended.
+func (h *host) close() {
+	for _, endpoint := range h.stack.RegisteredEndpoints() {
+		endpoint.Abort()
+	}
 }
 
 func (h *host) listen(at *net.TCPAddr) (net.Listener, error) {

@@ -117,6 +117,7 @@ func run(w words) (*outcome, error) {
 		if err != nil {
 			return nil, err
 		}
+		defer host.close()
 		switch word {
 		case "send", "receive":
 			duration, flows := w.duration(), w.optional("a number of flows", 1)

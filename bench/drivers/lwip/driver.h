@@ -66,6 +66,8 @@ size_t flow_write(struct flow *flow, const void *bytes, size_t len);
 long flow_read(struct flow *flow, void *into, size_t len);
 /* Closes and lets go. */
 void flow_close(struct flow *flow);
+/* Ends with a RST, so that the peer forgets the connection at once. */
+void flow_abort(struct flow *flow);
 
 struct outcome engine(enum load load, double seconds, size_t idle);
 struct outcome wire(const char *interface, const char *address, int prefix, enum load load, const char *peer,

@@ -160,3 +160,13 @@ void flow_close(struct flow *flow) {
             tcp_abort(pcb);
     }
 }
+
+void flow_abort(struct flow *flow) {
+    for (; flow->head != flow->tail; flow->head++)
+        pbuf_free(flow->queue[flow->head % FLOW_QUEUE]);
+    if (flow->pcb) {
+        tcp_err(flow->pcb, NULL);
+        tcp_abort(flow->pcb);
+    }
+    free(flow);
+}

@@ -154,6 +154,11 @@ impl<D: Port> Host for Smoltcp<D> {
         self.retired.push(socket);
     }
 
+    fn abort(&mut self, _: Duration, socket: SocketHandle) {
+        self.sockets.get_mut::<Socket>(socket).abort();
+        self.retired.push(socket);
+    }
+
     fn receive(&mut self, now: Duration) -> Result<bool> {
         let time = time(now);
         let mut any = false;

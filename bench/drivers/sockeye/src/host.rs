@@ -26,8 +26,7 @@ pub(crate) struct Sockeye<D: Device> {
 
 impl<D: Device> Sockeye<D> {
     pub(crate) fn new(device: D, address: IpPrefix) -> Self {
-        // Not secret: nobody attacks a measurement.
-        let mut stack = Stack::new(Config::default(), [device.mac().0[5]; 32]);
+        let mut stack = Stack::new(Config::default(), seed());
         let port = stack.add_port(PortConfig {
             name: device.name().to_owned(),
             mac: device.mac(),
@@ -107,6 +106,10 @@ impl<D: Device> Host for Sockeye<D> {
         self.stack.tcp_close(now, socket);
     }
 
+    fn abort(&mut self, now: Duration, socket: ConnectionId) {
+        self.stack.tcp_abort(time(now), socket);
+    }
+
     fn receive(&mut self, now: Duration) -> Result<bool> {
         let now = time(now);
         let mut any = false;
@@ -146,6 +149,14 @@ impl<D: Device> Host for Sockeye<D> {
         poll(&mut [PollFd::from_borrowed_fd(fd, flags)], Some(&Timespec::try_from(limit)?))?;
         Ok(())
     }
+}
+
+/// Not secret, as nobody attacks a measurement; but another each time, so that ports and sequence numbers are.
+fn seed() -> [u8; 32] {
+    let parts = [(); 4].map(|()| std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), ()).to_le_bytes());
+    let mut seed = [0; 32];
+    seed.iter_mut().zip(parts.as_flattened()).for_each(|(to, &from)| *to = from);
+    seed
 }
 
 fn time(now: Duration) -> Instant {

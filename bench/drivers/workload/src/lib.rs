@@ -63,6 +63,8 @@ pub trait Host {
     fn read(&mut self, now: Duration, socket: Self::Socket, into: &mut [u8]) -> Result<Read>;
     /// Closes and lets go: the host finishes alone.
     fn close(&mut self, now: Duration, socket: Self::Socket);
+    /// Ends a connection with a RST, so that the peer forgets it at once.
+    fn abort(&mut self, now: Duration, socket: Self::Socket);
     /// Takes what has arrived at the device; says whether there was anything.
     fn receive(&mut self, now: Duration) -> Result<bool>;
     /// Fires the timers that are due, and hands the device what may be sent.

@@ -66,6 +66,14 @@ impl<H: Host> Client<H> {
         Ok(())
     }
 
+    /// Nobody will answer for us when the program has ended: so the peer is told.
+    fn abort(&mut self, sockets: &[H::Socket]) -> Result<()> {
+        for &socket in sockets {
+            self.host.abort(self.now, socket);
+        }
+        self.host.transmit(self.now)
+    }
+
     fn send(&mut self, peer: SocketAddrV4, duration: Duration, flows: usize) -> Result<Outcome> {
         let sockets = self.open_all(peer, flows)?;
         let source = vec![0x5a; CHUNK];
@@ -84,7 +92,9 @@ impl<H: Host> Client<H> {
             }
             self.turn(count > before)?;
         }
-        Ok(Outcome { unit: Unit::Bytes, count, time: self.now - start, latency: None })
+        let time = self.now - start;
+        self.abort(&sockets)?;
+        Ok(Outcome { unit: Unit::Bytes, count, time, latency: None })
     }
 
     fn receive(&mut self, peer: SocketAddrV4, duration: Duration, flows: usize) -> Result<Outcome> {
@@ -103,7 +113,9 @@ impl<H: Host> Client<H> {
             }
             self.turn(count > before)?;
         }
-        Ok(Outcome { unit: Unit::Bytes, count, time: self.now - start, latency: None })
+        let time = self.now - start;
+        self.abort(&sockets)?;
+        Ok(Outcome { unit: Unit::Bytes, count, time, latency: None })
     }
 
     fn request(&mut self, peer: SocketAddrV4, duration: Duration, size: usize) -> Result<Outcome> {
@@ -120,7 +132,9 @@ impl<H: Host> Client<H> {
             latency.record(self.now - begun);
             count += 1;
         }
-        Ok(Outcome { unit: Unit::Requests, count, time: self.now - start, latency: Some(latency) })
+        let time = self.now - start;
+        self.abort(&[socket])?;
+        Ok(Outcome { unit: Unit::Requests, count, time, latency: Some(latency) })
     }
 
     fn connect(&mut self, peer: SocketAddrV4, duration: Duration) -> Result<Outcome> {
