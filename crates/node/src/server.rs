@@ -373,6 +373,8 @@ fn inode(path: &Path) -> io::Result<(u64, u64)> {
 
 #[cfg(test)]
 mod tests {
+    use rustix::net::SendFlags;
+
     use super::*;
 
     fn directory(test: &str) -> PathBuf {
@@ -405,6 +407,45 @@ mod tests {
         assert_eq!(std::fs::read(&file).expect("there"), b"precious");
         drop(server);
         assert!(!path.exists());
+        std::fs::remove_dir_all(directory).expect("removed");
+    }
+
+    #[test]
+    fn the_one_that_was_idle_for_longest_makes_way() {
+        let directory = directory("room");
+        let path = directory.join("control.sock");
+        let poller = Poller::new().expect("a poller");
+        let mut server = Server::open(&path, 3).expect("opened");
+        let address = SocketAddrUnix::new(&path).expect("an address");
+        let come = |server: &mut Server| {
+            let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+            let client = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None);
+            let client = client.expect("a socket");
+            rustix::net::connect(&client, &address).expect("connected");
+            (client, server.accept(&poller))
+        };
+        let ask = |client: &OwnedFd| rustix::net::send(client, b"?", SendFlags::NOSIGNAL).map(|_| ());
+        let hear = |server: &mut Server, key| server.receive(key, &mut [0; 16]).map(|received| received.is_some());
+        let mut three: Vec<(OwnedFd, Key)> =
+            (0..3).map(|_| come(&mut server)).map(|(client, key)| (client, key.expect("admitted"))).collect();
+        // Nobody has asked yet: each is about to.
+        assert!(come(&mut server).1.is_none());
+        for (client, key) in three.iter().rev() {
+            ask(client).expect("asked");
+            assert_eq!(hear(&mut server, *key), Ok(true));
+        }
+        // The last one asked first, and again: it is not idle. The one before it goes.
+        ask(&three[2].0).expect("asked");
+        let (fourth, key) = come(&mut server);
+        let key = key.expect("admitted");
+        assert_eq!(ask(&three[1].0), Err(rustix::io::Errno::PIPE));
+        assert_eq!((hear(&mut server, three[2].1), hear(&mut server, three[2].1)), (Ok(true), Err(())));
+        ask(&three[0].0).expect("asked");
+        ask(&fourth).expect("asked");
+        assert_eq!((hear(&mut server, three[0].1), hear(&mut server, key)), (Ok(true), Ok(true)));
+        assert_eq!(server.counters.clients_made_way, 1);
+        three.clear();
+        drop(server);
         std::fs::remove_dir_all(directory).expect("removed");
     }
 }

@@ -1,6 +1,8 @@
 //! What breaks the node, or should not: its death, its end, garbage on its control socket, wrong words at its command line.
 //! The kernel as subject has none of these; `cargo xtask test` leaves them out for it.
 
+use std::io::Write;
+
 use rustix::process::Signal;
 use sockeye_peers::scene::{python, sockeye_path};
 use sockeye_peers::{Finished, PEER, Process, SUBJECT, Scene, Side};
@@ -43,6 +45,27 @@ fn programs_get_an_error_when_the_node_is_killed() {
     scene.serves_on();
     assert!(scene.sockeye(&["down"]).status.success());
     next.success();
+}
+
+#[test]
+fn a_program_goes_on_with_the_next_node() {
+    let mut scene = Scene::new();
+    let mut helper = scene.command(Side::Peer, python());
+    let _helper = Process::start(helper.args(["-c", include_str!("calls_peer.py"), PEER, SUBJECT]));
+    scene.listens(Side::Peer, 7000);
+    let mut program = scene.command(Side::Subject, python());
+    let program = program.args(["-uc", include_str!("next_node.py"), PEER]);
+    let (mut program, mut input) = Process::start_with_input(program);
+    program.line_with("connected");
+
+    let node = scene.take_node();
+    node.signal(Signal::KILL);
+    node.finish();
+    input.write_all(b"none\n").unwrap();
+    program.line_with("without");
+    let _next = scene.start_node();
+    input.write_all(b"next\n").unwrap();
+    program.success();
 }
 
 #[test]

@@ -1,0 +1,37 @@
+//! Programs that do with their process what they like, while the shim keeps connections to the node in it. Each test is a
+//! function of the same name in `kept.py`, and holds for the kernel, too.
+
+use sockeye_peers::scene::python;
+use sockeye_peers::{PEER, Process, SUBJECT, Scene, Side};
+
+fn check(name: &str) {
+    let scene = Scene::new();
+    let mut helper = scene.command(Side::Peer, python());
+    let _helper = Process::start(helper.args(["-c", include_str!("calls_peer.py"), PEER, SUBJECT]));
+    scene.listens(Side::Peer, 7000);
+    // A file, so that what fails is told with its line.
+    let script = scene.file("kept.py");
+    std::fs::write(&script, include_str!("kept.py")).unwrap();
+    let mut command = scene.command(Side::Subject, python());
+    Process::start(command.arg(script).args([name, SUBJECT, PEER])).success();
+}
+
+macro_rules! checks {
+    ($($name:ident)*) => {
+        $(
+            #[test]
+            fn $name() {
+                check(stringify!($name));
+            }
+        )*
+    };
+}
+
+checks! {
+    all_descriptors_closed
+    numbers_taken
+    few_numbers
+    fork_and_go_on_together
+    many_threads
+    another_user
+}
