@@ -8,6 +8,7 @@ mod faults;
 mod hostile;
 mod http;
 mod iperf;
+mod kept;
 mod names;
 mod node;
 mod paths;
