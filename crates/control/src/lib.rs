@@ -7,8 +7,13 @@
 //!
 //! A node listens on a Unix socket of type `SOCK_SEQPACKET` at a path (see [`ControlPath`]). A client connects, sends one
 //! [`Request`] as one message, and receives one [`Reply`] as one message; then it may send the next. Only `Show` and `Trace` are
-//! answered by several messages ([`Reply::Text`]), the last of which says so. Nothing identifies the client in a message: the node
-//! asks the kernel (`SO_PEERCRED`) for process and user, because these cannot be forged.
+//! answered by several messages ([`Reply::Text`]), the last of which says so. Nothing in a message's bytes identifies the client: the node
+//! asks the kernel for process and user, because these cannot be forged. It is whoever sends the message (`SCM_CREDENTIALS`: what the sender
+//! attaches, of what it truly is, or else its process and real user), not who once connected: programs keep their connections, and may
+//! become somebody else meanwhile. With a connection's first message it is who connected (`SO_PEERCRED`).
+//!
+//! A client may keep its connection. The node may close one that is idle; whatever is sent on it then fails (`EPIPE`) and was not taken, and the
+//! client connects again.
 //!
 //! ```text
 //!  program (shim)                                   node
