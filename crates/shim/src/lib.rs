@@ -17,7 +17,8 @@
 //!
 //! There is no table of descriptors: whether a descriptor is a node's socket, and which, is in the name that it is bound to
 //! (`names`). So nothing here can go stale over dup, fork, exec, or descriptors passed between processes, and there is no lock. The only
-//! state of the process is the addresses of libc's own functions (`real`), the control path (`environment`), and a flag and a counter that
+//! state of the process is the addresses of libc's own functions (`real`), the control path (`environment`), the connections to the node that
+//! it keeps and checks before each use (`connection`), and a flag and a counter that
 //! stay zero in a process without datagram sockets and fresh streams, so that its `read` and `write` go straight through (`names`).
 //!
 //! # Rules of this house
@@ -35,7 +36,8 @@
 //!
 //! - *Not reached*: programs that make system calls without libc (static ones, Go's), libc's own inner calls (stdio reads a stream, but takes a
 //!   reset for its end; the resolver's `res_*` ask the kernel's network), `io_uring`, `sendfile` and `splice` into a datagram socket.
-//! - *A descriptor more*: a control call needs a free number for its connection; without one it is `EMFILE`, also where Linux needs none.
+//! - *Descriptors more*: a control call needs a connection to the node. A process keeps up to four, at numbers that programs do not come to. If it has
+//!   none, and no free number, it is `EMFILE`, also where Linux needs none.
 //!   `accept` without a free number loses the connection (the peer sees a reset), where Linux leaves it in the queue.
 //! - *Streams*: a fresh one polls `IN|OUT` rather than `OUT|HUP`; a fresh one that was inherited over `exec` without the shim, or read by `io_uring`, yields a
 //!   byte that nobody sent. A listener polls `OUT`, too. After a reset
