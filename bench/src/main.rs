@@ -35,6 +35,9 @@ struct Cli {
     /// Where to write bench.txt, bench.json and bench.svg
     #[arg(long, value_name = "DIRECTORY")]
     out: Option<PathBuf>,
+    /// Keeps the other cases that are there already
+    #[arg(long, requires = "out")]
+    add: bool,
 }
 
 fn main() -> Result<()> {
@@ -59,13 +62,18 @@ fn main() -> Result<()> {
     sockeye_lab::become_root()?;
     machine::raise_limits();
 
-    let participants = subjects.iter().map(|subject| Participant { subject: *subject, note: subject.note() }).collect();
-    let (machine, cases_done) = (machine::description(), Vec::new());
-    let mut outcome = Outcome { machine, rounds, seconds, subjects: participants, cases: cases_done };
+    let mut outcome =
+        Outcome { machine: machine::description(), rounds, seconds, subjects: Vec::new(), cases: Vec::new() };
+    if let (Some(directory), true) = (&cli.out, cli.add) {
+        outcome.cases = serde_json::from_slice::<Outcome>(&fs::read(directory.join("bench.json"))?)?.cases;
+    }
+    let participants = Subject::value_variants().iter().filter(|subject| subjects.contains(subject) || cli.add);
+    outcome.subjects =
+        participants.map(|subject| Participant { subject: *subject, note: subject.note().to_owned() }).collect();
     for case in &cases {
         let done = CaseOutcome::new(case, &take_turns(&tools, case, &subjects, rounds, seconds));
         println!("{}", table::block(&done));
-        outcome.cases.push(done);
+        outcome.add(done);
         // As it comes, so that a run that is cut short has not been for nothing.
         if let Some(directory) = &cli.out {
             fs::create_dir_all(directory)?;

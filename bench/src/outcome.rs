@@ -1,13 +1,13 @@
 //! What came out: for each case its figures, for each figure what each subject reached.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::statistics::Summary;
 use crate::subject::Subject;
 use crate::workload::{Base, Better, Case, Figure};
 
 /// A whole run.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub struct Outcome {
     /// Processor, cores, kernel.
     pub machine: String,
@@ -22,19 +22,19 @@ pub struct Outcome {
 }
 
 /// A subject and its footnote.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub struct Participant {
     /// Who.
     pub subject: Subject,
     /// What a reader should know.
-    pub note: &'static str,
+    pub note: String,
 }
 
 /// What came out of one case.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub struct CaseOutcome {
     /// The workload it belongs to.
-    pub workload: &'static str,
+    pub workload: String,
     /// What was done.
     pub title: String,
     /// On what.
@@ -48,12 +48,12 @@ pub struct CaseOutcome {
 }
 
 /// One figure of all subjects.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub struct FigureOutcome {
     /// What it is.
-    pub name: &'static str,
+    pub name: String,
     /// In what.
-    pub unit: &'static str,
+    pub unit: String,
     /// Which way is better.
     pub better: Better,
     /// In the order of the subjects.
@@ -61,7 +61,7 @@ pub struct FigureOutcome {
 }
 
 /// One figure of one subject.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub struct Value {
     /// Who.
     pub subject: Subject,
@@ -73,7 +73,7 @@ pub struct Value {
 }
 
 /// Why there is no figure.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub struct Failure {
     /// Who.
     pub subject: Subject,
@@ -84,11 +84,22 @@ pub struct Failure {
 /// All figures that a subject brought home in one case, or why it has none.
 pub type Turns = (Subject, Result<Vec<Vec<Figure>>, String>);
 
+impl Outcome {
+    /// Takes in what came out of a case, in the place of what came out of it before.
+    pub fn add(&mut self, new: CaseOutcome) {
+        let same = |case: &&mut CaseOutcome| case.title == new.title && case.wire == new.wire;
+        match self.cases.iter_mut().find(same) {
+            Some(old) => *old = new,
+            None => self.cases.push(new),
+        }
+    }
+}
+
 impl CaseOutcome {
     /// Sums up what the subjects of a case brought home.
     pub fn new(case: &Case, turns: &[Turns]) -> CaseOutcome {
         let mut outcome = CaseOutcome {
-            workload: case.workload,
+            workload: case.workload.to_owned(),
             title: case.title.clone(),
             wire: case.wire.map(|wire| wire.name()).unwrap_or_default(),
             base: case.base,
@@ -110,7 +121,12 @@ impl CaseOutcome {
     fn add(&mut self, subject: Subject, rounds: &[Vec<Figure>], figure: &Figure) {
         let Figure { name, unit, value: _, better } = *figure;
         let place = self.figures.iter().position(|figure| figure.name == name).unwrap_or_else(|| {
-            self.figures.push(FigureOutcome { name, unit, better, values: Vec::new() });
+            self.figures.push(FigureOutcome {
+                name: name.to_owned(),
+                unit: unit.to_owned(),
+                better,
+                values: Vec::new(),
+            });
             self.figures.len() - 1
         });
         let values = &mut self.figures[place].values;
@@ -163,7 +179,7 @@ pub(crate) mod tests {
             (Subject::Sockeye, Ok(vec![round(18.0, 1.0), round(6.0, 1.0), round(19.0, 1.0)])),
             (Subject::Lwip, Err("not built".to_owned())),
         ];
-        let subjects = vec![Participant { subject: Subject::Kernel, note: "the kernel" }];
+        let subjects = vec![Participant { subject: Subject::Kernel, note: "the kernel".into() }];
         let machine = "a machine".to_owned();
         Outcome { machine, rounds: 3, seconds: 1.0, subjects, cases: vec![CaseOutcome::new(&case, &turns)] }
     }
@@ -178,6 +194,17 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn what_was_written_is_read_and_renewed() {
+        let Ok(text) = serde_json::to_string(&sample()) else { panic!("an outcome is JSON") };
+        let Ok(mut read) = serde_json::from_str::<Outcome>(&text) else { panic!("{text}") };
+        let mut again = sample().cases.remove(0);
+        again.failures.clear();
+        read.add(again);
+        assert_eq!(read.cases.len(), 1);
+        assert!(read.cases[0].failures.is_empty());
+    }
+
+    #[test]
     fn without_a_kernel_the_best_of_the_others_counts() {
         let value = |subject, median| Value {
             subject,
@@ -186,7 +213,7 @@ pub(crate) mod tests {
         };
         let values =
             vec![value(Subject::SockeyeLibrary, 30.0), value(Subject::Smoltcp, 5.0), value(Subject::Lwip, 10.0)];
-        let mut figure = FigureOutcome { name: "rate", unit: "Gbit/s", better: Better::Higher, values };
+        let mut figure = FigureOutcome { name: "rate".into(), unit: "Gbit/s".into(), better: Better::Higher, values };
         figure.compare(Base::BestOther);
         assert_eq!(
             figure.values.iter().map(|value| value.ratio).collect::<Vec<_>>(),

@@ -1,5 +1,6 @@
 //! A program that takes part in a measurement: started, listened to line by line, and certainly ended.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -32,11 +33,16 @@ enum Stream {
 }
 
 impl Process {
-    /// Starts a program. Its standard input stays open until it is dropped or [asked](Process::stop) to end.
+    /// Starts a program. Its standard input stays open until it is dropped.
     pub fn start(command: &mut Command) -> Result<Process> {
-        let name = format!("{command:?}");
+        Process::start_with_input(command, Stdio::piped())
+    }
+
+    /// Starts a program with a standard input of the caller's.
+    pub fn start_with_input(command: &mut Command, stdin: Stdio) -> Result<Process> {
+        let name = name(&format!("{command:?}"));
         let mut child = command
-            .stdin(Stdio::piped())
+            .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -74,6 +80,28 @@ impl Process {
     pub fn ready(mut self, text: &str) -> Result<Process> {
         self.line_with(text, PATIENCE)?;
         Ok(self)
+    }
+
+    /// What it has said so far, for whoever waited for something else in vain.
+    pub fn last_words(&mut self) -> String {
+        while let Ok((stream, line)) = self.lines.try_recv() {
+            self.keep(stream, line);
+        }
+        self.complaint("is not ready")
+    }
+
+    /// The most memory that it has held at any time, in bytes, asked for until it ends. For programs that hold it a while.
+    pub fn peak_memory(&self) -> f64 {
+        let mut peak = 0.0;
+        loop {
+            let status = fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap_or_default();
+            let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
+            let Some(kilobytes) = line.and_then(|number| number.parse::<f64>().ok()) else { return peak };
+            peak = kilobytes * 1024.0;
+            if self.has_ended_within(Duration::from_millis(50)) {
+                return peak;
+            }
+        }
     }
 
     /// Waits for its end, which must be a good one, and returns what it wrote to standard output.
@@ -126,6 +154,13 @@ impl Drop for Process {
     }
 }
 
+/// A command line without where it runs and where its program lies.
+fn name(line: &str) -> String {
+    let line = line.split_once("taskset -c ").and_then(|(_, line)| Some(line.split_once(' ')?.1)).unwrap_or(line);
+    let (program, arguments) = line.split_once(' ').unwrap_or((line, ""));
+    format!("{} {arguments}", program.rsplit('/').next().unwrap_or(program)).trim_end().to_owned()
+}
+
 fn collect(from: impl Read + Send + 'static, stream: Stream, to: Sender<(Stream, String)>) {
     thread::spawn(move || {
         for bytes in BufReader::new(from).split(b'\n').map_while(Result::ok) {
@@ -134,4 +169,15 @@ fn collect(from: impl Read + Send + 'static, stream: Stream, to: Sender<(Stream,
             }
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::name;
+
+    #[test]
+    fn a_name_says_what_and_not_where() {
+        assert_eq!(name("taskset -c 0 /some/where/driver engine bulk 1"), "driver engine bulk 1");
+        assert_eq!(name("wrk"), "wrk");
+    }
 }

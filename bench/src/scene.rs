@@ -35,6 +35,9 @@ const BEHIND_SLIRP: &str = "10.0.2.100";
 /// The ports that servers of the workloads use; a translator forwards these.
 const PORTS: [u16; 12] = [80, 5201, 6379, 7001, 7002, 7003, 7004, 7005, 7006, 7007, 7008, 7009];
 
+/// How long anything may take to be there.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 const SUBJECTS_CORE: usize = 0;
 const PEERS_CORE: usize = 1;
 
@@ -106,6 +109,10 @@ impl<'a> Scene<'a> {
         peer.address("veth0", &format!("{PEER}/24"))?;
         if matches!(subject, Subject::Kernel | Subject::Passt | Subject::Slirp4netns) {
             host.address("veth0", &format!("{SUBJECT}/24"))?;
+        }
+        if subject == Subject::Passt {
+            // It takes its own bearings from the default route.
+            host.route("default", PEER.parse()?)?;
         }
         let directory = Directory::new()?;
         let mut scene = Scene { subject, seconds, tools, service: None, peer, host, programs, directory };
@@ -185,7 +192,7 @@ impl<'a> Scene<'a> {
     /// Waits until a server on the subject accepts connections of the peer.
     pub fn serves(&self, port: u16) -> Result<()> {
         let address = SocketAddr::new(SUBJECT.parse()?, port);
-        let end = Instant::now() + Duration::from_secs(10);
+        let end = Instant::now() + PATIENCE;
         loop {
             match self.peer.enter(|| TcpStream::connect_timeout(&address, Duration::from_secs(1)))? {
                 Ok(_) => return Ok(()),
@@ -219,45 +226,52 @@ impl<'a> Scene<'a> {
     fn passt(&self) -> Result<Process> {
         let ports = PORTS.map(|port| port.to_string()).join(",");
         let mut pasta = self.pinned(&self.host, SUBJECTS_CORE, "pasta");
-        pasta.args(["--foreground", "--config-net", "--runas", "0", "-t", &ports, "-u", "5201,7005"]);
-        pasta.args([
-            "-a",
-            SUBJECT,
-            "-n",
-            "24",
-            "-g",
-            PEER,
-            "-i",
-            "veth0",
-            "--netns-only",
-            "--netns",
-            &self.programs_path(),
-        ]);
-        let pasta = Process::start(&mut pasta)?;
-        self.has_interface("veth0").map_err(|reason| format!("pasta: {reason}"))?;
+        pasta.args(["--foreground", "--config-net", "--no-map-gw", "--runas", "0", "-t", &ports, "-u", "5201,7005"]);
+        pasta.args(["-a", SUBJECT, "-n", "24", "-g", PEER, "-i", "veth0", "--netns-only"]);
+        // It gives up its rights first and then opens the namespace: it may open only what it holds already.
+        let namespace = self.programs.namespace().as_fd().try_clone_to_owned()?;
+        let mut pasta = Process::start_with_input(pasta.args(["--netns", "/proc/self/fd/0"]), namespace.into())?;
+        self.has_interface("veth0", &mut pasta)?;
         Ok(pasta)
     }
 
     fn slirp(&self) -> Result<Process> {
         let mut slirp = self.pinned(&self.host, SUBJECTS_CORE, "slirp4netns");
         slirp.args(["--configure", "--mtu=65520", "--netns-type=path", "--api-socket"]).arg(self.file("slirp"));
-        let slirp = Process::start(slirp.args([&self.programs_path(), "tap0"]))?;
-        self.has_interface("tap0").map_err(|reason| format!("slirp4netns: {reason}"))?;
+        let mut slirp = Process::start(slirp.args([&self.programs_path(), "tap0"]))?;
+        self.has_interface("tap0", &mut slirp)?;
         for (protocol, ports) in [("tcp", &PORTS[..]), ("udp", &[7005])] {
             for port in ports {
-                let mut stream = UnixStream::connect(self.file("slirp"))?;
-                let from = format!(r#""proto":"{protocol}","host_addr":"0.0.0.0","host_port":{port}"#);
-                let to = format!(r#""guest_addr":"{BEHIND_SLIRP}","guest_port":{port}"#);
-                write!(stream, r#"{{"execute":"add_hostfwd","arguments":{{{from},{to}}}}}"#)?;
-                stream.shutdown(std::net::Shutdown::Write)?;
-                let mut answer = String::new();
-                stream.read_to_string(&mut answer)?;
-                if answer.contains("error") {
-                    return Err(format!("slirp4netns does not forward port {port}: {answer}").into());
-                }
+                self.forward(protocol, *port)?;
             }
         }
         Ok(slirp)
+    }
+
+    /// Has slirp4netns forward a port. Its own socket may not be there yet.
+    fn forward(&self, protocol: &str, port: u16) -> Result<()> {
+        let from = format!(r#""proto":"{protocol}","host_addr":"0.0.0.0","host_port":{port}"#);
+        let to = format!(r#""guest_addr":"{BEHIND_SLIRP}","guest_port":{port}"#);
+        let order = format!(r#"{{"execute":"add_hostfwd","arguments":{{{from},{to}}}}}"#);
+        let give = || -> std::io::Result<String> {
+            let mut stream = UnixStream::connect(self.file("slirp"))?;
+            stream.write_all(order.as_bytes())?;
+            stream.shutdown(std::net::Shutdown::Write)?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer)?;
+            Ok(answer)
+        };
+        let end = Instant::now() + PATIENCE;
+        loop {
+            match give() {
+                Ok(answer) if answer.contains("return") => return Ok(()),
+                Ok(answer) => return Err(format!("slirp4netns does not forward port {port}: {answer}").into()),
+                Err(error) if Instant::now() > end => {
+                    return Err(format!("slirp4netns does not answer: {error}").into());
+                }
+                Err(_) => std::thread::sleep(Duration::from_millis(10)),
+            }
+        }
     }
 
     /// A path that leads to the namespace of the programs.
@@ -266,8 +280,8 @@ impl<'a> Scene<'a> {
     }
 
     /// Waits until a translator has made its interface and a route over it.
-    fn has_interface(&self, name: &str) -> Result<()> {
-        let end = Instant::now() + Duration::from_secs(10);
+    fn has_interface(&self, name: &str, translator: &mut Process) -> Result<()> {
+        let end = Instant::now() + PATIENCE;
         while Instant::now() < end {
             let routes = self.programs.enter(|| fs::read_to_string("/proc/thread-self/net/route"))??;
             if routes.lines().any(|line| line.starts_with(name)) {
@@ -275,7 +289,7 @@ impl<'a> Scene<'a> {
             }
             std::thread::sleep(Duration::from_millis(10));
         }
-        Err("made no interface".into())
+        Err(translator.last_words().into())
     }
 
     fn pinned(&self, host: &Host, core: usize, program: &str) -> Command {

@@ -1,9 +1,9 @@
 //! What a handful of measurements say: their middle, and how far they lie apart.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The median of some samples, and their spread.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub struct Summary {
     /// The middle one; between the two in the middle where there are two.
     pub median: f64,

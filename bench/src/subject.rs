@@ -3,10 +3,10 @@
 use std::fmt;
 
 use clap::ValueEnum;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A stack, by the name it has on the command line and in the table.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, ValueEnum)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Deserialize, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Subject {
     /// The kernel's own: what all others are compared with
@@ -38,6 +38,17 @@ impl Subject {
     /// Whether it is a stack that a driver in `drivers/` has linked in.
     pub fn is_linked(self) -> bool {
         !self.takes_programs()
+    }
+
+    /// The directory of its driver, where that is not ours.
+    pub fn driver(self) -> Option<&'static str> {
+        match self {
+            Subject::Smoltcp => Some("smoltcp"),
+            Subject::Lwip => Some("lwip"),
+            Subject::Gvisor => Some("gvisor"),
+            Subject::Netstack3 => Some("netstack3"),
+            _ => None,
+        }
     }
 
     /// What a reader of its figures should know.

@@ -1,7 +1,9 @@
 //! The programs that are not found on the search path: the command under test, our traffic program, and the drivers.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::Result;
 use crate::subject::Subject;
@@ -41,6 +43,33 @@ impl Tools {
     }
 }
 
-fn build(subject: Subject, _place: &Path) -> Result<PathBuf, String> {
-    Err(format!("the driver of {subject} is not written"))
+/// Builds a driver below `drivers/`, unless it is up to date. Ours is a member of the workspace and built with this program.
+/// A crate is built by cargo; whatever else has a script, which is told where to put the program.
+fn build(subject: Subject, place: &Path) -> Result<PathBuf, String> {
+    let Some(name) = subject.driver() else {
+        let own = place.join("sockeye-driver");
+        return if own.is_file() { Ok(own) } else { Err(format!("{} is not built", own.display())) };
+    };
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("drivers").join(name);
+    let output = place.with_file_name("drivers").join(name);
+    let (mut command, program) = if source.join("Cargo.toml").is_file() {
+        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo.args(["build", "--release", "--locked", "--quiet", "--target-dir"]).arg(&output);
+        (cargo, output.join("release").join(format!("{name}-driver")))
+    } else if source.join("build.sh").is_file() {
+        fs::create_dir_all(&output).map_err(|error| format!("cannot make {}: {error}", output.display()))?;
+        let mut script = Command::new("sh");
+        let program = output.join(format!("{name}-driver"));
+        script.arg("build.sh").arg(&program);
+        (script, program)
+    } else {
+        return Err("has no driver yet".to_owned());
+    };
+    let built = command.current_dir(&source).output().map_err(|error| format!("{command:?}: {error}"))?;
+    if built.status.success() {
+        return Ok(program);
+    }
+    let said = String::from_utf8_lossy(&built.stderr);
+    let reason = said.lines().find(|line| line.contains("error")).or_else(|| said.lines().last()).unwrap_or_default();
+    Err(format!("cannot be built: {}", reason.trim()))
 }

@@ -40,7 +40,7 @@ pub struct Case {
 pub type Measure = Box<dyn Fn(&Scene<'_>) -> Result<Vec<Figure>>>;
 
 /// What a case's ratios are against.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Base {
     /// The kernel.
@@ -63,7 +63,7 @@ pub struct Figure {
 }
 
 /// Which way is better.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Better {
     /// More of it.

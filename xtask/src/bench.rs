@@ -24,7 +24,7 @@ pub(crate) fn run(bench: &Bench) -> ExitCode {
         println!("{reason}");
     }
     report.section("Build");
-    let packages = ["--package", "sockeye", "--package", "sockeye-bench"];
+    let packages = ["sockeye", "sockeye-bench", "sockeye-driver"].map(|name| ["--package", name]).concat();
     if report.step(Command::new(&cargo).args(["build", "--release", "--locked", "--quiet"]).args(packages)) {
         report.section("Measurements");
         let mut harness = Command::new(&cargo);

@@ -24,9 +24,10 @@ pub(crate) const TEST: &[Program] = &[
     ("xargs", "findutils"),
 ];
 
-/// What the measurements run.
+/// What the measurements run, and what drivers are built from, by a file of it.
 pub(crate) const BENCH: &[Program] = &[
     ("cc", "gcc"),
+    ("go", "golang-go"),
     ("iperf3", "iperf3"),
     ("nginx", "nginx"),
     ("pasta", "passt"),
@@ -35,6 +36,8 @@ pub(crate) const BENCH: &[Program] = &[
     ("slirp4netns", "slirp4netns"),
     ("taskset", "util-linux"),
     ("wrk", "wrk"),
+    ("/usr/include/lwip/lwip/init.h", "liblwip-dev"),
+    ("/usr/share/gocode/src/gvisor.dev/gvisor/pkg/tcpip/tcpip.go", "golang-gvisor-gvisor-dev"),
 ];
 
 /// Sees to it that all programs are there. Says what is missing, and what to do, if they are not.

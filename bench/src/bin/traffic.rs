@@ -99,7 +99,10 @@ fn listen(address: SocketAddr, mut each: impl FnMut(TcpStream) + Send + 'static)
         loop {
             match listener.accept() {
                 Ok((stream, _)) => each(stream),
-                Err(error) => eprintln!("traffic: accept on {address}: {error}"),
+                Err(error) => {
+                    eprintln!("traffic: accept on {address}: {error}");
+                    std::process::exit(1);
+                }
             }
         }
     });
@@ -270,19 +273,27 @@ fn received(from: SocketAddr) -> Result<u64> {
     Ok(text.parse()?)
 }
 
-/// Opens connections, sees each accepted, and holds them until standard input ends.
+/// Opens connections, sees each accepted, and holds them until standard input ends. A thread a port: one waits while others work.
 fn hold(to: SocketAddr, count: usize) -> Result<()> {
     let began = Instant::now();
-    let mut held = Vec::with_capacity(count);
-    for port in (to.port()..to.port() + HOLD_PORTS).cycle().take(count) {
-        let opened = TcpStream::connect((to.ip(), port)).and_then(|mut stream| {
-            stream.read_exact(&mut [0])?;
-            Ok(stream)
-        });
-        held.push(opened.map_err(|error| format!("connection {}: {error}", held.len()))?);
-    }
+    let share = count.div_ceil(usize::from(HOLD_PORTS));
+    let open = |port: u16, first: usize| -> io::Result<Vec<TcpStream>> {
+        (first..count.min(first + share))
+            .map(|_| {
+                let mut stream = TcpStream::connect((to.ip(), port))?;
+                stream.read_exact(&mut [0])?;
+                Ok(stream)
+            })
+            .collect()
+    };
+    let held = thread::scope(|scope| -> Result<Vec<_>> {
+        let places = (to.port()..).zip((0..count).step_by(share));
+        let threads: Vec<_> = places.map(|(port, first)| scope.spawn(move || open(port, first))).collect();
+        threads.into_iter().map(|thread| Ok(thread.join().map_err(|_| "a thread panicked")??)).collect()
+    })?;
     tell("connections", count as u64, began.elapsed(), "");
     io::stdin().read_to_end(&mut Vec::new())?;
+    drop(held);
     Ok(())
 }
 

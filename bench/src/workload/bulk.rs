@@ -17,7 +17,7 @@ pub(super) fn cases() -> Vec<Case> {
             for flows in FLOWS {
                 cases.push(Case {
                     workload: "bulk",
-                    title: format!("iperf3 {verb}, {flows} flow{}", if flows == 1 { "" } else { "s" }),
+                    title: format!("iperf3 {verb} over {flows} flow{}", if flows == 1 { "" } else { "s" }),
                     wire: Some(wire),
                     admits: if wire == Wire::JUMBO {
                         |subject| subject <= Subject::Sockeye
@@ -37,7 +37,7 @@ pub(super) fn cases() -> Vec<Case> {
             for flows in FLOWS {
                 cases.push(Case {
                     workload: "stream",
-                    title: format!("traffic {does}, {flows} flow{}", if flows == 1 { "" } else { "s" }),
+                    title: format!("traffic {does} over {flows} flow{}", if flows == 1 { "" } else { "s" }),
                     wire: Some(wire),
                     admits: |subject| subject.is_linked() || matches!(subject, Subject::Kernel | Subject::Sockeye),
                     base: Base::Kernel,

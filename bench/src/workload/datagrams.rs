@@ -13,10 +13,10 @@ const RATE: u64 = 50_000;
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (sender, verb) in [(Side::Subject, "sends"), (Side::Peer, "receives")] {
-        for (rate, words) in [(0, "as many as go"), (RATE, "50,000 a second")] {
+        for (rate, words) in [(0, "as many as go"), (RATE, "50 000 a second")] {
             cases.push(Case {
                 workload: "datagrams",
-                title: format!("{verb} datagrams of {SIZE} bytes, {words}"),
+                title: format!("{verb} datagrams of {SIZE} bytes: {words}"),
                 wire: Some(Wire::OFFLOADS),
                 admits: Subject::takes_programs,
                 base: Base::Kernel,

@@ -13,7 +13,7 @@ use crate::subject::Subject;
 pub(super) fn cases() -> Vec<Case> {
     let case = |title: &str, verb: &'static str, idle: Option<&'static str>| Case {
         workload: "engine",
-        title: format!("two stacks in one thread, {title}"),
+        title: format!("two stacks in one thread: {title}"),
         wire: None,
         admits: Subject::is_linked,
         base: Base::BestOther,
@@ -24,23 +24,28 @@ pub(super) fn cases() -> Vec<Case> {
     vec![
         case("bulk", "bulk", None),
         case("request and response of 64 bytes", "request", None),
-        case("connect, request, close", "connect", None),
-        case("bulk beside 100,000 idle connections", "bulk", Some("100000")),
-        case("request and response beside 100,000 idle connections", "request", Some("100000")),
+        case("connect and request and close", "connect", None),
+        case("bulk beside 100 000 idle connections", "bulk", Some("100000")),
+        case("request and response beside 100 000 idle connections", "request", Some("100000")),
     ]
 }
 
 fn engine(scene: &Scene<'_>, verb: &str, idle: Option<&str>) -> Result<Vec<Figure>> {
     let mut driver = scene.engine()?;
     driver.args(["engine", verb, &scene.seconds.to_string()]).args(idle);
-    let (output, busy) = busy(|| Process::run(&mut driver, scene.patience()))?;
+    let ((peak, output), busy) = busy(|| {
+        let driver = Process::start(&mut driver)?;
+        Ok((driver.peak_memory(), driver.finish(scene.patience())?))
+    })?;
     let told = Told::read(&output)?;
-    match verb {
-        "bulk" => Ok(figures(told.rate() * 8.0, told.count, busy)),
-        "request" => latencies(&told, busy),
-        _ => Ok(vec![
-            Figure::more("rate", "conn/s", told.rate()),
-            Figure::less("CPU", "µs/conn", busy * 1e6 / told.count),
-        ]),
+    let mut figures = match verb {
+        "bulk" => figures(told.rate() * 8.0, told.count, busy),
+        "request" => latencies(&told, busy)?,
+        _ => vec![Figure::more("rate", "conn/s", told.rate()), Figure::less("CPU", "µs/conn", busy * 1e6 / told.count)],
+    };
+    if let Some(idle) = idle {
+        // Both ends of each are in this one process, and beside them hardly anything.
+        figures.push(Figure::less("memory", "B/end", peak / (2.0 * idle.parse::<f64>()?)));
     }
+    Ok(figures)
 }

@@ -8,6 +8,8 @@ use std::cell::Cell;
 use std::thread;
 use std::time::Duration;
 
+use rustix::process::{Resource, Rlimit, getrlimit};
+
 use super::{Base, Case, Figure};
 use crate::Result;
 use crate::machine::{busy_seconds, seconds_of, used_bytes};
@@ -16,7 +18,7 @@ use crate::scene::{Scene, Side, Wire};
 use crate::subject::Subject;
 
 pub(super) fn cases() -> Vec<Case> {
-    [(10_000, "10,000"), (100_000, "100,000")]
+    [(10_000, "10 000"), (100_000, "100 000")]
         .map(|(count, words)| {
             let peers_share = Cell::new(None);
             Case {
@@ -34,6 +36,10 @@ pub(super) fn cases() -> Vec<Case> {
 }
 
 fn idle(scene: &Scene<'_>, count: u32, peers_share: &Cell<Option<f64>>) -> Result<Vec<Figure>> {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    if let Some(most) = maximum.filter(|most| *most < u64::from(count) + 100) {
+        return Err(format!("here a process may have {most} descriptors at most (`ulimit -Hn`)").into());
+    }
     let server = scene.traffic_server(Side::Subject)?;
     let before = used_bytes()?;
     let mut hold = scene.traffic(Side::Peer);

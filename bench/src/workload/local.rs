@@ -13,7 +13,7 @@ use crate::subject::Subject;
 pub(super) fn cases() -> Vec<Case> {
     let case = |title: &str, verb: &'static str, port: u16, argument: Option<&'static str>| Case {
         workload: "local",
-        title: format!("between two programs of the host, {title}"),
+        title: format!("between two programs of the host: {title}"),
         wire: Some(Wire::OFFLOADS),
         admits: |subject| matches!(subject, Subject::Kernel | Subject::Sockeye),
         base: Base::Kernel,
@@ -22,9 +22,9 @@ pub(super) fn cases() -> Vec<Case> {
         measure: Box::new(move |scene| local(scene, verb, port, argument)),
     };
     vec![
-        case("bulk, 1 flow", "send", 7001, None),
+        case("bulk over 1 flow", "send", 7001, None),
         case("request and response of 64 bytes", "request", 7003, Some("64")),
-        case("connect, request, close", "connect", 7004, None),
+        case("connect and request and close", "connect", 7004, None),
     ]
 }
 

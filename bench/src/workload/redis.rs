@@ -8,11 +8,11 @@ use crate::subject::Subject;
 
 pub(super) fn cases() -> Vec<Case> {
     // It takes a number of requests, not a time: about what the kernel does in a second.
-    let depths = [(1, "one request at a time", 60_000.0), (16, "16 requests at a time", 500_000.0)];
+    let depths = [(1, "with one request at a time", 60_000.0), (16, "with 16 requests at a time", 500_000.0)];
     depths
         .map(|(depth, words, a_second)| Case {
             workload: "redis",
-            title: format!("redis, {words}"),
+            title: format!("redis {words}"),
             wire: Some(Wire::OFFLOADS),
             admits: Subject::takes_programs,
             base: Base::Kernel,

@@ -23,7 +23,7 @@ pub(super) fn cases() -> Vec<Case> {
     for (client, title) in [(Side::Subject, "connects"), (Side::Peer, "accepts")] {
         cases.push(Case {
             workload: "connect",
-            title: format!("{title}, request, close, one after the other"),
+            title: format!("{title} and requests and closes"),
             wire: Some(Wire::OFFLOADS),
             admits: if client == Side::Subject { |_| true } else { Subject::takes_programs },
             base: Base::Kernel,

@@ -20,7 +20,7 @@ pub(super) fn cases() -> Vec<Case> {
             let plural = if connections == 1 { "" } else { "s" };
             cases.push(Case {
                 workload: "web",
-                title: format!("nginx, {words}, {connections} connection{plural} {how}"),
+                title: format!("nginx {words} over {connections} connection{plural} {how}"),
                 wire: Some(Wire::OFFLOADS),
                 admits: Subject::takes_programs,
                 base: Base::Kernel,
