@@ -114,12 +114,14 @@ impl<D: Device> Host for Sockeye<D> {
         let now = time(now);
         let mut any = false;
         loop {
-            while let Some(buffer) = self.stack.spare_buffer() {
-                self.batch.recycle(buffer);
-            }
             let count = self.device.receive(&mut self.batch)?;
+            let mut kept = 0;
             for frame in self.batch.frames_mut() {
                 self.stack.handle_frame(now, self.port, frame);
+                kept += usize::from(frame.buffer.is_empty());
+            }
+            for buffer in std::iter::from_fn(|| self.stack.spare_buffer()).take(kept) {
+                self.batch.recycle(buffer);
             }
             any |= count > 0;
             if count < self.batch.capacity() {
