@@ -9,6 +9,7 @@ mod hostile;
 mod http;
 mod iperf;
 mod kept;
+mod library;
 mod names;
 mod node;
 mod paths;

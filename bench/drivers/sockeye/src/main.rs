@@ -1,14 +1,14 @@
-//! The driver of Sockeye's own stack: see `../README.md`. Two stacks on a wire in memory, or one on a packet socket; in
-//! both cases the stack and its device only, in the program's own thread.
+//! The driver of Sockeye's own stack: see `../README.md`. Two stacks on a wire in memory, or the library on a packet
+//! socket; in both cases in the program's own thread.
 
 mod host;
+mod wire;
 
 use host::Sockeye;
+use sockeye_device::Capabilities;
 use sockeye_device::memory::{self, End};
-use sockeye_device::{Capabilities, MacChoice, PacketSocket};
 use sockeye_wire::IpPrefix;
 use sockeye_workload::engine::Pair;
-use sockeye_workload::wire;
 use std::net::Ipv4Addr;
 use std::process::ExitCode;
 
@@ -32,10 +32,6 @@ fn main() -> ExitCode {
             let server = Sockeye::new(far, IpPrefix::new(address.into(), 24)?);
             Ok(Pair { client, server, address })
         },
-        |interface, load, peer, duration| {
-            let device = PacketSocket::open(&interface.name, MacChoice::Auto)?;
-            let host = Sockeye::new(device, IpPrefix::new(interface.address.into(), interface.prefix)?);
-            wire::run(host, load, peer, duration)
-        },
+        wire::run,
     )
 }
