@@ -209,7 +209,7 @@ fn two_hosts_move_bytes_both_ways() {
     let far = until([&left, &right], |_| listener.accept().ok()).0;
     far.set_nonblocking(true).unwrap();
 
-    let pattern: Vec<u8> = (0..LENGTH).map(|index| (index / 7 ^ index >> 11) as u8).collect();
+    let pattern: Vec<u8> = (0..LENGTH).map(|index| ((index / 7) ^ (index >> 11)) as u8).collect();
     let mut sides = [(&near, 0, Vec::new()), (&far, 0, Vec::new())];
     until([&left, &right], |_| {
         for (stream, sent, heard) in &mut sides {
