@@ -5,8 +5,7 @@
 //! leaves in the same turn in which it was read, and a segment that arrived is with its program in the turn in which it
 //! came. The clock is read once a turn.
 //!
-//! A device that is full pushes back: its port transmits no more until it is writable again, and what waits, waits in
-//! the send queues, where programs feel it.
+//! A device that is full pushes back (see [`Ports`]): what waits, waits in the send queues, where programs feel it.
 
 mod ending;
 mod serve;
@@ -19,20 +18,19 @@ use std::time::Duration;
 use rustix::event::epoll::EventFlags;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGINT, SIGTERM};
-use sockeye_device::{Device, Full, Instant, PacketSocket, RxBatch, Tap, TxFrame};
+use sockeye_device::{Device, Instant};
 use sockeye_socket::Host;
-use sockeye_stack::{Egress, PortConfig, PortId, Route, Stack};
+use sockeye_stack::Stack;
 
 use crate::boundary::{self, Boundary, Context};
-use crate::config::{Config, Driver};
+use crate::config::Config;
 use crate::error::Error;
 use crate::poller::{Happened, Poller, Token};
+use crate::ports::{self, Ports};
 use crate::resolve::Resolver;
 use crate::server::Server;
 use crate::trace::Tracer;
 
-/// Frames in one batch of a device.
-const BATCH: usize = 64;
 /// Descriptors that the node needs for itself.
 const RESERVED: usize = 64;
 /// Rounds of pumping in one turn: an end that was pumped may give another something to do.
@@ -40,24 +38,12 @@ const ROUNDS: usize = 4;
 /// Clients taken in in one turn.
 const ACCEPTS: usize = 64;
 
-/// A device, and the port that it is to the stack.
-pub(crate) struct PortIo {
-    pub(crate) id: PortId,
-    pub(crate) device: Box<dyn Device>,
-    batch: RxBatch,
-    readable: bool,
-    /// It was full, and has not been writable since.
-    blocked: bool,
-    /// Frames went into it since it was last flushed.
-    unflushed: bool,
-    armed: bool,
-    up: bool,
-}
-
 /// A running host.
 pub struct Node {
     pub(crate) host: Host,
-    pub(crate) ports: Vec<PortIo>,
+    pub(crate) ports: Ports,
+    /// Which ports epoll watches for room.
+    armed: Vec<bool>,
     pub(crate) boundary: Boundary,
     pub(crate) server: Server,
     pub(crate) tracer: Tracer,
@@ -80,17 +66,7 @@ impl Node {
         }
         let mut devices: Vec<(Box<dyn Device>, Vec<_>)> = Vec::new();
         for interface in &config.interfaces {
-            let device: Box<dyn Device> = match interface.driver {
-                Driver::Packet => {
-                    Box::new(PacketSocket::open(&interface.name, interface.mac).map_err(Error::Interface)?)
-                }
-                Driver::Tap => Box::new(Tap::open(&interface.name, interface.mac).map_err(Error::Interface)?),
-                Driver::Xdp => {
-                    let what = format!("interface {}: no driver xdp yet; use packet", interface.name);
-                    return Err(Error::Setup(what));
-                }
-            };
-            devices.push((device, interface.addresses.clone()));
+            devices.push((ports::open(interface)?, interface.addresses.clone()));
         }
         Node::with_devices(config, devices)
     }
@@ -107,42 +83,19 @@ impl Node {
         let seed = boundary::random().map_err(Error::system("asking for random bytes"))?;
         let mut host = Host::new(Stack::new(sockeye_stack::Config::default(), seed));
         let now = Instant::from_millis(1_000);
-        let mut ports = Vec::with_capacity(devices.len());
-        for (index, (device, addresses)) in devices.into_iter().enumerate() {
-            let stack = host.stack_mut();
-            let id = stack.add_port(PortConfig {
-                name: device.name().to_owned(),
-                mac: device.mac(),
-                mtu: device.mtu(),
-                capabilities: device.capabilities(),
-            });
-            let up = device.link_up();
-            stack.set_link(now, id, up);
-            for address in addresses {
-                stack.add_address(now, id, address);
-            }
-            if let Some(fd) = device.as_fd() {
-                poller
-                    .add(fd, Token::Device(index as u16), EventFlags::IN)
-                    .map_err(Error::system("polling a device"))?;
-            }
-            let batch = RxBatch::new(BATCH);
-            ports.push(PortIo {
-                id,
-                device,
-                batch,
-                readable: true,
-                blocked: false,
-                unflushed: false,
-                armed: false,
-                up,
-            });
+        let mut ports = Ports::default();
+        for (device, addresses) in devices {
+            ports.add(now, host.stack_mut(), device, &addresses);
         }
-        add_gateways(&mut host, &gateways)?;
+        for (index, fd, _) in ports.descriptors() {
+            poller.add(fd, Token::Device(index as u16), EventFlags::IN).map_err(Error::system("polling a device"))?;
+        }
+        ports::add_gateways(host.stack_mut(), &gateways)?;
         let server = Server::open(&control, limits.clients)?;
         server.register(&poller).map_err(Error::system("polling the control socket"))?;
         Ok(Node {
             host,
+            armed: vec![false; ports.iter().count()],
             ports,
             boundary: Boundary::new(limits, local_shortcut).map_err(Error::system("asking for random bytes"))?,
             server,
@@ -200,12 +153,11 @@ impl Node {
 
     /// How long to sleep; `None` for as long as it takes.
     fn timeout(&self) -> Option<Duration> {
-        let busy = self.restless || self.boundary.is_dirty() || self.ports.iter().any(|port| port.readable);
+        let busy = self.restless || self.boundary.is_dirty() || self.ports.is_readable();
         if busy {
             return Some(Duration::ZERO);
         }
-        let devices = self.ports.iter().filter_map(|port| port.device.poll_timeout()).min();
-        let next = [self.host.stack().poll_timeout(), self.resolver.poll_timeout(), devices];
+        let next = [self.host.stack().poll_timeout(), self.resolver.poll_timeout(), self.ports.poll_timeout()];
         let next = next.into_iter().flatten().min()?;
         let now = Instant::from_millis(1_000) + self.origin.elapsed();
         Some(next.since(now))
@@ -214,12 +166,11 @@ impl Node {
     fn take(&mut self, token: Token, flags: EventFlags) {
         match token {
             Token::Device(index) => {
-                if let Some(port) = self.ports.get_mut(usize::from(index)) {
-                    port.readable |= flags.intersects(EventFlags::IN | EventFlags::ERR | EventFlags::HUP);
-                    if flags.contains(EventFlags::OUT) {
-                        port.blocked = false;
-                        port.unflushed = true;
-                    }
+                if flags.intersects(EventFlags::IN | EventFlags::ERR | EventFlags::HUP) {
+                    self.ports.readable(index.into());
+                }
+                if flags.contains(EventFlags::OUT) {
+                    self.ports.writable(index.into());
                 }
             }
             Token::End(key) => self.boundary.take(key, flags, &self.poller),
@@ -288,86 +239,21 @@ impl Node {
     /// A batch from each device that has something.
     fn receive(&mut self) -> Result<(), Error> {
         let Node { ports, host, tracer, now, .. } = self;
-        for port in ports.iter_mut().filter(|port| port.readable) {
-            let stack = host.stack_mut();
-            let count = port.device.receive(&mut port.batch).map_err(|error| {
-                Error::Setup(format!("interface {}: {error}; it is gone, start again", port.device.name()))
-            })?;
-            // Fewer than fit: the rest, if there is one, is announced by epoll.
-            port.readable = count >= BATCH || count > 0 && port.device.as_fd().is_none();
-            let mut kept = 0;
-            for frame in port.batch.frames_mut() {
-                if tracer.is_on() {
-                    tracer.received(*now, frame.bytes());
-                }
-                stack.handle_frame(*now, port.id, frame);
-                kept += usize::from(frame.buffer.is_empty());
-            }
-            for buffer in std::iter::from_fn(|| stack.spare_buffer()).take(kept) {
-                port.batch.recycle(buffer);
-            }
-            let up = port.device.link_up();
-            if up != port.up {
-                port.up = up;
-                tracing::info!(interface = port.device.name(), up, "link");
-                stack.set_link(*now, port.id, up);
-            }
-        }
-        Ok(())
+        ports.receive(*now, host.stack_mut(), tracer).map(drop).map_err(|error| Error::Setup(error.to_string()))
     }
 
     /// Everything that may go, goes.
     fn transmit(&mut self) -> Result<(), Error> {
-        let Node { ports, host, tracer, now, poller, .. } = self;
-        host.stack_mut().poll_transmit(*now, &mut Wire { ports, tracer, now: *now });
-        for (index, port) in ports.iter_mut().enumerate() {
-            if !std::mem::take(&mut port.unflushed) {
-                continue;
-            }
-            if let Err(error) = port.device.flush() {
-                return Err(Error::Setup(format!(
-                    "interface {}: {error}; it is gone, start again",
-                    port.device.name()
-                )));
-            }
-            let wants = port.device.wants_writable();
-            if wants != port.armed
-                && let Some(fd) = port.device.as_fd()
-            {
+        let Node { ports, armed, host, tracer, now, poller, .. } = self;
+        ports.transmit(*now, host.stack_mut(), tracer).map_err(|error| Error::Setup(error.to_string()))?;
+        for (index, fd, wants) in ports.descriptors() {
+            if wants != armed[index] {
                 let interest = if wants { EventFlags::IN | EventFlags::OUT } else { EventFlags::IN };
                 poller.modify(fd, Token::Device(index as u16), interest).map_err(Error::system("polling a device"))?;
-                port.armed = wants;
+                armed[index] = wants;
             }
-            port.blocked &= wants;
         }
         Ok(())
-    }
-}
-
-/// Where the stack's frames go.
-struct Wire<'a> {
-    ports: &'a mut [PortIo],
-    tracer: &'a mut Tracer,
-    now: Instant,
-}
-
-impl Egress for Wire<'_> {
-    fn transmit(&mut self, port: PortId, frame: &TxFrame<'_>) -> Result<(), Full> {
-        let Some(port) = self.ports.iter_mut().find(|io| io.id == port) else { return Ok(()) };
-        if port.blocked {
-            return Err(Full);
-        }
-        port.unflushed = true;
-        match port.device.transmit(frame) {
-            Ok(()) => {
-                self.tracer.sent(self.now, frame);
-                Ok(())
-            }
-            Err(Full) => {
-                port.blocked = true;
-                Err(Full)
-            }
-        }
     }
 }
 
@@ -377,21 +263,4 @@ fn raise_descriptors() -> usize {
     let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
     let limit = if raised.is_ok() { maximum } else { current };
     limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX))
-}
-
-/// Default routes, each by the port on whose link the gateway is.
-fn add_gateways(host: &mut Host, gateways: &[std::net::IpAddr]) -> Result<(), Error> {
-    for (metric, gateway) in gateways.iter().enumerate() {
-        let stack = host.stack_mut();
-        let port = stack.ports().find(|(_, port)| port.addresses().iter().any(|prefix| prefix.contains(*gateway)));
-        let Some((port, _)) = port else {
-            let what =
-                format!("gateway {gateway} is on no link of the node: give an interface an address beside it with -a");
-            return Err(Error::Setup(what));
-        };
-        let any = if gateway.is_ipv4() { "0.0.0.0/0" } else { "::/0" };
-        let destination = any.parse().map_err(|_| Error::Setup(format!("{any} is no prefix")))?;
-        stack.add_route(Route { destination, next_hop: Some(*gateway), port, source: None, metric: metric as u32 });
-    }
-    Ok(())
 }

@@ -45,6 +45,8 @@ struct Port {
     id: PortId,
     device: Box<dyn Device>,
     batch: RxBatch,
+    /// It may have frames.
+    readable: bool,
     /// It was full, and has not been writable since.
     blocked: bool,
     /// Frames went into it since it was last flushed.
@@ -76,17 +78,20 @@ impl Ports {
         for address in addresses {
             stack.add_address(now, id, *address);
         }
-        self.0.push(Port { id, device, batch: RxBatch::new(BATCH), blocked: false, unflushed: false, up });
+        let batch = RxBatch::new(BATCH);
+        self.0.push(Port { id, device, batch, readable: true, blocked: false, unflushed: false, up });
         id
     }
 
-    /// Hands a batch of each device to the stack. How many frames that were: 0 when nothing was there.
+    /// Hands a batch of each readable device to the stack. How many frames that were: 0 when nothing was there.
     ///
     /// Errors are final: an interface is gone.
     pub fn receive(&mut self, now: Instant, stack: &mut Stack, observer: &mut impl Observer) -> io::Result<usize> {
         let mut total = 0;
-        for port in &mut self.0 {
+        for port in self.0.iter_mut().filter(|port| port.readable) {
             let count = port.device.receive(&mut port.batch).map_err(|error| gone(&*port.device, &error))?;
+            // Fewer than fit: the rest, if there is one, is announced by the descriptor.
+            port.readable = count >= BATCH || count > 0 && port.device.as_fd().is_none();
             let mut kept = 0;
             for frame in port.batch.frames_mut() {
                 observer.received(now, frame.bytes());
@@ -118,6 +123,23 @@ impl Ports {
             port.blocked &= port.device.wants_writable();
         }
         Ok(())
+    }
+
+    /// The port with this index has become readable.
+    pub fn readable(&mut self, index: usize) {
+        if let Some(port) = self.0.get_mut(index) {
+            port.readable = true;
+        }
+    }
+
+    /// Every port may have become readable: for who would rather try than poll.
+    pub fn all_readable(&mut self) {
+        self.0.iter_mut().for_each(|port| port.readable = true);
+    }
+
+    /// Whether a device may have more than the last batch.
+    pub fn is_readable(&self) -> bool {
+        self.0.iter().any(|port| port.readable)
     }
 
     /// The port with this index has become writable: it is offered frames again.

@@ -107,9 +107,9 @@ impl Table {
 }
 
 fn interfaces(node: &Node) -> Table {
-    let row = |port: &crate::node::PortIo| {
-        let state = if port.device.link_up() { "up" } else { "down" };
-        let capabilities = port.device.capabilities();
+    let row = |device: &dyn sockeye_device::Device| {
+        let state = if device.link_up() { "up" } else { "down" };
+        let capabilities = device.capabilities();
         let mut offloads = Vec::new();
         for (name, has) in [
             ("checksum", capabilities.checksum),
@@ -122,12 +122,12 @@ fn interfaces(node: &Node) -> Table {
             }
         }
         let mut row = vec![
-            json!(port.device.name()),
+            json!(device.name()),
             json!(state),
-            json!(port.device.mac().to_string()),
-            json!(port.device.mtu()),
+            json!(device.mac().to_string()),
+            json!(device.mtu()),
         ];
-        let counters = port.device.counters();
+        let counters = device.counters();
         row.extend(
             [
                 counters.rx_frames,
@@ -156,7 +156,7 @@ fn interfaces(node: &Node) -> Table {
             "tx_dropped",
             "offloads",
         ],
-        rows: node.ports.iter().map(row).collect(),
+        rows: node.ports.iter().map(|(_, device)| row(device)).collect(),
     }
 }
 
@@ -348,9 +348,9 @@ fn counters(node: &Node) -> Table {
     for (reason, value) in counters.drops() {
         row("drop", reason.name(), value, reason.meaning());
     }
-    for port in &node.ports {
-        for (name, value) in port.device.counters().named() {
-            row(port.device.name(), name, value, "");
+    for (_, device) in node.ports.iter() {
+        for (name, value) in device.counters().named() {
+            row(device.name(), name, value, "");
         }
     }
     let crate::boundary::Counters {

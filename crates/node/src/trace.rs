@@ -23,6 +23,8 @@ use sockeye_wire::ethernet::{EtherType, Frame};
 use sockeye_wire::tcp::{Flags, Segment, SeqNumber};
 use sockeye_wire::{Protocol, arp, icmpv4, ipv4, udp};
 
+use crate::ports::Observer;
+
 /// Flows whose first sequence numbers are remembered.
 const FLOWS_MAX: usize = 4_096;
 /// More text than this waits for nobody.
@@ -78,28 +80,6 @@ impl Tracer {
             let program = program_name(pid).unwrap_or_else(|| "?".to_owned());
             self.line(now, format_args!("{program}[{pid}] {call} = {outcome}"));
         }
-    }
-
-    /// A frame from a device.
-    pub(crate) fn received(&mut self, now: Instant, bytes: &[u8]) {
-        if self.is_on() {
-            self.frame(now, Direction::In, bytes, bytes.len());
-        }
-    }
-
-    /// A frame for a device.
-    pub(crate) fn sent(&mut self, now: Instant, frame: &TxFrame<'_>) {
-        if !self.is_on() {
-            return;
-        }
-        let mut bytes = [0; HEADERS];
-        let mut len = 0;
-        for slice in [frame.header].iter().chain(frame.payload) {
-            let count = slice.len().min(HEADERS - len);
-            bytes[len..len + count].copy_from_slice(&slice[..count]);
-            len += count;
-        }
-        self.frame(now, Direction::Out, &bytes[..len], frame.len());
     }
 
     fn line(&mut self, now: Instant, line: std::fmt::Arguments<'_>) {
@@ -188,6 +168,28 @@ impl Tracer {
             let _ = write!(text, " <{}>", repr.options);
         }
         self.line(now, format_args!("{text}"));
+    }
+}
+
+impl Observer for Tracer {
+    fn received(&mut self, now: Instant, frame: &[u8]) {
+        if self.is_on() {
+            self.frame(now, Direction::In, frame, frame.len());
+        }
+    }
+
+    fn sent(&mut self, now: Instant, frame: &TxFrame<'_>) {
+        if !self.is_on() {
+            return;
+        }
+        let mut bytes = [0; HEADERS];
+        let mut len = 0;
+        for slice in [frame.header].iter().chain(frame.payload) {
+            let count = slice.len().min(HEADERS - len);
+            bytes[len..len + count].copy_from_slice(&slice[..count]);
+            len += count;
+        }
+        self.frame(now, Direction::Out, &bytes[..len], frame.len());
     }
 }
 

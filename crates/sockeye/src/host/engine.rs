@@ -85,6 +85,7 @@ impl Engine {
     /// One turn: what has arrived is handled, what is due is done, what follows is transmitted. True if anything happened.
     pub(super) fn turn(&mut self) -> io::Result<bool> {
         self.looked = self.now;
+        self.ports.all_readable();
         let received = self.ports.receive(self.now, self.sockets.stack_mut(), &mut ())?;
         let due = self.sockets.stack().poll_timeout().is_some_and(|due| due <= self.now);
         if due {
