@@ -84,6 +84,27 @@ fn a_node_stops_when_told() {
 }
 
 #[test]
+fn a_node_that_stops_delivers_what_a_program_wrote_before_it_closed() {
+    const BYTES: usize = 500_000;
+    let mut scene = Scene::new();
+    let node = scene.take_node();
+    let address = Side::Peer.address();
+    let read_late = format!(
+        "import socket, sys\nserver = socket.create_server(('{address}', 7000))\nconnection, _ = server.accept()\n\
+         sys.stdin.readline()\ncount = 0\nwhile data := connection.recv(65536): count += len(data)\nprint(count)"
+    );
+    let mut command = scene.command(Side::Peer, python());
+    let (server, mut input) = Process::start_with_input(command.args(["-c", &read_late]));
+    scene.listens(Side::Peer, 7000);
+    let write = format!("import socket\nsocket.create_connection(('{address}', 7000)).sendall(bytes({BYTES}))");
+    Process::start(scene.command(Side::Subject, python()).args(["-c", &write])).success();
+    node.signal(Signal::TERM);
+    input.write_all(b"\n").unwrap();
+    assert_eq!(server.success().text().trim(), BYTES.to_string());
+    node.finish();
+}
+
+#[test]
 fn garbage_on_the_control_socket_is_nobody_elses_trouble() {
     let scene = Scene::new();
     let mut garbage = scene.peer().command(python());

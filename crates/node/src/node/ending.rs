@@ -55,9 +55,9 @@ impl Node {
 
     /// Whether there is still something to deliver for programs that have gone.
     fn has_orphans(&self) -> bool {
-        let undelivered = |summary: &Summary| {
-            summary.orphan && matches!(summary.state, State::FinWait1 | State::Closing | State::LastAck)
-        };
+        // One whose FIN waits behind what the peer has no room for is still in ESTABLISHED or CLOSE-WAIT.
+        let delivered = |state| matches!(state, State::FinWait2 | State::TimeWait | State::Closed);
+        let undelivered = |summary: &Summary| summary.orphan && !delivered(summary.state);
         !self.boundary.ends.is_empty() || self.host.stack().tcp_summaries(self.now).iter().any(undelivered)
     }
 
