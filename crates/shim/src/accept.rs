@@ -9,7 +9,7 @@
 use crate::exchange::{self, NO_NODE, Received};
 use crate::names::{self, Mark, identity};
 use crate::sys::{self, Descriptor, Errno, answer, outcome};
-use crate::{address, interpose, real};
+use crate::{address, interpose, patience, real};
 use libc::{c_int, sockaddr, socklen_t};
 use sockeye_control::{Accepted, Kind, Request, SocketName, credit};
 
@@ -61,6 +61,7 @@ fn take(fd: c_int, name: SocketName, to: *mut sockaddr, len: *mut socklen_t, fla
         return Err(INVALID);
     }
     let (accepted, connection) = next(fd, name, flags)?;
+    patience::has_stream();
     if flags & libc::SOCK_NONBLOCK != 0 {
         sys::fcntl(connection.number(), libc::F_SETFL, libc::O_NONBLOCK)?;
     }

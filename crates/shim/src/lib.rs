@@ -69,6 +69,7 @@ mod ioctl;
 mod memory;
 mod names;
 mod options;
+mod patience;
 mod real;
 mod resolve;
 mod socket;

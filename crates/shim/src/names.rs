@@ -9,6 +9,7 @@
 //! fresh stream's descriptor bears a mark ([`Mark`]), and [`FRESH_STREAMS`] counts how many this process may hold, so that nobody is asked
 //! where there is none. One that is closed fresh, or connected by another process, stays counted; that costs system calls, and no more.
 
+use crate::patience;
 use crate::sys::{self, Errno};
 use libc::{c_int, msghdr};
 use sockeye_control::{Kind, SocketName};
@@ -56,6 +57,9 @@ pub(crate) fn born(fd: c_int) -> Result<(), Errno> {
 
 /// A stream is now a connection or a listener.
 pub(crate) fn settle(fd: c_int, as_what: Mark) -> Result<(), Errno> {
+    if as_what == Mark::Connection {
+        patience::has_stream();
+    }
     if is_marked(fd, Mark::Fresh) {
         let _ = FRESH_STREAMS.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| count.checked_sub(1));
     }
@@ -93,6 +97,7 @@ pub(crate) fn learn(fd: c_int) {
         Some(Kind::Stream) if is_marked(fd, Mark::Fresh) => {
             FRESH_STREAMS.fetch_add(1, Ordering::Relaxed);
         }
+        Some(Kind::Stream) => patience::has_stream(),
         _ => {}
     }
 }

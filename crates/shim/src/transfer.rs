@@ -8,7 +8,7 @@ use crate::control_message::{self, List};
 use crate::datagram::{self, Incoming};
 use crate::names::{self, identity, identity_if};
 use crate::sys::{Errno, answer, errno, set_errno};
-use crate::{exchange, interpose, memory, real, stream};
+use crate::{exchange, interpose, memory, patience, real, stream};
 use libc::{c_int, c_uint, c_void, iovec, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t, timespec};
 use sockeye_control::datagram::Header;
 use sockeye_control::{Kind, SocketName};
@@ -69,7 +69,7 @@ interpose! {
             Way::Refused(errno) => answer(Err(errno)),
             _ => {
                 // SAFETY: the program's own arguments, as they came.
-                let read = unsafe { real::read(fd, buffer, len) };
+                let read = patience::receive(fd, buffer, len, || unsafe { real::read(fd, buffer, len) });
                 if len == 0 { read } else { stream::received(fd, read) }
             }
         }
@@ -118,6 +118,10 @@ interpose! {
         match way_in(fd, flags) {
             Way::Datagram(name) => answer(receive_one(fd, name, buffer, len, flags)),
             Way::Refused(errno) => answer(Err(errno)),
+            Way::Kernel | Way::Broken if flags == 0 => {
+                // SAFETY: the program's own arguments, as they came.
+                stream::received(fd, patience::receive(fd, buffer, len, || unsafe { real::recv(fd, buffer, len, 0) }))
+            }
             // SAFETY: the program's own arguments, as they came.
             Way::Kernel | Way::Broken => stream::received(fd, unsafe { real::recv(fd, buffer, len, flags) }),
         }
