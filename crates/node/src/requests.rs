@@ -8,8 +8,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use sockeye_control::{Request, SocketId};
-use sockeye_socket::names::{AF_INET, AF_INET6, SO_ERROR, SO_OOBINLINE, SOCK_DGRAM, SOCK_STREAM, SOL_SOCKET};
+use sockeye_control::{Kind, Request, SocketId};
+use sockeye_socket::names::{
+    AF_INET, AF_INET6, IPPROTO_TCP, SO_ERROR, SO_OOBINLINE, SOCK_DGRAM, SOCK_STREAM, SOL_SOCKET, TCP_INFO,
+};
 use sockeye_socket::table::Key;
 use sockeye_socket::{Body, Errno, Privilege, Progress};
 use sockeye_stack::tcp::Side;
@@ -264,14 +266,19 @@ impl Call<'_, '_> {
             }
             Request::LocalAddress { .. } => Answer::Address(grave.local.ok_or(Errno::ENOTCONN)?),
             Request::PeerAddress { .. } => Answer::Address(grave.remote.ok_or(Errno::ENOTCONN)?),
+            Request::Option { level: IPPROTO_TCP, name: TCP_INFO, len, .. } if grave.kind == Kind::Stream => {
+                let mut value = sockeye_socket::closed_info();
+                value.truncate(len as usize);
+                Answer::Value(value)
+            }
             Request::Option { level, name, len, .. } => {
-                let stream = grave.kind == sockeye_control::Kind::Stream;
+                let stream = grave.kind == Kind::Stream;
                 let mut value = grave.settings.value(stream, level, name)?;
                 value.truncate(len as usize);
                 Answer::Value(value)
             }
             Request::SetOption { level, name, value, .. } => {
-                let stream = grave.kind == sockeye_control::Kind::Stream;
+                let stream = grave.kind == Kind::Stream;
                 grave.settings.set(stream, self.privilege, level, name, value)?;
                 Answer::Done
             }
@@ -289,7 +296,7 @@ impl Call<'_, '_> {
         let Grave { settings, kind, .. } = grave;
         let nonblocking =
             rustix::fs::fcntl_getfl(descriptor).is_ok_and(|flags| flags.contains(rustix::fs::OFlags::NONBLOCK));
-        let stream = *kind == sockeye_control::Kind::Stream;
+        let stream = *kind == Kind::Stream;
         let socket = self.context.host.socket_like(stream, settings.clone());
         let (key, theirs) = self.boundary.open(self.context, socket, self.who, nonblocking)?;
         if let Some(answer) = self.connect_local(key, address, &theirs) {

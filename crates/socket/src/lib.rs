@@ -20,4 +20,5 @@ pub mod table;
 
 pub use errno::Errno;
 pub use host::{Body, Host, Progress, Readiness, SocketId, SocketView};
+pub use options::closed_info;
 pub use settings::{Privilege, Settings};

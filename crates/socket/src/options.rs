@@ -117,6 +117,11 @@ impl Host {
     }
 }
 
+/// TCP_INFO of a connection that is no more.
+pub fn closed_info() -> Vec<u8> {
+    info::of_state(tcp::State::Closed)
+}
+
 /// The settings as TCP has them.
 pub(crate) fn tcp_options(settings: &Settings) -> tcp::Options {
     let Settings { tcp, ip, send_buffer, receive_buffer, .. } = settings;
