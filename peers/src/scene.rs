@@ -372,10 +372,23 @@ impl Scene {
 
     /// A node on the scene's interface, ready.
     pub fn start_node(&self) -> Process {
+        self.start_node_with(&[])
+    }
+
+    /// The scene's node gives way to another one, which has more options; without a node nothing happens.
+    pub fn replace_node(&mut self, more: &[&str]) {
+        if let Some(node) = self.node.take() {
+            self.sockeye(&["down"]).success();
+            node.success();
+            self.node = Some(self.start_node_with(more));
+        }
+    }
+
+    fn start_node_with(&self, more: &[&str]) -> Process {
         let mut up = self.subject.command(&sockeye_path());
         let (length, _, gateway) = self.routing();
         up.args(["up", "-i", self.interface(), "-a", &format!("{SUBJECT}/{length}"), "--dns", PEER]);
-        up.arg("--control").arg(self.control());
+        up.args(more).arg("--control").arg(self.control());
         if let Some(gateway) = gateway {
             up.args(["-g", &gateway.to_string()]);
         }

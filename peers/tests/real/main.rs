@@ -10,6 +10,7 @@ mod http;
 mod iperf;
 mod kept;
 mod library;
+mod local;
 mod names;
 mod node;
 mod paths;

@@ -1,0 +1,123 @@
+//! Two programs on one host that connect to each other. On a node their bytes go past it; nothing else may differ.
+//!
+//! Each check is a function of the same name in `local.py`. It holds for the kernel, for the node, and for a node without the shortcut.
+
+use std::io::Write;
+use std::thread;
+
+use sockeye_peers::scene::{Subject, python, subject};
+use sockeye_peers::{Pattern, Process, SUBJECT, Scene, Side, wait_for};
+
+const MUCH: usize = 32 << 20;
+
+fn run(scene: &Scene, names: &[&str]) {
+    // A file, so that what fails is told with its line.
+    let script = scene.file("local.py");
+    std::fs::write(&script, include_str!("local.py")).unwrap();
+    let mut command = scene.command(Side::Subject, python());
+    Process::start(command.arg(script).arg(SUBJECT).args(names)).success();
+}
+
+fn check(name: &str) {
+    let scene = Scene::new();
+    run(&scene, &[name]);
+    if subject() == Subject::Sockeye {
+        let counters = scene.counters();
+        assert!(counters["sockets.connections_local"] > 0, "{name} made no connection past the node");
+        // Nothing is left of any.
+        assert_eq!(local_ends(&scene), 0);
+    }
+}
+
+/// Ends of connections within the node that somebody holds.
+fn local_ends(scene: &Scene) -> u64 {
+    let queues = scene.show("queues");
+    let row = queues.as_array().unwrap().iter().find(|row| row["queue"] == "local ends").unwrap();
+    row["entries"].as_u64().unwrap()
+}
+
+macro_rules! checks {
+    ($($name:ident)*) => {
+        $(
+            #[test]
+            fn $name() {
+                check(stringify!($name));
+            }
+        )*
+
+        /// All of them again, by packets on the node's loopback.
+        #[test]
+        fn without_the_shortcut() {
+            let mut scene = Scene::new();
+            scene.replace_node(&["--no-local-shortcut"]);
+            run(&scene, &[$(stringify!($name)),*]);
+            if subject() == Subject::Sockeye {
+                assert_eq!(scene.counters()["sockets.connections_local"], 0);
+            }
+        }
+    };
+}
+
+checks! {
+    addresses
+    ports_are_held
+    many_one_after_the_other
+    what_is_told
+    options_are_kept
+    buffers_are_bounded
+    half_close
+    a_close_is_an_end
+    a_reset
+    nobody_listens
+    connect_without_blocking
+    accepted_without_blocking
+    a_full_queue
+    a_listener_that_goes
+    many_processes
+    another_holder
+    urgent
+    much_both_ways
+}
+
+/// Two programs that know nothing of each other: a server and a client, much both ways, seen from outside.
+#[test]
+fn two_programs() {
+    let scene = Scene::new();
+    let mut listen = scene.command(Side::Subject, "nc");
+    let (serving, mut to_server) = Process::start_with_input(listen.args(["-l", "-N", "7000"]));
+    scene.listens(Side::Subject, 7000);
+    let mut connect = scene.command(Side::Subject, "nc");
+    let (asking, mut to_client) = Process::start_with_input(connect.args(["-N", SUBJECT, "7000"]));
+    to_client.write_all(b"hello").unwrap();
+    wait_for("the first bytes", || (serving.heard() == 5).then_some(()));
+    if subject() == Subject::Sockeye {
+        let shown = scene.show("sockets");
+        let rows: Vec<_> = shown.as_array().unwrap().iter().filter(|row| row["state"] == "ESTAB").collect();
+        assert_eq!(rows.len(), 2, "{shown}");
+        for (one, other) in [(rows[0], rows[1]), (rows[1], rows[0])] {
+            assert_eq!(one["local"], other["peer"], "{shown}");
+            assert_eq!(one["socket"], other["peer_socket"], "{shown}");
+            assert_eq!(one["program"], "nc", "{shown}");
+        }
+        assert_ne!(rows[0]["pid"], rows[1]["pid"], "{shown}");
+    }
+    thread::scope(|scope| {
+        scope.spawn(|| to_server.write_all(&Pattern::bytes(1, MUCH)).unwrap());
+        scope.spawn(|| to_client.write_all(&Pattern::bytes(2, MUCH)).unwrap());
+        wait_for("all of the one stream", || (serving.heard() >= 5 + MUCH).then_some(()));
+        wait_for("all of the other stream", || (asking.heard() >= MUCH).then_some(()));
+    });
+    if subject() == Subject::Sockeye {
+        let counters = scene.counters();
+        let segments = counters["stack.tcp_segments_received"] + counters["stack.tcp_segments_sent"];
+        assert_eq!(segments, 0, "the bytes were to go past the node");
+    }
+    drop((to_server, to_client));
+    let heard = serving.success().stdout;
+    assert_eq!(&heard[..5], b"hello");
+    Pattern::check(2, MUCH as u64, &mut &heard[5..]).unwrap();
+    Pattern::check(1, MUCH as u64, &mut &asking.success().stdout[..]).unwrap();
+    if subject() == Subject::Sockeye {
+        assert_eq!(local_ends(&scene), 0);
+    }
+}
