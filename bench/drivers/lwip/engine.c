@@ -15,6 +15,8 @@
 /* Packets that a direction holds: more than a window. */
 #define LIMIT 512
 #define MTU 1500
+/* lwIP knows 16,384 ephemeral ports, and takes each once, whoever the peer. */
+#define MOST_IDLE 16000
 #define PATIENCE 5000000000ull
 
 /* A packet on its way: a pbuf of ours, which comes back when lwIP has done with it. */
@@ -196,6 +198,8 @@ static struct outcome connect_each(uint64_t duration) {
 
 struct outcome engine(enum load load, double seconds, size_t idle) {
     uint64_t duration = (uint64_t)(seconds * 1e9);
+    if (idle > MOST_IDLE)
+        fail("lwIP has ports for no more than %d connections", MOST_IDLE);
     add(&near_netif, &there, 1);
     add(&far_netif, &back, 2);
     flow_listen(&far_netif, PORT);
