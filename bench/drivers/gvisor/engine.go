@@ -15,6 +15,8 @@ import (
 const (
 	port     = 7000
 	idlePort = 7001
+	// Idle connections to one port; with another port the client's ports begin anew.
+	idleToAPort = 10000
 	// The largest packet that is not a super-frame.
 	largest = 65535
 	// A larger one was slower.
@@ -80,12 +82,15 @@ func engine(c conditions, load string, duration time.Duration, idle int) (*outco
 	if err != nil {
 		return nil, err
 	}
-	silent, err := server.listen(&net.TCPAddr{IP: address, Port: idlePort})
-	if err != nil {
-		return nil, err
-	}
+	var silent net.Listener
 	for i := 0; i < idle; i++ {
-		if _, err := client.dial(&net.TCPAddr{IP: address, Port: idlePort}); err != nil {
+		at := &net.TCPAddr{IP: address, Port: idlePort + i/idleToAPort}
+		if i%idleToAPort == 0 {
+			if silent, err = server.listen(at); err != nil {
+				return nil, err
+			}
+		}
+		if _, err := client.dial(at); err != nil {
 			return nil, err
 		}
 		if _, err := silent.Accept(); err != nil {
