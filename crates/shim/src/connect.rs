@@ -4,16 +4,17 @@
 //! descriptor blocks waits here, in `poll` on that descriptor, so that signals, cancellation and `SO_SNDTIMEO` are the kernel's.
 //!
 //! One thing `poll` does otherwise than `connect`: a signal always interrupts it, also when the handler was installed
-//! with `SA_RESTART`. Which signal it was cannot be known, so the wait goes on if each handler of the program has the flag.
+//! with `SA_RESTART`. Which signal it was cannot be known, so the wait goes on if each handler of the program has the flag. One that comes
+//! between the question to the node and the wait must interrupt it, too: until then signals are blocked.
 //!
 //! A socket whose connection failed may be connected again on Linux. Its pair cannot, as the node has closed it; so the answer may bring a
 //! new descriptor, which takes the old one's place with the same flags. (A duplicate of the old one stays with the failure.)
 
 use crate::address::Raw;
 use crate::datagram;
-use crate::exchange::{self, Along, MOMENTS, NO_NODE, NONSENSE};
+use crate::exchange::{self, Along, NO_NODE, NONSENSE};
 use crate::names::{self, Mark, identity};
-use crate::sys::{self, Descriptor, Errno, answer, outcome};
+use crate::sys::{self, Blocked, Descriptor, Errno, answer, outcome};
 use crate::{interpose, real};
 use libc::{c_int, sockaddr, socklen_t, timeval};
 use sockeye_control::{Kind, Reply, Request, SocketName};
@@ -28,11 +29,20 @@ interpose! {
             // SAFETY: the program's own arguments, as they came.
             return unsafe { real::connect(fd, address, len) };
         };
-        answer(start(fd, name, address, len).map(|()| 0))
+        let signals = Blocked::all();
+        let started = start(fd, name, address, len, &signals);
+        signals.release();
+        answer(started.map(|()| 0))
     }
 }
 
-fn start(fd: c_int, name: SocketName, address: *const sockaddr, len: socklen_t) -> Result<(), Errno> {
+fn start(
+    fd: c_int,
+    name: SocketName,
+    address: *const sockaddr,
+    len: socklen_t,
+    signals: &Blocked,
+) -> Result<(), Errno> {
     let address = Raw::read(address, len)?.to_connect(name.family)?;
     let flags = sys::fcntl(fd, libc::F_GETFL, 0)?;
     let mut buffer = exchange::buffer();
@@ -60,7 +70,7 @@ fn start(fd: c_int, name: SocketName, address: *const sockaddr, len: socklen_t) 
     let waits = name.kind == Kind::Stream && flags & libc::O_NONBLOCK == 0;
     match result {
         // EALREADY: an earlier wait was interrupted, or another thread waits.
-        Err(IN_PROGRESS | Errno(libc::EALREADY)) if waits => wait(fd, current),
+        Err(IN_PROGRESS | Errno(libc::EALREADY)) if waits => wait(fd, current, signals),
         result => result,
     }
 }
@@ -78,27 +88,19 @@ fn replace(fd: c_int, flags: c_int, new: Descriptor) -> Result<(), Errno> {
 }
 
 /// Waits until the connection stands or has failed.
-fn wait(fd: c_int, name: SocketName) -> Result<(), Errno> {
+fn wait(fd: c_int, name: SocketName, signals: &Blocked) -> Result<(), Errno> {
     let mut limit = timeval { tv_sec: 0, tv_usec: 0 };
     sys::option(fd, libc::SO_SNDTIMEO, &mut limit)?;
     let limited = limit.tv_sec != 0 || limit.tv_usec != 0;
-    let milliseconds = if limited {
-        let milliseconds = limit.tv_sec.saturating_mul(1000).saturating_add((limit.tv_usec + 999) / 1000);
-        c_int::try_from(milliseconds).unwrap_or(c_int::MAX)
-    } else {
-        -1
-    };
+    let limit = libc::timespec { tv_sec: limit.tv_sec, tv_nsec: limit.tv_usec * 1000 };
+    let limit = if limited { std::ptr::from_ref(&limit) } else { std::ptr::null() };
     // A neighbour answers sooner than a sleeper wakes.
-    for _ in 0..MOMENTS {
-        if sys::readiness(fd, libc::POLLOUT) != 0 {
-            break;
-        }
-        sys::step_aside();
-    }
+    let _ = exchange::await_awake(|| (sys::readiness(fd, libc::POLLOUT) != 0).then_some(()));
     let mut poll = libc::pollfd { fd, events: libc::POLLOUT, revents: 0 };
+    let through = signals.before();
     loop {
-        // SAFETY: one structure, which outlives the call.
-        match outcome(|| unsafe { libc::poll(&mut poll, 1, milliseconds) }) {
+        // SAFETY: structures of ours, which outlive the call.
+        match outcome(|| unsafe { libc::ppoll(&mut poll, 1, limit, &through) }) {
             Ok(0) => return Err(IN_PROGRESS),
             Ok(_) if poll.revents & libc::POLLNVAL != 0 => return Err(Errno(libc::EBADF)),
             Ok(_) => break,

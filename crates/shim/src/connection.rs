@@ -91,21 +91,19 @@ impl Connection {
         let free =
             |place: &Place| place.state.compare_exchange(EMPTY, TAKEN, Ordering::Acquire, Ordering::Relaxed).is_ok();
         let place = if may_keep() { PLACES.iter().position(free) } else { None };
-        Connection::open(place).inspect_err(|_| {
-            if let Some(index) = place {
-                PLACES[index].state.store(EMPTY, Ordering::Release);
-            }
-        })
+        Connection::open(place)
     }
 
     fn open(place: Option<usize>) -> Result<Connection, Errno> {
-        let low = connect()?;
+        // From here on it gives the place up itself.
         let mut connection = Connection { descriptor: None, place, cookie: 0, used: false };
+        let low = connect()?;
         if place.is_some()
             && let Ok(high) = sys::fcntl(low.number(), libc::F_DUPFD_CLOEXEC, first_number())
         {
-            connection.descriptor = Some(Descriptor::new(high));
-            sys::option(high, libc::SO_COOKIE, &mut connection.cookie)?;
+            let high = Descriptor::new(high);
+            sys::option(high.number(), libc::SO_COOKIE, &mut connection.cookie)?;
+            connection.descriptor = Some(high);
             connection.remember();
             return Ok(connection);
         }
@@ -155,9 +153,14 @@ impl Connection {
 }
 
 impl Drop for Connection {
-    /// It is closed: nobody knows what was still to come on it.
+    /// It is closed: nobody knows what was still to come on it. Unless the program has put something else in its place meanwhile.
     fn drop(&mut self) {
-        self.descriptor = None;
+        if let Some(descriptor) = self.descriptor.take()
+            && self.place.is_some()
+            && !is_it(descriptor.number(), self.cookie)
+        {
+            let _ = descriptor.into_number();
+        }
         self.give_up_place();
     }
 }

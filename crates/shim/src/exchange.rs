@@ -7,7 +7,7 @@
 //! kernel lets nobody say what he is not.
 //!
 //! The node answers at once (names aside), so an exchange is not interrupted by signals; and since waking a process takes longer
-//! than most answers, the first moments of waiting are spent awake ([`MOMENTS`]). Without a node: `ENETDOWN`.
+//! than most answers, the first moments of waiting are spent awake ([`await_awake`]). Without a node: `ENETDOWN`.
 
 use crate::connection::Connection;
 use crate::environment;
@@ -117,8 +117,8 @@ pub(crate) fn ask<'b>(request: &Request<'_>, along: Along, buffer: &'b mut Buffe
     if let Err(errno) = sent {
         return Err(absent(errno));
     }
-    let moments = if matches!(request, Request::Resolve { .. } | Request::ResolveAddress { .. }) { 0 } else { MOMENTS };
-    let (len, descriptor) = receive(&connection, buffer, along.close_on_exec, moments)?;
+    let at_once = !matches!(request, Request::Resolve { .. } | Request::ResolveAddress { .. });
+    let (len, descriptor) = receive(&connection, buffer, along.close_on_exec, at_once)?;
     let connection = if connection.is_kept() {
         connection.done();
         None
@@ -188,8 +188,25 @@ impl Proof {
     }
 }
 
-/// How often to look for an answer before sleeping. Each time those who wait for this processor run first, perhaps the node.
+/// How often to look for something before sleeping, at most, and for how long. Before each look those who wait for this processor
+/// run first, perhaps the node; when that takes long the processor is wanted for other things, and it is time to sleep.
 pub(crate) const MOMENTS: u32 = 64;
+const AWAKE: i64 = 50_000;
+
+/// Looks for something, awake, for a moment. `None` if it did not come.
+pub(crate) fn await_awake<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
+    let begin = sys::clock();
+    for _ in 0..MOMENTS {
+        if let Some(found) = look() {
+            return Some(found);
+        }
+        if sys::clock().wrapping_sub(begin) > AWAKE {
+            return None;
+        }
+        sys::step_aside();
+    }
+    None
+}
 
 fn send(connection: &Connection, request: &[u8], along: Along) -> Result<(), Errno> {
     let mut proof = Proof::new(along.socket);
@@ -217,17 +234,16 @@ fn receive(
     connection: &Connection,
     buffer: &mut Buffer,
     close_on_exec: bool,
-    moments: u32,
+    at_once: bool,
 ) -> Result<(usize, Option<Descriptor>), Errno> {
     let flags = if close_on_exec { libc::MSG_CMSG_CLOEXEC } else { 0 };
     let received = receive_with_descriptor(buffer, |message| {
-        for _ in 0..moments {
-            match sys::receive_message(connection.number(), message, flags | libc::MSG_DONTWAIT) {
-                Err(Errno(libc::EAGAIN)) => sys::step_aside(),
-                received => return received,
-            }
-        }
-        sys::again(|| sys::receive_message(connection.number(), message, flags))
+        let mut look = || match sys::receive_message(connection.number(), message, flags | libc::MSG_DONTWAIT) {
+            Err(Errno(libc::EAGAIN)) => None,
+            received => Some(received),
+        };
+        let soon = if at_once { await_awake(&mut look) } else { None };
+        soon.unwrap_or_else(|| sys::again(|| sys::receive_message(connection.number(), message, flags)))
     })
     .map_err(absent)?;
     match received {

@@ -180,6 +180,43 @@ pub(crate) fn step_aside() {
     let _ = syscall!(libc::SYS_sched_yield);
 }
 
+/// Nanoseconds of a clock that only goes forward.
+pub(crate) fn clock() -> i64 {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: fills a structure of ours, and cannot fail with this clock.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut now) };
+    now.tv_sec.wrapping_mul(1_000_000_000).wrapping_add(now.tv_nsec)
+}
+
+/// The signals that a thread had blocked before it blocked all of them.
+pub(crate) struct Blocked([u8; SIGNALS]);
+
+impl Blocked {
+    /// Blocks all signals: they wait until they are let through.
+    pub(crate) fn all() -> Blocked {
+        let mut before = [0; SIGNALS];
+        let all = [0xffu8; SIGNALS];
+        let (new, old) = (std::ptr::from_ref(&all), std::ptr::from_mut(&mut before));
+        let _ = syscall!(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, new, old, SIGNALS);
+        Blocked(before)
+    }
+
+    /// Puts things back as they were.
+    pub(crate) fn release(&self) {
+        let none: *mut c_void = std::ptr::null_mut();
+        let _ = syscall!(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, std::ptr::from_ref(&self.0), none, SIGNALS);
+    }
+
+    /// As the C library has it, for a call that lets signals through while it waits.
+    pub(crate) fn before(&self) -> libc::sigset_t {
+        // SAFETY: all zeros is a valid set, of none.
+        let mut set: libc::sigset_t = unsafe { zeroed() };
+        // SAFETY: the kernel's set is the first bytes of the C library's, which is longer.
+        unsafe { std::ptr::from_mut(&mut set).cast::<[u8; SIGNALS]>().write_unaligned(self.0) };
+        set
+    }
+}
+
 /// What a descriptor is ready for now.
 pub(crate) fn readiness(fd: c_int, events: libc::c_short) -> libc::c_short {
     let mut poll = libc::pollfd { fd, events, revents: 0 };
