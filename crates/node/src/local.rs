@@ -304,7 +304,7 @@ impl Boundary {
         }
         if over {
             self.locals.table.remove(key);
-            if let Some(place) = self.locals.by_joined.get_mut(joined.index()) {
+            if let Some(place) = self.locals.by_joined.get_mut(joined.index()).filter(|place| **place == Some(key)) {
                 *place = None;
             }
         }
