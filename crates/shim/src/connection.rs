@@ -8,7 +8,7 @@
 //!
 //! - has a high number, far from those that a program counts on, and closes on exec;
 //! - is recognised before each use by the kernel's cookie, which no other socket ever has: a number that the program has taken is the program's;
-//! - is never shared with a child. A page that the kernel wipes in a child ([`wiped_in_children`]) tells that there was a fork: the child closes what it
+//! - is never shared with a child. A page that the kernel wipes in a child ([`sys::wiped_in_children`]) tells that there was a fork: the child closes what it
 //!   inherited, and opens its own. (A child of vfork lives in its parent's memory and uses its parent's, of which each is taken by one at a time.)
 //! - proves nothing about who asks: each question says it ([`crate::exchange`]).
 //!
