@@ -53,27 +53,24 @@ impl Subject {
 
     /// What a reader of its figures should know.
     pub fn note(self) -> &'static str {
-        match self {
-            Subject::Kernel => "programs on the kernel's own stack in a network namespace",
-            Subject::Sockeye => "the node shares the core of the program under test",
+        let note = match self {
+            Subject::Kernel => "programs on the kernel's own stack, in a network namespace",
+            Subject::Sockeye => "unmodified programs; the node shares the core of the program under test",
             Subject::SockeyeLibrary => {
-                "one thread, stack and traffic in one loop, on a packet socket; no system call per socket operation"
+                "the stack and the traffic in one loop on a packet socket, no system call per call"
             }
-            Subject::Smoltcp => "as Sockeye's library; no super-frames: it sends and receives frames of the MTU",
-            Subject::Lwip => {
-                "Debian's liblwip, NO_SYS or as packaged; no super-frames; no window scaling unless its build has it"
-            }
-            Subject::Gvisor => {
-                "Debian's golang-gvisor-gvisor-dev, a release of years ago; Go's runtime has threads of its own"
-            }
-            Subject::Netstack3 => "the published crate",
+            Subject::Smoltcp => include_str!("../drivers/smoltcp/NOTE"),
+            Subject::Lwip => include_str!("../drivers/lwip/NOTE"),
+            Subject::Gvisor => include_str!("../drivers/gvisor/NOTE"),
+            Subject::Netstack3 => "0.1.0 exports no way to install a route: see bench/drivers/README.md",
             Subject::Passt => {
-                "a translator: the program's stack is the kernel's, in a namespace behind a TAP; Debian's version"
+                "Debian's package; a translator: programs run on the kernel's stack behind a TAP of 65,520 bytes"
             }
             Subject::Slirp4netns => {
-                "a translator: the program's stack is the kernel's, in a namespace behind a TAP; Debian's version"
+                "Debian's package; a translator: programs run on the kernel's stack behind a TAP of 65,520 bytes"
             }
-        }
+        };
+        note.trim_end()
     }
 }
 

@@ -63,7 +63,7 @@ fn build(subject: Subject, place: &Path) -> Result<PathBuf, String> {
         script.arg("build.sh").arg(&program);
         (script, program)
     } else {
-        return Err("has no driver yet".to_owned());
+        return Err(format!("has no driver: {}", subject.note()));
     };
     let built = command.current_dir(&source).output().map_err(|error| format!("{command:?}: {error}"))?;
     if built.status.success() {

@@ -2,6 +2,8 @@
 //!
 //! With idle connections beside the one that is busy, the cost of a segment should not grow.
 
+use std::time::Duration;
+
 use super::bulk::figures;
 use super::request::latencies;
 use super::{Base, Case, Figure, Told, busy};
@@ -11,7 +13,7 @@ use crate::scene::Scene;
 use crate::subject::Subject;
 
 pub(super) fn cases() -> Vec<Case> {
-    let case = |title: &str, verb: &'static str, idle: Option<&'static str>| Case {
+    let case = |title: &str, options: &'static [&'static str], verb: &'static str, idle: Option<&'static str>| Case {
         workload: "engine",
         title: format!("two stacks in one thread: {title}"),
         wire: None,
@@ -19,23 +21,24 @@ pub(super) fn cases() -> Vec<Case> {
         base: Base::BestOther,
         once: false,
         quick: false,
-        measure: Box::new(move |scene| engine(scene, verb, idle)),
+        measure: Box::new(move |scene| engine(scene, options, verb, idle)),
     };
     vec![
-        case("bulk", "bulk", None),
-        case("request and response of 64 bytes", "request", None),
-        case("connect and request and close", "connect", None),
-        case("bulk beside 100 000 idle connections", "bulk", Some("100000")),
-        case("request and response beside 100 000 idle connections", "request", Some("100000")),
+        case("bulk as each does it best", &[], "bulk", None),
+        case("bulk in segments for 1500 bytes with checksums", &["-m", "1500", "-c"], "bulk", None),
+        case("request and response of 64 bytes", &[], "request", None),
+        case("connect and request and close", &[], "connect", None),
+        case("bulk beside 100 000 idle connections", &[], "bulk", Some("100000")),
+        case("request and response beside 100 000 idle connections", &[], "request", Some("100000")),
     ]
 }
 
-fn engine(scene: &Scene<'_>, verb: &str, idle: Option<&str>) -> Result<Vec<Figure>> {
+fn engine(scene: &Scene<'_>, options: &[&str], verb: &str, idle: Option<&str>) -> Result<Vec<Figure>> {
     let mut driver = scene.engine()?;
-    driver.args(["engine", verb, &scene.seconds.to_string()]).args(idle);
+    driver.args(options).args(["engine", verb, &scene.seconds.to_string()]).args(idle);
     let ((peak, output), busy) = busy(|| {
         let driver = Process::start(&mut driver)?;
-        Ok((driver.peak_memory(), driver.finish(scene.patience())?))
+        Ok((driver.peak_memory(scene.patience()), driver.finish(Duration::from_secs(1))?))
     })?;
     let told = Told::read(&output)?;
     let mut figures = match verb {
