@@ -12,7 +12,7 @@
 //!
 //! A connecting socket that has bound nothing claims a port only against those who bind explicitly: other connections
 //! may share it, as long as their peers differ. Which port it gets is RFC 6056's matter: the walk begins at an offset that
-//! a stranger cannot know.
+//! a stranger cannot know (for connections, [`ephemeral`](crate::tcp) decides where).
 //!
 //! # Standards
 //!
@@ -111,15 +111,18 @@ impl Bindings {
     }
 
     /// Claims a port for a connection whose socket has bound none: one that nobody has bound, and that `is_free` (the
-    /// four addresses together are not in use) agrees to. `wish.port` does not count.
+    /// four addresses together are not in use) agrees to. `wish.port` does not count. Also tells how many ports the search
+    /// passed over.
     pub(crate) fn bind_connection(
         &mut self,
         wish: &Bind,
         offset: u32,
         mut is_free: impl FnMut(u16) -> bool,
-    ) -> Result<BindingId, BindError> {
-        let free = self.candidates(offset).find(|&port| self.is_unbound(wish.address, port) && is_free(port));
-        let bind = Bind { port: free.ok_or(BindError::NoPorts)?, ..*wish };
+    ) -> Result<(BindingId, u32), BindError> {
+        let mut candidates = (0..).zip(self.candidates(offset));
+        let free = candidates.find(|&(_, port)| self.is_unbound(wish.address, port) && is_free(port));
+        let (steps, port) = free.ok_or(BindError::NoPorts)?;
+        let bind = Bind { port, ..*wish };
         let shared = self.ports.get(&bind.port).into_iter().flatten().copied().find(|&index| {
             matches!(&self.slots[index as usize].binding, Some(binding) if binding.implicit && binding.bind == bind)
         });
@@ -127,9 +130,9 @@ impl Bindings {
             Some(index) => {
                 let id = BindingId { index, generation: self.slots[index as usize].generation };
                 self.retain(id);
-                Ok(id)
+                Ok((id, steps))
             }
-            None => Ok(self.insert(Binding { bind, implicit: true, listening: false, holders: 1 })),
+            None => Ok((self.insert(Binding { bind, implicit: true, listening: false, holders: 1 }), steps)),
         }
     }
 
@@ -366,8 +369,9 @@ mod tests {
         let bound = table.bind(&Bind::new(TWO, 40_000), 0).unwrap();
         let any = Bind::new(ONE, 0);
         table.bind(&Bind::new(ONE, 40_000), 0).unwrap();
-        let first = table.bind_connection(&any, 0, |_| true).unwrap();
-        let second = table.bind_connection(&any, 0, |_| true).unwrap();
+        let (first, steps) = table.bind_connection(&any, 0, |_| true).unwrap();
+        let (second, _) = table.bind_connection(&any, 1, |_| true).unwrap();
+        assert_eq!(steps, 1, "the port that is bound was passed over");
         assert_eq!((first, table.address(first)), (second, Some(SocketAddr::new(ONE, 40_001))));
         assert_eq!(table.bind_connection(&any, 0, |_| false), Err(BindError::NoPorts));
         assert_eq!(table.bind(&Bind::new(ONE, 40_001), 0), Err(BindError::InUse));

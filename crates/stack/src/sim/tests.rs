@@ -1,8 +1,10 @@
 //! Two hosts and a wire, good or bad.
 
 mod crowd;
+mod reuse;
 
 use super::*;
+use crate::bind::BindingId;
 use crate::rng::Rng;
 use crate::tcp::State;
 use sockeye_device::Impairments;

@@ -468,22 +468,24 @@ impl Tcp {
         }
     }
 
-    /// A port with which nothing is connected to `remote` yet, from a random place on (RFC 6056, 3.3.1): one port may
-    /// serve connections to different peers. Only when there is none left does one in TIME-WAIT give way.
+    /// A port with which nothing is connected to `remote` yet, from a [place](super::ephemeral) on that a stranger cannot
+    /// know: one port may serve connections to different peers. Only when there is none left does one in TIME-WAIT give
+    /// way. `noise` is a random number.
     pub(super) fn choose_port(
         &mut self,
         now: Instant,
-        offset: u32,
+        noise: u32,
         local: IpAddr,
         remote: SocketAddr,
     ) -> Result<(Flow, BindingId), ConnectError> {
         let flow_at = |port| Flow { local: SocketAddr::new(local, port), remote };
         let wish = Bind::new(local, 0);
+        let place = self.ephemeral.place(local, remote);
         let Tcp { bindings, demux, time_wait, .. } = self;
-        let binding = bindings
-            .bind_connection(&wish, offset, |port| demux.find(&flow_at(port)).is_none())
+        let (binding, steps) = bindings
+            .bind_connection(&wish, place.offset, |port| demux.find(&flow_at(port)).is_none())
             .or_else(|_| {
-                bindings.bind_connection(&wish, offset, |port| match demux.find(&flow_at(port)) {
+                bindings.bind_connection(&wish, place.offset, |port| match demux.find(&flow_at(port)) {
                     Some(Endpoint::TimeWait(index)) => {
                         time_wait.at(index as usize).is_some_and(|waiting| waiting.may_be_reused(now))
                     }
@@ -491,6 +493,7 @@ impl Tcp {
                 })
             })
             .map_err(|_| ConnectError::NoPorts)?;
+        self.ephemeral.advance(place, steps, noise);
         let port = self.bindings.get(binding).map_or(0, |bind| bind.port);
         let flow = flow_at(port);
         self.may_connect(now, &flow);

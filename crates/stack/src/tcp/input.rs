@@ -20,6 +20,8 @@ use std::time::Duration;
 /// confused ends do not answer each other for ever, and what one connection sends tells nothing of another
 /// (CVE-2016-5696).
 const CHALLENGE_INTERVAL: Duration = Duration::from_millis(500);
+/// After the peer has confused our SYN with an older connection: several ticks of the timestamps' clock, as on Linux.
+const SYN_AGAIN: Duration = Duration::from_millis(4);
 /// A timestamp older than this proves nothing (RFC 7323, 5.5).
 const PAWS_IDLE: Duration = Duration::from_secs(24 * 24 * 3_600);
 /// RFC 9293, MUST-40: below half a second; 40 ms, as Linux has it.
@@ -151,7 +153,16 @@ impl Connection {
         let acknowledges = arrival.flags.contains(Flags::ACK);
         if acknowledges && arrival.ack != self.send_seq(0) {
             counters.drop(Drop::TcpBadAck);
-            return if arrival.flags.contains(Flags::RST) { Reply::None } else { Reply::Reset };
+            if arrival.flags.contains(Flags::RST) {
+                return Reply::None;
+            }
+            // The peer remembers a connection of the same addresses (9293, 3.5.1: half open, or in TIME-WAIT). Our RST ends
+            // it, or a timestamp that is newer by then: the SYN is worth another try at once, and not after a second.
+            // Only once, as anybody can send such a segment.
+            if self.sender.retries == 0 {
+                self.timers.set(Timer::Retransmit, now + SYN_AGAIN);
+            }
+            return Reply::Reset;
         }
         if arrival.flags.contains(Flags::RST) {
             if acknowledges {

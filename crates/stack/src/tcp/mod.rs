@@ -18,16 +18,18 @@
 //! | [`listener`], [`handshake`] | passive opens |
 //! | [`joined`] | connections within the host |
 //! | [`isn`] | numbers that cannot be guessed, SYN cookies |
+//! | [`ephemeral`] | ports for connections that have none |
 //! | [`path`] | route, link header, MTU |
 //! | [`calls`] | what the owner asks |
 //!
-//! Standards: RFC 9293, 5681, 5961, 6298, 6528, 6582, 6675, 6928, 7323, 2018, 3042, 3465, 4987, 1337, 6191; deviations
-//! stand in docs/deviations.md.
+//! Standards: RFC 9293, 5681, 5961, 6056, 6298, 6528, 6582, 6675, 6928, 7323, 2018, 3042, 3465, 4987, 1337, 6191;
+//! deviations stand in docs/deviations.md.
 
 mod calls;
 mod congestion;
 mod connection;
 mod demux;
+mod ephemeral;
 mod handshake;
 mod info;
 mod input;
@@ -64,6 +66,7 @@ use crate::wheel::Wheel;
 use crate::{Egress, Event};
 use connection::{Connection, Fate};
 use demux::{Demux, Endpoint};
+use ephemeral::Ephemeral;
 use input::{Arrival, Reply};
 use isn::Secrets;
 use joined::Joined;
@@ -183,6 +186,7 @@ pub(crate) struct Tcp {
     /// Listeners by local address; the unspecified address stands for all.
     listening: HashMap<SocketAddr, Vec<u32>, crate::hash::Keyed>,
     secrets: Secrets,
+    ephemeral: Ephemeral,
     wheel: Wheel<WheelKey>,
     /// Connections that have something to send, by the port that leads to their peers: one that is full must hold up no
     /// other.
@@ -205,6 +209,7 @@ impl Tcp {
             demux: Demux::new(keys.derive(b"tcp demux")),
             listening: HashMap::with_hasher(keys.hasher(b"tcp listen")),
             secrets: Secrets::new(keys.derive(b"tcp isn"), keys.derive(b"tcp cookie"), keys.derive(b"tcp stamp")),
+            ephemeral: Ephemeral::new(keys.derive(b"tcp ports")),
             wheel: Wheel::new(),
             ready: Vec::new(),
             events: VecDeque::new(),

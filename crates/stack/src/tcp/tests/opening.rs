@@ -47,6 +47,12 @@ fn an_acknowledgement_of_something_else_is_reset_and_the_open_goes_on() {
     rx!(bench, at 1, Seg { seq: PEER, ack: US + 500, flags: SYN | ACK, ..from_peer() });
     tx!(bench, at 1, { seq: US + 500, flags: RST });
     assert_eq!(bench.state(id), State::SynSent);
+    // Once at once, as the RST may have ended what the peer confused us with; not again for whoever says the same again.
+    silent!(bench, at 3);
+    tx!(bench, at 8, { seq: US, flags: SYN });
+    rx!(bench, at 9, Seg { seq: PEER, ack: US + 500, flags: SYN | ACK, ..from_peer() });
+    tx!(bench, at 9, { seq: US + 500, flags: RST });
+    silent!(bench, at 1_000);
 }
 
 #[test]
