@@ -232,6 +232,8 @@ impl DeviceCounters {
 pub struct RxBatch {
     slots: Vec<RxFrame>,
     filled: usize,
+    /// Every slot from `filled` on has a buffer of at least so many bytes.
+    size: usize,
     spare: Vec<Vec<u8>>,
 }
 
@@ -240,7 +242,7 @@ impl RxBatch {
     pub fn new(count: usize) -> Self {
         let mut slots = Vec::new();
         slots.resize_with(count.max(1), RxFrame::default);
-        RxBatch { slots, filled: 0, spare: Vec::new() }
+        RxBatch { slots, filled: 0, size: 0, spare: Vec::new() }
     }
 
     /// The frames of the last receive.
@@ -271,10 +273,13 @@ impl RxBatch {
     }
 
     /// For devices: every slot, each with a buffer of at least `size` bytes. Nothing counts as filled until
-    /// [`RxBatch::set_filled`].
+    /// [`RxBatch::set_filled`], and only from a slot that then counts may its buffer be taken.
     pub fn slots(&mut self, size: usize) -> &mut [RxFrame] {
+        // Mostly one or two have been filled since the last time, and the others are as they were.
+        let used = if size > self.size { self.slots.len() } else { self.filled };
         self.filled = 0;
-        for slot in &mut self.slots {
+        self.size = size;
+        for slot in &mut self.slots[..used] {
             if slot.buffer.len() < size {
                 if let Some(spare) = self.spare.pop() {
                     slot.buffer = spare;
@@ -316,6 +321,17 @@ mod tests {
         batch.recycle(kept);
         assert_eq!(batch.slots(100)[0].buffer.as_ptr(), address);
         assert!(batch.frames().is_empty());
+    }
+
+    #[test]
+    fn a_batch_has_buffers_of_the_size_asked_for_whatever_was_asked_before() {
+        let mut batch = RxBatch::new(3);
+        for (size, filled) in [(100, 3), (0, 2), (0, 1), (100, 0), (40, 2), (100, 1), (200, 3), (200, 1), (200, 0)] {
+            let slots = batch.slots(size);
+            assert!(slots.iter().all(|slot| slot.buffer.len() >= size));
+            slots[..filled].iter_mut().for_each(|slot| slot.buffer = vec![0; 7]);
+            batch.set_filled(filled);
+        }
     }
 
     #[test]

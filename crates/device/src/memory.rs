@@ -15,7 +15,10 @@ use sockeye_wire::MacAddr;
 
 use crate::device::PushBack;
 use crate::segment::{self, Segments};
-use crate::{Capabilities, Checksum, Device, DeviceCounters, Full, Offload, RxBatch, RxFrame, SegmentKind, TxFrame};
+use crate::{
+    Capabilities, Checksum, Device, DeviceCounters, Full, MAX_SUPER_FRAME, Offload, RxBatch, RxFrame, SegmentKind,
+    TxFrame,
+};
 
 /// Frames that a direction holds unless told otherwise.
 pub const DEFAULT_LIMIT: usize = 256;
@@ -125,7 +128,8 @@ impl Device for MemoryDevice {
     }
 
     fn transmit(&mut self, frame: &TxFrame<'_>) -> Result<(), Full> {
-        let result = self.outgoing.borrow_mut().take(frame, usize::from(self.end.mtu) + LINK_HEADER);
+        let result =
+            self.outgoing.borrow_mut().take(frame, (usize::from(self.end.mtu) + LINK_HEADER).min(MAX_SUPER_FRAME));
         match result {
             Taken::Full => self.push_back.refuse(),
             Taken::Yes | Taken::Never => self.push_back.take(),
@@ -168,36 +172,21 @@ enum Taken {
 
 impl Direction {
     fn take(&mut self, frame: &TxFrame<'_>, longest: usize) -> Taken {
-        let Offload { checksum, segmentation } = frame.offload;
-        if segmentation.is_none() && frame.len() > longest {
-            return Taken::Never;
-        }
-        let whole = match segmentation.map(|segmentation| segmentation.kind) {
-            None => true,
-            Some(SegmentKind::TcpV4) => self.receiver.tcp_v4,
-            Some(SegmentKind::TcpV6) => self.receiver.tcp_v6,
-            Some(SegmentKind::Udp) => self.receiver.udp,
+        let Some(segmentation) = frame.offload.segmentation else {
+            return if frame.len() > longest { Taken::Never } else { self.take_whole(frame) };
         };
         let Ok(mut segments) = Segments::new(frame) else { return Taken::Never };
-        // A frame of more pieces than the queue has places may go into an empty one, or it would never go.
-        let places = if whole { 1 } else { segments.count() };
-        if !self.queue.is_empty() && self.queue.len() + places > self.limit {
-            return Taken::Full;
-        }
+        let whole = match segmentation.kind {
+            SegmentKind::TcpV4 => self.receiver.tcp_v4,
+            SegmentKind::TcpV6 => self.receiver.tcp_v6,
+            SegmentKind::Udp => self.receiver.udp,
+        };
         if whole {
-            let mut bytes = self.stock.pop().unwrap_or_default();
-            bytes.clear();
-            frame.gather(&mut bytes);
-            let mut offload = frame.offload;
-            if segmentation.is_none() && !self.receiver.checksum {
-                if segment::complete(&mut bytes, checksum).is_err() {
-                    self.give_back(bytes);
-                    return Taken::Never;
-                }
-                offload.checksum = Checksum::Present;
-            }
-            self.queue.push_back((bytes, offload));
-            return Taken::Yes;
+            return self.take_whole(frame);
+        }
+        // A frame of more pieces than the queue has places may go into an empty one, or it would never go.
+        if !self.queue.is_empty() && self.queue.len() + segments.count() > self.limit {
+            return Taken::Full;
         }
         loop {
             let mut bytes = self.stock.pop().unwrap_or_default();
@@ -209,6 +198,27 @@ impl Direction {
                 }
             }
         }
+    }
+
+    /// A frame that goes as it is, but for a checksum that the receiver would miss.
+    fn take_whole(&mut self, frame: &TxFrame<'_>) -> Taken {
+        if self.queue.len() >= self.limit {
+            return Taken::Full;
+        }
+        let Offload { checksum, segmentation } = frame.offload;
+        let mut bytes = self.stock.pop().unwrap_or_default();
+        bytes.clear();
+        frame.gather(&mut bytes);
+        let mut offload = frame.offload;
+        if segmentation.is_none() && !self.receiver.checksum {
+            if segment::complete(&mut bytes, checksum).is_err() {
+                self.give_back(bytes);
+                return Taken::Never;
+            }
+            offload.checksum = Checksum::Present;
+        }
+        self.queue.push_back((bytes, offload));
+        Taken::Yes
     }
 
     fn give_back(&mut self, buffer: Vec<u8>) {
