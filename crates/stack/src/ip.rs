@@ -20,7 +20,7 @@ use crate::path_mtu::PathMtus;
 use crate::port::{Buffers, OutFrame, Port, PortConfig, PortId};
 use crate::rng::Rng;
 use crate::route::Addresses;
-use crate::wheel::Wheel;
+use crate::wheel::{Wheel, earlier};
 use crate::{Config, Egress};
 use sockeye_device::{Capabilities, Checksum, Instant, Segmentation};
 use sockeye_wire::{IpPrefix, MacAddr};
@@ -121,7 +121,7 @@ impl Ip {
     pub(crate) fn new(config: &Config, keys: &Keys) -> Self {
         let mut ip = Ip {
             ports: Vec::new(),
-            addresses: Addresses::new(keys.hasher(b"addresses")),
+            addresses: Addresses::default(),
             fib: Fib::new(keys.hasher(b"fib")),
             neighbors: Neighbors::new(keys.hasher(b"neighbors"), config.max_neighbors),
             path_mtus: PathMtus::new(keys.hasher(b"path mtu")),
@@ -300,16 +300,9 @@ impl Ip {
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let dead_gateway = self.dead_gateways.iter().map(|&(_, _, until)| until).min();
-        [
-            self.neighbors.poll_timeout(),
-            self.timers.next(),
-            self.path_mtus.poll_timeout(),
-            self.reassembly.poll_timeout(),
-            dead_gateway,
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        let ours = earlier(self.timers.next(), dead_gateway);
+        let learnt = earlier(self.neighbors.poll_timeout(), self.path_mtus.poll_timeout());
+        earlier(earlier(ours, learnt), self.reassembly.poll_timeout())
     }
 
     /// RFC 1122 §3.3.2: the sender learns that a datagram did not become whole, if its first fragment had come.

@@ -16,12 +16,10 @@
 //! RFC 1122 §3.2.1.3 (addresses), §3.3.1 (routing), §3.3.4.3 (source selection), §3.3.6 (broadcasts); RFC 6890 (special
 //! addresses); RFC 919, RFC 922.
 
-use crate::hash::Keyed;
 use crate::ip::{DEAD_GATEWAY, Ip};
 use crate::port::{Port, PortId};
-use hashbrown::HashMap;
 use sockeye_device::Instant;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The way to a destination. Valid while [`Ip::route_generation`] stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,67 +55,103 @@ pub enum AddressKind {
     Invalid,
 }
 
-/// Our addresses, and the broadcast addresses that follow from them.
-#[derive(Debug)]
+/// Our addresses, and the broadcast addresses that follow from them, each table in order.
+///
+/// Every packet asks for two addresses, and mostly there is a handful to compare with. A stranger chooses what is looked
+/// for but not what is in the tables, so a search has its bound without a keyed hash.
+#[derive(Debug, Default)]
 pub(crate) struct Addresses {
-    local: HashMap<IpAddr, PortId, Keyed>,
-    broadcast: HashMap<Ipv4Addr, PortId, Keyed>,
+    v4: Vec<Known>,
+    v6: Vec<(Ipv6Addr, PortId)>,
+}
+
+/// An IPv4 address that means something to us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Known {
+    address: Ipv4Addr,
+    /// Of one that is both, it is not.
+    broadcast: bool,
+    port: PortId,
 }
 
 impl Addresses {
-    pub(crate) fn new(hasher: Keyed) -> Self {
-        Addresses { local: HashMap::with_hasher(hasher.clone()), broadcast: HashMap::with_hasher(hasher) }
-    }
-
     /// Reads the ports' addresses anew.
     pub(crate) fn rebuild(&mut self, ports: &[Port]) {
-        self.local.clear();
-        self.broadcast.clear();
-        for (index, port) in ports.iter().enumerate().rev() {
-            let port_id = PortId(index as u16);
-            for prefix in &port.addresses {
-                self.local.insert(prefix.addr(), port_id);
+        let Addresses { v4, v6 } = self;
+        v4.clear();
+        v6.clear();
+        for (index, state) in ports.iter().enumerate() {
+            let port = PortId(index as u16);
+            for prefix in &state.addresses {
+                match prefix.addr() {
+                    IpAddr::V4(address) => v4.push(Known { address, broadcast: false, port }),
+                    IpAddr::V6(address) => v6.push((address, port)),
+                }
                 if let (Some(ones), IpAddr::V4(zeros)) = (prefix.broadcast(), prefix.network().addr())
                     && index > 0
                 {
                     // RFC 1122 §3.3.6: both the all-ones and the ancient all-zeros form.
-                    self.broadcast.insert(ones, port_id);
-                    self.broadcast.insert(zeros, port_id);
+                    v4.extend([ones, zeros].map(|address| Known { address, broadcast: true, port }));
                 }
             }
         }
+        // Of several entries the first stays: our own before everybody's, then that of the first port.
+        v4.sort_unstable();
+        v4.dedup_by_key(|known| known.address);
+        v6.sort_unstable();
+        v6.dedup_by_key(|&mut (address, _)| address);
     }
 
     /// True for one of our own addresses, all of 127/8 included.
     pub(crate) fn is_local(&self, address: IpAddr) -> bool {
-        self.local.contains_key(&address) || address.is_loopback()
+        self.classify(address) == AddressKind::Local
     }
 
     /// What `address` is.
     pub(crate) fn classify(&self, address: IpAddr) -> AddressKind {
-        if self.is_local(address) {
-            return AddressKind::Local;
-        }
         match address {
-            _ if address.is_multicast() => AddressKind::Multicast,
-            IpAddr::V4(Ipv4Addr::BROADCAST) => AddressKind::Broadcast,
-            IpAddr::V4(v4) if self.broadcast.contains_key(&v4) => AddressKind::Broadcast,
-            IpAddr::V4(v4) if v4.octets()[0] == 0 || v4.octets()[0] >= 240 => AddressKind::Invalid,
-            IpAddr::V6(v6) if v6.is_unspecified() => AddressKind::Invalid,
-            _ => AddressKind::Unicast,
+            IpAddr::V4(address) => self.classify_v4(address),
+            IpAddr::V6(address) if address.is_loopback() || self.port_of(address.into()).is_some() => {
+                AddressKind::Local
+            }
+            IpAddr::V6(address) if address.is_multicast() => AddressKind::Multicast,
+            IpAddr::V6(address) if address.is_unspecified() => AddressKind::Invalid,
+            IpAddr::V6(_) => AddressKind::Unicast,
+        }
+    }
+
+    /// The same for IPv4.
+    #[inline]
+    pub(crate) fn classify_v4(&self, address: Ipv4Addr) -> AddressKind {
+        match (self.find(address), address.octets()[0]) {
+            (Some(Known { broadcast: false, .. }), _) | (_, 127) => AddressKind::Local,
+            (_, 224..=239) => AddressKind::Multicast,
+            (Some(_), _) => AddressKind::Broadcast,
+            (None, _) if address.is_broadcast() => AddressKind::Broadcast,
+            (None, 0 | 240..) => AddressKind::Invalid,
+            (None, _) => AddressKind::Unicast,
         }
     }
 
     /// The port on whose link `address` is everybody's.
     fn broadcast_port(&self, address: IpAddr) -> Option<PortId> {
-        match address {
-            IpAddr::V4(address) => self.broadcast.get(&address).copied(),
-            IpAddr::V6(_) => None,
-        }
+        let IpAddr::V4(address) = address else { return None };
+        self.find(address).filter(|known| known.broadcast).map(|known| known.port)
     }
 
     fn port_of(&self, address: IpAddr) -> Option<PortId> {
-        self.local.get(&address).copied()
+        match address {
+            IpAddr::V4(address) => self.find(address).filter(|known| !known.broadcast).map(|known| known.port),
+            IpAddr::V6(address) => {
+                self.v6.binary_search_by_key(&address, |&(own, _)| own).ok().map(|index| self.v6[index].1)
+            }
+        }
+    }
+
+    #[inline]
+    fn find(&self, address: Ipv4Addr) -> Option<Known> {
+        let key = address.to_bits();
+        self.v4.binary_search_by_key(&key, |known| known.address.to_bits()).ok().map(|index| self.v4[index])
     }
 }
 

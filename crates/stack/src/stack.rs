@@ -25,6 +25,7 @@ use crate::neighbor::Neighbor;
 use crate::port::{Port, PortConfig, PortId};
 use crate::tcp::{Flow, Tcp};
 use crate::udp::{self, Udp};
+use crate::wheel::earlier;
 use crate::{Config, Egress, Event, link};
 use sockeye_device::{Full, Instant, Offload, RxFrame, TxFrame};
 use sockeye_wire::icmpv4::UnreachableCode;
@@ -243,7 +244,7 @@ impl Stack {
         if !self.looped.is_empty() {
             return Some(Instant::ZERO);
         }
-        [self.ip.poll_timeout(), self.tcp.poll_timeout()].into_iter().flatten().min()
+        earlier(self.ip.poll_timeout(), self.tcp.poll_timeout())
     }
 
     /// A socket about which something has changed; each is named once until it is looked at.

@@ -43,6 +43,8 @@ pub struct Wheel<K> {
     free: u32,
     heads: [[u32; SLOTS]; LEVELS],
     occupied: [u64; LEVELS],
+    /// The levels that have an occupied slot.
+    levels: u32,
     due: u32,
     /// Every tick up to and with this one has been dealt with.
     elapsed: u64,
@@ -63,6 +65,7 @@ impl<K: Copy> Wheel<K> {
             free: NIL,
             heads: [[NIL; SLOTS]; LEVELS],
             occupied: [0; LEVELS],
+            levels: 0,
             due: NIL,
             elapsed: 0,
             armed: 0,
@@ -143,18 +146,16 @@ impl<K: Copy> Wheel<K> {
 
     /// The occupied slot that comes first, and the tick at which it begins.
     fn next_slot(&self) -> Option<(usize, usize, u64)> {
-        for level in 0..LEVELS {
-            if self.occupied[level] == 0 {
-                continue;
-            }
-            let shift = LEVEL_BITS * level as u32;
-            let here = (self.elapsed >> shift) as usize % SLOTS;
-            let ahead = self.occupied[level].rotate_right(here as u32).trailing_zeros() as usize;
-            let slot = (here + ahead) % SLOTS;
-            let start = ((self.elapsed >> shift) + ahead as u64) << shift;
-            return Some((level, slot, start.max(self.elapsed)));
+        if self.levels == 0 {
+            return None;
         }
-        None
+        let level = self.levels.trailing_zeros() as usize;
+        let shift = LEVEL_BITS * level as u32;
+        let here = (self.elapsed >> shift) as usize % SLOTS;
+        let ahead = self.occupied[level].rotate_right(here as u32).trailing_zeros() as usize;
+        let slot = (here + ahead) % SLOTS;
+        let start = ((self.elapsed >> shift) + ahead as u64) << shift;
+        Some((level, slot, start.max(self.elapsed)))
     }
 
     fn empty_slot(&mut self, level: usize, slot: usize) {
@@ -185,6 +186,7 @@ impl<K: Copy> Wheel<K> {
             std::mem::replace(&mut self.due, index)
         } else {
             self.occupied[level as usize] |= 1 << slot;
+            self.levels |= 1 << level;
             std::mem::replace(&mut self.heads[level as usize][slot as usize], index)
         };
         if head != NIL {
@@ -210,6 +212,9 @@ impl<K: Copy> Wheel<K> {
             self.heads[level as usize][slot as usize] = next;
             if next == NIL {
                 self.occupied[level as usize] &= !(1 << slot);
+                if self.occupied[level as usize] == 0 {
+                    self.levels &= !(1 << level);
+                }
             }
         }
     }
@@ -221,6 +226,15 @@ impl<K: Copy> Wheel<K> {
         entry.next = self.free;
         self.free = index;
         self.armed -= 1;
+    }
+}
+
+/// The earlier of two moments, either of which there may not be.
+#[inline]
+pub(crate) fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
     }
 }
 

@@ -19,7 +19,7 @@ use crate::route::{AddressKind, Addresses};
 use sockeye_wire::Protocol;
 use sockeye_wire::ipv4::Packet;
 use sockeye_wire::ipv4::options::Options;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 use std::ops::Range;
 
 /// What is to be done with a packet.
@@ -119,7 +119,7 @@ pub(crate) fn decide(buffer: &[u8], range: Range<usize>, arrival: Arrival, addre
 
 /// RFC 1122 §3.2.1.3: what may stand in the source field.
 fn may_be_source(source: Ipv4Addr, arrival: Arrival, addresses: &Addresses) -> bool {
-    match addresses.classify(IpAddr::V4(source)) {
+    match addresses.classify_v4(source) {
         AddressKind::Unicast => true,
         AddressKind::Local => arrival.loopback,
         AddressKind::Broadcast | AddressKind::Multicast | AddressKind::Invalid => false,
@@ -131,7 +131,7 @@ fn destination(destination: Ipv4Addr, arrival: Arrival, addresses: &Addresses) -
     if destination.is_loopback() && !arrival.loopback {
         return Err(Drop::Ipv4Destination);
     }
-    match addresses.classify(IpAddr::V4(destination)) {
+    match addresses.classify_v4(destination) {
         AddressKind::Local if arrival.link_broadcast => Err(Drop::Ipv4LinkBroadcast),
         AddressKind::Local => Ok(true),
         AddressKind::Broadcast => Ok(false),
