@@ -1,8 +1,9 @@
 //! The way to the peer, remembered: route, link header, MTU.
 //!
 //! A connection asks for its route once, and again only when the host's tables have changed, which one number tells
-//! ([`Ip::generation`]); a link address that stays in use is asked for again now and then, so that a stale one is probed. In between, a segment's link, network and transport headers are written into one small buffer,
-//! and its payload goes to the device from where it lies.
+//! ([`Ip::generation`]); a link address that stays in use is asked for again now and then, so that a stale one is probed.
+//! In between, a segment's headers are a copy of what all segments of the connection have in common ([`Template`]), with
+//! the rest filled in, and its payload goes to the device from where it lies.
 
 use super::demux::Flow;
 use crate::Egress;
@@ -11,9 +12,10 @@ use crate::ip::{Ip, Link, Outgoing, Route};
 use crate::neighbor::USE_INTERVAL;
 use crate::port::PortId;
 use sockeye_device::{Checksum, Full, Instant, Offload, SegmentKind, Segmentation, TxFrame};
+use sockeye_wire::checksum::{self, Sum};
 use sockeye_wire::tcp::{CHECKSUM_OFFSET, Flags, Options, Repr};
-use sockeye_wire::{EtherType, MacAddr, Protocol, SeqNumber, checksum, ethernet, ipv4};
-use std::net::IpAddr;
+use sockeye_wire::{EtherType, MacAddr, Protocol, SeqNumber, ethernet, ipv4};
+use std::net::{Ipv4Addr, SocketAddr};
 
 /// Ethernet, IP without options, TCP with all the options that there can be.
 const MAX_HEADERS: usize = 18 + 40 + 60;
@@ -26,6 +28,7 @@ const BASE_HEADERS: [u32; 2] = [20 + 20, 40 + 20];
 pub(crate) struct Path {
     route: Option<Route>,
     link: Option<MacAddr>,
+    template: Option<Template>,
     confirmed_at: Instant,
     generation: u64,
     mtu: u16,
@@ -42,6 +45,7 @@ impl Path {
         let mut path = Path {
             route: None,
             link: None,
+            template: None,
             confirmed_at: now,
             generation: u64::MAX,
             mtu: 0,
@@ -100,6 +104,7 @@ impl Path {
         } else if self.link.is_some() && now.since(self.confirmed_at) < USE_INTERVAL {
             return;
         }
+        self.template = None;
         self.confirmed_at = now;
         if std::mem::take(&mut self.heard)
             && let Some(route) = &self.route
@@ -140,36 +145,26 @@ impl Path {
         ip: &mut Ip,
         egress: &mut dyn Egress,
         flow: &Flow,
-        (ttl, tos): (u8, u8),
+        hop: (u8, u8),
         segment: &Repr,
         payload: &[&[u8]],
         cut: Option<u16>,
     ) -> Result<(), Full> {
         let (Some(route), Some(to)) = (&self.route, self.link) else {
-            return send_slowly(now, ip, flow, (ttl, tos), segment, payload, cut);
+            return send_slowly(now, ip, flow, hop, segment, payload, cut);
         };
-        let mut headers = [0; MAX_HEADERS];
+        let template = match &mut self.template {
+            Some(template) if template.hop == hop => template,
+            slot => {
+                let (SocketAddr::V4(local), SocketAddr::V4(remote)) = (flow.local, flow.remote) else { return Ok(()) };
+                let from = ip.port(route.port).mac;
+                slot.insert(Template::new((from, to), (*local.ip(), *remote.ip()), hop))
+            }
+        };
         let payload_len: usize = payload.iter().map(|slice| slice.len()).sum();
-        let transport_len = segment.header_len() + payload_len;
-        let link_header =
-            ethernet::Repr { dst: to, src: ip.port(route.port).mac, vlan: None, ether_type: EtherType::IPV4 };
-        let network = link_header.emit(&mut headers);
-        let (IpAddr::V4(src), IpAddr::V4(dst)) = (flow.local.ip(), flow.remote.ip()) else { return Ok(()) };
-        let network_header = ipv4::Repr {
-            src,
-            dst,
-            protocol: Protocol::TCP,
-            ttl,
-            tos,
-            id: self.identification,
-            dont_fragment: true,
-            more_fragments: false,
-            fragment_offset: 0,
-            options: &[],
-        };
-        let transport = network + network_header.emit(transport_len, &mut headers[network..]);
-        let end = transport + emit_with_partial_checksum(flow, segment, payload_len, &mut headers[transport..]);
-        let frame = TxFrame { header: &headers[..end], payload, offload: offload(transport, end, cut) };
+        let mut headers = [0; MAX_HEADERS];
+        let end = template.write(self.identification, segment, payload_len, &mut headers);
+        let frame = TxFrame { header: &headers[..end], payload, offload: offload(TRANSPORT, end, cut) };
         egress.transmit(route.port, &frame)?;
         let pieces = cut.map_or(1, |size| payload_len.div_ceil(usize::from(size)).max(1));
         self.identification = self.identification.wrapping_add(pieces as u16);
@@ -185,13 +180,68 @@ fn offload(transport: usize, end: usize, cut: Option<u16>) -> Offload {
     }
 }
 
-/// Writes the TCP header with the sum of the pseudo-header in its checksum field, for the device to complete.
-fn emit_with_partial_checksum(flow: &Flow, segment: &Repr, payload_len: usize, header: &mut [u8]) -> usize {
-    let len = segment.emit(header);
-    let total = (len + payload_len) as u32;
-    let sum = checksum::pseudo_header(flow.local.ip(), flow.remote.ip(), Protocol::TCP.0, total).folded();
-    header[CHECKSUM_OFFSET..CHECKSUM_OFFSET + 2].copy_from_slice(&sum.to_be_bytes());
-    len
+/// What stands before the TCP header in every segment of a connection, but for length, identification and checksum; with
+/// the sums that a checksum begins with, as a sum may be made in pieces.
+struct Template {
+    headers: [u8; TRANSPORT],
+    /// Of the IP header without these three.
+    network: Sum,
+    /// Of the pseudo-header without the length.
+    pseudo: Sum,
+    hop: (u8, u8),
+}
+
+impl Template {
+    fn new((from, to): (MacAddr, MacAddr), (src, dst): (Ipv4Addr, Ipv4Addr), (ttl, tos): (u8, u8)) -> Self {
+        let mut headers = [0; TRANSPORT];
+        let link = ethernet::Repr { dst: to, src: from, vlan: None, ether_type: EtherType::IPV4 }.emit(&mut headers);
+        let network = ipv4::Repr {
+            src,
+            dst,
+            protocol: Protocol::TCP,
+            ttl,
+            tos,
+            id: 0,
+            dont_fragment: true,
+            more_fragments: false,
+            fragment_offset: 0,
+            options: &[],
+        };
+        network.emit(0, &mut headers[link..]);
+        put(&mut headers, LENGTH, 0);
+        put(&mut headers, NETWORK_CHECKSUM, 0);
+        let pseudo = checksum::pseudo_header(src.into(), dst.into(), Protocol::TCP.0, 0);
+        Template { headers, network: checksum::sum(&headers[link..]), pseudo, hop: (ttl, tos) }
+    }
+
+    /// Writes all headers of a segment, with the sum of the pseudo-header in the TCP checksum's field, for the device to
+    /// complete.
+    #[inline]
+    fn write(&self, id: u16, segment: &Repr, payload_len: usize, headers: &mut [u8; MAX_HEADERS]) -> usize {
+        let transport = segment.emit(&mut headers[TRANSPORT..]);
+        let (mut network_sum, mut pseudo_sum) = (self.network, self.pseudo);
+        let total = (ipv4::HEADER_LEN + transport + payload_len) as u16;
+        network_sum.add_u16(total);
+        network_sum.add_u16(id);
+        pseudo_sum.add_u32((transport + payload_len) as u32);
+        headers[..TRANSPORT].copy_from_slice(&self.headers);
+        put(headers, LENGTH, total);
+        put(headers, IDENTIFICATION, id);
+        put(headers, NETWORK_CHECKSUM, network_sum.finish());
+        put(headers, TRANSPORT + CHECKSUM_OFFSET, pseudo_sum.folded());
+        TRANSPORT + transport
+    }
+}
+
+/// Where the fields stand that differ, in a frame without tags and IP options.
+const LENGTH: usize = ethernet::HEADER_LEN + 2;
+const IDENTIFICATION: usize = ethernet::HEADER_LEN + 4;
+const NETWORK_CHECKSUM: usize = ethernet::HEADER_LEN + ipv4::CHECKSUM_OFFSET;
+const TRANSPORT: usize = ethernet::HEADER_LEN + ipv4::HEADER_LEN;
+
+#[inline]
+fn put(headers: &mut [u8], at: usize, value: u16) {
+    headers[at..at + 2].copy_from_slice(&value.to_be_bytes());
 }
 
 /// Through the host's own queue, by copy: where the neighbour is not known yet, and to ourselves.
@@ -240,5 +290,58 @@ pub(crate) fn bare(flow: &Flow, seq: SeqNumber, ack: SeqNumber, flags: Flags) ->
         window: 0,
         urgent: 0,
         options: Options::default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use sockeye_wire::tcp::Timestamps;
+
+    proptest! {
+        /// The template gives what writing each header anew gives.
+        #[test]
+        fn a_template_filled_in_is_what_the_headers_emit(
+            macs in any::<[[u8; 6]; 2]>(),
+            addresses in any::<[u32; 2]>(),
+            hop in any::<(u8, u8)>(),
+            (id, seq, ack, flags, window) in any::<(u16, u32, u32, u8, u16)>(),
+            timestamps in prop::option::of(any::<(u32, u32)>()),
+            payload_len in 0usize..65_000,
+        ) {
+            let [from, to] = macs.map(MacAddr);
+            let [src, dst] = addresses.map(Ipv4Addr::from_bits);
+            let (local, remote) = (SocketAddr::from((src, 7)), SocketAddr::from((dst, 80)));
+            let mut segment = bare(&Flow { local, remote }, SeqNumber(seq), SeqNumber(ack), Flags(flags));
+            segment.window = window;
+            segment.options.timestamps = timestamps.map(|(value, echo)| Timestamps { value, echo });
+
+            let mut expected = [0; MAX_HEADERS];
+            let link = ethernet::Repr { dst: to, src: from, vlan: None, ether_type: EtherType::IPV4 };
+            let network = link.emit(&mut expected);
+            let repr = ipv4::Repr {
+                src,
+                dst,
+                protocol: Protocol::TCP,
+                ttl: hop.0,
+                tos: hop.1,
+                id,
+                dont_fragment: true,
+                more_fragments: false,
+                fragment_offset: 0,
+                options: &[],
+            };
+            let len = segment.header_len() + payload_len;
+            let transport = network + repr.emit(len, &mut expected[network..]);
+            let end = transport + segment.emit(&mut expected[transport..]);
+            let sum = checksum::pseudo_header(src.into(), dst.into(), Protocol::TCP.0, len as u32).folded();
+            put(&mut expected, transport + CHECKSUM_OFFSET, sum);
+
+            let mut headers = [0; MAX_HEADERS];
+            let template = Template::new((from, to), (src, dst), hop);
+            prop_assert_eq!(template.write(id, &segment, payload_len, &mut headers), end);
+            prop_assert_eq!(&headers[..end], &expected[..end]);
+        }
     }
 }
