@@ -182,10 +182,18 @@ impl ByteQueue {
     /// returns how many bytes they hold. The range must lie in the queue.
     pub fn slices<'a>(&'a self, from: u64, len: usize, max_slices: usize, mut each: impl FnMut(&'a [u8])) -> usize {
         debug_assert!(from >= self.start && from + len as u64 <= self.end);
-        let first = if self.chunks.front().is_some_and(|chunk| from < chunk.end) {
-            0
-        } else {
-            self.chunks.partition_point(|chunk| chunk.end <= from)
+        let first = match self.chunks.front() {
+            // Mostly it is all in the first: a request, an answer.
+            Some(chunk) if from + len as u64 <= chunk.end => {
+                if len > 0 && max_slices > 0 {
+                    let begin = chunk.index(from);
+                    each(&chunk.bytes[begin..begin + len]);
+                    return len;
+                }
+                return 0;
+            }
+            Some(chunk) if from < chunk.end => 0,
+            _ => self.chunks.partition_point(|chunk| chunk.end <= from),
         };
         let mut done = 0;
         for chunk in self.chunks.range(first..).take(max_slices) {

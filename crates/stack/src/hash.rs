@@ -68,9 +68,53 @@ impl BuildHasher for Keyed {
     }
 }
 
+/// SipHash-1-3 of twelve bytes, a word of eight and one of four, little-endian: what [`SipHasher13`] makes of them, at
+/// half its price, as nothing is collected in a buffer first.
+#[inline]
+pub fn of_twelve(key: &[u64; 2], first: u64, second: u32) -> u64 {
+    let [k0, k1] = *key;
+    let mut v = [
+        k0 ^ 0x736f_6d65_7073_6575,
+        k1 ^ 0x646f_7261_6e64_6f6d,
+        k0 ^ 0x6c79_6765_6e65_7261,
+        k1 ^ 0x7465_6462_7974_6573,
+    ];
+    // The last word of the input has its length in the top byte.
+    for word in [first, 12 << 56 | u64::from(second)] {
+        v[3] ^= word;
+        round(&mut v);
+        v[0] ^= word;
+    }
+    v[2] ^= 0xff;
+    (0..3).for_each(|_| round(&mut v));
+    v[0] ^ v[1] ^ v[2] ^ v[3]
+}
+
+#[inline(always)]
+fn round(v: &mut [u64; 4]) {
+    let [mut v0, mut v1, mut v2, mut v3] = *v;
+    v0 = v0.wrapping_add(v1);
+    v2 = v2.wrapping_add(v3);
+    v1 = v1.rotate_left(13) ^ v0;
+    v3 = v3.rotate_left(16) ^ v2;
+    v0 = v0.rotate_left(32).wrapping_add(v3);
+    v2 = v2.wrapping_add(v1);
+    v3 = v3.rotate_left(21) ^ v0;
+    v1 = v1.rotate_left(17) ^ v2;
+    v2 = v2.rotate_left(32);
+    *v = [v0, v1, v2, v3];
+}
+
+/// A key of two words, as it stands in the bytes.
+pub fn words(key: [u8; 16]) -> [u64; 2] {
+    let key = u128::from_le_bytes(key);
+    [key as u64, (key >> 64) as u64]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn every_name_has_its_own_key_and_the_seed_decides_it() {
@@ -80,5 +124,15 @@ mod tests {
         let mut other = [7; 32];
         other[31] = 8;
         assert_ne!(keys.derive(b"a"), Keys::new(other).derive(b"a"));
+    }
+
+    proptest! {
+        #[test]
+        fn twelve_bytes_hash_as_by_the_general_way(key in any::<[u8; 16]>(), first in any::<u64>(), second in any::<u32>()) {
+            let mut general = SipHasher13::new_with_key(&key);
+            general.write(&first.to_le_bytes());
+            general.write(&second.to_le_bytes());
+            prop_assert_eq!(of_twelve(&words(key), first, second), general.finish());
+        }
     }
 }

@@ -1,13 +1,14 @@
 //! Which connection a segment belongs to.
 //!
 //! One keyed hash table for the three sizes in which a connection lives: half-open, whole, and in TIME-WAIT. It stores
-//! indices only, also for the connections within the host; the addresses stand with the connection. The key is secret, so a peer cannot aim many connections at
-//! one bucket, and the cost of a lookup does not grow with the number of connections.
+//! the addresses and an index. The key is secret, so a peer cannot aim many connections at one bucket, and the cost of a
+//! lookup does not grow with the number of connections.
 
+use crate::hash;
 use hashbrown::HashTable;
 use siphasher::sip::SipHasher13;
 use std::hash::{Hash, Hasher};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 /// The two ends of a connection, ours first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -34,6 +35,7 @@ pub(crate) enum Endpoint {
     Joined(u32),
 }
 
+#[derive(Clone, Copy)]
 struct Entry {
     flow: Flow,
     endpoint: Endpoint,
@@ -41,28 +43,43 @@ struct Entry {
 
 /// The table.
 pub(crate) struct Demux {
-    key: [u8; 16],
+    key: Key,
     table: HashTable<Entry>,
+    /// The last that a segment was for: segments come in runs.
+    recent: Option<Entry>,
 }
 
 impl Demux {
     pub(crate) fn new(key: [u8; 16]) -> Self {
-        Demux { key, table: HashTable::new() }
+        Demux { key: Key { bytes: key, words: hash::words(key) }, table: HashTable::new(), recent: None }
     }
 
     pub(crate) fn len(&self) -> usize {
         self.table.len()
     }
 
+    /// What a segment of `flow` is for.
+    pub(crate) fn find_for_segment(&mut self, flow: &Flow) -> Option<Endpoint> {
+        match self.recent {
+            Some(Entry { flow: ref recent, endpoint }) if recent == flow => Some(endpoint),
+            _ => {
+                let endpoint = self.find(flow)?;
+                self.recent = Some(Entry { flow: *flow, endpoint });
+                Some(endpoint)
+            }
+        }
+    }
+
     pub(crate) fn find(&self, flow: &Flow) -> Option<Endpoint> {
-        self.table.find(hash(&self.key, flow), |entry| entry.flow == *flow).map(|entry| entry.endpoint)
+        self.table.find(self.key.hash(flow), |entry| entry.flow == *flow).map(|entry| entry.endpoint)
     }
 
     /// Puts `endpoint` at the end of `flow`, in the place of what stood there.
     pub(crate) fn insert(&mut self, flow: Flow, endpoint: Endpoint) {
+        self.recent = None;
         let key = &self.key;
-        let hashed = hash(key, &flow);
-        match self.table.entry(hashed, |entry| entry.flow == flow, |entry| hash(key, &entry.flow)) {
+        let hashed = key.hash(&flow);
+        match self.table.entry(hashed, |entry| entry.flow == flow, |entry| key.hash(&entry.flow)) {
             hashbrown::hash_table::Entry::Occupied(mut entry) => entry.get_mut().endpoint = endpoint,
             hashbrown::hash_table::Entry::Vacant(entry) => {
                 entry.insert(Entry { flow, endpoint });
@@ -72,28 +89,37 @@ impl Demux {
 
     /// Removes `flow` if `endpoint` still stands there.
     pub(crate) fn remove(&mut self, flow: &Flow, endpoint: Endpoint) {
-        let hashed = hash(&self.key, flow);
+        self.recent = None;
+        let hashed = self.key.hash(flow);
         if let Ok(entry) = self.table.find_entry(hashed, |entry| entry.flow == *flow && entry.endpoint == endpoint) {
             entry.remove();
         }
     }
 }
 
-/// The two addresses and ports in one run of bytes: cheaper to hash than field by field.
-fn hash(key: &[u8; 16], flow: &Flow) -> u64 {
-    let mut hasher = SipHasher13::new_with_key(key);
-    let ports = u32::from(flow.local.port()) << 16 | u32::from(flow.remote.port());
-    match (flow.local.ip(), flow.remote.ip()) {
-        (IpAddr::V4(local), IpAddr::V4(remote)) => {
-            hasher.write_u64(u64::from(local.to_bits()) << 32 | u64::from(remote.to_bits()));
-            hasher.write_u32(ports);
-        }
-        (local, remote) => {
-            (local, remote).hash(&mut hasher);
-            hasher.write_u32(ports);
+/// The key, in the two forms in which it is wanted.
+struct Key {
+    bytes: [u8; 16],
+    words: [u64; 2],
+}
+
+impl Key {
+    /// The two addresses and ports of IPv4 are twelve bytes, which are hashed in one go; others field by field.
+    #[inline]
+    fn hash(&self, flow: &Flow) -> u64 {
+        match (flow.local, flow.remote) {
+            (SocketAddr::V4(local), SocketAddr::V4(remote)) => {
+                let addresses = u64::from(local.ip().to_bits()) << 32 | u64::from(remote.ip().to_bits());
+                let ports = u32::from(local.port()) << 16 | u32::from(remote.port());
+                hash::of_twelve(&self.words, addresses, ports)
+            }
+            _ => {
+                let mut hasher = SipHasher13::new_with_key(&self.bytes);
+                flow.hash(&mut hasher);
+                hasher.finish()
+            }
         }
     }
-    hasher.finish()
 }
 
 #[cfg(test)]
@@ -114,5 +140,22 @@ mod tests {
         assert_eq!((demux.find(&flow(1)), demux.find(&flow(2))), (Some(Endpoint::Connection(9)), None));
         demux.remove(&flow(1), Endpoint::Connection(9));
         assert_eq!((demux.find(&flow(1)), demux.len()), (None, 0));
+    }
+
+    #[test]
+    fn what_was_found_last_is_found_as_long_as_it_stands_there() {
+        let mut demux = Demux::new([7; 16]);
+        assert_eq!(demux.find_for_segment(&flow(1)), None);
+        for endpoint in [Endpoint::HalfOpen(4), Endpoint::Connection(9)] {
+            demux.insert(flow(1), endpoint);
+            for _ in 0..2 {
+                assert_eq!(
+                    (demux.find_for_segment(&flow(1)), demux.find_for_segment(&flow(2))),
+                    (Some(endpoint), None)
+                );
+            }
+        }
+        demux.remove(&flow(1), Endpoint::Connection(9));
+        assert_eq!(demux.find_for_segment(&flow(1)), None);
     }
 }

@@ -257,7 +257,7 @@ impl Tcp {
             options: sockeye_wire::tcp::Options::parse(parsed.options_bytes()),
             payload: segment.start + header_len..segment.end,
         };
-        match self.demux.find(&flow) {
+        match self.demux.find_for_segment(&flow) {
             Some(Endpoint::Connection(index)) => self.handle_for_connection(now, ip, index, &arrival, frame),
             Some(Endpoint::HalfOpen(index)) => self.handle_for_half_open(now, ip, index, &arrival, frame),
             Some(Endpoint::TimeWait(index)) => self.handle_for_time_wait(now, ip, index, &arrival, flow),
@@ -392,7 +392,7 @@ impl Tcp {
             match key {
                 WheelKey::Connection(index) => {
                     let Some(connection) = self.connections.at_mut(index as usize) else { continue };
-                    connection.timers.armed = None;
+                    connection.timers.note_fired();
                     while let Some(timer) = connection.timers.expired(now) {
                         connection.handle_timer(now, timer, ip, &mut self.pool);
                     }
@@ -487,7 +487,8 @@ impl Tcp {
         }
         let Some(connection) = self.connections.at_mut(index as usize) else { return };
         match connection.fate {
-            Fate::Alive => self.arm(index),
+            Fate::Alive if connection.timers.may_need_arming() => self.arm(index),
+            Fate::Alive => {}
             // What is still to be said (the last acknowledgement) is said first.
             Fate::TimeWait if connection.queued_transmit => self.arm(index),
             Fate::TimeWait => self.enter_time_wait(now, ip, index),
@@ -499,14 +500,11 @@ impl Tcp {
 
     fn arm(&mut self, index: u32) {
         let Some(connection) = self.connections.at_mut(index as usize) else { return };
-        let Some((_, deadline)) = connection.timers.next() else { return };
-        match connection.timers.armed {
-            // Later than what is armed: it will look again when that fires.
-            Some((_, armed)) if armed <= deadline => return,
-            Some((id, _)) => self.wheel.cancel(id),
-            None => {}
+        let Some((instead_of, deadline)) = connection.timers.to_arm() else { return };
+        if let Some(id) = instead_of {
+            self.wheel.cancel(id);
         }
-        connection.timers.armed = Some((self.wheel.insert(deadline, WheelKey::Connection(index)), deadline));
+        connection.timers.note_armed(self.wheel.insert(deadline, WheelKey::Connection(index)), deadline);
     }
 
     fn enter_time_wait(&mut self, now: Instant, ip: &mut Ip, index: u32) {
@@ -545,12 +543,11 @@ impl Tcp {
     fn bury(&mut self, index: u32) {
         let Some(connection) = self.connections.at_mut(index as usize) else { return };
         self.demux.remove(&connection.flow, Endpoint::Connection(index));
-        if let Some((timer, _)) = connection.timers.armed.take() {
+        if let Some(timer) = connection.timers.take_armed() {
             self.wheel.cancel(timer);
         }
         connection.queued_transmit = false;
         connection.wants_transmit = false;
-        connection.timers = Default::default();
         connection.fate = Fate::Buried;
         let (binding, orphan) = (connection.binding.take(), connection.orphan);
         self.release(binding);

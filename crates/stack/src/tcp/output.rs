@@ -88,17 +88,19 @@ impl Connection {
         let allowance = window.saturating_sub(in_flight);
 
         // What was lost goes first.
-        let most = if allowance >= u64::from(size) {
-            (allowance - allowance % u64::from(size)).min(u64::from(self.largest_payload()))
-        } else if self.sender.retransmit_now || in_flight == 0 {
-            u64::from(size)
-        } else {
-            0
-        };
-        if most > 0
-            && let Some((start, end)) = self.sender.board.next_lost(most)
-        {
-            return self.retransmission(start, end);
+        if self.sender.board.has_lost() {
+            let most = if allowance >= u64::from(size) {
+                (allowance - allowance % u64::from(size)).min(u64::from(self.largest_payload()))
+            } else if self.sender.retransmit_now || in_flight == 0 {
+                u64::from(size)
+            } else {
+                0
+            };
+            if most > 0
+                && let Some((start, end)) = self.sender.board.next_lost(most)
+            {
+                return self.retransmission(start, end);
+            }
         }
 
         let sender = &self.sender;
@@ -114,7 +116,8 @@ impl Connection {
             return if fin { Decision::Data { from: nxt, len: 0, fin, again: false } } else { Decision::Nothing };
         }
         let usable = right_edge.saturating_sub(nxt);
-        let mut len = available.min(usable).min(allowance).min(u64::from(self.largest_payload())) as u32;
+        let most = if available > u64::from(size) { self.largest_payload() } else { size };
+        let mut len = available.min(usable).min(allowance).min(u64::from(most)) as u32;
         if len >= size {
             // Full segments now; a tail that is not full only if it may leave by itself.
             let tail = len % size;
@@ -223,7 +226,7 @@ impl Connection {
             sender.board.sent_again(from, from + total, now);
         } else {
             sender.board.sent(total, now);
-            if !len.is_multiple_of(size) {
+            if len < size || !len.is_multiple_of(size) {
                 sender.small_end = from + u64::from(len);
             }
             self.bytes_sent += u64::from(len);

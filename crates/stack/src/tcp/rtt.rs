@@ -14,44 +14,46 @@ pub(crate) const MIN_RTO: Duration = Duration::from_millis(200);
 /// (2.5) An upper bound of at least 60 seconds; Linux has 120.
 pub(crate) const MAX_RTO: Duration = Duration::from_secs(120);
 
-/// Smoothed round-trip time, its variation, and the timeout that follows.
+/// Smoothed round-trip time, its variation, and the timeout that follows; in nanoseconds, which every acknowledgement
+/// reckons with.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RttEstimator {
-    smoothed: Option<Duration>,
-    variation: Duration,
-    least: Duration,
-    rto: Duration,
+    smoothed: Option<u64>,
+    variation: u64,
+    least: u64,
+    rto: u64,
     backoff: u32,
 }
 
 impl Default for RttEstimator {
     fn default() -> Self {
-        RttEstimator { smoothed: None, variation: Duration::ZERO, least: Duration::MAX, rto: INITIAL_RTO, backoff: 0 }
+        RttEstimator { smoothed: None, variation: 0, least: u64::MAX, rto: nanos(INITIAL_RTO), backoff: 0 }
     }
 }
 
 impl RttEstimator {
     /// Takes a sample: a segment sent once was acknowledged `rtt` after it left.
     pub(crate) fn sample(&mut self, rtt: Duration) {
+        let rtt = nanos(rtt.min(MAX_RTO));
         self.least = self.least.min(rtt);
-        match self.smoothed {
+        let smoothed = match self.smoothed {
             None => {
-                self.smoothed = Some(rtt);
                 self.variation = rtt / 2;
+                rtt
             }
             Some(smoothed) => {
                 self.variation = (self.variation * 3 + smoothed.abs_diff(rtt)) / 4;
-                self.smoothed = Some((smoothed * 7 + rtt) / 8);
+                (smoothed * 7 + rtt) / 8
             }
-        }
-        let smoothed = self.smoothed.unwrap_or(rtt);
-        self.rto = (smoothed + (self.variation * 4).max(MIN_RTO)).min(MAX_RTO);
+        };
+        self.smoothed = Some(smoothed);
+        self.rto = (smoothed + (self.variation * 4).max(nanos(MIN_RTO))).min(nanos(MAX_RTO));
         self.backoff = 0;
     }
 
     /// The timeout to arm now.
     pub(crate) fn rto(&self) -> Duration {
-        self.rto.saturating_mul(1 << self.backoff.min(16)).min(MAX_RTO)
+        Duration::from_nanos((self.rto << self.backoff.min(16)).min(nanos(MAX_RTO)))
     }
 
     /// The timer fired: twice as long the next time (5.5).
@@ -63,24 +65,29 @@ impl RttEstimator {
     pub(crate) fn syn_was_lost(&mut self) {
         self.backoff = 0;
         if self.smoothed.is_none() {
-            self.rto = Duration::from_secs(3);
+            self.rto = nanos(Duration::from_secs(3));
         }
     }
 
     /// The smoothed round-trip time, when there was a sample.
     pub(crate) fn smoothed(&self) -> Option<Duration> {
-        self.smoothed
+        self.smoothed.map(Duration::from_nanos)
     }
 
     /// The variation of the round-trip time.
     pub(crate) fn variation(&self) -> Duration {
-        self.variation
+        Duration::from_nanos(self.variation)
     }
 
     /// The shortest round trip seen.
     pub(crate) fn least(&self) -> Option<Duration> {
-        (self.least != Duration::MAX).then_some(self.least)
+        (self.least != u64::MAX).then_some(Duration::from_nanos(self.least))
     }
+}
+
+/// Nanoseconds of something short: a round trip, a timeout.
+const fn nanos(duration: Duration) -> u64 {
+    duration.as_secs() * 1_000_000_000 + duration.subsec_nanos() as u64
 }
 
 #[cfg(test)]

@@ -198,9 +198,14 @@ impl Scoreboard {
         self.retransmit_from = self.una;
     }
 
+    /// True when something that is lost was not sent again yet.
+    pub(crate) fn has_lost(&self) -> bool {
+        self.lost != self.retransmitting
+    }
+
     /// The first stretch that is lost and was not sent again, at most `max` bytes of it.
     pub(crate) fn next_lost(&mut self, max: u64) -> Option<(u64, u64)> {
-        if self.lost == self.retransmitting {
+        if !self.has_lost() {
             return None;
         }
         let first = self.index_of(self.retransmit_from.max(self.una));

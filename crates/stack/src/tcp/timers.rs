@@ -32,19 +32,22 @@ const ALL: [Timer; COUNT] =
 #[derive(Debug)]
 pub(crate) struct Timers {
     deadlines: [Instant; COUNT],
-    /// The entry in the host's wheel; kept by whoever owns the wheel.
-    pub(crate) armed: Option<(TimerId, Instant)>,
+    /// The entry in the host's wheel, and when it fires.
+    armed: Option<(TimerId, Instant)>,
+    /// A deadline may be earlier than that.
+    sooner: bool,
 }
 
 impl Default for Timers {
     fn default() -> Self {
-        Timers { deadlines: [Instant::FAR_FUTURE; COUNT], armed: None }
+        Timers { deadlines: [Instant::FAR_FUTURE; COUNT], armed: None, sooner: false }
     }
 }
 
 impl Timers {
     pub(crate) fn set(&mut self, timer: Timer, deadline: Instant) {
         self.deadlines[timer as usize] = deadline;
+        self.sooner |= self.armed.is_none_or(|(_, armed)| deadline < armed);
     }
 
     pub(crate) fn clear(&mut self, timer: Timer) {
@@ -60,6 +63,41 @@ impl Timers {
         let timer = ALL.into_iter().find(|&timer| self.deadlines[timer as usize] <= now)?;
         self.clear(timer);
         Some(timer)
+    }
+
+    /// False when the wheel knows all that it has to.
+    #[inline]
+    pub(crate) fn may_need_arming(&self) -> bool {
+        self.sooner
+    }
+
+    /// The deadline that the wheel has to know now, with the entry that it has instead.
+    pub(crate) fn to_arm(&mut self) -> Option<(Option<TimerId>, Instant)> {
+        if !std::mem::take(&mut self.sooner) {
+            return None;
+        }
+        let (_, deadline) = self.next()?;
+        match self.armed {
+            // Later than what is armed: it will look again when that fires.
+            Some((_, armed)) if armed <= deadline => None,
+            armed => Some((armed.map(|(id, _)| id), deadline)),
+        }
+    }
+
+    /// The wheel has this entry for the connection from now on.
+    pub(crate) fn note_armed(&mut self, id: TimerId, deadline: Instant) {
+        self.armed = Some((id, deadline));
+    }
+
+    /// The wheel's entry has fired: it has none now.
+    pub(crate) fn note_fired(&mut self) {
+        self.armed = None;
+        self.sooner = true;
+    }
+
+    /// Forgets everything; the wheel's entry is to be cancelled.
+    pub(crate) fn take_armed(&mut self) -> Option<TimerId> {
+        std::mem::take(self).armed.map(|(id, _)| id)
     }
 
     /// The earliest deadline, with its timer.
