@@ -16,7 +16,6 @@
 //! server. An idle node makes no system call.
 
 mod boundary;
-mod busy_poll;
 mod config;
 mod datagram;
 mod end;
@@ -31,6 +30,7 @@ mod requests;
 mod resolve;
 mod server;
 mod show;
+pub mod spin;
 mod stream;
 mod trace;
 

@@ -18,8 +18,13 @@ use rustix::time::Timespec;
 
 use sockeye_socket::table::Key;
 
-use crate::busy_poll::{self, BusyPoll};
+use crate::spin::Spin;
 
+/// How long to look before sleeping.
+const LOOK: Duration = Duration::from_micros(64);
+/// Stepping aside took so long: somebody else has much to do here. Then it is better to sleep, for a wake-up is cheap on a
+/// processor that is awake.
+const CONTENDED: Duration = Duration::from_micros(20);
 /// How many events one wake-up takes.
 const BATCH: usize = 256;
 
@@ -60,7 +65,7 @@ impl Token {
 /// An epoll descriptor.
 pub(crate) struct Poller {
     epoll: OwnedFd,
-    busy_poll: Cell<BusyPoll>,
+    spin: Cell<Spin>,
 }
 
 /// What happened, in the order in which it happened; kept from wake-up to wake-up for its memory.
@@ -85,7 +90,7 @@ impl Happened {
 
 impl Poller {
     pub(crate) fn new() -> io::Result<Self> {
-        Ok(Poller { epoll: epoll::create(CreateFlags::CLOEXEC)?, busy_poll: Cell::default() })
+        Ok(Poller { epoll: epoll::create(CreateFlags::CLOEXEC)?, spin: Cell::new(Spin::new(LOOK)) })
     }
 
     pub(crate) fn add(&self, fd: impl AsFd, token: Token, interest: EventFlags) -> io::Result<()> {
@@ -102,33 +107,31 @@ impl Poller {
     }
 
     /// Waits until something happens or `timeout` passes; `None`: for as long as it takes. Looks for a while before it sleeps,
-    /// see [`BusyPoll`].
+    /// see [`Spin`], and steps aside between looks: a program that shares the node's processor runs at once, and what it
+    /// wrote is seen when it waits.
     pub(crate) fn wait(&self, happened: &mut Happened, timeout: Option<Duration>) -> io::Result<()> {
-        if timeout == Some(Duration::ZERO) {
-            return self.poll(happened, timeout);
+        self.poll(happened, Some(Duration::ZERO))?;
+        if happened.len() > 0 || timeout == Some(Duration::ZERO) {
+            return Ok(());
         }
-        happened.0.clear();
         let begin = Instant::now();
-        let mut busy_poll = self.busy_poll.take();
-        let budget = timeout.map_or(busy_poll.budget(), |timeout| timeout.min(busy_poll.budget()));
+        let mut spin = self.spin.take();
+        let allowed = spin.begin();
+        let limit = timeout.map_or(allowed, |timeout| timeout.min(allowed));
         let mut looked = Duration::ZERO;
-        while looked < budget {
-            self.poll(happened, Some(Duration::ZERO))?;
-            if happened.len() > 0 {
-                break;
-            }
-            let before = begin.elapsed();
+        while looked < limit && happened.len() == 0 {
             rustix::thread::sched_yield();
-            looked = begin.elapsed();
-            if looked - before > busy_poll::CONTENDED {
+            let before = std::mem::replace(&mut looked, begin.elapsed());
+            if looked - before > CONTENDED {
                 break;
             }
+            self.poll(happened, Some(Duration::ZERO))?;
         }
         if happened.len() == 0 {
-            self.poll(happened, timeout.map(|timeout| timeout.saturating_sub(begin.elapsed())))?;
+            self.poll(happened, timeout.map(|timeout| timeout.saturating_sub(looked)))?;
         }
-        busy_poll.waited(begin.elapsed());
-        self.busy_poll.set(busy_poll);
+        spin.end(allowed, begin.elapsed());
+        self.spin.set(spin);
         Ok(())
     }
 

@@ -121,12 +121,7 @@ fn interfaces(node: &Node) -> Table {
                 offloads.push(name);
             }
         }
-        let mut row = vec![
-            json!(device.name()),
-            json!(state),
-            json!(device.mac().to_string()),
-            json!(device.mtu()),
-        ];
+        let mut row = vec![json!(device.name()), json!(state), json!(device.mac().to_string()), json!(device.mtu())];
         let counters = device.counters();
         row.extend(
             [

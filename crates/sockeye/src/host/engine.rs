@@ -24,11 +24,11 @@ use rustix::thread::sched_yield;
 use rustix::time::Timespec;
 use sockeye_device::Instant;
 use sockeye_node::ports::Ports;
+use sockeye_node::spin::Spin;
 use sockeye_socket::{Errno, Host, SocketId};
 use sockeye_stack::tcp::{State, Summary};
 
 use super::Event;
-use super::spin::Spin;
 
 /// A call that finds what it wants looks at the devices all the same when they have not been looked at for so long.
 const QUANTUM: Duration = Duration::from_micros(100);

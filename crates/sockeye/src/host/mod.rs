@@ -85,7 +85,6 @@ mod datagram;
 mod engine;
 mod listener;
 mod socket;
-mod spin;
 mod stream;
 #[cfg(test)]
 mod tests;

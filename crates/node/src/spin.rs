@@ -1,12 +1,13 @@
 //! Whether to look once more, or to sleep.
 //!
-//! To be woken up costs a core tens of microseconds; a peer nearby often answers within that. So a wait looks at the devices for
-//! a while before it sleeps, if that is likely to pay: it did for the last wait. Each time that it did not, some waits do
-//! not look at all, after each further failure more of them, up to [`MOST`]. A wait that ended within the limit
-//! asleep would have ended sooner awake, and is as good a reason to look next time.
+//! To be woken up costs a processor tens of microseconds: it has to leave its idle state first. What a host waits for often
+//! comes within that: a peer's answer, a program's next request. So a wait looks for a while before it sleeps, if that is
+//! likely to pay: it did for the last wait. Each time that it did not, some waits do not look at all, after each further
+//! failure more of them, up to [`MOST`]. A wait that ended within the limit asleep would have ended sooner awake, and is
+//! as good a reason to look next time.
 //!
-//! So whoever asks and is answered at once hardly ever sleeps, and a host for which something comes now and then wastes the
-//! limit at one wait of many.
+//! So a host that is asked again and again hardly ever sleeps, one for which something comes now and then wastes the limit at one
+//! wait of many, and one for which nothing comes sleeps.
 
 use std::time::Duration;
 
@@ -14,8 +15,8 @@ use std::time::Duration;
 const MOST: u32 = 63;
 
 /// What was learnt from the waits that were.
-#[derive(Debug)]
-pub(super) struct Spin {
+#[derive(Debug, Default)]
+pub struct Spin {
     limit: Duration,
     /// Waits that are not to look, from now on.
     skip: u32,
@@ -24,12 +25,13 @@ pub(super) struct Spin {
 }
 
 impl Spin {
-    pub(super) fn new(limit: Duration) -> Self {
+    /// Looks for at most so long; zero: never.
+    pub fn new(limit: Duration) -> Self {
         Spin { limit, skip: 0, penalty: 0 }
     }
 
     /// How long the wait that begins now shall look.
-    pub(super) fn begin(&mut self) -> Duration {
+    pub fn begin(&mut self) -> Duration {
         if self.skip == 0 {
             return self.limit;
         }
@@ -38,7 +40,7 @@ impl Spin {
     }
 
     /// The wait is over: how long it was allowed to look, and how long it took.
-    pub(super) fn end(&mut self, allowed: Duration, waited: Duration) {
+    pub fn end(&mut self, allowed: Duration, waited: Duration) {
         if waited <= self.limit {
             (self.skip, self.penalty) = (0, 0);
         } else if !allowed.is_zero() {
