@@ -500,7 +500,7 @@ impl Tcp {
 
     fn arm(&mut self, index: u32) {
         let Some(connection) = self.connections.at_mut(index as usize) else { return };
-        let Some((instead_of, deadline)) = connection.timers.to_arm() else { return };
+        let Some((instead_of, deadline)) = connection.timers.take_arming() else { return };
         if let Some(id) = instead_of {
             self.wheel.cancel(id);
         }

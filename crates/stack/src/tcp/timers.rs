@@ -72,7 +72,7 @@ impl Timers {
     }
 
     /// The deadline that the wheel has to know now, with the entry that it has instead.
-    pub(crate) fn to_arm(&mut self) -> Option<(Option<TimerId>, Instant)> {
+    pub(crate) fn take_arming(&mut self) -> Option<(Option<TimerId>, Instant)> {
         if !std::mem::take(&mut self.sooner) {
             return None;
         }
