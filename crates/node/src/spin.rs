@@ -3,7 +3,7 @@
 //! To be woken up costs a processor tens of microseconds: it has to leave its idle state first. What a host waits for often
 //! comes within that: a peer's answer, a program's next request. So a wait looks for a while before it sleeps, if that is
 //! likely to pay: it did for the last wait. Each time that it did not, some waits do not look at all, after each further
-//! failure more of them, up to [`MOST`]. A wait that ended within the limit asleep would have ended sooner awake, and is
+//! failure more of them, up to 63. A wait that ended within the limit asleep would have ended sooner awake, and is
 //! as good a reason to look next time.
 //!
 //! So a host that is asked again and again hardly ever sleeps, one for which something comes now and then wastes the limit at one
