@@ -14,7 +14,7 @@ use sockeye_bench::{Result, Tools, machine, picture, table};
 #[derive(Parser)]
 #[command(name = "cargo xtask bench", max_term_width = 100)]
 struct Cli {
-    /// Runs these workloads only; a case's title counts as well, or a part of it
+    /// Runs these workloads only; what is not the name of one is a part of a case's title
     #[arg(long, value_delimiter = ',', value_name = "WORKLOAD")]
     only: Vec<String>,
     /// Measures these subjects only
@@ -42,8 +42,10 @@ struct Cli {
 
 fn main() -> Result<()> {
     let cli = Cli::parse();
-    let named = |case: &Case| cli.only.iter().any(|word| case.workload == word || case.title.contains(word.as_str()));
     let mut cases = workload::all();
+    let is_workload = |word: &str| cases.iter().any(|case| case.workload == word);
+    let (workloads, parts): (Vec<_>, Vec<_>) = cli.only.iter().map(String::as_str).partition(|word| is_workload(word));
+    let named = |case: &Case| workloads.contains(&case.workload) || parts.iter().any(|part| case.title.contains(part));
     cases.retain(|case| if cli.only.is_empty() { case.quick || !cli.quick } else { named(case) });
     if cli.list || cases.is_empty() {
         for case in cases {
