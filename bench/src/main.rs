@@ -67,7 +67,9 @@ fn main() -> Result<()> {
     let mut outcome =
         Outcome { machine: machine::description(), rounds, seconds, subjects: Vec::new(), cases: Vec::new() };
     if let (Some(directory), true) = (&cli.out, cli.add) {
-        outcome.cases = serde_json::from_slice::<Outcome>(&fs::read(directory.join("bench.json"))?)?.cases;
+        let path = directory.join("bench.json");
+        let text = fs::read(&path).map_err(|error| format!("cannot add to {}: {error}", path.display()))?;
+        outcome.cases = serde_json::from_slice::<Outcome>(&text)?.cases;
     }
     let participants = Subject::value_variants().iter().filter(|subject| subjects.contains(subject) || cli.add);
     outcome.subjects =

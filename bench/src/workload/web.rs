@@ -114,7 +114,7 @@ fn number(output: &str, words: &str) -> Result<f64> {
 /// The sum of `Socket errors: connect 0, read 1, write 0, timeout 0`; there is no such line when all went well.
 fn socket_errors(output: &str) -> f64 {
     let line = output.lines().find_map(|line| line.trim().strip_prefix("Socket errors:")).unwrap_or_default();
-    line.split([' ', ',']).filter_map(|word| word.parse::<f64>().ok()).sum()
+    line.split([' ', ',']).filter_map(|word| word.parse::<f64>().ok()).fold(0.0, std::ops::Add::add)
 }
 
 /// Of `12.3us`, `4.5ms` or `1.2s`.
