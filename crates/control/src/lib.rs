@@ -12,6 +12,10 @@
 //! attaches, of what it truly is, or else its process and real user), not who once connected: programs keep their connections, and may
 //! become somebody else meanwhile. With a connection's first message it is who connected (`SO_PEERCRED`).
 //!
+//! A client may send a *statement* ([`Request::is_answered`] says no) and the next message right behind it: there is no answer. A statement is what the node
+//! would not refuse; if it must (the socket is another one, or no more), it does so in silence. Whatever was said, on whichever connection, before a
+//! question was asked is done before the question is answered.
+//!
 //! A client may keep its connection. The node may close one that is idle; whatever is sent on it then fails (`EPIPE`) and was not taken, and the
 //! client connects again.
 //!

@@ -67,6 +67,17 @@ pub enum Request<'a> {
         /// At most [`MAX_OPTION`] bytes (of a longer value its start); the rest of the message.
         value: &'a [u8],
     },
+    /// `setsockopt(2)` of an option in [`Request::TOLD`] on a stream: a statement. No answer.
+    TellOption {
+        /// Which socket.
+        id: SocketId,
+        /// `SOL_SOCKET`, `IPPROTO_TCP`, ...
+        level: i32,
+        /// The option's number in its level.
+        name: i32,
+        /// An `int`, as the program gave it; the rest of the message.
+        value: &'a [u8],
+    },
     /// `getsockopt(2)`. Answer: [`crate::Reply::Value`], at most `len` bytes. `SO_ERROR` is cleared by asking.
     Option {
         /// Which socket.
@@ -141,6 +152,9 @@ pub enum What {
     Counters,
 }
 
+const SOL_SOCKET: i32 = 1;
+const IPPROTO_TCP: i32 = 6;
+
 const SOCKET: u8 = 1;
 const BIND: u8 = 2;
 const LISTEN: u8 = 3;
@@ -157,10 +171,21 @@ const SHOW: u8 = 13;
 const TRACE: u8 = 14;
 const DOWN: u8 = 15;
 const FLUSH: u8 = 16;
+const TELL_OPTION: u8 = 17;
 
 impl<'a> Request<'a> {
     /// In `Resolve`: only addresses of families of which the node has an address itself (`AI_ADDRCONFIG`).
     pub const RESOLVE_CONFIGURED: u32 = 1;
+
+    /// Options of a stream, by level and name, of which the value is an `int` and the node refuses none: they need not be asked for.
+    pub const TOLD: [(i32, i32); 6] = [
+        (SOL_SOCKET, 2),   // SO_REUSEADDR
+        (SOL_SOCKET, 9),   // SO_KEEPALIVE
+        (SOL_SOCKET, 15),  // SO_REUSEPORT
+        (IPPROTO_TCP, 1),  // TCP_NODELAY
+        (IPPROTO_TCP, 3),  // TCP_CORK
+        (IPPROTO_TCP, 12), // TCP_QUICKACK
+    ];
 
     /// Writes the request into `buffer` and returns its length; [`crate::MAX_CALL`] bytes are always enough.
     ///
@@ -191,6 +216,12 @@ impl<'a> Request<'a> {
             Request::PeerAddress { id } => writer.about(PEER_ADDRESS, id)?,
             Request::SetOption { id, level, name, value } => {
                 writer.about(SET_OPTION, id)?;
+                writer.i32(level)?;
+                writer.i32(name)?;
+                writer.limited(value, MAX_OPTION)?;
+            }
+            Request::TellOption { id, level, name, value } => {
+                writer.about(TELL_OPTION, id)?;
                 writer.i32(level)?;
                 writer.i32(name)?;
                 writer.limited(value, MAX_OPTION)?;
@@ -252,6 +283,11 @@ impl<'a> Request<'a> {
                 let value = reader.remaining(MAX_OPTION, "option value")?;
                 return Ok(Request::SetOption { id, level, name, value });
             }
+            TELL_OPTION => {
+                let (id, level, name) = (reader.id()?, reader.i32()?, reader.i32()?);
+                let value = reader.remaining(MAX_OPTION, "option value")?;
+                return Ok(Request::TellOption { id, level, name, value });
+            }
             OPTION => {
                 Request::Option { id: reader.id()?, level: reader.i32()?, name: reader.i32()?, len: reader.u32()? }
             }
@@ -286,6 +322,7 @@ impl<'a> Request<'a> {
             | Request::LocalAddress { id }
             | Request::PeerAddress { id }
             | Request::SetOption { id, .. }
+            | Request::TellOption { id, .. }
             | Request::Option { id, .. }
             | Request::Shutdown { id, .. }
             | Request::Flush { id }
@@ -297,6 +334,11 @@ impl<'a> Request<'a> {
             | Request::Trace
             | Request::Down => None,
         }
+    }
+
+    /// Whether it is a question. A statement has no answer, so the client does not wait.
+    pub fn is_answered(&self) -> bool {
+        !matches!(self, Request::TellOption { .. })
     }
 }
 

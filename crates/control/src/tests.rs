@@ -71,6 +71,7 @@ impl Parts {
             Request::LocalAddress { id },
             Request::PeerAddress { id },
             Request::SetOption { id, level: one, name: two, value: &self.value },
+            Request::TellOption { id, level: one, name: two, value: &self.value },
             Request::Option { id, level: one, name: two, len: word },
             Request::Shutdown { id, how: one },
             Request::Flush { id },

@@ -355,6 +355,20 @@ impl Boundary {
         }
     }
 
+    /// There may be something to read from a stream's program that epoll has not told of: it is looked for when the end is pumped.
+    pub(crate) fn look_again(&mut self, key: Key) {
+        if let Some(End { pump: Pump::Stream(_), ready, .. }) = self.ends.get_mut(key) {
+            ready.input = true;
+        }
+    }
+
+    /// Takes in now what is to be read from a program in this turn.
+    pub(crate) fn take_in(&mut self, context: &mut Context<'_>, id: control::SocketId) {
+        if self.find(id).and_then(|key| self.ends.get(key)).is_some_and(|end| end.queued && end.ready.input) {
+            self.pump(context);
+        }
+    }
+
     /// Keeps what can be asked about an end that goes.
     pub(crate) fn bury(&mut self, context: &mut Context<'_>, key: Key, error: Option<Errno>) {
         let Some(end) = self.ends.get(key) else { return };

@@ -1,6 +1,6 @@
 //! The loop.
 //!
-//! A wake-up is a batch: what epoll has collected is taken in, frames are received and handed to the stack, each socket that
+//! A wake-up is a batch: what epoll has collected is taken in, questions are answered, frames are received and handed to the stack, each socket that
 //! changed is pumped once, the stack transmits once, the devices flush once. So an answer that a program has written
 //! leaves in the same turn in which it was read, and a segment that arrived is with its program in the turn in which it
 //! came. The clock is read once a turn.
@@ -8,6 +8,7 @@
 //! A device that is full pushes back (see [`Ports`]): what waits, waits in the send queues, where programs feel it.
 
 mod ending;
+mod hear;
 mod serve;
 
 use std::io::Read;
@@ -30,6 +31,7 @@ use crate::ports::{self, Ports};
 use crate::resolve::Resolver;
 use crate::server::Server;
 use crate::trace::Tracer;
+use hear::Asked;
 
 /// Descriptors that the node needs for itself.
 const RESERVED: usize = 64;
@@ -54,6 +56,8 @@ pub struct Node {
     pub(crate) now: Instant,
     uid: u32,
     stopping: bool,
+    /// Questions that were read and wait for their answers.
+    asked: Vec<Asked>,
     /// Another turn is due at once.
     restless: bool,
 }
@@ -107,6 +111,7 @@ impl Node {
             now,
             uid: rustix::process::geteuid().as_raw(),
             stopping: false,
+            asked: Vec::new(),
             restless: false,
         })
     }
@@ -137,14 +142,17 @@ impl Node {
             let timeout = self.timeout();
             self.poller.wait(&mut happened, timeout).map_err(Error::system("waiting"))?;
             self.tick();
-            for index in 0..happened.len() {
-                if let Some((token, flags)) = happened.at(index) {
-                    self.take(token, flags);
-                }
-            }
+            self.take_all(&happened);
+            self.answer(&mut happened)?;
             self.turn()?;
         }
         self.wind_down(&mut happened)
+    }
+
+    fn take_all(&mut self, happened: &Happened) {
+        for (token, flags) in (0..happened.len()).filter_map(|index| happened.at(index)) {
+            self.take(token, flags);
+        }
     }
 
     fn tick(&mut self) {
@@ -153,7 +161,7 @@ impl Node {
 
     /// How long to sleep; `None` for as long as it takes.
     fn timeout(&self) -> Option<Duration> {
-        let busy = self.restless || self.boundary.is_dirty() || self.ports.is_readable();
+        let busy = self.restless || !self.asked.is_empty() || self.boundary.is_dirty() || self.ports.is_readable();
         if busy {
             return Some(Duration::ZERO);
         }
@@ -177,7 +185,7 @@ impl Node {
             Token::Server => {
                 for _ in 0..ACCEPTS {
                     let Some(key) = self.server.accept(&self.poller) else { break };
-                    self.serve(key);
+                    self.hear(key);
                 }
             }
             Token::Client(key) => {
@@ -185,7 +193,7 @@ impl Node {
                     return self.dismiss(key);
                 }
                 if flags.contains(EventFlags::IN) {
-                    self.serve(key);
+                    self.hear(key);
                 } else if flags.intersects(EventFlags::HUP | EventFlags::RDHUP | EventFlags::ERR) {
                     self.dismiss(key);
                 }

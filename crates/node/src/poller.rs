@@ -80,6 +80,11 @@ impl Happened {
         self.0.len()
     }
 
+    /// There may be more than was told.
+    pub(crate) fn is_full(&self) -> bool {
+        self.0.len() == self.0.capacity()
+    }
+
     pub(crate) fn at(&self, index: usize) -> Option<(Token, EventFlags)> {
         self.0.get(index).map(|event| {
             let (data, flags) = (event.data, event.flags);

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use sockeye_control::{Kind, Request, SocketId};
 use sockeye_socket::names::{
-    AF_INET, AF_INET6, IPPROTO_TCP, SO_ERROR, SO_OOBINLINE, SOCK_DGRAM, SOCK_STREAM, SOL_SOCKET, TCP_INFO,
+    AF_INET, AF_INET6, IPPROTO_TCP, SO_ERROR, SO_OOBINLINE, SOCK_DGRAM, SOCK_STREAM, SOL_SOCKET, TCP_CORK, TCP_INFO,
 };
 use sockeye_socket::table::Key;
 use sockeye_socket::{Body, Errno, Privilege, Progress};
@@ -82,6 +82,10 @@ impl Call<'_, '_> {
             && self.is_own(address.ip())
         {
             self.catch_up();
+        }
+        // What was written before a cork leaves as it would without one.
+        if let Some((id, true)) = cork(request) {
+            self.boundary.take_in(self.context, id);
         }
         match self.attempt(request, descriptor.as_ref()) {
             // Perhaps somebody has closed what is in the way, and we have not heard of it yet.
@@ -206,12 +210,15 @@ impl Call<'_, '_> {
             },
             Request::LocalAddress { .. } => Answer::Address(host.local_address(socket)?),
             Request::PeerAddress { .. } => Answer::Address(host.peer_address(socket)?),
-            Request::SetOption { level, name, value, .. } => {
+            Request::SetOption { level, name, value, .. } | Request::TellOption { level, name, value, .. } => {
                 host.set_option(*now, socket, self.privilege, level, name, value)?;
                 if (level, name) == (SOL_SOCKET, SO_OOBINLINE) {
                     // The pair's own urgent byte follows; the descriptor is the program's.
                     let inline = host.settings(socket).is_some_and(|settings| settings.oob_inline);
                     let _ = rustix::net::sockopt::set_socket_oobinline(descriptor, inline);
+                }
+                if let Some((_, false)) = cork(request) {
+                    self.boundary.look_again(key);
                 }
                 self.boundary.mark(key);
                 Answer::Done
@@ -277,7 +284,7 @@ impl Call<'_, '_> {
                 value.truncate(len as usize);
                 Answer::Value(value)
             }
-            Request::SetOption { level, name, value, .. } => {
+            Request::SetOption { level, name, value, .. } | Request::TellOption { level, name, value, .. } => {
                 let stream = grave.kind == Kind::Stream;
                 grave.settings.set(stream, self.privilege, level, name, value)?;
                 Answer::Done
@@ -317,6 +324,17 @@ impl Call<'_, '_> {
     }
 }
 
+/// Whether a stream is to be corked or its cork to be pulled, and which.
+fn cork(request: &Request<'_>) -> Option<(SocketId, bool)> {
+    match *request {
+        Request::SetOption { id, level: IPPROTO_TCP, name: TCP_CORK, value }
+        | Request::TellOption { id, level: IPPROTO_TCP, name: TCP_CORK, value } => {
+            value.first_chunk().map(|&value| (id, i32::from_ne_bytes(value) != 0))
+        }
+        _ => None,
+    }
+}
+
 /// Bytes that the peer has not got yet, by an ioctl.
 pub(crate) fn outstanding(command: u32, unacknowledged: u32, not_sent: u32) -> Result<Answer, Errno> {
     let bytes = match command {
@@ -352,7 +370,7 @@ pub(crate) fn describe(request: &Request<'_>, number: Option<u64>) -> String {
         Request::Connect { address: None, .. } => format!("connect({socket}, AF_UNSPEC)"),
         Request::LocalAddress { .. } => format!("getsockname({socket})"),
         Request::PeerAddress { .. } => format!("getpeername({socket})"),
-        Request::SetOption { level, name, value, .. } => {
+        Request::SetOption { level, name, value, .. } | Request::TellOption { level, name, value, .. } => {
             let value = match value.first_chunk() {
                 Some(&bytes) => i32::from_ne_bytes(bytes).to_string(),
                 None => format!("{} bytes", value.len()),

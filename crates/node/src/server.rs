@@ -1,7 +1,7 @@
 //! The control socket: who may speak to the node, and how much at once.
 //!
 //! A SEQPACKET listener at a path that everybody may connect to: what each may do is decided by who it is when it asks
-//! (SO_PEERCRED, SCM_CREDENTIALS, which cannot be forged) and by the descriptors that it shows. A client has one request under way. Answers that do
+//! (SO_PEERCRED, SCM_CREDENTIALS, which cannot be forged) and by the descriptors that it shows. A client has one question under way. Answers that do
 //! not fit its socket wait here, within a bound; a client that sends garbage is told so and let go; one that does not
 //! read what it asked for is let go.
 //!
@@ -54,6 +54,8 @@ pub(crate) struct Client {
     /// How many requests there were when it asked last; `None` before its first.
     asked: Option<u64>,
     pub(crate) activity: Activity,
+    /// Its question was read, and is not answered yet.
+    asking: bool,
     outbox: VecDeque<Vec<u8>>,
     waiting: usize,
     interest: EventFlags,
@@ -67,6 +69,7 @@ pub(crate) struct Counters {
     pub(crate) clients_made_way: u64,
     pub(crate) requests: u64,
     pub(crate) requests_malformed: u64,
+    pub(crate) statements_refused: u64,
     pub(crate) clients_not_reading: u64,
 }
 
@@ -174,6 +177,7 @@ impl Server {
             who,
             asked: None,
             activity: Activity::Idle,
+            asking: false,
             outbox: VecDeque::new(),
             waiting: 0,
             interest: LISTENING,
@@ -213,7 +217,7 @@ impl Server {
     /// The next message of a client: `Ok(None)` when there is none, an error at the end.
     pub(crate) fn receive(&mut self, key: Key, buffer: &mut [u8]) -> Result<Option<Received>, ()> {
         let Some(client) = self.clients.get_mut(key) else { return Ok(None) };
-        if client.activity == Activity::Waiting {
+        if client.activity == Activity::Waiting || client.asking {
             return Ok(None);
         }
         match pair::receive(&client.fd, buffer) {
@@ -230,6 +234,13 @@ impl Server {
             }
             Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => Ok(None),
             Err(_) => Err(()),
+        }
+    }
+
+    /// A client's question was read, or is being answered.
+    pub(crate) fn set_asking(&mut self, key: Key, asking: bool) {
+        if let Some(client) = self.clients.get_mut(key) {
+            client.asking = asking;
         }
     }
 

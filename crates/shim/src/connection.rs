@@ -64,8 +64,16 @@ pub(crate) struct Connection {
 impl Connection {
     /// One that nobody else uses.
     pub(crate) fn take() -> Result<Connection, Errno> {
+        match Connection::kept() {
+            Some(connection) => Ok(connection),
+            None => Connection::anew(),
+        }
+    }
+
+    /// One that is there already, and has carried a question.
+    pub(crate) fn kept() -> Option<Connection> {
         if !may_keep() {
-            return Connection::open(None);
+            return None;
         }
         for (index, place) in PLACES.iter().enumerate() {
             if place.state.compare_exchange(IDLE, TAKEN, Ordering::Acquire, Ordering::Relaxed).is_err() {
@@ -73,17 +81,13 @@ impl Connection {
             }
             let (number, cookie) = (place.number.load(Ordering::Relaxed), place.cookie.load(Ordering::Relaxed));
             if is_it(number, cookie) {
-                return Ok(Connection {
-                    descriptor: Some(Descriptor::new(number)),
-                    place: Some(index),
-                    cookie,
-                    used: true,
-                });
+                let descriptor = Some(Descriptor::new(number));
+                return Some(Connection { descriptor, place: Some(index), cookie, used: true });
             }
             LOST.fetch_add(1, Ordering::Relaxed);
             place.state.store(EMPTY, Ordering::Release);
         }
-        Connection::anew()
+        None
     }
 
     /// A fresh one.

@@ -1,4 +1,4 @@
-//! A question to the node, and its answer.
+//! A question to the node, and its answer; or a statement, which has none.
 //!
 //! It travels on a connection that the process keeps (`connection`). One that the node has closed meanwhile, because it ended or had no
 //! room for the idle, takes no question; then a fresh one is tried.
@@ -21,6 +21,9 @@ pub(crate) const NO_NODE: Errno = Errno(libc::ENETDOWN);
 
 /// The answer is not what it can be to the question.
 pub(crate) const NONSENSE: Errno = Errno(libc::EPROTO);
+
+/// The bytes of a statement, without the program's.
+const STATEMENT: usize = 32;
 
 /// Where an answer is kept.
 pub(crate) type Buffer = [u8; MAX_CALL];
@@ -102,17 +105,38 @@ pub(crate) fn socket_error(fd: c_int, id: SocketId) -> Result<c_int, Errno> {
     }
 }
 
+/// Says what needs no answer, and does not wait for one. False if there is no connection to say it on: then it must be asked.
+///
+/// Nothing that is said is lost: a connection that the node closes meanwhile takes no message, and the node reads what it took. A full one is
+/// waited for. Who says it the kernel adds, as nothing depends on it.
+pub(crate) fn tell(statement: &Request<'_>, along: Along) -> Result<bool, Errno> {
+    let mut buffer = [0; STATEMENT];
+    let len = statement.encode(&mut buffer).map_err(|_| Errno(libc::EINVAL))?;
+    while let Some(connection) = Connection::kept() {
+        match send(&connection, &buffer[..len], along, false) {
+            Ok(()) => {
+                connection.done();
+                return Ok(true);
+            }
+            // What is closed took nothing of it.
+            Err(Errno(libc::EPIPE | libc::ECONNRESET | libc::ENOTCONN)) => {}
+            Err(errno) => return Err(absent(errno)),
+        }
+    }
+    Ok(false)
+}
+
 /// Asks.
 pub(crate) fn ask<'b>(request: &Request<'_>, along: Along, buffer: &'b mut Buffer) -> Result<Answer<'b>, Errno> {
     let len = request.encode(buffer).map_err(|_| Errno(libc::EINVAL))?;
     let question = &buffer[..len];
     let mut connection = Connection::take().map_err(absent)?;
-    let mut sent = send(&connection, question, along);
+    let mut sent = send(&connection, question, along, true);
     // What is closed took nothing of it.
     while connection.used && matches!(sent, Err(Errno(libc::EPIPE | libc::ECONNRESET | libc::ENOTCONN))) {
         drop(connection);
         connection = Connection::take().map_err(absent)?;
-        sent = send(&connection, question, along);
+        sent = send(&connection, question, along, true);
     }
     if let Err(errno) = sent {
         return Err(absent(errno));
@@ -171,13 +195,15 @@ impl Proof {
     /// `CMSG_LEN` of the credentials.
     const CREDENTIALS: usize = offset_of!(Proof, padding);
 
-    fn new(socket: Option<c_int>) -> Proof {
+    fn new(socket: Option<c_int>, credentials: bool) -> Proof {
         let header = cmsghdr {
             cmsg_len: Self::CREDENTIALS as _,
             cmsg_level: libc::SOL_SOCKET,
             cmsg_type: libc::SCM_CREDENTIALS,
         };
-        Proof { header, credentials: sys::credentials(), padding: 0, rights: Rights::new(socket.unwrap_or(-1)) }
+        let nobody = ucred { pid: 0, uid: 0, gid: 0 };
+        let credentials = if credentials { sys::credentials() } else { nobody };
+        Proof { header, credentials, padding: 0, rights: Rights::new(socket.unwrap_or(-1)) }
     }
 
     /// The bytes of it that are meant.
@@ -208,8 +234,8 @@ pub(crate) fn await_awake<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
     None
 }
 
-fn send(connection: &Connection, request: &[u8], along: Along) -> Result<(), Errno> {
-    let mut proof = Proof::new(along.socket);
+fn send(connection: &Connection, request: &[u8], along: Along, credentials: bool) -> Result<(), Errno> {
+    let mut proof = Proof::new(along.socket, credentials);
     let mut pieces = [piece(request.as_ptr().cast(), request.len()), piece(std::ptr::null(), 0)];
     let mut count = 1;
     if let Some((value, len)) = along.value {
@@ -223,9 +249,9 @@ fn send(connection: &Connection, request: &[u8], along: Along) -> Result<(), Err
         message.msg_controllen = range.len() as _;
         sys::again(|| sys::send_message(connection.number(), &message, libc::MSG_NOSIGNAL)).map(drop)
     };
-    match send(true) {
+    match send(credentials) {
         // In a user namespace without numbers nobody can say who he is. The kernel says it.
-        Err(Errno(libc::EINVAL | libc::EPERM)) => send(false),
+        Err(Errno(libc::EINVAL | libc::EPERM)) if credentials => send(false),
         sent => sent,
     }
 }

@@ -1,7 +1,8 @@
 //! `getsockopt` and `setsockopt`.
 //!
 //! Timeouts belong to the descriptor, because waiting does. What a socket is (type, family, protocol, whether it listens) is in its name and
-//! mark. Everything else is the node's, and so is the error for what it does not know: an option is never a silent success.
+//! mark. Everything else is the node's, and so is the error for what it does not know: an option is never a silent success. What the node does not refuse
+//! (`Request::TOLD`: programs cork and uncork for each answer) it is told, and not asked. Whoever asks for the value afterwards gets what was said.
 
 use crate::accept::is_listener;
 use crate::exchange::{self, Along, NONSENSE};
@@ -14,6 +15,7 @@ use sockeye_control::{Family, Kind, MAX_OPTION, Reply, Request, SocketName};
 /// 64-bit time on 32-bit machines; here they are known to the kernel all the same.
 const SO_RCVTIMEO_NEW: c_int = 66;
 const SO_SNDTIMEO_NEW: c_int = 67;
+const INT: usize = size_of::<c_int>();
 
 interpose! {
     /// `getsockopt(2)`.
@@ -110,6 +112,12 @@ fn set(
 ) -> Result<(), Errno> {
     // A length is an int to the kernel.
     let len = usize::try_from(len as c_int).map_err(|_| Errno(libc::EINVAL))?;
+    if socket.kind == Kind::Stream && len >= INT && Request::TOLD.contains(&(level, name)) {
+        let statement = Request::TellOption { id: socket.id, level, name, value: &[] };
+        if exchange::tell(&statement, Along { value: Some((value, INT)), ..Along::socket(fd) })? {
+            return Ok(());
+        }
+    }
     let request = Request::SetOption { id: socket.id, level, name, value: &[] };
     let along = Along { value: Some((value, len)), ..Along::socket(fd) };
     match exchange::ask(&request, along, &mut exchange::buffer())?.reply {

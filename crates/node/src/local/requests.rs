@@ -42,7 +42,9 @@ impl Call<'_, '_> {
     /// Answers for one side of a connection. What was done to its descriptor is done with the descriptor that came along.
     pub(crate) fn local(&mut self, key: Key, side: Side, request: &Request<'_>, descriptor: &OwnedFd) -> Outcome {
         // Whether the other end is still there is part of most answers.
-        if !matches!(request, Request::SetOption { .. } | Request::LocalAddress { .. } | Request::Flush { .. }) {
+        if request.is_answered()
+            && !matches!(request, Request::SetOption { .. } | Request::LocalAddress { .. } | Request::Flush { .. })
+        {
             self.boundary.look_at(self.context, key, side.other());
         }
         let Some(local) = self.boundary.locals.table.get(key) else { return Err(Errno::ENOTCONN.into()) };
@@ -55,7 +57,7 @@ impl Call<'_, '_> {
             Request::Connect { address, .. } => host.connect(now, socket, address).map(|_| Answer::Done)?,
             Request::LocalAddress { .. } => Answer::Address(host.local_address(socket)?),
             Request::PeerAddress { .. } => Answer::Address(host.peer_address(socket)?),
-            Request::SetOption { level, name, value, .. } => {
+            Request::SetOption { level, name, value, .. } | Request::TellOption { level, name, value, .. } => {
                 host.set_option(now, socket, self.privilege, level, name, value)?;
                 if let Some(settings) = host.settings(socket) {
                     match (level, name) {

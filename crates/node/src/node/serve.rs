@@ -2,30 +2,26 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use sockeye_control::{MAX_CALL, Reply, Request, What};
+use sockeye_control::{Reply, Request, What};
 use sockeye_socket::table::Key;
 use sockeye_socket::{Errno, Privilege};
 
 use super::Node;
+use super::hear::Asked;
 use crate::boundary::{Boundary, Context, Note};
 use crate::end::Owner;
-use crate::requests::{Answer, Call, describe, describe_outcome};
+use crate::requests::{Answer, Call, Outcome, describe, describe_outcome};
 use crate::resolve::{Question, Resolution};
 use crate::server::Activity;
 use crate::show;
 
 impl Node {
-    /// Serves what a client has asked. One message: if there are more, epoll says so again.
-    pub(super) fn serve(&mut self, key: Key) {
-        let mut buffer = [0; MAX_CALL];
-        let received = match self.server.receive(key, &mut buffer) {
-            Ok(Some(received)) => received,
-            Ok(None) => return,
-            Err(()) => return self.dismiss(key),
-        };
-        let Some(who) = self.server.clients.get(key).map(|client| client.who) else { return };
-        let request = match Request::decode(&buffer[..received.len]) {
-            Ok(request) if !received.truncated => request,
+    /// Answers a question.
+    pub(super) fn serve(&mut self, asked: Asked) {
+        let Asked { key, who, message, truncated, descriptor } = asked;
+        self.server.set_asking(key, false);
+        let request = match Request::decode(&message) {
+            Ok(request) if !truncated => request,
             wrong => {
                 self.server.counters.requests_malformed += 1;
                 let reason =
@@ -35,11 +31,7 @@ impl Node {
                 return self.dismiss(key);
             }
         };
-        let privilege = match who.uid {
-            0 => Privilege::Administrator,
-            uid if uid == self.uid => Privilege::Administrator,
-            _ => Privilege::User,
-        };
+        let privilege = self.privilege(who);
         let fine = match request {
             Request::Resolve { family, flags: _, name } => {
                 self.ask(key, Question::Name { name: name.to_owned(), family })
@@ -70,23 +62,21 @@ impl Node {
                 let reply = Reply::Error { errno: Errno::EPERM.raw(), reason };
                 self.server.reply(key, &reply, None, &self.poller)
             }
-            request => self.call(key, who, privilege, &request, received.descriptor),
+            request => self.call(key, who, &request, descriptor),
         };
         if !fine {
             self.dismiss(key);
         }
     }
 
-    /// A request about a socket.
-    fn call(
-        &mut self,
-        key: Key,
-        who: Owner,
-        privilege: Privilege,
-        request: &Request<'_>,
-        descriptor: Option<OwnedFd>,
-    ) -> bool {
-        let Node { boundary, host, poller, now, tracer, server, .. } = self;
+    fn privilege(&self, who: Owner) -> Privilege {
+        if who.uid == 0 || who.uid == self.uid { Privilege::Administrator } else { Privilege::User }
+    }
+
+    /// Does what a request about a socket asks for, or says.
+    pub(super) fn perform(&mut self, who: Owner, request: &Request<'_>, descriptor: Option<OwnedFd>) -> Outcome {
+        let privilege = self.privilege(who);
+        let Node { boundary, host, poller, now, tracer, .. } = self;
         let number = |boundary: &Boundary| request.id().and_then(|id| boundary.number(id));
         let line = tracer.is_on().then(|| describe(request, number(boundary)));
         let mut context = Context { host, poller, now: *now };
@@ -94,6 +84,13 @@ impl Node {
         if let Some(line) = line {
             tracer.call(*now, who.pid, &line, &describe_outcome(&outcome, Some(boundary.last_number())));
         }
+        outcome
+    }
+
+    /// Answers a question about a socket.
+    fn call(&mut self, key: Key, who: Owner, request: &Request<'_>, descriptor: Option<OwnedFd>) -> bool {
+        let outcome = self.perform(who, request, descriptor);
+        let Node { server, poller, .. } = self;
         match outcome {
             Ok((answer, theirs)) => {
                 let reply = match &answer {

@@ -179,6 +179,9 @@ impl State {
         let mut attached = None;
         let mut text = Vec::new();
         let outcome = self.answer(&request, descriptors.pop(), &mut attached, &mut text);
+        if !request.is_answered() {
+            return true;
+        }
         let reply = outcome.unwrap_or_else(|errno| Reply::Error { errno, reason: "the peer's reason" });
         let mut buffer = [0; MAX_CALL];
         let len = reply.encode(&mut buffer).unwrap();
@@ -238,6 +241,10 @@ impl State {
                 socket.remote.filter(|_| established).map(Reply::Address).ok_or(NOT_CONNECTED)
             }
             Request::SetOption { id, level, name, value } => self.set_option(id, level, name, value),
+            Request::TellOption { id, level, name, value } => {
+                assert!(Request::TOLD.contains(&(level, name)) && value.len() == 4, "{request:?}");
+                self.set_option(id, level, name, value)
+            }
             Request::Option { id, level, name, len } => {
                 let socket = self.sockets.get_mut(&id.0).unwrap();
                 let known = match (level, name) {
