@@ -15,9 +15,15 @@ const SIZES: [(usize, &str); 2] = [(100, "100 B"), (100_000, "100 KB")];
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (size, words) in SIZES {
-        for (connections, stay, nopush) in
-            [(1, true, "off"), (32, true, "off"), (1000, true, "off"), (32, false, "off"), (32, true, "on")]
-        {
+        for (connections, stay, nopush) in [
+            (1, true, "off"),
+            (32, true, "off"),
+            (1000, true, "off"),
+            (32, false, "off"),
+            (1, true, "on"),
+            (32, true, "on"),
+            (1000, true, "on"),
+        ] {
             let how = match (stay, nopush) {
                 (true, "on") => "that stay with tcp_nopush",
                 (true, _) => "that stay",
