@@ -3,7 +3,8 @@
 //! Each direction is a queue with a bound; a full one pushes back. A super-frame or a partial checksum passes as it is
 //! when the receiving end's capabilities say that its stack takes such frames; otherwise it is cut and completed on the way, as
 //! a NIC would do. So an end may offer offloads to its own stack whose peer knows nothing of them, and the reverse.
-//! Buffers are swapped, not copied, on the receiving side, and go back to the sender's stock.
+//! Buffers are swapped, not copied, on the receiving side, and go back to the sender's stock: large ones, which a stack
+//! may keep and give back as it does with any device's, and small ones.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -16,14 +17,16 @@ use sockeye_wire::MacAddr;
 use crate::device::PushBack;
 use crate::segment::{self, Segments};
 use crate::{
-    Capabilities, Checksum, Device, DeviceCounters, Full, MAX_SUPER_FRAME, Offload, RxBatch, RxFrame, SegmentKind,
-    TxFrame,
+    BUFFER_LEN, Capabilities, Checksum, Device, DeviceCounters, Full, MAX_SUPER_FRAME, Offload, RxBatch, RxFrame,
+    SegmentKind, TxFrame,
 };
 
 /// Frames that a direction holds unless told otherwise.
 pub const DEFAULT_LIMIT: usize = 256;
 /// The longest link header: two tags.
 const LINK_HEADER: usize = 22;
+/// A frame that is longer gets a large buffer.
+const SMALL: usize = 4 * 1024;
 
 /// What one end of the wire says of itself.
 #[derive(Clone, Debug)]
@@ -55,7 +58,13 @@ pub fn pair() -> (MemoryDevice, MemoryDevice) {
 /// A wire between two ends. Each direction holds `limit` frames.
 pub fn wire(a: End, b: End, limit: usize) -> (MemoryDevice, MemoryDevice) {
     let [a_to_b, b_to_a] = [b.capabilities, a.capabilities].map(|receiver| {
-        Rc::new(RefCell::new(Direction { queue: VecDeque::new(), stock: Vec::new(), limit: limit.max(1), receiver }))
+        Rc::new(RefCell::new(Direction {
+            queue: VecDeque::new(),
+            small: Vec::new(),
+            large: Vec::new(),
+            limit: limit.max(1),
+            receiver,
+        }))
     });
     let device = |end, outgoing, incoming| MemoryDevice {
         end,
@@ -79,10 +88,19 @@ pub struct MemoryDevice {
 
 #[derive(Debug)]
 struct Direction {
-    queue: VecDeque<(Vec<u8>, Offload)>,
-    stock: Vec<Vec<u8>>,
+    queue: VecDeque<Waiting>,
+    small: Vec<Vec<u8>>,
+    /// Each of [`BUFFER_LEN`].
+    large: Vec<Vec<u8>>,
     limit: usize,
     receiver: Capabilities,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    buffer: Vec<u8>,
+    len: usize,
+    offload: Offload,
 }
 
 impl MemoryDevice {
@@ -116,10 +134,9 @@ impl Device for MemoryDevice {
         }
         let mut count = 0;
         for slot in batch.slots(0) {
-            let Some((buffer, offload)) = incoming.queue.pop_front() else { break };
-            let range = 0..buffer.len();
-            self.counters.count_received(range.len(), offload.segmentation.is_some());
-            let old = std::mem::replace(slot, RxFrame { buffer, range, offload });
+            let Some(Waiting { buffer, len, offload }) = incoming.queue.pop_front() else { break };
+            self.counters.count_received(len, offload.segmentation.is_some());
+            let old = std::mem::replace(slot, RxFrame { buffer, range: 0..len, offload });
             incoming.give_back(old.buffer);
             count += 1;
         }
@@ -189,11 +206,14 @@ impl Direction {
             return Taken::Full;
         }
         loop {
-            let mut bytes = self.stock.pop().unwrap_or_default();
-            match segments.next_into(&mut bytes) {
-                Ok(true) => self.queue.push_back((bytes, Offload::default())),
+            let mut buffer = self.small.pop().unwrap_or_default();
+            match segments.next_into(&mut buffer) {
+                Ok(true) => {
+                    let len = buffer.len();
+                    self.queue.push_back(Waiting { buffer, len, offload: Offload::default() });
+                }
                 Ok(false) | Err(_) => {
-                    self.give_back(bytes);
+                    self.give_back(buffer);
                     return Taken::Yes;
                 }
             }
@@ -205,25 +225,42 @@ impl Direction {
         if self.queue.len() >= self.limit {
             return Taken::Full;
         }
-        let Offload { checksum, segmentation } = frame.offload;
-        let mut bytes = self.stock.pop().unwrap_or_default();
-        bytes.clear();
-        frame.gather(&mut bytes);
+        let len = frame.len();
         let mut offload = frame.offload;
-        if segmentation.is_none() && !self.receiver.checksum {
-            if segment::complete(&mut bytes, checksum).is_err() {
-                self.give_back(bytes);
+        let mut buffer = if len > SMALL { self.gather_large(frame) } else { self.gather_small(frame) };
+        if offload.segmentation.is_none() && !self.receiver.checksum {
+            if segment::complete(&mut buffer[..len], offload.checksum).is_err() {
+                self.give_back(buffer);
                 return Taken::Never;
             }
             offload.checksum = Checksum::Present;
         }
-        self.queue.push_back((bytes, offload));
+        self.queue.push_back(Waiting { buffer, len, offload });
         Taken::Yes
     }
 
+    fn gather_small(&mut self, frame: &TxFrame<'_>) -> Vec<u8> {
+        let mut buffer = self.small.pop().unwrap_or_else(|| Vec::with_capacity(SMALL));
+        buffer.clear();
+        frame.gather(&mut buffer);
+        buffer
+    }
+
+    fn gather_large(&mut self, frame: &TxFrame<'_>) -> Vec<u8> {
+        let mut buffer = self.large.pop().unwrap_or_else(|| vec![0; BUFFER_LEN]);
+        let mut room = &mut buffer[..];
+        for slice in std::iter::once(&frame.header).chain(frame.payload) {
+            let (to, rest) = room.split_at_mut(slice.len());
+            to.copy_from_slice(slice);
+            room = rest;
+        }
+        buffer
+    }
+
     fn give_back(&mut self, buffer: Vec<u8>) {
-        if buffer.capacity() > 0 && self.stock.len() < self.limit {
-            self.stock.push(buffer);
+        let stock = if buffer.len() == BUFFER_LEN { &mut self.large } else { &mut self.small };
+        if buffer.capacity() > 0 && stock.len() < self.limit {
+            stock.push(buffer);
         }
     }
 }

@@ -68,12 +68,19 @@ impl Chunk {
     fn index(&self, offset: u64) -> usize {
         self.tail - (self.end - offset) as usize
     }
+
+    fn room(&self) -> usize {
+        self.bytes.len() - self.tail
+    }
 }
 
 /// A run of a byte stream, from offset [`start`](ByteQueue::start) to [`end`](ByteQueue::end).
 #[derive(Default)]
 pub struct ByteQueue {
-    chunks: VecDeque<Chunk>,
+    /// In place, as mostly there is no other: a request, an answer, a super-segment.
+    first: Option<Chunk>,
+    /// Behind it; there are none without it.
+    more: VecDeque<Chunk>,
     start: u64,
     end: u64,
     /// Memory held, which is more than the bytes queued.
@@ -112,29 +119,26 @@ impl ByteQueue {
             if self.tail_room() == 0 {
                 self.grow(pool, bytes.len() <= SMALL && self.is_empty());
             }
-            let Some(chunk) = self.chunks.back_mut() else { return };
-            let count = bytes.len().min(chunk.bytes.len() - chunk.tail);
-            chunk.bytes[chunk.tail..chunk.tail + count].copy_from_slice(&bytes[..count]);
+            let Some(chunk) = self.last_mut() else { return };
+            let count = bytes.len().min(chunk.room());
+            let (now, later) = bytes.split_at(count);
+            chunk.bytes[chunk.tail..chunk.tail + count].copy_from_slice(now);
             chunk.tail += count;
+            chunk.end += count as u64;
             self.end += count as u64;
-            chunk.end = self.end;
-            bytes = &bytes[count..];
+            bytes = later;
         }
     }
 
     /// Appends `chunk[range]` without copying it.
     pub fn push_owned(&mut self, chunk: Vec<u8>, range: Range<usize>) {
         self.end += range.len() as u64;
-        self.capacity += chunk.len();
-        self.chunks.push_back(Chunk { tail: range.end, bytes: chunk, end: self.end });
+        self.append(Chunk { tail: range.end, bytes: chunk, end: self.end });
     }
 
     /// Room to read up to `max` bytes into, in two pieces to be filled in order; [`commit`](ByteQueue::commit) says how many were.
     pub fn reserve(&mut self, pool: &mut Pool, max: usize) -> [&mut [u8]; 2] {
-        // What was reserved before and not committed.
-        while self.chunks.back().is_some_and(|chunk| chunk.tail == 0) {
-            self.drop_back(pool);
-        }
+        self.drop_unused(pool);
         if max == 0 {
             return [&mut [], &mut []];
         }
@@ -145,7 +149,7 @@ impl ByteQueue {
         if first < max {
             self.grow(pool, false);
         }
-        let mut rooms = self.chunks.iter_mut().rev().map(|chunk| &mut chunk.bytes[chunk.tail..]);
+        let mut rooms = self.first.iter_mut().chain(&mut self.more).rev().map(|chunk| &mut chunk.bytes[chunk.tail..]);
         match (rooms.next(), rooms.next()) {
             (Some(second), Some(room)) if first < max => {
                 let rest = second.len().min(max - first);
@@ -162,17 +166,16 @@ impl ByteQueue {
     /// The first `count` bytes of the reserved room are now part of the stream.
     pub fn commit(&mut self, pool: &mut Pool, mut count: usize) {
         let reserved_at = self.end;
-        let first = self.chunks.len().saturating_sub(2);
-        for chunk in self.chunks.range_mut(first..).filter(|chunk| chunk.end == reserved_at) {
-            let taken = count.min(chunk.bytes.len() - chunk.tail);
+        let before_last_two = (1 + self.more.len()).saturating_sub(2);
+        let last_two = self.first.iter_mut().chain(&mut self.more).skip(before_last_two);
+        for chunk in last_two.filter(|chunk| chunk.end == reserved_at) {
+            let taken = count.min(chunk.room());
             chunk.tail += taken;
             self.end += taken as u64;
             chunk.end = self.end;
             count -= taken;
         }
-        while self.chunks.back().is_some_and(|chunk| chunk.tail == 0) {
-            self.drop_back(pool);
-        }
+        self.drop_unused(pool);
         if self.is_empty() {
             self.drop_consumed(pool);
         }
@@ -182,28 +185,23 @@ impl ByteQueue {
     /// returns how many bytes they hold. The range must lie in the queue.
     pub fn slices<'a>(&'a self, from: u64, len: usize, max_slices: usize, mut each: impl FnMut(&'a [u8])) -> usize {
         debug_assert!(from >= self.start && from + len as u64 <= self.end);
-        let first = match self.chunks.front() {
-            // Mostly it is all in the first: a request, an answer.
-            Some(chunk) if from + len as u64 <= chunk.end => {
-                if len > 0 && max_slices > 0 {
-                    let begin = chunk.index(from);
-                    each(&chunk.bytes[begin..begin + len]);
-                    return len;
-                }
-                return 0;
-            }
-            Some(chunk) if from < chunk.end => 0,
-            _ => self.chunks.partition_point(|chunk| chunk.end <= from),
-        };
         let mut done = 0;
-        for chunk in self.chunks.range(first..).take(max_slices) {
-            if done == len {
-                break;
-            }
+        let mut left = max_slices;
+        let mut take = |chunk: &'a Chunk| {
             let begin = chunk.index(from + done as u64);
             let count = (chunk.tail - begin).min(len - done);
             each(&chunk.bytes[begin..begin + count]);
             done += count;
+            left -= 1;
+            done < len && left > 0
+        };
+        if len == 0 || max_slices == 0 {
+            return 0;
+        }
+        let first = self.first.as_ref().filter(|chunk| from < chunk.end);
+        if first.is_none_or(&mut take) {
+            let next = if first.is_some() { 0 } else { self.more.partition_point(|chunk| chunk.end <= from) };
+            let _ = self.more.range(next..).all(take);
         }
         done
     }
@@ -232,29 +230,43 @@ impl ByteQueue {
         self.drop_consumed(pool);
     }
 
-    fn tail_room(&self) -> usize {
-        self.chunks.back().map_or(0, |chunk| chunk.bytes.len() - chunk.tail)
+    fn last_mut(&mut self) -> Option<&mut Chunk> {
+        if self.more.is_empty() { self.first.as_mut() } else { self.more.back_mut() }
+    }
+
+    fn tail_room(&mut self) -> usize {
+        self.last_mut().map_or(0, |chunk| chunk.room())
     }
 
     fn grow(&mut self, pool: &mut Pool, small: bool) {
         let bytes = if small { pool.small() } else { pool.large() };
-        self.capacity += bytes.len();
-        self.chunks.push_back(Chunk { bytes, tail: 0, end: self.end });
+        self.append(Chunk { bytes, tail: 0, end: self.end });
     }
 
-    fn drop_consumed(&mut self, pool: &mut Pool) {
-        while self.chunks.front().is_some_and(|chunk| chunk.end <= self.start) {
-            if let Some(chunk) = self.chunks.pop_front() {
-                self.capacity -= chunk.bytes.len();
-                pool.give(chunk.bytes);
-            }
+    fn append(&mut self, chunk: Chunk) {
+        self.capacity += chunk.bytes.len();
+        if self.first.is_none() {
+            self.first = Some(chunk);
+        } else {
+            self.more.push_back(chunk);
         }
     }
 
-    fn drop_back(&mut self, pool: &mut Pool) {
-        if let Some(chunk) = self.chunks.pop_back() {
+    fn drop_consumed(&mut self, pool: &mut Pool) {
+        while let Some(chunk) = self.first.take_if(|chunk| chunk.end <= self.start) {
             self.capacity -= chunk.bytes.len();
             pool.give(chunk.bytes);
+            self.first = self.more.pop_front();
+        }
+    }
+
+    /// Lets go of what was reserved and not committed.
+    fn drop_unused(&mut self, pool: &mut Pool) {
+        while self.last_mut().is_some_and(|chunk| chunk.tail == 0) {
+            if let Some(chunk) = self.more.pop_back().or_else(|| self.first.take()) {
+                self.capacity -= chunk.bytes.len();
+                pool.give(chunk.bytes);
+            }
         }
     }
 }

@@ -10,7 +10,8 @@
 //!
 //! `now` must not go backwards.
 //!
-//! A frame's way in: [`link`] finds what it carries, [`ipv4::input`](crate::ipv4::input) decides whether it is ours, and
+//! A frame's way in: if it begins as the last one of its connection did, it goes there at once
+//! (`tcp::prediction`). Else [`link`] finds what it carries, [`ipv4::input`](crate::ipv4::input) decides whether it is ours, and
 //! here is the one place that performs the decision. What is sent to ourselves leaves by port 0 like any other and is
 //! handled as soon as the devices have theirs; so it takes the same ways, and a program cannot tell.
 
@@ -97,6 +98,9 @@ impl Stack {
 
     /// A frame has arrived on `port`. Its buffer may be kept: then it is empty afterwards.
     pub fn handle_frame(&mut self, now: Instant, port: PortId, frame: &mut RxFrame) {
+        if self.tcp.handle_predicted(now, &mut self.ip, port, frame) {
+            return;
+        }
         if let Err(reason) = self.take_frame(now, port, frame) {
             self.ip.counters.drop(reason);
         }

@@ -49,6 +49,8 @@ pub struct Wheel<K> {
     /// Every tick up to and with this one has been dealt with.
     elapsed: u64,
     armed: usize,
+    /// What [`Wheel::next`] says: it is asked far more often than anything changes.
+    next: Option<Instant>,
 }
 
 impl<K: Copy> Default for Wheel<K> {
@@ -69,6 +71,7 @@ impl<K: Copy> Wheel<K> {
             due: NIL,
             elapsed: 0,
             armed: 0,
+            next: None,
         }
     }
 
@@ -98,6 +101,7 @@ impl<K: Copy> Wheel<K> {
         };
         self.armed += 1;
         self.link(index);
+        self.next = self.find_next();
         TimerId { index, generation: self.entries[index as usize].generation }
     }
 
@@ -107,6 +111,7 @@ impl<K: Copy> Wheel<K> {
             Some(entry) if entry.generation == id.generation && entry.level != FREE => {
                 self.unlink(id.index);
                 self.release(id.index);
+                self.next = self.find_next();
             }
             _ => {}
         }
@@ -114,6 +119,18 @@ impl<K: Copy> Wheel<K> {
 
     /// The key of one timer whose time has come, and `None` when there are no more.
     pub fn expire(&mut self, now: Instant) -> Option<K> {
+        let key = self.take_due(now);
+        self.next = self.find_next();
+        key
+    }
+
+    /// When to call [`Wheel::expire`] next.
+    #[inline]
+    pub fn next(&self) -> Option<Instant> {
+        self.next
+    }
+
+    fn take_due(&mut self, now: Instant) -> Option<K> {
         let now = now.as_nanos() >> TICK_SHIFT;
         loop {
             if self.due != NIL {
@@ -136,8 +153,7 @@ impl<K: Copy> Wheel<K> {
         }
     }
 
-    /// When to call [`Wheel::expire`] next.
-    pub fn next(&self) -> Option<Instant> {
+    fn find_next(&self) -> Option<Instant> {
         if self.due != NIL {
             return Some(Instant::from_nanos(self.elapsed << TICK_SHIFT));
         }

@@ -2,8 +2,10 @@
 //!
 //! One keyed hash table for the three sizes in which a connection lives: half-open, whole, and in TIME-WAIT. It stores
 //! the addresses and an index. The key is secret, so a peer cannot aim many connections at one bucket, and the cost of a
-//! lookup does not grow with the number of connections.
+//! lookup does not grow with the number of connections. Before it stand the [predictions](super::prediction), which end when
+//! what they predict does.
 
+use super::prediction::Predictions;
 use crate::hash;
 use hashbrown::HashTable;
 use siphasher::sip::SipHasher13;
@@ -45,13 +47,16 @@ struct Entry {
 pub(crate) struct Demux {
     key: Key,
     table: HashTable<Entry>,
-    /// The last that a segment was for: segments come in runs.
-    recent: Option<Entry>,
+    pub(super) predictions: Predictions,
 }
 
 impl Demux {
     pub(crate) fn new(key: [u8; 16]) -> Self {
-        Demux { key: Key { bytes: key, words: hash::words(key) }, table: HashTable::new(), recent: None }
+        Demux {
+            key: Key { bytes: key, words: hash::words(key) },
+            table: HashTable::new(),
+            predictions: Predictions::default(),
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -59,24 +64,13 @@ impl Demux {
     }
 
     /// What a segment of `flow` is for.
-    pub(crate) fn find_for_segment(&mut self, flow: &Flow) -> Option<Endpoint> {
-        match self.recent {
-            Some(Entry { flow: ref recent, endpoint }) if recent == flow => Some(endpoint),
-            _ => {
-                let endpoint = self.find(flow)?;
-                self.recent = Some(Entry { flow: *flow, endpoint });
-                Some(endpoint)
-            }
-        }
-    }
-
     pub(crate) fn find(&self, flow: &Flow) -> Option<Endpoint> {
         self.table.find(self.key.hash(flow), |entry| entry.flow == *flow).map(|entry| entry.endpoint)
     }
 
     /// Puts `endpoint` at the end of `flow`, in the place of what stood there.
     pub(crate) fn insert(&mut self, flow: Flow, endpoint: Endpoint) {
-        self.recent = None;
+        self.predictions.forget(flow.local.port(), flow.remote.port());
         let key = &self.key;
         let hashed = key.hash(&flow);
         match self.table.entry(hashed, |entry| entry.flow == flow, |entry| key.hash(&entry.flow)) {
@@ -89,7 +83,7 @@ impl Demux {
 
     /// Removes `flow` if `endpoint` still stands there.
     pub(crate) fn remove(&mut self, flow: &Flow, endpoint: Endpoint) {
-        self.recent = None;
+        self.predictions.forget(flow.local.port(), flow.remote.port());
         let hashed = self.key.hash(flow);
         if let Ok(entry) = self.table.find_entry(hashed, |entry| entry.flow == *flow && entry.endpoint == endpoint) {
             entry.remove();
@@ -140,22 +134,5 @@ mod tests {
         assert_eq!((demux.find(&flow(1)), demux.find(&flow(2))), (Some(Endpoint::Connection(9)), None));
         demux.remove(&flow(1), Endpoint::Connection(9));
         assert_eq!((demux.find(&flow(1)), demux.len()), (None, 0));
-    }
-
-    #[test]
-    fn what_was_found_last_is_found_as_long_as_it_stands_there() {
-        let mut demux = Demux::new([7; 16]);
-        assert_eq!(demux.find_for_segment(&flow(1)), None);
-        for endpoint in [Endpoint::HalfOpen(4), Endpoint::Connection(9)] {
-            demux.insert(flow(1), endpoint);
-            for _ in 0..2 {
-                assert_eq!(
-                    (demux.find_for_segment(&flow(1)), demux.find_for_segment(&flow(2))),
-                    (Some(endpoint), None)
-                );
-            }
-        }
-        demux.remove(&flow(1), Endpoint::Connection(9));
-        assert_eq!(demux.find_for_segment(&flow(1)), None);
     }
 }

@@ -12,7 +12,7 @@ use crate::buffer::Pool;
 use crate::counters::{Counters, Drop};
 use sockeye_device::{Instant, RxFrame};
 use sockeye_wire::SeqNumber;
-use sockeye_wire::tcp::{Flags, Options};
+use sockeye_wire::tcp::{Flags, Options, Segment};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -38,6 +38,22 @@ pub(crate) struct Arrival {
     pub(crate) options: Options,
     /// Where the payload stands in the frame's buffer.
     pub(crate) payload: Range<usize>,
+}
+
+impl Arrival {
+    /// Of a segment that stands at `place` in the frame's buffer.
+    #[inline]
+    pub(crate) fn new(segment: &Segment<'_>, place: &Range<usize>) -> Self {
+        Arrival {
+            seq: segment.seq(),
+            ack: segment.ack(),
+            flags: segment.flags(),
+            window: segment.window(),
+            urgent: segment.urgent(),
+            options: Options::parse(segment.options_bytes()),
+            payload: place.start + segment.header_len()..place.end,
+        }
+    }
 }
 
 /// What the host has to do for a segment besides what the connection notes for itself.

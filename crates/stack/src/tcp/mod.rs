@@ -8,6 +8,7 @@
 //!
 //! | room | concern |
 //! |---|---|
+//! | [`prediction`] | whose it is, when it begins as the last one did |
 //! | [`input`] | a segment arrives |
 //! | [`output`] | what to send |
 //! | [`timers`], [`timeout`] | what is waited for, and what happens when it does not come |
@@ -39,6 +40,7 @@ mod listener;
 mod options;
 mod output;
 mod path;
+mod prediction;
 mod reassembly;
 mod recovery;
 mod rtt;
@@ -247,24 +249,43 @@ impl Tcp {
             local: SocketAddr::new(incoming.destination, parsed.dst_port()),
             remote: SocketAddr::new(incoming.source, parsed.src_port()),
         };
-        let header_len = parsed.header_len();
-        let arrival = Arrival {
-            seq: parsed.seq(),
-            ack: parsed.ack(),
-            flags: parsed.flags(),
-            window: parsed.window(),
-            urgent: parsed.urgent(),
-            options: sockeye_wire::tcp::Options::parse(parsed.options_bytes()),
-            payload: segment.start + header_len..segment.end,
-        };
-        match self.demux.find_for_segment(&flow) {
-            Some(Endpoint::Connection(index)) => self.handle_for_connection(now, ip, index, &arrival, frame),
+        let arrival = Arrival::new(&parsed, &segment);
+        match self.demux.find(&flow) {
+            Some(Endpoint::Connection(index)) => {
+                let generation = ip.route_generation();
+                self.demux.predictions.learn(frame, segment.start, incoming.port, generation, index);
+                self.handle_for_connection(now, ip, index, &arrival, frame);
+            }
             Some(Endpoint::HalfOpen(index)) => self.handle_for_half_open(now, ip, index, &arrival, frame),
             Some(Endpoint::TimeWait(index)) => self.handle_for_time_wait(now, ip, index, &arrival, flow),
             // Nobody sends segments on it: it is from elsewhere, and no part of the connection.
             Some(Endpoint::Joined(_)) => ip.counters.drop(Drop::TcpOutOfWindow),
             None => self.handle_for_nobody(now, ip, flow, &arrival, frame),
         }
+    }
+
+    /// Takes a frame whose way is known in advance; false, and nothing done, for any other.
+    #[inline]
+    pub(crate) fn handle_predicted(&mut self, now: Instant, ip: &mut Ip, port: PortId, frame: &mut RxFrame) -> bool {
+        let Some((index, segment)) = self.demux.predictions.find(frame, port, ip.route_generation()) else {
+            return false;
+        };
+        let Some(connection) = self.connections.at(index as usize) else { return false };
+        let Ok(parsed) = Segment::parse(&frame.buffer[segment.clone()]) else { return false };
+        if frame.offload.checksum == Checksum::Present {
+            let Flow { local, remote } = connection.flow;
+            if !parsed.verify_checksum(remote.ip(), local.ip()) {
+                return false;
+            }
+        }
+        let counters = &mut ip.counters;
+        counters.link_frames_received += 1;
+        counters.ipv4_packets_received += 1;
+        counters.ipv4_packets_delivered += 1;
+        counters.tcp_segments_received += 1;
+        let arrival = Arrival::new(&parsed, &segment);
+        self.handle_for_connection(now, ip, index, &arrival, frame);
+        true
     }
 
     fn handle_for_connection(&mut self, now: Instant, ip: &mut Ip, index: u32, arrival: &Arrival, frame: &mut RxFrame) {
@@ -447,7 +468,7 @@ impl Tcp {
                 if connection.transmit(now, ip, egress) == Err(Full) {
                     connection.queued_transmit = true;
                     let full = connection.path.port();
-                    self.ready_at(full).push_front(index);
+                    queue_at(&mut self.ready, full).push_front(index);
                     if full.index() == port {
                         break;
                     }
@@ -459,36 +480,34 @@ impl Tcp {
         }
     }
 
-    fn ready_at(&mut self, port: PortId) -> &mut VecDeque<u32> {
-        if self.ready.len() <= port.index() {
-            self.ready.resize_with(port.index() + 1, VecDeque::new);
-        }
-        &mut self.ready[port.index()]
-    }
-
     /// Does for a connection what its notes say. Called after everything that may have changed it.
     fn settle(&mut self, now: Instant, ip: &mut Ip, index: u32) {
         let Some(connection) = self.connections.at_mut(index as usize) else { return };
         if connection.wants_transmit && !connection.queued_transmit && connection.fate != Fate::Gone {
             connection.queued_transmit = true;
             let port = connection.path.port();
-            self.ready_at(port).push_back(index);
+            queue_at(&mut self.ready, port).push_back(index);
         }
-        let Some(connection) = self.connections.at_mut(index as usize) else { return };
-        if std::mem::take(&mut connection.notify) && !connection.orphan {
-            match connection.waiting_in {
-                None if !connection.queued_event => {
-                    connection.queued_event = true;
-                    self.events.push_back(Event::Connection(self.connections.handle(index as usize)));
-                }
-                None => {}
-                Some(listener) => self.offer_if_ready(listener, index),
-            }
+        let notify = std::mem::take(&mut connection.notify) && !connection.orphan;
+        let (waiting_in, fate, arm) = (connection.waiting_in, connection.fate, connection.timers.may_need_arming());
+        if notify && waiting_in.is_none() && !connection.queued_event {
+            connection.queued_event = true;
+            self.events.push_back(Event::Connection(self.connections.handle(index as usize)));
         }
+        if let (true, Some(listener)) = (notify, waiting_in) {
+            self.offer_if_ready(listener, index);
+        }
+        if fate != Fate::Alive || arm {
+            self.settle_fate(now, ip, index);
+        }
+    }
+
+    /// The rarer part: something is to be waited for, or it is over.
+    #[inline(never)]
+    fn settle_fate(&mut self, now: Instant, ip: &mut Ip, index: u32) {
         let Some(connection) = self.connections.at_mut(index as usize) else { return };
         match connection.fate {
-            Fate::Alive if connection.timers.may_need_arming() => self.arm(index),
-            Fate::Alive => {}
+            Fate::Alive => self.arm(index),
             // What is still to be said (the last acknowledgement) is said first.
             Fate::TimeWait if connection.queued_transmit => self.arm(index),
             Fate::TimeWait => self.enter_time_wait(now, ip, index),
@@ -595,4 +614,18 @@ impl Tcp {
         ip.counters.tcp_resets_sent += 1;
         path::send_alone(now, ip, &flow, (64, 0), &path::bare(&flow, seq, ack, flags));
     }
+}
+
+/// The queue of a port among those that have one.
+#[inline]
+fn queue_at(ready: &mut Vec<VecDeque<u32>>, port: PortId) -> &mut VecDeque<u32> {
+    if ready.len() <= port.index() {
+        add_queues(ready, port);
+    }
+    &mut ready[port.index()]
+}
+
+#[cold]
+fn add_queues(ready: &mut Vec<VecDeque<u32>>, port: PortId) {
+    ready.resize_with(port.index() + 1, VecDeque::new);
 }

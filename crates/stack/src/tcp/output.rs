@@ -2,24 +2,28 @@
 //!
 //! [`Connection::transmit`] asks [`Connection::decide`] again and again what the connection would send next, and sends
 //! it, until there is nothing more or the device is full. Nothing changes before the device has taken a segment, so a
-//! full device simply ends the round. A segment may be a super-segment of up to 64 KiB: its payload leaves as slices of
+//! full device simply ends the round. After a segment that empties the queue it need not be asked again. A segment may be a super-segment of up to 64 KiB: its payload leaves as slices of
 //! the send queue, and is cut by the device or the NIC.
 
 use super::State;
 use super::congestion::CongestionControl;
 use super::connection::{AckNeed, Connection, Fate};
 use super::input::ACK_DELAY;
+use super::path::Plain;
+use super::rtt::MIN_RTO;
 use super::timers::Timer;
 use crate::Egress;
 use crate::ip::Ip;
 use sockeye_device::{Full, Instant};
-use sockeye_wire::tcp::{Flags, Options, Repr, SackBlocks, Timestamps};
+use sockeye_wire::tcp::{Flags, Options, Repr, Timestamps};
 use std::time::Duration;
 
 /// Slices of the send queue that one segment is gathered from; the queue's chunks are large, so three is common.
 const MAX_SLICES: usize = 8;
 /// Payload of the largest super-segment: an IP packet is at most 65,535 bytes, with 60 + 60 of headers.
 const MAX_PAYLOAD: u32 = 65_535 - 120;
+/// No retransmission timeout is shorter, so no shorter silence is idleness.
+const IDLE_FOR_LONG: u64 = MIN_RTO.as_nanos() as u64;
 /// How long a cork holds.
 const CORK: Duration = Duration::from_millis(200);
 
@@ -47,30 +51,41 @@ impl Connection {
         if self.path.take_mtu_change() {
             self.fit_new_mtu();
         }
-        if self.sender.board.outstanding() == 0 && self.sender.rtt.smoothed().is_some() {
-            let idle = now.since(self.sender.last_sent);
-            self.sender.congestion.on_idle(idle, self.sender.rtt.rto());
+        let idle = now.as_nanos().saturating_sub(self.sender.last_sent.as_nanos());
+        if idle > IDLE_FOR_LONG && self.sender.board.outstanding() == 0 && self.sender.rtt.smoothed().is_some() {
+            self.sender.congestion.on_idle(Duration::from_nanos(idle), self.sender.rtt.rto());
         }
         loop {
             match self.decide() {
                 Decision::Nothing => break,
                 Decision::Syn => self.send_syn(now, ip, egress)?,
-                Decision::Data { from, len, fin, again } => self.send_data(now, ip, egress, from, len, fin, again)?,
+                Decision::Data { from, len, fin, again } => {
+                    self.send_data(now, ip, egress, from, len, fin, again)?;
+                    if self.has_said_all() {
+                        return Ok(());
+                    }
+                }
             }
         }
         if self.probe_pending {
             // One byte before the window and no data: whoever gets it must answer with an acknowledgement.
             let before = self.sender.board.una().wrapping_sub(1);
-            self.send_segment(now, ip, egress, Flags::ACK, before, &[], 0)?;
+            self.send_segment(now, ip, egress, Flags::ACK, before, 0, false)?;
             self.probe_pending = false;
         }
         self.wait_for_window(now);
         // Not even behind an acknowledgement that may wait: a peer with a small window would wait for it each time.
         let window_opened = !matches!(self.state, State::SynSent | State::SynReceived) && self.window_update_is_due();
         if self.receiver.ack == AckNeed::Now || window_opened {
-            self.send_segment(now, ip, egress, Flags::ACK, self.sender.board.nxt(), &[], 0)?;
+            self.send_segment(now, ip, egress, Flags::ACK, self.sender.board.nxt(), 0, false)?;
         }
         Ok(())
+    }
+
+    /// Right after a segment with data, which acknowledges what there is: nothing is left to decide.
+    fn has_said_all(&self) -> bool {
+        let board = &self.sender.board;
+        board.nxt() == self.sender.queue.end() && !self.sender.closing && !board.has_lost() && !self.probe_pending
     }
 
     /// What to send next, of SYN, retransmissions, new data and FIN; changes nothing.
@@ -192,25 +207,7 @@ impl Connection {
         fin: bool,
         again: bool,
     ) -> Result<(), Full> {
-        // The queue belongs to the connection, and the slices to the queue: it is taken out while they are lent.
-        let queue = std::mem::take(&mut self.sender.queue);
-        let mut slices: [&[u8]; MAX_SLICES] = [&[]; MAX_SLICES];
-        let mut count = 0;
-        let gathered = queue.slices(from.min(queue.end()), len as usize, MAX_SLICES, |slice| {
-            slices[count] = slice;
-            count += 1;
-        }) as u32;
-        let fin = fin && gathered == len;
-        let mut flags = Flags::ACK;
-        if gathered > 0 && from + u64::from(gathered) == queue.end() {
-            flags |= Flags::PSH;
-        }
-        if fin {
-            flags |= Flags::FIN;
-        }
-        let sent = self.send_segment(now, ip, egress, flags, from, &slices[..count], gathered);
-        self.sender.queue = queue;
-        sent?;
+        let (gathered, fin) = self.send_segment(now, ip, egress, Flags::ACK, from, len, fin)?;
         self.note_sent(now, from, gathered, fin, again);
         Ok(())
     }
@@ -230,7 +227,7 @@ impl Connection {
                 sender.small_end = from + u64::from(len);
             }
             self.bytes_sent += u64::from(len);
-            self.receiver.interactive |= now.since(self.receiver.last_data) < ACK_DELAY;
+            self.receiver.interactive |= now < self.receiver.last_data + ACK_DELAY;
         }
         let allowance = u64::from(self.sender.congestion.window()).saturating_sub(self.in_flight());
         self.sender.window_limited = allowance < u64::from(self.sender.segment_size);
@@ -238,7 +235,7 @@ impl Connection {
         self.sender.silent_since.get_or_insert(now);
         self.timers.clear(Timer::Persist);
         if again || !self.timers.is_set(Timer::Retransmit) {
-            self.timers.set(Timer::Retransmit, now + self.sender.rtt.rto());
+            self.timers.set(Timer::Retransmit, self.sender.rtt.deadline(now));
         }
         if fin && !again {
             self.state = match self.state {
@@ -304,7 +301,7 @@ impl Connection {
         self.syn_pending = false;
         self.sender.last_sent = now;
         self.sender.silent_since.get_or_insert(now);
-        self.timers.set(Timer::Retransmit, now + self.sender.rtt.rto());
+        self.timers.set(Timer::Retransmit, self.sender.rtt.deadline(now));
         Ok(())
     }
 
@@ -314,7 +311,8 @@ impl Connection {
         self.options.max_segment.map_or(most, |limit| limit.min(most))
     }
 
-    /// Any segment after the handshake: `payload` has `len` bytes and begins at stream offset `from`.
+    /// Any segment after the handshake: up to `len` bytes of the queue from stream offset `from` on, as many as lie in so
+    /// many pieces as a device takes, and a FIN behind them if `fin` and they are all. Says what has left.
     #[allow(clippy::too_many_arguments)]
     fn send_segment(
         &mut self,
@@ -323,50 +321,71 @@ impl Connection {
         egress: &mut dyn Egress,
         mut flags: Flags,
         from: u64,
-        payload: &[&[u8]],
         len: u32,
-    ) -> Result<(), Full> {
-        let mut urgent = 0;
+        fin: bool,
+    ) -> Result<(u32, bool), Full> {
+        let queue = &self.sender.queue;
+        let mut slices: [&[u8]; MAX_SLICES] = [&[]; MAX_SLICES];
+        let mut count = 0;
+        let gathered = if len == 0 {
+            0
+        } else {
+            queue.slices(from, len as usize, MAX_SLICES, |slice| {
+                slices[count] = slice;
+                count += 1;
+            }) as u32
+        };
+        let payload = &slices[..count];
+        if gathered > 0 && from + u64::from(gathered) == queue.end() {
+            flags |= Flags::PSH;
+        }
+        let fin = fin && gathered == len;
+        if fin {
+            flags |= Flags::FIN;
+        }
+        let (next, edge) = (self.rcv_nxt(), self.next_edge());
+        let window = (edge - next) >> self.negotiated.receive_scale;
+        let segment = Plain {
+            seq: self.send_seq(from),
+            ack: self.receive_seq(next),
+            flags,
+            window: window.min(u64::from(u16::MAX)) as u16,
+            timestamps: self
+                .negotiated
+                .timestamps
+                .then(|| Timestamps { value: self.timestamp(now), echo: self.receiver.ts_recent }),
+        };
+        let size = self.full_payload();
+        let cut = (gathered > size).then_some(size as u16);
+        let hop = (self.options.ttl, self.options.tos);
+        if self.sender.urgent.is_none() && self.receiver.reassembly.is_empty() {
+            self.path.send_plain(now, ip, egress, &self.flow, hop, &segment, payload, cut)?;
+        } else {
+            let repr = self.with_urgent_and_sack(&segment, from);
+            self.path.send(now, ip, egress, &self.flow, hop, &repr, payload, cut)?;
+        }
+        self.receiver.edge = edge;
+        self.receiver.acknowledged = next;
+        self.receiver.ack = AckNeed::None;
+        self.timers.clear(Timer::DelayedAck);
+        Ok((gathered, fin))
+    }
+
+    /// Adds what few segments bear: where urgent data ends, and what has arrived ahead of a gap.
+    #[inline(never)]
+    fn with_urgent_and_sack(&self, segment: &Plain, from: u64) -> Repr {
+        let mut repr = segment.repr(&self.flow);
         if let Some(end) = self.sender.urgent
             && end > from
         {
-            flags |= Flags::URG;
-            urgent = (end - from).min(u64::from(u16::MAX)) as u16;
+            repr.flags |= Flags::URG;
+            repr.urgent = (end - from).min(u64::from(u16::MAX)) as u16;
         }
-        let edge = self.next_edge();
-        let window = (edge - self.rcv_nxt()) >> self.negotiated.receive_scale;
-        let repr = Repr {
-            src_port: self.flow.local.port(),
-            dst_port: self.flow.remote.port(),
-            seq: self.send_seq(from),
-            ack: self.receive_seq(self.rcv_nxt()),
-            flags,
-            window: window.min(u64::from(u16::MAX)) as u16,
-            urgent,
-            options: self.segment_options(now),
-        };
-        let size = self.full_payload();
-        let cut = (len > size).then_some(size as u16);
-        let hop = (self.options.ttl, self.options.tos);
-        self.path.send(now, ip, egress, &self.flow, hop, &repr, payload, cut)?;
-        self.receiver.edge = edge;
-        self.receiver.acknowledged = self.rcv_nxt();
-        self.receiver.ack = AckNeed::None;
-        self.timers.clear(Timer::DelayedAck);
-        Ok(())
-    }
-
-    fn segment_options(&self, now: Instant) -> Options {
-        let timestamps = self
-            .negotiated
-            .timestamps
-            .then(|| Timestamps { value: self.timestamp(now), echo: self.receiver.ts_recent });
-        let mut sack = SackBlocks::default();
-        if self.negotiated.sack && !self.receiver.reassembly.is_empty() {
+        if self.negotiated.sack {
             for (start, end) in self.receiver.reassembly.blocks().take(self.most_sack_blocks()) {
-                sack.push((self.receive_seq(start), self.receive_seq(end)));
+                repr.options.sack.push((self.receive_seq(start), self.receive_seq(end)));
             }
         }
-        Options { timestamps, sack, ..Options::default() }
+        repr
     }
 }

@@ -3,7 +3,8 @@
 //! A connection asks for its route once, and again only when the host's tables have changed, which one number tells
 //! ([`Ip::generation`]); a link address that stays in use is asked for again now and then, so that a stale one is probed.
 //! In between, a segment's headers are a copy of what all segments of the connection have in common ([`Template`]), with
-//! the rest filled in, and its payload goes to the device from where it lies.
+//! the rest filled in, and its payload goes to the device from where it lies. Nearly every segment bears no option but
+//! timestamps ([`Plain`]), and of its TCP header too only the fields are written that differ.
 
 use super::demux::Flow;
 use crate::Egress;
@@ -13,9 +14,9 @@ use crate::neighbor::USE_INTERVAL;
 use crate::port::PortId;
 use sockeye_device::{Checksum, Full, Instant, Offload, SegmentKind, Segmentation, TxFrame};
 use sockeye_wire::checksum::{self, Sum};
-use sockeye_wire::tcp::{CHECKSUM_OFFSET, Flags, Options, Repr};
+use sockeye_wire::tcp::{CHECKSUM_OFFSET, Flags, HEADER_LEN, Options, Repr, Timestamps};
 use sockeye_wire::{EtherType, MacAddr, Protocol, SeqNumber, ethernet, ipv4};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 
 /// Ethernet, IP without options, TCP with all the options that there can be.
 const MAX_HEADERS: usize = 18 + 40 + 60;
@@ -98,11 +99,17 @@ impl Path {
     }
 
     /// Brings route and link address up to date, at little cost when nothing has changed.
+    #[inline]
     pub(crate) fn refresh(&mut self, now: Instant, ip: &mut Ip, flow: &Flow) {
+        if self.generation != ip.generation() || self.link.is_none() || now >= self.confirmed_at + USE_INTERVAL {
+            self.renew(now, ip, flow);
+        }
+    }
+
+    #[inline(never)]
+    fn renew(&mut self, now: Instant, ip: &mut Ip, flow: &Flow) {
         if self.generation != ip.generation() {
             self.refresh_route(ip, flow);
-        } else if self.link.is_some() && now.since(self.confirmed_at) < USE_INTERVAL {
-            return;
         }
         self.template = None;
         self.confirmed_at = now;
@@ -150,26 +157,83 @@ impl Path {
         payload: &[&[u8]],
         cut: Option<u16>,
     ) -> Result<(), Full> {
-        let (Some(route), Some(to)) = (&self.route, self.link) else {
-            return send_slowly(now, ip, flow, hop, segment, payload, cut);
-        };
-        let template = match &mut self.template {
-            Some(template) if template.hop == hop => template,
-            slot => {
-                let (SocketAddr::V4(local), SocketAddr::V4(remote)) = (flow.local, flow.remote) else { return Ok(()) };
-                let from = ip.port(route.port).mac;
-                slot.insert(Template::new((from, to), (*local.ip(), *remote.ip()), hop))
-            }
-        };
-        let payload_len: usize = payload.iter().map(|slice| slice.len()).sum();
+        self.make_template(ip, flow, hop);
+        let Some(template) = &self.template else { return send_slowly(now, ip, flow, hop, segment, payload, cut) };
         let mut headers = [0; MAX_HEADERS];
-        let end = template.write(self.identification, segment, payload_len, &mut headers);
-        let frame = TxFrame { header: &headers[..end], payload, offload: offload(TRANSPORT, end, cut) };
-        egress.transmit(route.port, &frame)?;
-        let pieces = cut.map_or(1, |size| payload_len.div_ceil(usize::from(size)).max(1));
+        let end = template.write(self.identification, segment, length(payload), &mut headers);
+        self.hand_over(ip, egress, &headers[..end], payload, cut)
+    }
+
+    /// The same for a plain segment.
+    #[allow(clippy::too_many_arguments)]
+    #[inline]
+    pub(crate) fn send_plain(
+        &mut self,
+        now: Instant,
+        ip: &mut Ip,
+        egress: &mut dyn Egress,
+        flow: &Flow,
+        hop: (u8, u8),
+        segment: &Plain,
+        payload: &[&[u8]],
+        cut: Option<u16>,
+    ) -> Result<(), Full> {
+        self.make_template(ip, flow, hop);
+        let Some(template) = &self.template else {
+            return send_slowly(now, ip, flow, hop, &segment.repr(flow), payload, cut);
+        };
+        let (headers, end) = template.write_plain(self.identification, segment, length(payload));
+        self.hand_over(ip, egress, &headers[..end], payload, cut)
+    }
+
+    /// There is a template unless the neighbour is not known, or is ourselves.
+    #[inline]
+    fn make_template(&mut self, ip: &Ip, flow: &Flow, hop: (u8, u8)) {
+        if self.template.as_ref().is_none_or(|template| template.hop != hop) {
+            self.template = match (&self.route, self.link) {
+                (Some(route), Some(to)) => Template::new((ip.port(route.port).mac, to), flow, hop),
+                _ => None,
+            };
+        }
+    }
+
+    #[inline]
+    fn hand_over(
+        &mut self,
+        ip: &mut Ip,
+        egress: &mut dyn Egress,
+        header: &[u8],
+        payload: &[&[u8]],
+        cut: Option<u16>,
+    ) -> Result<(), Full> {
+        egress.transmit(self.port(), &TxFrame { header, payload, offload: offload(TRANSPORT, header.len(), cut) })?;
+        let pieces = cut.map_or(1, |size| length(payload).div_ceil(usize::from(size)).max(1));
         self.identification = self.identification.wrapping_add(pieces as u16);
         ip.counters.tcp_segments_sent += 1;
         Ok(())
+    }
+}
+
+#[inline]
+fn length(payload: &[&[u8]]) -> usize {
+    payload.iter().map(|slice| slice.len()).sum()
+}
+
+/// A segment whose only option are the timestamps, and without urgent data: what differs between those of a connection.
+pub(crate) struct Plain {
+    pub(crate) seq: SeqNumber,
+    pub(crate) ack: SeqNumber,
+    pub(crate) flags: Flags,
+    pub(crate) window: u16,
+    pub(crate) timestamps: Option<Timestamps>,
+}
+
+impl Plain {
+    /// As any segment, where it needs options or an urgent pointer.
+    pub(crate) fn repr(&self, flow: &Flow) -> Repr {
+        let Plain { seq, ack, flags, window, timestamps } = *self;
+        let options = Options { timestamps, ..Options::default() };
+        Repr { window, options, ..bare(flow, seq, ack, flags) }
     }
 }
 
@@ -180,11 +244,11 @@ fn offload(transport: usize, end: usize, cut: Option<u16>) -> Offload {
     }
 }
 
-/// What stands before the TCP header in every segment of a connection, but for length, identification and checksum; with
-/// the sums that a checksum begins with, as a sum may be made in pieces.
+/// What every segment of a connection begins with, with zeros for what differs; and the sums that a checksum begins with,
+/// as a sum may be made in pieces.
 struct Template {
-    headers: [u8; TRANSPORT],
-    /// Of the IP header without these three.
+    headers: [u8; PLAIN_HEADERS],
+    /// Of the IP header without length, identification and checksum.
     network: Sum,
     /// Of the pseudo-header without the length.
     pseudo: Sum,
@@ -192,8 +256,12 @@ struct Template {
 }
 
 impl Template {
-    fn new((from, to): (MacAddr, MacAddr), (src, dst): (Ipv4Addr, Ipv4Addr), (ttl, tos): (u8, u8)) -> Self {
-        let mut headers = [0; TRANSPORT];
+    /// None for a family of which we make no frames ourselves.
+    #[inline(never)]
+    fn new((from, to): (MacAddr, MacAddr), flow: &Flow, hop: (u8, u8)) -> Option<Self> {
+        let (SocketAddr::V4(local), SocketAddr::V4(remote)) = (flow.local, flow.remote) else { return None };
+        let (src, dst, (ttl, tos)) = (*local.ip(), *remote.ip(), hop);
+        let mut headers = [0; PLAIN_HEADERS];
         let link = ethernet::Repr { dst: to, src: from, vlan: None, ether_type: EtherType::IPV4 }.emit(&mut headers);
         let network = ipv4::Repr {
             src,
@@ -208,28 +276,55 @@ impl Template {
             options: &[],
         };
         network.emit(0, &mut headers[link..]);
-        put(&mut headers, LENGTH, 0);
-        put(&mut headers, NETWORK_CHECKSUM, 0);
+        put(&mut headers, LENGTH, [0; 2]);
+        put(&mut headers, NETWORK_CHECKSUM, [0; 2]);
+        let network = checksum::sum(&headers[link..TRANSPORT]);
+        let timestamps = Some(Timestamps { value: 0, echo: 0 });
+        let segment = Plain { seq: SeqNumber(0), ack: SeqNumber(0), flags: Flags(0), window: 0, timestamps };
+        segment.repr(flow).emit(&mut headers[TRANSPORT..]);
         let pseudo = checksum::pseudo_header(src.into(), dst.into(), Protocol::TCP.0, 0);
-        Template { headers, network: checksum::sum(&headers[link..]), pseudo, hop: (ttl, tos) }
+        Some(Template { headers, network, pseudo, hop })
     }
 
     /// Writes all headers of a segment, with the sum of the pseudo-header in the TCP checksum's field, for the device to
     /// complete.
-    #[inline]
     fn write(&self, id: u16, segment: &Repr, payload_len: usize, headers: &mut [u8; MAX_HEADERS]) -> usize {
+        headers[..TRANSPORT].copy_from_slice(&self.headers[..TRANSPORT]);
         let transport = segment.emit(&mut headers[TRANSPORT..]);
-        let (mut network_sum, mut pseudo_sum) = (self.network, self.pseudo);
-        let total = (ipv4::HEADER_LEN + transport + payload_len) as u16;
-        network_sum.add_u16(total);
-        network_sum.add_u16(id);
-        pseudo_sum.add_u32((transport + payload_len) as u32);
-        headers[..TRANSPORT].copy_from_slice(&self.headers);
-        put(headers, LENGTH, total);
-        put(headers, IDENTIFICATION, id);
-        put(headers, NETWORK_CHECKSUM, network_sum.finish());
-        put(headers, TRANSPORT + CHECKSUM_OFFSET, pseudo_sum.folded());
+        self.complete(id, transport + payload_len, headers);
         TRANSPORT + transport
+    }
+
+    /// The same for a plain segment.
+    #[inline]
+    fn write_plain(&self, id: u16, segment: &Plain, payload_len: usize) -> ([u8; PLAIN_HEADERS], usize) {
+        let Plain { seq, ack, flags, window, timestamps } = *segment;
+        let mut headers = self.headers;
+        let mut transport = HEADER_LEN;
+        if let Some(Timestamps { value, echo }) = timestamps {
+            put(&mut headers, STAMP, value.to_be_bytes());
+            put(&mut headers, STAMP + 4, echo.to_be_bytes());
+            transport = PLAIN_HEADERS - TRANSPORT;
+        }
+        put(&mut headers, TRANSPORT + 4, seq.0.to_be_bytes());
+        put(&mut headers, TRANSPORT + 8, ack.0.to_be_bytes());
+        put(&mut headers, TRANSPORT + 12, [(transport / 4 << 4) as u8, flags.0]);
+        put(&mut headers, TRANSPORT + 14, window.to_be_bytes());
+        self.complete(id, transport + payload_len, &mut headers);
+        (headers, TRANSPORT + transport)
+    }
+
+    /// Fills in what depends on identification and length.
+    #[inline]
+    fn complete<const N: usize>(&self, id: u16, segment_len: usize, headers: &mut [u8; N]) {
+        let (mut network, mut pseudo) = (self.network, self.pseudo);
+        let total = (ipv4::HEADER_LEN + segment_len) as u16;
+        network.add_u32(u32::from(total) << 16 | u32::from(id));
+        pseudo.add_u32(segment_len as u32);
+        put(headers, LENGTH, total.to_be_bytes());
+        put(headers, IDENTIFICATION, id.to_be_bytes());
+        put(headers, NETWORK_CHECKSUM, network.finish().to_be_bytes());
+        put(headers, TRANSPORT + CHECKSUM_OFFSET, pseudo.folded().to_be_bytes());
     }
 }
 
@@ -238,10 +333,13 @@ const LENGTH: usize = ethernet::HEADER_LEN + 2;
 const IDENTIFICATION: usize = ethernet::HEADER_LEN + 4;
 const NETWORK_CHECKSUM: usize = ethernet::HEADER_LEN + ipv4::CHECKSUM_OFFSET;
 const TRANSPORT: usize = ethernet::HEADER_LEN + ipv4::HEADER_LEN;
+/// The clock in the timestamps option, behind two "no operations", kind and length.
+const STAMP: usize = TRANSPORT + HEADER_LEN + 4;
+const PLAIN_HEADERS: usize = STAMP + 8;
 
-#[inline]
-fn put(headers: &mut [u8], at: usize, value: u16) {
-    headers[at..at + 2].copy_from_slice(&value.to_be_bytes());
+#[inline(always)]
+fn put<const N: usize, const M: usize>(headers: &mut [u8; N], at: usize, value: [u8; M]) {
+    headers[at..at + M].copy_from_slice(&value);
 }
 
 /// Through the host's own queue, by copy: where the neighbour is not known yet, and to ourselves.
@@ -297,7 +395,7 @@ pub(crate) fn bare(flow: &Flow, seq: SeqNumber, ack: SeqNumber, flags: Flags) ->
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use sockeye_wire::tcp::Timestamps;
+    use std::net::Ipv4Addr;
 
     proptest! {
         /// The template gives what writing each header anew gives.
@@ -313,7 +411,8 @@ mod tests {
             let [from, to] = macs.map(MacAddr);
             let [src, dst] = addresses.map(Ipv4Addr::from_bits);
             let (local, remote) = (SocketAddr::from((src, 7)), SocketAddr::from((dst, 80)));
-            let mut segment = bare(&Flow { local, remote }, SeqNumber(seq), SeqNumber(ack), Flags(flags));
+            let flow = Flow { local, remote };
+            let mut segment = bare(&flow, SeqNumber(seq), SeqNumber(ack), Flags(flags));
             segment.window = window;
             segment.options.timestamps = timestamps.map(|(value, echo)| Timestamps { value, echo });
 
@@ -336,12 +435,17 @@ mod tests {
             let transport = network + repr.emit(len, &mut expected[network..]);
             let end = transport + segment.emit(&mut expected[transport..]);
             let sum = checksum::pseudo_header(src.into(), dst.into(), Protocol::TCP.0, len as u32).folded();
-            put(&mut expected, transport + CHECKSUM_OFFSET, sum);
+            put(&mut expected, transport + CHECKSUM_OFFSET, sum.to_be_bytes());
 
             let mut headers = [0; MAX_HEADERS];
-            let template = Template::new((from, to), (src, dst), hop);
+            let template = Template::new((from, to), &flow, hop).expect("IPv4");
             prop_assert_eq!(template.write(id, &segment, payload_len, &mut headers), end);
             prop_assert_eq!(&headers[..end], &expected[..end]);
+
+            let Repr { seq, ack, flags, window, options, .. } = segment;
+            let plain = Plain { seq, ack, flags, window, timestamps: options.timestamps };
+            let (headers, plain_end) = template.write_plain(id, &plain, payload_len);
+            prop_assert_eq!(&headers[..plain_end], &expected[..end]);
         }
     }
 }

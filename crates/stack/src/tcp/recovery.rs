@@ -98,14 +98,16 @@ impl Connection {
 
     fn progress(&mut self, now: Instant, arrival: &Arrival, to: u64) {
         let in_flight = self.in_flight();
-        let cumulative = self.sender.board.acknowledge(to, now);
+        let cumulative = self.sender.board.acknowledge(to);
         self.wants_transmit = true;
         self.path.heard();
         self.sender.retries = 0;
         self.sender.probes = 0;
         // Without a sample the back-off stays (Karn): a path that has become slower than the timeout would otherwise be
         // taken for one that loses, segment after segment.
-        if let Some(rtt) = cumulative.rtt.or_else(|| self.echoed_rtt(now, arrival)) {
+        if let Some(sent_at) = cumulative.sent_at {
+            self.sender.rtt.sample_nanos(now.as_nanos().saturating_sub(sent_at.as_nanos()));
+        } else if let Some(rtt) = self.echoed_rtt(now, arrival) {
             self.sender.rtt.sample(rtt);
         }
         if self.sender.urgent.is_some_and(|urgent| urgent <= to) {
@@ -147,7 +149,7 @@ impl Connection {
 
         if self.sender.board.outstanding() > 0 {
             self.sender.silent_since = Some(now);
-            self.timers.set(Timer::Retransmit, now + self.sender.rtt.rto());
+            self.timers.set(Timer::Retransmit, self.sender.rtt.deadline(now));
         } else {
             self.sender.silent_since = None;
             self.timers.clear(Timer::Retransmit);

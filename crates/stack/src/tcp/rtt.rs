@@ -5,6 +5,7 @@
 //! The variance term has Linux's floor: a path with a steady round trip does not earn a timeout so tight that the
 //! peer's delayed acknowledgement (40 ms there, up to 500 ms by the standard) looks like loss.
 
+use sockeye_device::Instant;
 use std::time::Duration;
 
 /// Before the first sample (RFC 6298, 2.1).
@@ -34,7 +35,13 @@ impl Default for RttEstimator {
 impl RttEstimator {
     /// Takes a sample: a segment sent once was acknowledged `rtt` after it left.
     pub(crate) fn sample(&mut self, rtt: Duration) {
-        let rtt = nanos(rtt.min(MAX_RTO));
+        self.sample_nanos(nanos(rtt.min(MAX_RTO)));
+    }
+
+    /// The same in nanoseconds.
+    #[inline]
+    pub(crate) fn sample_nanos(&mut self, rtt: u64) {
+        let rtt = rtt.min(nanos(MAX_RTO));
         self.least = self.least.min(rtt);
         let smoothed = match self.smoothed {
             None => {
@@ -53,7 +60,18 @@ impl RttEstimator {
 
     /// The timeout to arm now.
     pub(crate) fn rto(&self) -> Duration {
-        Duration::from_nanos((self.rto << self.backoff.min(16)).min(nanos(MAX_RTO)))
+        Duration::from_nanos(self.timeout())
+    }
+
+    /// When it fires for what is sent now.
+    #[inline]
+    pub(crate) fn deadline(&self, now: Instant) -> Instant {
+        Instant::from_nanos(now.as_nanos().saturating_add(self.timeout()))
+    }
+
+    #[inline]
+    fn timeout(&self) -> u64 {
+        (self.rto << self.backoff.min(16)).min(nanos(MAX_RTO))
     }
 
     /// The timer fired: twice as long the next time (5.5).

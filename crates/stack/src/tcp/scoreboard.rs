@@ -9,7 +9,6 @@
 
 use sockeye_device::Instant;
 use std::collections::VecDeque;
-use std::time::Duration;
 
 /// More records than this are not made by splitting: a peer that acknowledges every other byte of a large window must
 /// not grow our memory (CVE-2019-11478). What would be split is then left unsacked.
@@ -39,8 +38,8 @@ impl Record {
 pub(crate) struct Cumulative {
     /// Bytes newly acknowledged.
     pub(crate) bytes: u64,
-    /// Round trip of the newest segment in it, when none of it was sent twice.
-    pub(crate) rtt: Option<Duration>,
+    /// When the newest segment in it left, if none of it was sent twice.
+    pub(crate) sent_at: Option<Instant>,
 }
 
 /// The retransmission queue.
@@ -104,29 +103,31 @@ impl Scoreboard {
     }
 
     /// Everything before `to` is acknowledged. `to` lies in `una..=nxt`.
-    pub(crate) fn acknowledge(&mut self, to: u64, now: Instant) -> Cumulative {
+    pub(crate) fn acknowledge(&mut self, to: u64) -> Cumulative {
         let bytes = to - self.una;
-        let (mut rtt, mut ambiguous) = (None, false);
-        while let Some(record) = self.records.front().copied() {
-            if record.start >= to {
+        let (mut sent_at, mut ambiguous) = (None, false);
+        while let Some(front) = self.records.front_mut() {
+            if front.start >= to {
                 break;
             }
-            let part = Record { end: record.end.min(to), ..record };
-            self.forget(&part);
+            let whole = front.end <= to;
+            let part = Record { end: front.end.min(to), ..*front };
+            front.start = part.end;
+            if part.sacked | part.lost {
+                self.forget(&part);
+            }
             ambiguous |= part.retransmitted;
             // A record that the peer reported out of order arrived earlier than this acknowledgement says.
             if !part.sacked {
-                rtt = Some(now.since(part.sent_at));
+                sent_at = Some(part.sent_at);
             }
-            if part.end == record.end {
+            if whole {
                 self.records.pop_front();
-            } else if let Some(front) = self.records.front_mut() {
-                front.start = to;
             }
         }
         self.una = to;
         self.retransmit_from = self.retransmit_from.max(to);
-        Cumulative { bytes, rtt: if ambiguous { None } else { rtt } }
+        Cumulative { bytes, sent_at: if ambiguous { None } else { sent_at } }
     }
 
     /// The peer holds `start..end`; returns how many of these bytes are news.
@@ -312,7 +313,7 @@ mod tests {
     #[test]
     fn an_acknowledgement_inside_a_record_leaves_the_rest_of_it() {
         let mut board = three_segments();
-        assert_eq!(board.acknowledge(1_500, ms(11)), Cumulative { bytes: 1_500, rtt: Some(Duration::from_millis(9)) });
+        assert_eq!(board.acknowledge(1_500), Cumulative { bytes: 1_500, sent_at: Some(ms(2)) });
         assert_eq!((board.una(), board.outstanding(), board.in_flight()), (1_500, 1_500, 1_500));
     }
 
@@ -322,7 +323,7 @@ mod tests {
         board.lose_head(1_000);
         assert_eq!(board.next_lost(5_000), Some((0, 1_000)));
         board.sent_again(0, 1_000, ms(9));
-        assert_eq!(board.acknowledge(3_000, ms(10)).rtt, None);
+        assert_eq!(board.acknowledge(3_000).sent_at, None);
         assert_eq!((board.in_flight(), board.lost(), board.records()), (0, 0, 0));
     }
 
@@ -367,7 +368,7 @@ mod tests {
                 let at = board.una() + place.min(board.outstanding());
                 match operation {
                     0 | 1 => board.sent(len, ms(place)),
-                    2 => { board.acknowledge(at, ms(50_000)); }
+                    2 => { board.acknowledge(at); }
                     3 => { board.sack(at, at + len); }
                     4 => { board.lose_below_sacked(len); }
                     5 => { board.lose_head(len); }
