@@ -7,7 +7,7 @@
 //!   and none can panic: the fixed part of a header is held as an array, so that an offset is checked by the compiler.
 //! - A **Repr** is the meaning: plain fields, made by hand or from a view, written to a buffer by `emit`. What a Repr
 //!   cannot express (reserved bits, odd padding) is not ours to send. A format of a fixed length ([`arp`]) or of many
-//!   shapes ([`icmpv4`]) goes from bytes to the meaning in one step.
+//!   shapes ([`icmpv4`], [`icmpv6`], [`igmp`]) goes from bytes to the meaning in one step.
 //!
 //! Parsing trusts no length against another, allocates nothing and reads no clock. What it refuses it names with
 //! [`Malformed`], so that whoever drops a packet can count the reason. Checksums are verified by a call of their own
@@ -28,16 +28,32 @@
 //! ```
 //!
 //! The order of bytes is the network's in a buffer and the machine's in a value. Lengths and offsets are in bytes,
-//! whatever unit the header uses. IPv6 will stand beside [`ipv4`]: all that is common to both families ([`checksum`],
-//! [`udp`], [`tcp`], [`IpPrefix`]) takes `IpAddr` already.
+//! whatever unit the header uses.
+//!
+//! | layer | formats |
+//! |---|---|
+//! | link | [`ethernet`], [`arp`] |
+//! | IPv4 | [`ipv4`] and its [options](ipv4::options), [`icmpv4`], [`igmp`] |
+//! | IPv6 | [`ipv6`] and its [extension headers](ipv6::extension), [`icmpv6`] with [`ndisc`] and [`mld`] |
+//! | above both | [`udp`], [`udp_lite`], [`tcp`]; [`ah`], [`esp`] |
+//! | common | [`checksum`], [`IpPrefix`], [`MacAddr`], [`Protocol`], [`group`] |
 
+pub mod ah;
 pub mod arp;
 pub mod checksum;
+pub mod esp;
 pub mod ethernet;
+pub mod group;
 pub mod icmpv4;
+pub mod icmpv6;
+pub mod igmp;
 pub mod ipv4;
+pub mod ipv6;
+pub mod mld;
+pub mod ndisc;
 pub mod tcp;
 pub mod udp;
+pub mod udp_lite;
 
 mod field;
 mod malformed;

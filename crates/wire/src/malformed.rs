@@ -25,6 +25,22 @@ pub enum Malformed {
     OptionValue,
     /// An option that may appear once appears again.
     OptionRepeated,
+    /// Padding of other bytes than zeros, or more of it than a limit allows.
+    Padding,
+    /// A hop-by-hop options header that does not come first.
+    HeaderOrder,
+    /// The first fragment does not hold all headers.
+    FirstFragment,
+    /// An options header longer than a limit allows.
+    HeaderTooLong,
+    /// More options in a header than a limit allows.
+    TooManyOptions,
+    /// More extension headers than a limit allows.
+    TooManyHeaders,
+    /// Extension headers that are together longer than a limit allows.
+    ChainTooLong,
+    /// A field has a value that its format does not define.
+    Value,
 }
 
 impl Malformed {
@@ -41,6 +57,14 @@ impl Malformed {
             Malformed::OptionPointer => "bad option pointer",
             Malformed::OptionValue => "bad option value",
             Malformed::OptionRepeated => "repeated option",
+            Malformed::Padding => "bad padding",
+            Malformed::HeaderOrder => "hop-by-hop options not first",
+            Malformed::FirstFragment => "headers beyond the first fragment",
+            Malformed::HeaderTooLong => "options header too long",
+            Malformed::TooManyOptions => "too many options",
+            Malformed::TooManyHeaders => "too many extension headers",
+            Malformed::ChainTooLong => "extension headers too long",
+            Malformed::Value => "undefined value",
         }
     }
 }

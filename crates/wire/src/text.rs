@@ -1,5 +1,7 @@
 //! Each meaning as one line, for a trace or a log.
 
+mod ipv6;
+
 use core::fmt::{Display, Formatter, Result};
 
 use crate::icmpv4::{Message, RedirectCode, TimeExceededCode, Timestamp};

@@ -12,8 +12,8 @@
 //!
 //! # Standards
 //!
-//! RFC 768 (all of it), RFC 1122 §4.1.3.4 (checksums), RFC 8200 §8.1 (no zero checksum in IPv6; RFC 6935 has the
-//! exceptions for tunnels, which are not made here). Jumbograms (RFC 2675 §4, length zero) are refused.
+//! RFC 768 (all of it), RFC 1122 §4.1.3.4 (checksums), RFC 8200 §8.1 (no zero checksum in IPv6), RFC 6935 §5 (but for a
+//! port that says so: [`Datagram::has_checksum`]). Jumbograms (RFC 2675 §4, length zero) are refused.
 
 use core::net::IpAddr;
 
@@ -68,10 +68,17 @@ impl<'a> Datagram<'a> {
         u16_at(self.header, CHECKSUM_OFFSET)
     }
 
+    /// True when the sender has computed a checksum. In IPv6 a datagram without one is for a port only that was opened
+    /// for such (a tunnel's), and is otherwise dropped.
+    #[inline]
+    pub fn has_checksum(&self) -> bool {
+        self.checksum() != 0
+    }
+
     /// True when the checksum is right, or rightly absent, for a datagram between these addresses.
     #[inline]
     pub fn verify_checksum(&self, src: IpAddr, dst: IpAddr) -> bool {
-        if self.checksum() == 0 {
+        if !self.has_checksum() {
             return src.is_ipv4();
         }
         let mut sum = pseudo_header(src, dst, Protocol::UDP.0, self.bytes.len() as u32);
@@ -178,7 +185,7 @@ mod tests {
     fn no_checksum_is_for_ipv4_only() {
         let datagram = Datagram::parse(&HELLO).unwrap();
         assert!(datagram.verify_checksum(SRC, DST));
-        assert!(!datagram.verify_checksum(DST6, DST6));
+        assert!(!datagram.verify_checksum(DST6, DST6) && !datagram.has_checksum());
     }
 
     #[test]

@@ -2,9 +2,10 @@
 //!
 //! # Standards
 //!
-//! IEEE 802 §8.2 (the two bits), RFC 9542 §2.1 (the same, and notation).
+//! IEEE 802 §8.2 (the two bits), RFC 9542 §2.1 (the same, and notation), RFC 1112 §6.4 and RFC 2464 §7 (groups).
 
 use core::fmt;
+use core::net::IpAddr;
 use core::str::FromStr;
 
 /// A 48-bit hardware address.
@@ -16,6 +17,20 @@ impl MacAddr {
     pub const BROADCAST: MacAddr = MacAddr([0xff; 6]);
     /// Nobody: unknown, or not filled in.
     pub const ZERO: MacAddr = MacAddr([0; 6]);
+
+    /// The address that frames to a group have: the group's last 23 bits in IPv4, its last 32 in IPv6.
+    pub const fn for_group(group: IpAddr) -> MacAddr {
+        match group {
+            IpAddr::V4(group) => {
+                let [_, b, c, d] = group.octets();
+                MacAddr([0x01, 0x00, 0x5e, b & 0x7f, c, d])
+            }
+            IpAddr::V6(group) => {
+                let [.., a, b, c, d] = group.octets();
+                MacAddr([0x33, 0x33, a, b, c, d])
+            }
+        }
+    }
 
     /// True for the address of everybody.
     #[inline]
@@ -101,6 +116,17 @@ mod tests {
         ] {
             let found = (mac.is_broadcast(), mac.is_multicast(), mac.is_unicast(), mac.is_local());
             assert_eq!(found, (broadcast, multicast, unicast, local), "{mac}");
+        }
+    }
+
+    #[test]
+    fn groups() {
+        for (group, mac) in [
+            ("224.0.0.1", "01:00:5e:00:00:01"),
+            ("239.255.1.2", "01:00:5e:7f:01:02"),
+            ("ff02::1:ff0e:8c6c", "33:33:ff:0e:8c:6c"),
+        ] {
+            assert_eq!(MacAddr::for_group(group.parse().unwrap()).to_string(), mac);
         }
     }
 
