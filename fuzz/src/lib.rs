@@ -5,6 +5,10 @@
 #[path = "../../crates/wire/tests/exercise/mod.rs"]
 pub mod wire;
 
+/// Programs and packets, of `sockeye-filter`.
+#[path = "../../crates/filter/tests/exercise/mod.rs"]
+pub mod filter;
+
 /// Cutting super-frames and bad wires, of `sockeye-device`.
 #[path = "../../crates/device/tests/exercise/mod.rs"]
 pub mod device;
