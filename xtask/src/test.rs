@@ -15,8 +15,8 @@ use crate::report::Report;
 const LAB_LIMIT: &str = "1200";
 const UNIT_LIMIT: &str = "900";
 
-/// Rooms of tests about what only a node has.
-const NODE_ONLY: [&str; 3] = ["names::", "node::", "truth::"];
+/// Rooms of tests about what only a node has, or that ask the kernel itself whatever the subject is.
+const NODE_ONLY: [&str; 4] = ["filter::", "names::", "node::", "truth::"];
 
 /// What to leave out.
 #[derive(Args)]

@@ -5,6 +5,7 @@
 mod bulk;
 mod calls;
 mod faults;
+mod filter;
 mod hostile;
 mod http;
 mod iperf;
