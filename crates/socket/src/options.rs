@@ -143,6 +143,7 @@ pub(crate) fn tcp_options(settings: &Settings) -> tcp::Options {
         defer_accept: (tcp.defer_accept > 0).then(|| Duration::from_secs(u64::from(tcp.defer_accept.cast_unsigned()))),
         send_buffer: bytes(send_buffer).unwrap_or(own.send_buffer),
         receive_buffer: bytes(receive_buffer).unwrap_or(own.receive_buffer),
+        receive_grows: receive_buffer.is_none(),
         not_sent_low_water: tcp.not_sent_low_water.map_or(own.not_sent_low_water, |bytes| bytes as usize),
         window_clamp: tcp.window_clamp,
         ttl: ip.ttl.unwrap_or(own.ttl),

@@ -136,6 +136,32 @@ fn a_good_wire_carries_both_ways() {
     transfer_both_ways(1, Conditions::default(), 8 << 20);
 }
 
+/// How long one direction takes, over a round trip of 200 ms, when the reader has these options.
+fn over_a_long_path(options: &Options) -> Duration {
+    let slow = Impairments { delay: Duration::from_millis(100), ..Impairments::default() };
+    let (mut net, a, b) = two_hosts(5, bad(slow));
+    let now = net.now();
+    for (host, id) in [a, b] {
+        net.stack(host).tcp_set_options(now, id, Options { send_buffer: 8 << 20, ..options.clone() });
+    }
+    let mut flow = Flowing::new(5, a, b, 40 << 20);
+    let mut scratch = vec![0; 100_000];
+    let done = net.run_until(Duration::from_secs(100), |net| flow.pump(net, &mut scratch).then_some(()));
+    assert!(done.is_some(), "stuck at {}", flow.read);
+    net.now().since(now)
+}
+
+#[test]
+fn a_window_grows_to_what_a_long_path_holds() {
+    let fixed = Options { receive_buffer: 256 << 10, receive_grows: false, ..Options::default() };
+    // 160 windows, each of which waits a round trip.
+    let small = over_a_long_path(&fixed);
+    assert!(small > Duration::from_secs(30), "{small:?}");
+    let grown = over_a_long_path(&Options::default());
+    let large = over_a_long_path(&Options { receive_grows: false, ..Options::default() });
+    assert!(grown < large + Duration::from_secs(1), "{grown:?}, and {large:?} with all of it from the start");
+}
+
 #[test]
 fn a_wire_that_loses_reorders_and_duplicates_carries_both_ways() {
     for seed in 0..4 {

@@ -264,6 +264,10 @@ impl Stack {
         if connection.receiver.urgent.is_some_and(|end| end <= connection.receiver.queue.start()) {
             connection.receiver.urgent = None;
         }
+        if connection.options.receive_grows {
+            let (least, most) = (connection.sender.rtt.least(), connection.options.receive_buffer);
+            connection.receiver.window.take(now, connection.receiver.queue.start(), least, most);
+        }
         if connection.fate == Fate::Alive && connection.window_update_is_due() {
             connection.wants_transmit = true;
             tcp.settle(now, ip, id.index() as u32);

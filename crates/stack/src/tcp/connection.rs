@@ -13,6 +13,7 @@ use super::recovery::Recovery;
 use super::rtt::RttEstimator;
 use super::scoreboard::Scoreboard;
 use super::timers::{Timer, Timers};
+use super::window::WindowSize;
 use super::{Error, ListenerId, State};
 use crate::bind::BindingId;
 use crate::buffer::{ByteQueue, Pool};
@@ -98,6 +99,8 @@ pub(crate) struct Receiver {
     pub(crate) fin: Option<u64>,
     /// Everything up to the FIN has arrived, and the FIN.
     pub(crate) finished: bool,
+    /// How wide the window may be.
+    pub(crate) window: WindowSize,
     /// Right edge of the window that the peer was told; never moves left.
     pub(crate) edge: u64,
     /// What the last acknowledgement acknowledged.
@@ -207,6 +210,7 @@ impl Connection {
                 irs: SeqNumber(0),
                 fin: None,
                 finished: false,
+                window: WindowSize::new(now),
                 edge: 0,
                 acknowledged: 0,
                 ack: AckNeed::None,
@@ -335,7 +339,7 @@ impl Connection {
     /// (RFC 9293, 3.8.6.2.2: MUST-39) and never to the left (SHLD-14).
     pub(crate) fn next_edge(&self) -> u64 {
         let next = self.rcv_nxt();
-        let limit = self.options.receive_buffer.max(LEAST_WINDOW);
+        let limit = self.receive_limit();
         let mut free = limit.saturating_sub(self.receiver.queue.len()) as u64;
         if let Some(clamp) = self.options.window_clamp {
             free = free.min(u64::from(clamp).max(LEAST_WINDOW as u64));
@@ -344,6 +348,12 @@ impl Connection {
         let edge = next + (free >> self.negotiated.receive_scale << self.negotiated.receive_scale);
         let step = (limit as u64 / 2).min(u64::from(self.receiver.segment_size));
         if edge >= self.receiver.edge + step { edge } else { self.receiver.edge.max(next) }
+    }
+
+    /// How far the peer may be ahead of the program, in bytes.
+    pub(crate) fn receive_limit(&self) -> usize {
+        let most = self.options.receive_buffer.max(LEAST_WINDOW);
+        if self.options.receive_grows { self.receiver.window.get(most) } else { most }
     }
 
     /// Owes the peer an acknowledgement without delay.
@@ -355,7 +365,7 @@ impl Connection {
     /// Memory that the receiving side may hold, with what arrives out of order and what chunks waste.
     pub(crate) fn receive_room(&self) -> usize {
         let held = self.receiver.queue.capacity() + self.receiver.reassembly.capacity();
-        (3 * self.options.receive_buffer + 4 * crate::buffer::LARGE).saturating_sub(held)
+        (3 * self.receive_limit() + 4 * crate::buffer::LARGE).saturating_sub(held)
     }
 
     /// (Re)starts the count of silence.

@@ -49,6 +49,7 @@ mod slab;
 mod time_wait;
 mod timeout;
 mod timers;
+mod window;
 
 #[cfg(test)]
 mod tests;

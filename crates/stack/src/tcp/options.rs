@@ -33,6 +33,8 @@ pub struct Options {
     pub send_buffer: usize,
     /// `SO_RCVBUF`: bytes that the peer may be ahead of the program.
     pub receive_buffer: usize,
+    /// The window begins smaller and grows with use, up to `receive_buffer`; off where a program has set that.
+    pub receive_grows: bool,
     /// `TCP_NOTSENT_LOWAT`: with more than this unsent the socket is not writable.
     pub not_sent_low_water: usize,
     /// `TCP_WINDOW_CLAMP`: the largest window to offer.
@@ -59,7 +61,8 @@ impl Default for Options {
             max_segment: None,
             defer_accept: None,
             send_buffer: 1 << 20,
-            receive_buffer: 1 << 20,
+            receive_buffer: 6 << 20,
+            receive_grows: true,
             not_sent_low_water: usize::MAX,
             window_clamp: None,
             ttl: 64,

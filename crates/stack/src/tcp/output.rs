@@ -267,8 +267,8 @@ impl Connection {
         if self.receiver.finished {
             return false;
         }
-        let step = (self.options.receive_buffer as u64 / 4).max(2 * u64::from(self.receiver.segment_size));
-        let step = step.min(self.options.receive_buffer as u64 / 2);
+        let limit = self.receive_limit() as u64;
+        let step = (limit / 4).max(2 * u64::from(self.receiver.segment_size)).min(limit / 2);
         let open = self.receiver.edge.saturating_sub(self.rcv_nxt());
         let grown = self.next_edge().saturating_sub(self.receiver.edge);
         // Before anything was read there is no news: the next acknowledgement shows the handshake's window in its true size.
