@@ -275,8 +275,13 @@ impl RxBatch {
     /// For devices: every slot, each with a buffer of at least `size` bytes. Nothing counts as filled until
     /// [`RxBatch::set_filled`], and only from a slot that then counts may its buffer be taken.
     pub fn slots(&mut self, size: usize) -> &mut [RxFrame] {
-        // Mostly one or two have been filled since the last time, and the others are as they were.
-        let used = if size > self.size { self.slots.len() } else { self.filled };
+        // Mostly one or two have been filled since the last time, and the others are as they were. A device that brings
+        // its own buffers asks for none.
+        let used = match size {
+            0 => 0,
+            _ if size > self.size => self.slots.len(),
+            _ => self.filled,
+        };
         self.filled = 0;
         self.size = size;
         for slot in &mut self.slots[..used] {

@@ -18,7 +18,7 @@ use crate::device::PushBack;
 use crate::segment::{self, Segments};
 use crate::{
     BUFFER_LEN, Capabilities, Checksum, Device, DeviceCounters, Full, MAX_SUPER_FRAME, Offload, RxBatch, RxFrame,
-    SegmentKind, TxFrame,
+    SegmentKind, Segmentation, TxFrame,
 };
 
 /// Frames that a direction holds unless told otherwise.
@@ -145,20 +145,18 @@ impl Device for MemoryDevice {
     }
 
     fn transmit(&mut self, frame: &TxFrame<'_>) -> Result<(), Full> {
-        let result =
-            self.outgoing.borrow_mut().take(frame, (usize::from(self.end.mtu) + LINK_HEADER).min(MAX_SUPER_FRAME));
-        match result {
-            Taken::Full => self.push_back.refuse(),
-            Taken::Yes | Taken::Never => self.push_back.take(),
-        }
-        match result {
-            Taken::Yes => self.counters.count_sent(frame.len(), frame.offload.segmentation.is_some()),
+        let len = frame.len();
+        let longest = (usize::from(self.end.mtu) + LINK_HEADER).min(MAX_SUPER_FRAME);
+        match self.outgoing.borrow_mut().take(frame, len, longest) {
+            Taken::Yes => self.counters.count_sent(len, frame.offload.segmentation.is_some()),
             Taken::Never => self.counters.tx_errors += 1,
             Taken::Full => {
+                self.push_back.refuse();
                 self.counters.tx_full += 1;
                 return Err(Full);
             }
         }
+        self.push_back.take();
         Ok(())
     }
 
@@ -188,10 +186,17 @@ enum Taken {
 }
 
 impl Direction {
-    fn take(&mut self, frame: &TxFrame<'_>, longest: usize) -> Taken {
-        let Some(segmentation) = frame.offload.segmentation else {
-            return if frame.len() > longest { Taken::Never } else { self.take_whole(frame) };
-        };
+    #[inline]
+    fn take(&mut self, frame: &TxFrame<'_>, len: usize, longest: usize) -> Taken {
+        match frame.offload.segmentation {
+            Some(segmentation) => self.take_super(frame, len, segmentation),
+            None if len > longest => Taken::Never,
+            None => self.take_whole(frame, len),
+        }
+    }
+
+    /// A super-frame: whole if the receiver takes such, else in pieces.
+    fn take_super(&mut self, frame: &TxFrame<'_>, len: usize, segmentation: Segmentation) -> Taken {
         let Ok(mut segments) = Segments::new(frame) else { return Taken::Never };
         let whole = match segmentation.kind {
             SegmentKind::TcpV4 => self.receiver.tcp_v4,
@@ -199,7 +204,7 @@ impl Direction {
             SegmentKind::Udp => self.receiver.udp,
         };
         if whole {
-            return self.take_whole(frame);
+            return self.take_whole(frame, len);
         }
         // A frame of more pieces than the queue has places may go into an empty one, or it would never go.
         if !self.queue.is_empty() && self.queue.len() + segments.count() > self.limit {
@@ -221,11 +226,11 @@ impl Direction {
     }
 
     /// A frame that goes as it is, but for a checksum that the receiver would miss.
-    fn take_whole(&mut self, frame: &TxFrame<'_>) -> Taken {
+    #[inline]
+    fn take_whole(&mut self, frame: &TxFrame<'_>, len: usize) -> Taken {
         if self.queue.len() >= self.limit {
             return Taken::Full;
         }
-        let len = frame.len();
         let mut offload = frame.offload;
         let mut buffer = if len > SMALL { self.gather_large(frame) } else { self.gather_small(frame) };
         if offload.segmentation.is_none() && !self.receiver.checksum {
@@ -239,6 +244,7 @@ impl Direction {
         Taken::Yes
     }
 
+    #[inline]
     fn gather_small(&mut self, frame: &TxFrame<'_>) -> Vec<u8> {
         let mut buffer = self.small.pop().unwrap_or_else(|| Vec::with_capacity(SMALL));
         buffer.clear();

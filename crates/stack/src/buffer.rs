@@ -45,13 +45,10 @@ impl Pool {
 
     /// Takes a chunk back. One of a foreign size is let go.
     pub fn give(&mut self, chunk: Vec<u8>) {
-        let kept = match chunk.len() {
-            LARGE => &mut self.large,
-            SMALL => &mut self.small,
-            _ => return,
-        };
-        if kept.len() < if chunk.len() == LARGE { KEPT_LARGE } else { KEPT_SMALL } {
-            kept.push(chunk);
+        match chunk.len() {
+            SMALL if self.small.len() < KEPT_SMALL => self.small.push(chunk),
+            LARGE if self.large.len() < KEPT_LARGE => self.large.push(chunk),
+            _ => {}
         }
     }
 }
@@ -114,7 +111,21 @@ impl ByteQueue {
     }
 
     /// Appends a copy of `bytes`.
-    pub fn push(&mut self, pool: &mut Pool, mut bytes: &[u8]) {
+    #[inline]
+    pub fn push(&mut self, pool: &mut Pool, bytes: &[u8]) {
+        match &mut self.first {
+            None if bytes.len() <= SMALL && !bytes.is_empty() => {
+                let mut chunk = pool.small();
+                chunk[..bytes.len()].copy_from_slice(bytes);
+                self.end += bytes.len() as u64;
+                self.capacity += SMALL;
+                self.first = Some(Chunk { bytes: chunk, tail: bytes.len(), end: self.end });
+            }
+            _ => self.push_behind(pool, bytes),
+        }
+    }
+
+    fn push_behind(&mut self, pool: &mut Pool, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             if self.tail_room() == 0 {
                 self.grow(pool, bytes.len() <= SMALL && self.is_empty());
@@ -181,6 +192,18 @@ impl ByteQueue {
         }
     }
 
+    /// The bytes from stream offset `from` on that lie in one piece, at most `len` of them, if they begin in the first chunk.
+    #[inline]
+    pub fn front(&self, from: u64, len: usize) -> &[u8] {
+        match &self.first {
+            Some(chunk) if from >= self.start && from < chunk.end => {
+                let begin = chunk.index(from);
+                &chunk.bytes[begin..chunk.tail.min(begin + len)]
+            }
+            _ => &[],
+        }
+    }
+
     /// Calls `each` with the slices that make up `len` bytes from stream offset `from`, at most `max_slices` of them;
     /// returns how many bytes they hold. The range must lie in the queue.
     pub fn slices<'a>(&'a self, from: u64, len: usize, max_slices: usize, mut each: impl FnMut(&'a [u8])) -> usize {
@@ -209,8 +232,13 @@ impl ByteQueue {
     /// Copies bytes from stream offset `from` on into `out`; returns how many there were.
     pub fn copy_to(&self, from: u64, out: &mut [u8]) -> usize {
         let len = out.len().min((self.end.saturating_sub(from)) as usize);
-        let mut done = 0;
-        self.slices(from, len, usize::MAX, |slice| {
+        let front = self.front(from, len);
+        out[..front.len()].copy_from_slice(front);
+        let mut done = front.len();
+        if done == len {
+            return len;
+        }
+        self.slices(from + done as u64, len - done, usize::MAX, |slice| {
             out[done..done + slice.len()].copy_from_slice(slice);
             done += slice.len();
         });
@@ -218,6 +246,7 @@ impl ByteQueue {
     }
 
     /// Lets go of the first `count` bytes.
+    #[inline]
     pub fn consume(&mut self, pool: &mut Pool, count: usize) {
         debug_assert!(count <= self.len());
         self.start += count as u64;
@@ -253,10 +282,13 @@ impl ByteQueue {
     }
 
     fn drop_consumed(&mut self, pool: &mut Pool) {
-        while let Some(chunk) = self.first.take_if(|chunk| chunk.end <= self.start) {
-            self.capacity -= chunk.bytes.len();
-            pool.give(chunk.bytes);
-            self.first = self.more.pop_front();
+        while let Some(chunk) = &mut self.first
+            && chunk.end <= self.start
+        {
+            let bytes = std::mem::take(&mut chunk.bytes);
+            self.capacity -= bytes.len();
+            pool.give(bytes);
+            self.first = if self.more.is_empty() { None } else { self.more.pop_front() };
         }
     }
 

@@ -108,6 +108,8 @@ pub(crate) struct Ip {
     /// Gateways that did not answer, and until when they are passed over.
     pub(crate) dead_gateways: Vec<(PortId, IpAddr, Instant)>,
     pub(crate) undeliverable: VecDeque<Undeliverable>,
+    /// Frames in the ports' queues: mostly none, and then no queue is looked at.
+    queued: usize,
     pub(crate) route_generation: u64,
     timers: Wheel<Timer>,
 }
@@ -133,6 +135,7 @@ impl Ip {
             buffers: Buffers::default(),
             dead_gateways: Vec::new(),
             undeliverable: VecDeque::new(),
+            queued: 0,
             route_generation: 0,
             timers: Wheel::new(),
         };
@@ -178,6 +181,7 @@ impl Ip {
             }
         } else {
             let dropped = self.ports[port.index()].queue.clear(&mut self.buffers);
+            self.queued -= dropped;
             for _ in 0..dropped {
                 self.counters.drop(Drop::LinkDown);
             }
@@ -254,12 +258,19 @@ impl Ip {
     }
 
     /// Hands queued frames to the devices. True when a queue that was long has become shorter.
+    #[inline]
     pub(crate) fn flush(&mut self, egress: &mut dyn Egress) -> usize {
+        if self.queued == 0 { 0 } else { self.flush_queues(egress) }
+    }
+
+    #[inline(never)]
+    fn flush_queues(&mut self, egress: &mut dyn Egress) -> usize {
         let mut count = 0;
         for (index, port) in self.ports.iter_mut().enumerate() {
             count += port.queue.flush(PortId(index as u16), egress, &mut self.buffers);
         }
         self.counters.link_frames_sent += count as u64;
+        self.queued -= count;
         count
     }
 
@@ -272,7 +283,10 @@ impl Ip {
             return false;
         }
         match state.queue.push(frame) {
-            Ok(()) => true,
+            Ok(()) => {
+                self.queued += 1;
+                true
+            }
             Err(frame) => {
                 self.buffers.give(frame.buffer);
                 false

@@ -120,8 +120,8 @@ impl<D: Device> Host for Sockeye<D> {
                 self.stack.handle_frame(now, self.port, frame);
                 kept += usize::from(frame.buffer.is_empty());
             }
-            for buffer in std::iter::from_fn(|| self.stack.spare_buffer()).take(kept) {
-                self.batch.recycle(buffer);
+            if kept > 0 {
+                std::iter::from_fn(|| self.stack.spare_buffer()).take(kept).for_each(|b| self.batch.recycle(b));
             }
             any |= count > 0;
             if count < self.batch.capacity() {

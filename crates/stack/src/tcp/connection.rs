@@ -330,6 +330,15 @@ impl Connection {
         self.options.send_buffer.saturating_sub(self.sender.queue.len())
     }
 
+    /// Something is left to do for the host's queues.
+    #[inline]
+    pub(crate) fn has_notes(&self) -> bool {
+        self.wants_transmit && !self.queued_transmit
+            || self.notify
+            || self.fate != Fate::Alive
+            || self.timers.may_need_arming()
+    }
+
     /// Our clock in the peer's eyes: milliseconds, from a start that differs by connection.
     pub(crate) fn timestamp(&self, now: Instant) -> u32 {
         (now.as_millis() as u32).wrapping_add(self.timestamp_offset)

@@ -159,6 +159,7 @@ impl Connection {
     }
 
     /// RFC 9293, 3.10.7.3.
+    #[inline(never)]
     fn handle_in_syn_sent(
         &mut self,
         now: Instant,
@@ -258,6 +259,7 @@ impl Connection {
         }
     }
 
+    #[cold]
     fn out_of_window(&mut self, now: Instant, arrival: &Arrival, start: i64, counters: &mut Counters) -> Reply {
         if arrival.flags.contains(Flags::RST) {
             counters.drop(Drop::TcpBlindReset);
@@ -274,6 +276,7 @@ impl Connection {
     }
 
     /// An acknowledgement to whoever sent something that does not fit, not too often.
+    #[cold]
     fn challenge(&mut self, now: Instant, counters: &mut Counters) {
         let recent = self.receiver.last_challenge.is_some_and(|last| now.since(last) < CHALLENGE_INTERVAL);
         if recent {
@@ -286,6 +289,7 @@ impl Connection {
     }
 
     /// RFC 5961, 3.2: only a RST at exactly RCV.NXT is believed.
+    #[cold]
     fn handle_reset(&mut self, now: Instant, exact: bool, pool: &mut Pool, counters: &mut Counters) -> Reply {
         if !exact {
             counters.drop(Drop::TcpBlindReset);
@@ -315,6 +319,7 @@ impl Connection {
     }
 
     /// SND.WND, SND.WL1 and SND.WL2: an old segment does not tell the window. Returns whether it changed.
+    #[inline]
     fn update_window(&mut self, arrival: &Arrival) -> bool {
         let newer = arrival.seq.after(self.sender.window_seq)
             || (arrival.seq == self.sender.window_seq && arrival.ack.after_eq(self.sender.window_ack));
@@ -446,16 +451,22 @@ impl Connection {
                 self.ack_now();
             }
         } else {
-            counters.tcp_out_of_order += 1;
-            let room = self.receive_room();
-            if !self.receiver.reassembly.insert(pool, start, &frame.buffer[range], room) {
-                counters.drop(Drop::TcpReceiveMemory);
-            }
-            // RFC 5681, 4.2: a gap is told at once.
-            self.ack_now();
+            self.keep_ahead(start, &frame.buffer[range], pool, counters);
         }
         self.bytes_received += self.receiver.queue.end() - next;
         self.notify |= self.receiver.queue.end() > next;
+    }
+
+    /// Payload that stands behind a gap.
+    #[inline(never)]
+    fn keep_ahead(&mut self, start: u64, bytes: &[u8], pool: &mut Pool, counters: &mut Counters) {
+        counters.tcp_out_of_order += 1;
+        let room = self.receive_room();
+        if !self.receiver.reassembly.insert(pool, start, bytes, room) {
+            counters.drop(Drop::TcpReceiveMemory);
+        }
+        // RFC 5681, 4.2: a gap is told at once.
+        self.ack_now();
     }
 
     /// RFC 9293, 3.8.6.3: every second full segment at once (SHLD-19), else within the delay.

@@ -482,7 +482,15 @@ impl Tcp {
     }
 
     /// Does for a connection what its notes say. Called after everything that may have changed it.
+    #[inline(always)]
     fn settle(&mut self, now: Instant, ip: &mut Ip, index: u32) {
+        if self.connections.at(index as usize).is_some_and(Connection::has_notes) {
+            self.settle_notes(now, ip, index);
+        }
+    }
+
+    #[inline(never)]
+    fn settle_notes(&mut self, now: Instant, ip: &mut Ip, index: u32) {
         let Some(connection) = self.connections.at_mut(index as usize) else { return };
         if connection.wants_transmit && !connection.queued_transmit && connection.fate != Fate::Gone {
             connection.queued_transmit = true;

@@ -67,6 +67,12 @@ impl Connection {
                 }
             }
         }
+        self.transmit_without_data(now, ip, egress)
+    }
+
+    /// What is to be said when there is no data to say it with.
+    #[inline(never)]
+    fn transmit_without_data(&mut self, now: Instant, ip: &mut Ip, egress: &mut dyn Egress) -> Result<(), Full> {
         if self.probe_pending {
             // One byte before the window and no data: whoever gets it must answer with an acknowledgement.
             let before = self.sender.board.una().wrapping_sub(1);
@@ -103,19 +109,10 @@ impl Connection {
         let allowance = window.saturating_sub(in_flight);
 
         // What was lost goes first.
-        if self.sender.board.has_lost() {
-            let most = if allowance >= u64::from(size) {
-                (allowance - allowance % u64::from(size)).min(u64::from(self.largest_payload()))
-            } else if self.sender.retransmit_now || in_flight == 0 {
-                u64::from(size)
-            } else {
-                0
-            };
-            if most > 0
-                && let Some((start, end)) = self.sender.board.next_lost(most)
-            {
-                return self.retransmission(start, end);
-            }
+        if self.sender.board.has_lost()
+            && let Some(again) = self.decide_again(allowance, in_flight)
+        {
+            return again;
         }
 
         let sender = &self.sender;
@@ -167,11 +164,21 @@ impl Connection {
         self.options.nodelay || sender.small_end <= sender.board.una()
     }
 
-    fn retransmission(&self, start: u64, end: u64) -> Decision {
+    /// What of the lost may go now.
+    #[inline(never)]
+    fn decide_again(&mut self, allowance: u64, in_flight: u64) -> Option<Decision> {
+        let size = u64::from(self.full_payload());
+        let most = if allowance >= size {
+            (allowance - allowance % size).min(u64::from(self.largest_payload()))
+        } else if self.sender.retransmit_now || in_flight == 0 {
+            size
+        } else {
+            return None;
+        };
+        let (start, end) = self.sender.board.next_lost(most)?;
         let stop = self.sender.queue.end();
-        let fin = end > stop;
-        let end = end.min(stop);
-        Decision::Data { from: start, len: (end.saturating_sub(start)) as u32, fin, again: true }
+        let (fin, end) = (end > stop, end.min(stop));
+        Some(Decision::Data { from: start, len: (end.saturating_sub(start)) as u32, fin, again: true })
     }
 
     fn largest_payload(&self) -> u32 {
@@ -182,6 +189,7 @@ impl Connection {
     }
 
     /// Payload of a full segment. While there is a gap to report, SACK blocks take their room from it (RFC 6691, 2).
+    #[inline]
     fn full_payload(&self) -> u32 {
         let blocks = if !self.negotiated.sack || self.receiver.reassembly.is_empty() {
             0
@@ -276,6 +284,7 @@ impl Connection {
         grown > 0 && (grown >= step && news || open == 0)
     }
 
+    #[inline(never)]
     fn send_syn(&mut self, now: Instant, ip: &mut Ip, egress: &mut dyn Egress) -> Result<(), Full> {
         let passive = self.state == State::SynReceived;
         let repr = Repr {
@@ -325,17 +334,20 @@ impl Connection {
         fin: bool,
     ) -> Result<(u32, bool), Full> {
         let queue = &self.sender.queue;
-        let mut slices: [&[u8]; MAX_SLICES] = [&[]; MAX_SLICES];
-        let mut count = 0;
-        let gathered = if len == 0 {
-            0
+        let front = queue.front(from, len as usize);
+        let mut slices: [&[u8]; MAX_SLICES];
+        let (payload, gathered) = if front.len() == len as usize {
+            // Mostly it lies in one piece. Of nothing there is none.
+            (&std::slice::from_ref(&front)[..usize::from(len > 0)], len)
         } else {
-            queue.slices(from, len as usize, MAX_SLICES, |slice| {
+            slices = [&[]; MAX_SLICES];
+            let mut count = 0;
+            let gathered = queue.slices(from, len as usize, MAX_SLICES, |slice| {
                 slices[count] = slice;
                 count += 1;
-            }) as u32
+            });
+            (&slices[..count], gathered as u32)
         };
-        let payload = &slices[..count];
         if gathered > 0 && from + u64::from(gathered) == queue.end() {
             flags |= Flags::PSH;
         }

@@ -308,7 +308,7 @@ impl Template {
         }
         put(&mut headers, TRANSPORT + 4, seq.0.to_be_bytes());
         put(&mut headers, TRANSPORT + 8, ack.0.to_be_bytes());
-        put(&mut headers, TRANSPORT + 12, [(transport / 4 << 4) as u8, flags.0]);
+        put(&mut headers, TRANSPORT + 12, [((transport / 4) << 4) as u8, flags.0]);
         put(&mut headers, TRANSPORT + 14, window.to_be_bytes());
         self.complete(id, transport + payload_len, &mut headers);
         (headers, TRANSPORT + transport)

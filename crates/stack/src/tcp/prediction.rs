@@ -60,10 +60,10 @@ impl Predictions {
         if !same {
             return None;
         }
-        let [length, identification, sum] = [LENGTH, LENGTH + 2, CHECKSUM].map(|at| word(head, at));
+        let length = word(head, LENGTH);
         let mut whole = known.sum;
-        whole.add_u32(u32::from(length) << 16 | u32::from(identification));
-        whole.add_u16(sum);
+        whole.add_u32(u32::from(length) << 16 | u32::from(word(head, LENGTH + 2)));
+        whole.add_u16(word(head, CHECKSUM));
         let end = NETWORK + usize::from(length);
         if whole.finish() != 0 || end > bytes.len() || end < TRANSPORT + tcp::HEADER_LEN {
             return None;
@@ -94,6 +94,7 @@ impl Predictions {
     }
 }
 
+#[inline]
 fn word(head: &[u8; HEAD], at: usize) -> u16 {
     u16::from_be_bytes([head[at], head[at + 1]])
 }

@@ -64,7 +64,8 @@ impl Connection {
         counters: &mut Counters,
     ) {
         let una = self.sender.board.una();
-        let newly_sacked = self.take_sack_blocks(arrival);
+        let sack = self.negotiated.sack && !arrival.options.sack.as_slice().is_empty();
+        let newly_sacked = if sack { self.take_sack_blocks(arrival) } else { 0 };
         if to > una {
             self.progress(now, arrival, to);
         } else if self.sender.board.outstanding() > 0
@@ -76,13 +77,13 @@ impl Connection {
             self.sender.recovery.duplicates = self.sender.recovery.duplicates.saturating_add(1);
             self.wants_transmit = true;
         }
-        self.look_for_loss(newly_sacked > 0, counters);
+        if self.sender.board.outstanding() > 0 {
+            self.look_for_loss(newly_sacked > 0, counters);
+        }
     }
 
+    #[inline(never)]
     fn take_sack_blocks(&mut self, arrival: &Arrival) -> u64 {
-        if !self.negotiated.sack {
-            return 0;
-        }
         let (una, nxt) = (self.sender.board.una(), self.sender.board.nxt());
         let una_seq = self.send_seq(una);
         let mut news = 0;
@@ -97,7 +98,7 @@ impl Connection {
     }
 
     fn progress(&mut self, now: Instant, arrival: &Arrival, to: u64) {
-        let in_flight = self.in_flight();
+        let in_flight_before = self.in_flight();
         let cumulative = self.sender.board.acknowledge(to);
         self.wants_transmit = true;
         self.path.heard();
@@ -136,7 +137,7 @@ impl Connection {
             }
             Phase::FastRecovery { .. } => {
                 self.sender.recovery = Recovery::default();
-                self.sender.congestion.on_recovered(in_flight.min(u64::from(u32::MAX)) as u32);
+                self.sender.congestion.on_recovered(in_flight_before.min(u64::from(u32::MAX)) as u32);
             }
             Phase::Timeout { until } => {
                 self.sender.recovery.duplicates = 0;
@@ -163,11 +164,9 @@ impl Connection {
         (rtt <= MAX_RTO).then_some(rtt)
     }
 
+    #[inline(never)]
     fn look_for_loss(&mut self, sack_news: bool, counters: &mut Counters) {
         let segment = u64::from(self.sender.segment_size);
-        if self.sender.board.outstanding() == 0 {
-            return;
-        }
         let lost = sack_news && self.sender.board.lose_below_sacked(u64::from(DUPLICATE_THRESHOLD - 1) * segment);
         if self.sender.recovery.phase != Phase::Open {
             return;
