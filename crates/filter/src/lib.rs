@@ -36,6 +36,7 @@ pub mod code;
 
 mod ancillary;
 mod attributes;
+mod expression;
 mod instruction;
 mod listing;
 mod metadata;
@@ -46,6 +47,7 @@ mod program;
 mod verify;
 
 pub use ancillary::Ancillary;
+pub use expression::{ExpressionError, compile};
 pub use instruction::Instruction;
 pub use listing::{Assembly, Numbers, ParseError, parse};
 pub use metadata::{Device, Metadata, VlanTag};

@@ -7,6 +7,7 @@
 //!
 //! `SOCKEYE_FILTER_RUNS` says how many programs each test tries.
 
+mod expressions;
 mod generate;
 mod kernel;
 
