@@ -7,7 +7,11 @@
 #![allow(unreachable_pub, reason = "the fuzz targets use this file in a crate of their own")]
 #![allow(clippy::unwrap_used, reason = "a panic is the verdict")]
 
+mod ipv6;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+pub use ipv6::{icmpv6, igmp, ipsec, ipv6, ipv6_extensions, ndisc_options, udp_lite};
 
 use sockeye_wire::ipv4::options::{IpOption, OptionBuffer, follow_source_route, record};
 use sockeye_wire::tcp::{Flags, OptionIter, SackBlocks, TcpOption};
@@ -18,13 +22,20 @@ use sockeye_wire::{arp, checksum, ethernet, icmpv4, ipv4, tcp, udp};
 pub type Exercise = fn(&[u8]);
 
 /// All of them, by the name of their fuzz target and corpus.
-pub const ALL: [(&str, Exercise); 10] = [
+pub const ALL: [(&str, Exercise); 17] = [
     ("ethernet", ethernet),
     ("arp", arp),
     ("ipv4", ipv4),
     ("ipv4_options", ipv4_options),
     ("icmpv4", icmpv4),
+    ("igmp", igmp),
+    ("ipv6", ipv6),
+    ("ipv6_extensions", ipv6_extensions),
+    ("icmpv6", icmpv6),
+    ("ndisc_options", ndisc_options),
+    ("ipsec", ipsec),
     ("udp", udp),
+    ("udp_lite", udp_lite),
     ("tcp", tcp),
     ("tcp_options", tcp_options),
     ("checksum", checksum),
