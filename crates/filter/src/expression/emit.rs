@@ -38,7 +38,7 @@ pub(super) fn emit(graph: &Graph<'_>, keep: u32) -> Option<Vec<Instruction>> {
         REJECT => return Some(vec![ends[1]]),
         _ => {}
     }
-    let mut blocks = blocks(graph)?;
+    let mut blocks = blocks(graph);
     loop {
         let (starts, len) = place(graph, &blocks);
         if len > MAX_INSTRUCTIONS {
@@ -53,7 +53,7 @@ pub(super) fn emit(graph: &Graph<'_>, keep: u32) -> Option<Vec<Instruction>> {
     }
 }
 
-fn blocks(graph: &Graph<'_>) -> Option<Vec<Block>> {
+fn blocks(graph: &Graph<'_>) -> Vec<Block> {
     let order = graph.reached();
     // What the registers hold where a node begins; the outer `None` before any way to it is met.
     let mut states: Vec<Option<State>> = vec![None; graph.root + 1];
@@ -62,7 +62,7 @@ fn blocks(graph: &Graph<'_>) -> Option<Vec<Block>> {
     for number in order {
         let node = graph.node(number);
         let mut code = Code { statements: Vec::new(), state: states[number].unwrap_or_default(), cells: 0 };
-        let (operand, k) = code.compute(node)?;
+        let (operand, k) = code.compute(node);
         for next in [node.holds, node.fails] {
             let agreed = match states[next] {
                 None => code.state,
@@ -76,7 +76,7 @@ fn blocks(graph: &Graph<'_>) -> Option<Vec<Block>> {
         let compare = JMP | node.test | operand;
         blocks.push(Block { number, statements: code.statements, compare, k, far: [false; 2] });
     }
-    Some(blocks)
+    blocks
 }
 
 /// Where each node begins, by its number, and how long all is.
@@ -139,7 +139,7 @@ struct Code<'a> {
     statements: Vec<Instruction>,
     state: State<'a>,
     /// Words of scratch memory in use.
-    cells: usize,
+    cells: u32,
 }
 
 impl<'a> Code<'a> {
@@ -147,66 +147,68 @@ impl<'a> Code<'a> {
         self.statements.push(Instruction::statement(code, k));
     }
 
-    /// Brings a node's left value into A. The operand to compare it with, `K` or `X`, and the constant. `None` when it takes
-    /// more memory than there is.
-    fn compute(&mut self, node: &Node<'a>) -> Option<(u16, u32)> {
+    /// Brings a node's left value into A. The operand to compare it with, `K` or `X`, and the constant.
+    fn compute(&mut self, node: &Node<'a>) -> (u16, u32) {
         match node.right {
             Value::Constant(k) => {
-                self.load(node.left)?;
-                Some((K, *k))
+                self.load(node.left);
+                (K, *k)
             }
             right => {
-                self.load_both(node.left, right)?;
-                Some((X, 0))
+                self.load_both(node.left, right);
+                (X, 0)
             }
         }
     }
 
     /// A value into A.
-    fn load(&mut self, value: &'a Value) -> Option<()> {
+    fn load(&mut self, value: &'a Value) {
         if self.state.a == Some(value) {
-            return Some(());
+            return;
         }
         match value {
             Value::Constant(k) => self.push(LD | IMM, *k),
             Value::Length => self.push(LD | W | LEN, 0),
-            Value::Load { size, from, index } => self.load_bytes(*size, *from, index)?,
+            Value::Load { size, from, index } => self.load_bytes(*size, *from, index),
             Value::Negate(inner) => {
-                self.load(inner)?;
+                self.load(inner);
                 self.push(ALU | NEG, 0);
             }
             Value::Binary(operation, left, right) => match **right {
                 Value::Constant(k) => {
-                    self.load(left)?;
+                    self.load(left);
                     self.push(ALU | operation | K, k);
                 }
                 _ => {
-                    self.load_both(left, right)?;
+                    self.load_both(left, right);
                     self.push(ALU | operation | X, 0);
                 }
             },
         }
         self.state.a = Some(value);
-        Some(())
     }
 
-    /// One value into A, another into X.
-    fn load_both(&mut self, left: &'a Value, right: &'a Value) -> Option<()> {
-        if self.cells == MEMORY_WORDS {
-            return None;
-        }
-        self.load(right)?;
-        let cell = self.cells as u32;
+    /// One value into A, another into X. The one that needs more memory goes first, while there is most; so a value of n
+    /// parts needs no more than about log2(n) words.
+    fn load_both(&mut self, left: &'a Value, right: &'a Value) {
+        let cell = self.cells;
+        let left_first = words(left) > words(right);
+        let (first, second) = if left_first { (left, right) } else { (right, left) };
+        self.load(first);
         self.push(ST, cell);
         self.cells += 1;
-        self.load(left)?;
+        self.load(second);
         self.cells -= 1;
-        self.push(LDX | MEM, cell);
-        self.state.x = None;
-        Some(())
+        if left_first {
+            self.push(MISC | TAX, 0);
+            self.push(LD | MEM, cell);
+        } else {
+            self.push(LDX | MEM, cell);
+        }
+        self.state = State { a: Some(left), x: None };
     }
 
-    fn load_bytes(&mut self, size: u16, from: Base, index: &'a Value) -> Option<()> {
+    fn load_bytes(&mut self, size: u16, from: Base, index: &'a Value) {
         match (from, index) {
             (Base::Start(at), Value::Constant(k)) => self.push(LD | size | ABS, at + k),
             (Base::AfterIpv4(at), Value::Constant(k)) => {
@@ -217,7 +219,7 @@ impl<'a> Code<'a> {
                 self.push(LD | size | IND, at + k);
             }
             (Base::Start(at) | Base::AfterIpv4(at), index) => {
-                self.load(index)?;
+                self.load(index);
                 if matches!(from, Base::AfterIpv4(_)) {
                     self.push(LDX | B | MSH, at);
                     self.push(ALU | ADD | X, 0);
@@ -227,6 +229,19 @@ impl<'a> Code<'a> {
                 self.push(LD | size | IND, at);
             }
         }
-        Some(())
+    }
+}
+
+/// Words of memory that it takes to compute a value.
+fn words(value: &Value) -> u32 {
+    match value {
+        Value::Constant(_) | Value::Length => 0,
+        Value::Load { index, .. } => words(index),
+        Value::Negate(inner) => words(inner),
+        Value::Binary(_, left, right) if matches!(**right, Value::Constant(_)) => words(left),
+        Value::Binary(_, left, right) => {
+            let (left, right) = (words(left), words(right));
+            left.max(right).max(left.min(right) + 1)
+        }
     }
 }

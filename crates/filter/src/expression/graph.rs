@@ -6,7 +6,8 @@
 //!
 //! Then known answers are used. What a test has said holds on the way on from it: where all ways to a node agree on
 //! an answer, the node knows it, too. An edge to a test whose answer is known by then goes past it. The value of a test that is
-//! gone past was loaded before, on the same way, so nothing that could fail is left out.
+//! gone past was loaded before, on the same way, so nothing that could fail is left out. Tests that have become equal by
+//! that, because they differed only in where they led, become one again.
 
 use std::collections::HashMap;
 
@@ -22,6 +23,8 @@ pub(super) const ACCEPT: usize = 1;
 const MAX_NODES: usize = 4096;
 /// Answers that a node remembers, the latest.
 const MAX_FACTS: usize = 64;
+/// How often the whole graph is gone through; after two or three times there is seldom anything left to do.
+const MAX_ROUNDS: usize = 8;
 
 /// Tests, numbered from 2.
 #[derive(Debug)]
@@ -56,7 +59,12 @@ impl<'a> Graph<'a> {
         let mut builder = Builder { nodes: Vec::new(), known: HashMap::new() };
         let root = builder.build(condition, ACCEPT, REJECT)?;
         let mut graph = Graph { nodes: builder.nodes, root };
-        while graph.shorten() {}
+        for _ in 0..MAX_ROUNDS {
+            if !graph.shorten() {
+                break;
+            }
+            graph.merge();
+        }
         Some(graph)
     }
 
@@ -110,6 +118,19 @@ impl<'a> Graph<'a> {
             }
         }
         changed
+    }
+
+    /// Makes one of nodes that have become equal: the lowest. One that drops the frame whatever it finds is that end itself;
+    /// if its load failed, that would drop the frame as well.
+    fn merge(&mut self) {
+        let mut known = HashMap::new();
+        let mut instead: Vec<usize> = (0..self.nodes.len() + 2).collect();
+        for (index, node) in self.nodes.iter_mut().enumerate() {
+            (node.holds, node.fails) = (instead[node.holds], instead[node.fails]);
+            let drops = node.holds == REJECT && node.fails == REJECT;
+            instead[index + 2] = if drops { REJECT } else { *known.entry(*node).or_insert(index + 2) };
+        }
+        self.root = instead[self.root];
     }
 
     fn past_known(&self, mut number: usize, facts: &[Fact<'a>]) -> usize {

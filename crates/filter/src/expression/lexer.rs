@@ -26,8 +26,8 @@ pub(super) enum Token<'a> {
 
 /// The longer ones first.
 const SIGNS: [&str; 24] = [
-    "&&", "||", "==", "!=", "<=", ">=", "<<", ">>", "(", ")", "[", "]", ":", "!", "=", "<", ">", "+", "-", "*", "/", "%", "&",
-    "|",
+    "&&", "||", "==", "!=", "<=", ">=", "<<", ">>", "(", ")", "[", "]", ":", "!", "=", "<", ">", "+", "-", "*", "/",
+    "%", "&", "|",
 ];
 
 /// Tokens with their places.
@@ -51,7 +51,8 @@ pub(super) fn tokens(text: &str) -> Result<Vec<(usize, Token<'_>)>, ExpressionEr
             (Token::Sign("^"), 1)
         } else {
             let sign = SIGNS.into_iter().find(|sign| rest.starts_with(sign));
-            let sign = sign.ok_or_else(|| ExpressionError::new(at, format!("`{next}` means nothing here")))?;
+            let sign = sign
+                .ok_or_else(|| ExpressionError::new(at, format!("`{}` means nothing here", next.escape_default())))?;
             (Token::Sign(if sign == "=" { "==" } else { sign }), sign.len())
         };
         tokens.push((at, token));

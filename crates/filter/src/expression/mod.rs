@@ -26,6 +26,8 @@ mod graph;
 mod lexer;
 mod parser;
 mod primitive;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 

@@ -14,8 +14,8 @@ use super::primitive::{Direction, Frame};
 use crate::code::*;
 
 /// How deep parentheses, brackets and signs may nest; the parser calls itself for each.
-const MAX_DEPTH: usize = 60;
-/// How many primitives there may be.
+const MAX_DEPTH: usize = 200;
+/// How many primitives, identifiers and numbers there may be, together.
 const MAX_TERMS: usize = 1000;
 
 /// What an expression asks of a frame.
@@ -153,7 +153,9 @@ impl<'a> Parser<'a> {
             Some(Token::Number(_) | Token::Dotted(..) | Token::Ipv6(_) | Token::Mac(_) | Token::Escaped(_)) => {
                 match self.qualifiers {
                     Some(qualifiers) => self.identifier(qualifiers),
-                    None => self.fail("what this is must be said before it: `host`, `net`, `port`, `portrange` or `proto`"),
+                    None => {
+                        self.fail("what this is must be said before it: `host`, `net`, `port`, `portrange` or `proto`")
+                    }
                 }
             }
             Some(Token::Sign(_)) => self.fail("expected a primitive"),
@@ -284,7 +286,9 @@ impl<'a> Parser<'a> {
     fn carries(&mut self, word: &str) -> Parsed<Condition> {
         match protocol(self.frame, word) {
             Some(condition) => Ok(condition),
-            None => self.fail(format!("`{word}` alone says nothing: expected `host`, `proto`, `broadcast`, ... or `[`")),
+            None => {
+                self.fail(format!("`{word}` alone says nothing: expected `host`, `proto`, `broadcast`, ... or `[`"))
+            }
         }
     }
 
@@ -316,7 +320,9 @@ impl<'a> Parser<'a> {
         if self.terms > MAX_TERMS {
             return self.fail(format!("more than {MAX_TERMS} terms"));
         }
-        let Some(token) = self.peek().cloned() else { return self.fail("the expression ends where an identifier is expected") };
+        let Some(token) = self.peek().cloned() else {
+            return self.fail("the expression ends where an identifier is expected");
+        };
         self.next += 1;
         match qualifiers.kind {
             Kind::Host | Kind::Net => self.address(qualifiers, token),
@@ -330,7 +336,9 @@ impl<'a> Parser<'a> {
         let (frame, direction, is_net) = (self.frame, direction.unwrap_or_default(), kind == Kind::Net);
         match (protocol, token) {
             (Some("ether" | "link"), Token::Mac(address)) if !is_net => Ok(frame.mac_address(address, direction)),
-            (_, Token::Mac(_)) => self.fail_before("a hardware address stands behind `ether host`, `ether src` or `ether dst`"),
+            (_, Token::Mac(_)) => {
+                self.fail_before("a hardware address stands behind `ether host`, `ether src` or `ether dst`")
+            }
             (None | Some("ip6"), Token::Ipv6(address)) => {
                 let len = if is_net { self.prefix_len(128)?.unwrap_or(128) } else { 128 };
                 if address.to_bits().checked_shl(len).unwrap_or(0) != 0 {
@@ -431,7 +439,9 @@ impl<'a> Parser<'a> {
                 Some(number) => number,
                 None => return self.fail_before(format!("`{name}`: names are not looked up, a number is wanted")),
             },
-            Token::Word(name) => return self.fail_before(format!("`{name}`: a number is wanted, or the name behind `\\`")),
+            Token::Word(name) => {
+                return self.fail_before(format!("`{name}`: a number is wanted, or the name behind `\\`"));
+            }
             _ => return self.fail_before("expected a protocol's number"),
         };
         let ip = |number| u8::try_from(number).ok().map(Protocol);

@@ -1,7 +1,7 @@
 //! What must hold for any bytes whatever, for the property tests, the kept corpus and the fuzzer alike.
 //!
 //! The bytes are read as a program and a packet. Bytes as they come are seldom a program, so one bit of the first says whether
-//! they are taken as they are, or bent into what the verifier may accept.
+//! they are taken as they are, or bent into what the verifier may accept. Expressions are taken as they are.
 
 #![allow(unreachable_pub, reason = "the fuzz targets use this file in a crate of their own")]
 #![allow(clippy::unwrap_used, reason = "a panic is the verdict")]
@@ -10,7 +10,13 @@ use std::sync::LazyLock;
 
 use sockeye_filter::code::*;
 use sockeye_filter::{Ancillary, Assembly, Device, Headers, Instruction, MAX_INSTRUCTIONS, Metadata, Numbers};
-use sockeye_filter::{Packet, Program, VlanTag, parse};
+use sockeye_filter::{Packet, Program, VlanTag, compile, parse};
+
+/// What is exercised.
+pub type Exercise = fn(&[u8]);
+
+/// All of it, by the name of the fuzz target and the corpus.
+pub const ALL: [(&str, Exercise); 2] = [("filter", filter), ("expression", expression)];
 
 /// The codes that the verifier knows, which are counted in its own tests; and one that it does not.
 static CODES: LazyLock<Vec<u16>> = LazyLock::new(|| {
@@ -42,6 +48,18 @@ pub fn filter(bytes: &[u8]) {
         Err(rejected) => assert!(rejected.at < instructions.len() || instructions.is_empty()),
     }
     assert!(instructions.len() <= MAX_INSTRUCTIONS);
+}
+
+/// An expression: refused with a place inside it and a reason of one line, or a program that ends.
+pub fn expression(bytes: &[u8]) {
+    let Ok(text) = str::from_utf8(bytes) else { return };
+    match compile(text, 96) {
+        Ok(program) => runs(&program, bytes, 0),
+        Err(error) => {
+            assert!(error.at <= text.len());
+            assert_eq!(error.to_string().lines().count(), 1);
+        }
+    }
 }
 
 /// Takes numbers for what they may mean in their place: most of what comes out is allowed.
