@@ -83,6 +83,7 @@
 //! trailing bytes are refused, so whatever decodes encodes to the same bytes again.
 
 mod accept;
+pub mod board;
 mod codec;
 pub mod datagram;
 mod name;

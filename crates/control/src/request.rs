@@ -112,6 +112,10 @@ pub enum Request<'a> {
         /// Which socket.
         id: SocketId,
     },
+    /// Memory to write statements in ([`crate::board`]). Answer: `Done` and its file, or an error if there are enough of them.
+    Board,
+    /// There is something on the board: a statement. No answer.
+    Ring,
     /// Addresses of a name. Answer: [`crate::Reply::Addresses`]; it may take as long as the name servers do.
     Resolve {
         /// `AF_INET`, `AF_INET6`, or `AF_UNSPEC` for both.
@@ -172,6 +176,8 @@ const TRACE: u8 = 14;
 const DOWN: u8 = 15;
 const FLUSH: u8 = 16;
 const TELL_OPTION: u8 = 17;
+const BOARD: u8 = 18;
+const RING: u8 = 19;
 
 impl<'a> Request<'a> {
     /// In `Resolve`: only addresses of families of which the node has an address itself (`AI_ADDRCONFIG`).
@@ -242,6 +248,8 @@ impl<'a> Request<'a> {
                 writer.limited(argument, MAX_OPTION)?;
             }
             Request::Flush { id } => writer.about(FLUSH, id)?,
+            Request::Board => writer.head(BOARD)?,
+            Request::Ring => writer.head(RING)?,
             Request::Resolve { family, flags, name } => {
                 writer.head(RESOLVE)?;
                 writer.i32(family)?;
@@ -292,6 +300,8 @@ impl<'a> Request<'a> {
                 Request::Option { id: reader.id()?, level: reader.i32()?, name: reader.i32()?, len: reader.u32()? }
             }
             FLUSH => Request::Flush { id: reader.id()? },
+            BOARD => Request::Board,
+            RING => Request::Ring,
             SHUTDOWN => Request::Shutdown { id: reader.id()?, how: reader.i32()? },
             IOCTL => {
                 let (id, command) = (reader.id()?, reader.u32()?);
@@ -328,6 +338,8 @@ impl<'a> Request<'a> {
             | Request::Flush { id }
             | Request::Ioctl { id, .. } => Some(id),
             Request::Socket { .. }
+            | Request::Board
+            | Request::Ring
             | Request::Resolve { .. }
             | Request::ResolveAddress { .. }
             | Request::Show { .. }
@@ -338,7 +350,7 @@ impl<'a> Request<'a> {
 
     /// Whether it is a question. A statement has no answer, so the client does not wait.
     pub fn is_answered(&self) -> bool {
-        !matches!(self, Request::TellOption { .. })
+        !matches!(self, Request::TellOption { .. } | Request::Ring)
     }
 }
 

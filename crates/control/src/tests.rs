@@ -75,6 +75,8 @@ impl Parts {
             Request::Option { id, level: one, name: two, len: word },
             Request::Shutdown { id, how: one },
             Request::Flush { id },
+            Request::Board,
+            Request::Ring,
             Request::Ioctl { id, command: word, argument: &self.value },
             Request::Resolve { family: one, flags: word, name: &self.text },
             Request::ResolveAddress { address },

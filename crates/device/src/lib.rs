@@ -30,6 +30,7 @@ pub mod memory;
 mod packet;
 pub mod pcapng;
 pub mod segment;
+mod shared;
 mod sys;
 mod tap;
 #[cfg(test)]
@@ -47,5 +48,6 @@ pub use impair::{Impaired, Impairer, Impairments};
 pub use mac::MacChoice;
 pub use memory::MemoryDevice;
 pub use packet::PacketSocket;
+pub use shared::SharedWords;
 pub use tap::Tap;
 pub use time::Instant;

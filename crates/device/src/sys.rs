@@ -5,6 +5,8 @@
 use std::io;
 use std::mem::{self, MaybeUninit};
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::ptr::NonNull;
+use std::sync::atomic::AtomicU64;
 
 use libc::{c_int, c_void, iovec, mmsghdr, socklen_t};
 
@@ -39,6 +41,42 @@ pub(crate) fn option<T: Plain>(fd: BorrowedFd<'_>, level: c_int, name: c_int) ->
     check(unsafe { libc::getsockopt(fd.as_raw_fd(), level, name, value.as_mut_ptr().cast(), &raw mut len) })?;
     // SAFETY: it was zeroed, which is a value of a plain type, as is whatever the kernel wrote.
     Ok(unsafe { value.assume_init() })
+}
+
+/// The words of a file in memory, shared with whoever else has mapped it.
+#[derive(Debug)]
+pub(crate) struct Mapping<const N: usize>(NonNull<[AtomicU64; N]>);
+
+// SAFETY: the memory belongs to the value until it is dropped, and all access to it is atomic.
+unsafe impl<const N: usize> Send for Mapping<N> {}
+// SAFETY: as above.
+unsafe impl<const N: usize> Sync for Mapping<N> {}
+
+impl<const N: usize> Mapping<N> {
+    const LEN: usize = size_of::<[AtomicU64; N]>();
+
+    /// The file must be sealed against shrinking: touching memory that was taken away is the end.
+    pub(crate) fn new(file: BorrowedFd<'_>) -> io::Result<Self> {
+        let (anywhere, access) = (std::ptr::null_mut(), libc::PROT_READ | libc::PROT_WRITE);
+        // SAFETY: new memory, wherever the kernel likes.
+        let words = unsafe { libc::mmap(anywhere, Self::LEN, access, libc::MAP_SHARED, file.as_raw_fd(), 0) };
+        if words == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        NonNull::new(words.cast()).map(Mapping).ok_or_else(|| io::ErrorKind::OutOfMemory.into())
+    }
+
+    pub(crate) fn words(&self) -> &[AtomicU64; N] {
+        // SAFETY: mapped until this is dropped, aligned as pages are; each value of a word is one, whoever wrote it.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl<const N: usize> Drop for Mapping<N> {
+    fn drop(&mut self) {
+        // SAFETY: nothing borrowed from it outlives it.
+        unsafe { libc::munmap(self.0.as_ptr().cast(), Self::LEN) };
+    }
 }
 
 /// Attaches a classic BPF program: the kernel drops what it returns 0 for before anything is queued.

@@ -238,6 +238,11 @@ impl Boundary {
         Some((Identity { id, cookie, kind, owner, number }, socket, fd))
     }
 
+    /// Whether anything can be said of that socket.
+    pub(crate) fn knows(&self, id: control::SocketId) -> bool {
+        self.ids.contains_key(&id) || self.locals.find(id).is_some() || self.graveyard.get(id).is_some()
+    }
+
     /// The end of that name.
     pub(crate) fn find(&self, id: control::SocketId) -> Option<Key> {
         self.ids.get(&id).copied()

@@ -15,6 +15,7 @@
 //! boundary pumps to and from the stack's queues. Only what makes or changes a socket is a request to the control
 //! server. An idle node makes no system call.
 
+mod board;
 mod boundary;
 mod config;
 mod datagram;

@@ -140,7 +140,7 @@ impl Node {
         let mut happened = Happened::new();
         while !self.stopping {
             let timeout = self.timeout();
-            self.poller.wait(&mut happened, timeout).map_err(Error::system("waiting"))?;
+            self.wait(&mut happened, timeout)?;
             self.tick();
             self.take_all(&happened);
             self.answer(&mut happened)?;
@@ -149,7 +149,19 @@ impl Node {
         self.wind_down(&mut happened)
     }
 
+    /// Waits. Who writes on a board meanwhile rings.
+    fn wait(&mut self, happened: &mut Happened, timeout: Option<Duration>) -> Result<(), Error> {
+        let sleeps = timeout != Some(Duration::ZERO);
+        let timeout = if sleeps && !self.server.ask_to_ring(true) { Some(Duration::ZERO) } else { timeout };
+        let waited = self.poller.wait(happened, timeout);
+        if sleeps {
+            self.server.ask_to_ring(false);
+        }
+        waited.map_err(Error::system("waiting"))
+    }
+
     fn take_all(&mut self, happened: &Happened) {
+        self.read_boards();
         for (token, flags) in (0..happened.len()).filter_map(|index| happened.at(index)) {
             self.take(token, flags);
         }

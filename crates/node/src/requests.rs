@@ -102,6 +102,35 @@ impl Call<'_, '_> {
         }
     }
 
+    /// Does what is said of a socket that was shown before.
+    pub(crate) fn told(&mut self, request: &Request<'_>) -> Result<(), Refusal> {
+        let Request::TellOption { id, level, name, value } = *request else { return Err(Errno::EOPNOTSUPP.into()) };
+        if let Some((id, true)) = cork(request) {
+            self.boundary.take_in(self.context, id);
+        }
+        let Context { host, now, .. } = &mut *self.context;
+        if let Some((key, side)) = self.boundary.locals.find(id) {
+            let local = self.boundary.locals.table.get(key).and_then(|local| local.end(side)).ok_or(Errno::ENOTCONN)?;
+            host.set_option(*now, local.socket, self.privilege, level, name, value)?;
+        } else if let Some(key) = self.boundary.find(id) {
+            let socket = self.boundary.ends.get(key).ok_or(Errno::EBADF)?.socket;
+            host.set_option(*now, socket, self.privilege, level, name, value)?;
+            self.uncork(key, request);
+        } else {
+            let grave = self.boundary.graveyard.get_mut(id).ok_or(Errno::ENOTCONN)?;
+            grave.settings.set(grave.kind == Kind::Stream, self.privilege, level, name, value)?;
+        }
+        Ok(())
+    }
+
+    /// After an option was set: a pulled cork pushes what was written before.
+    fn uncork(&mut self, key: Key, request: &Request<'_>) {
+        if let Some((_, false)) = cork(request) {
+            self.boundary.look_again(key);
+        }
+        self.boundary.mark(key);
+    }
+
     fn is_own(&self, address: IpAddr) -> bool {
         let mut ports = self.context.host.stack().ports();
         address.is_loopback() || ports.any(|(_, port)| port.addresses().iter().any(|own| own.addr() == address))
@@ -217,10 +246,7 @@ impl Call<'_, '_> {
                     let inline = host.settings(socket).is_some_and(|settings| settings.oob_inline);
                     let _ = rustix::net::sockopt::set_socket_oobinline(descriptor, inline);
                 }
-                if let Some((_, false)) = cork(request) {
-                    self.boundary.look_again(key);
-                }
-                self.boundary.mark(key);
+                self.uncork(key, request);
                 Answer::Done
             }
             Request::Flush { .. } => match self.boundary.flush(self.context, key) {
@@ -383,6 +409,8 @@ pub(crate) fn describe(request: &Request<'_>, number: Option<u64>) -> String {
             format!("shutdown({socket}, {how})")
         }
         Request::Flush { .. } => format!("flush({socket})"),
+        Request::Board => "board".to_owned(),
+        Request::Ring => "ring".to_owned(),
         Request::Ioctl { command, .. } => format!("ioctl({socket}, {command:#x})"),
         Request::Resolve { name, .. } => format!("getaddrinfo({name:?})"),
         Request::ResolveAddress { address } => format!("getnameinfo({address})"),

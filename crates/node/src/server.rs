@@ -20,8 +20,10 @@ use std::path::{Path, PathBuf};
 use rustix::event::epoll::EventFlags;
 use rustix::net::{AddressFamily, Shutdown, SocketAddrUnix, SocketFlags, SocketType, sockopt};
 use sockeye_control::{MAX_MESSAGE, MAX_TEXT, Reply};
+use sockeye_socket::Errno;
 use sockeye_socket::table::{Key, Table};
 
+use crate::board::{self, ClientBoard};
 use crate::end::Owner;
 use crate::error::Error;
 use crate::pair::{self, Received};
@@ -56,6 +58,7 @@ pub(crate) struct Client {
     pub(crate) activity: Activity,
     /// Its question was read, and is not answered yet.
     asking: bool,
+    pub(crate) board: Option<Box<ClientBoard>>,
     outbox: VecDeque<Vec<u8>>,
     waiting: usize,
     interest: EventFlags,
@@ -69,6 +72,7 @@ pub(crate) struct Counters {
     pub(crate) clients_made_way: u64,
     pub(crate) requests: u64,
     pub(crate) requests_malformed: u64,
+    pub(crate) statements: u64,
     pub(crate) statements_refused: u64,
     pub(crate) clients_not_reading: u64,
 }
@@ -79,6 +83,8 @@ pub(crate) struct Server {
     path: PathBuf,
     inode: (u64, u64),
     pub(crate) clients: Table<Client>,
+    /// Those that have a board.
+    pub(crate) boards: Vec<Key>,
     by_user: HashMap<u32, usize>,
     limit: usize,
     pub(crate) counters: Counters,
@@ -125,6 +131,7 @@ impl Server {
             path: path.to_owned(),
             inode,
             clients: Table::new(),
+            boards: Vec::new(),
             by_user: HashMap::new(),
             limit,
             counters: Counters::default(),
@@ -178,6 +185,7 @@ impl Server {
             asked: None,
             activity: Activity::Idle,
             asking: false,
+            board: None,
             outbox: VecDeque::new(),
             waiting: 0,
             interest: LISTENING,
@@ -197,6 +205,8 @@ impl Server {
             .clients
             .iter()
             .filter(|(_, client)| client.activity == Activity::Idle && client.outbox.is_empty())
+            // Who has a board says what no message tells of.
+            .filter(|(_, client)| client.board.is_none())
             .filter(|(_, client)| uid.is_none_or(|uid| client.uid == uid))
             .filter_map(|(key, client)| client.asked.map(|asked| (asked, key)))
             .collect();
@@ -315,9 +325,29 @@ impl Server {
         }
     }
 
+    /// Gives a client a board, if there are not enough of them, and it has none.
+    pub(crate) fn give_board(&mut self, key: Key, poller: &Poller) -> bool {
+        let refusal = Reply::Error { errno: Errno::ENOBUFS.raw(), reason: "there are boards enough" };
+        let Some(client) = self.clients.get_mut(key) else { return false };
+        let made =
+            if client.board.is_none() && self.boards.len() < board::MOST { ClientBoard::new().ok() } else { None };
+        let Some((made, file)) = made else { return self.reply(key, &refusal, None, poller) };
+        client.board = Some(Box::new(made));
+        self.boards.push(key);
+        self.reply(key, &Reply::Done, Some(file.as_fd()), poller)
+    }
+
+    /// Asks those who write on boards to ring from now on, or not to. False if somebody has written something already.
+    pub(crate) fn ask_to_ring(&self, ring: bool) -> bool {
+        let boards = || self.boards.iter().filter_map(|&key| self.clients.get(key)?.board.as_ref());
+        boards().for_each(|board| board.board().ask_to_ring(ring));
+        boards().all(|board| board.waiting() == Some(0))
+    }
+
     /// Lets a client go. What it was at.
     pub(crate) fn remove(&mut self, key: Key) -> Option<Activity> {
         let client = self.clients.remove(key)?;
+        self.boards.retain(|&other| other != key);
         if let Some(count) = self.by_user.get_mut(&client.uid) {
             *count -= 1;
             if *count == 0 {

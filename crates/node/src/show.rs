@@ -370,6 +370,7 @@ fn counters(node: &Node) -> Table {
         clients_made_way,
         requests,
         requests_malformed,
+        statements,
         statements_refused,
         clients_not_reading,
     } = node.server.counters;
@@ -378,6 +379,7 @@ fn counters(node: &Node) -> Table {
     row("control", "clients_made_way", clients_made_way, "Idle, for others; they come anew.");
     row("control", "requests", requests, "");
     row("control", "requests_malformed", requests_malformed, "Answered with EPROTO, and let go.");
+    row("control", "statements", statements, "Read on boards.");
     row("control", "statements_refused", statements_refused, "Of a socket that is another, or no more.");
     row("control", "clients_not_reading", clients_not_reading, "Let go, or lost lines of a trace.");
     let crate::resolve::Counters { questions, refused, answers_ignored, answers_failed, answers_truncated, timeouts } =

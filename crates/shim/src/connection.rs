@@ -18,6 +18,7 @@
 use crate::environment;
 use crate::sys::{self, Descriptor, Errno};
 use libc::{c_int, sockaddr_un};
+use sockeye_control::board::{Board, Words};
 use std::mem::{offset_of, zeroed};
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
@@ -39,10 +40,25 @@ struct Place {
     state: AtomicU32,
     number: AtomicI32,
     cookie: AtomicU64,
+    /// The board that hangs there, if there is one; it is touched only by who has taken the place.
+    board: AtomicPtr<Words>,
+    /// Statements that were sent as messages, since there is a board if there is one.
+    told: AtomicU64,
 }
 
-static PLACES: [Place; KEPT] =
-    [const { Place { state: AtomicU32::new(EMPTY), number: AtomicI32::new(-1), cookie: AtomicU64::new(0) } }; KEPT];
+impl Place {
+    const fn empty() -> Place {
+        Place {
+            state: AtomicU32::new(EMPTY),
+            number: AtomicI32::new(-1),
+            cookie: AtomicU64::new(0),
+            board: AtomicPtr::new(null_mut()),
+            told: AtomicU64::new(0),
+        }
+    }
+}
+
+static PLACES: [Place; KEPT] = [const { Place::empty() }; KEPT];
 static LOST: AtomicU32 = AtomicU32::new(0);
 
 /// What the word in the wiped page says: nobody has looked since the fork.
@@ -64,30 +80,69 @@ pub(crate) struct Connection {
 impl Connection {
     /// One that nobody else uses.
     pub(crate) fn take() -> Result<Connection, Errno> {
-        match Connection::kept() {
-            Some(connection) => Ok(connection),
-            None => Connection::anew(),
+        while let Some(connection) = Connection::idle() {
+            if connection.is_ours() {
+                return Ok(connection);
+            }
+            connection.lose();
         }
+        Connection::anew()
     }
 
-    /// One that is there already, and has carried a question.
-    pub(crate) fn kept() -> Option<Connection> {
+    /// One that is there already, and has carried a question. Its number may have become the program's: see [`Self::is_ours`].
+    pub(crate) fn idle() -> Option<Connection> {
         if !may_keep() {
             return None;
         }
-        for (index, place) in PLACES.iter().enumerate() {
-            if place.state.compare_exchange(IDLE, TAKEN, Ordering::Acquire, Ordering::Relaxed).is_err() {
-                continue;
-            }
-            let (number, cookie) = (place.number.load(Ordering::Relaxed), place.cookie.load(Ordering::Relaxed));
-            if is_it(number, cookie) {
-                let descriptor = Some(Descriptor::new(number));
-                return Some(Connection { descriptor, place: Some(index), cookie, used: true });
-            }
-            LOST.fetch_add(1, Ordering::Relaxed);
-            place.state.store(EMPTY, Ordering::Release);
+        let idle =
+            |place: &Place| place.state.compare_exchange(IDLE, TAKEN, Ordering::Acquire, Ordering::Relaxed).is_ok();
+        let index = PLACES.iter().position(idle)?;
+        let (number, cookie) =
+            (PLACES[index].number.load(Ordering::Relaxed), PLACES[index].cookie.load(Ordering::Relaxed));
+        Some(Connection { descriptor: Some(Descriptor::new(number)), place: Some(index), cookie, used: true })
+    }
+
+    /// Whether its number is still the connection's.
+    pub(crate) fn is_ours(&self) -> bool {
+        is_it(self.number(), self.cookie)
+    }
+
+    /// Its number is the program's.
+    pub(crate) fn lose(mut self) {
+        LOST.fetch_add(1, Ordering::Relaxed);
+        self.descriptor.take().map(Descriptor::into_number);
+    }
+
+    /// The kernel's number for it, which no other ever has.
+    pub(crate) fn cookie(&self) -> u64 {
+        self.cookie
+    }
+
+    /// The board that it has.
+    pub(crate) fn board(&self) -> Option<Board<'_>> {
+        let words = PLACES[self.place?].board.load(Ordering::Relaxed);
+        // SAFETY: mapped until the place is given up, which takes the connection.
+        unsafe { words.as_ref() }.map(Board)
+    }
+
+    /// Gives it a board.
+    pub(crate) fn hang_up(&self, page: &Descriptor) {
+        if let Some(index) = self.place
+            && let Ok(words) = sys::map_alone(page.number())
+        {
+            PLACES[index].told.store(0, Ordering::Relaxed);
+            PLACES[index].board.store(words, Ordering::Relaxed);
         }
-        None
+    }
+
+    /// Statements that were sent as messages.
+    pub(crate) fn told(&self) -> u64 {
+        self.place.map_or(0, |index| PLACES[index].told.load(Ordering::Relaxed))
+    }
+
+    /// Counts one more; how many there are now.
+    pub(crate) fn count_told(&self) -> u64 {
+        self.place.map_or(0, |index| PLACES[index].told.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
     /// A fresh one.
@@ -151,7 +206,13 @@ impl Connection {
 
     fn give_up_place(&mut self) {
         if let Some(index) = self.place.take() {
-            PLACES[index].state.store(EMPTY, Ordering::Release);
+            let Place { state, board, told, .. } = &PLACES[index];
+            let words = board.swap(null_mut(), Ordering::Relaxed);
+            if !words.is_null() {
+                sys::unmap(words);
+            }
+            told.store(0, Ordering::Relaxed);
+            state.store(EMPTY, Ordering::Release);
         }
     }
 }
@@ -203,6 +264,9 @@ fn disinherit(place: &Place) {
         drop(Descriptor::new(number));
     }
     place.number.store(-1, Ordering::Relaxed);
+    // It is not here.
+    place.board.store(null_mut(), Ordering::Relaxed);
+    place.told.store(0, Ordering::Relaxed);
     place.state.store(EMPTY, Ordering::Release);
 }
 

@@ -1,4 +1,4 @@
-//! A question to the node, and its answer; or a statement, which has none.
+//! A question to the node, and its answer.
 //!
 //! It travels on a connection that the process keeps (`connection`). One that the node has closed meanwhile, because it ended or had no
 //! room for the idle, takes no question; then a fresh one is tried.
@@ -21,9 +21,6 @@ pub(crate) const NO_NODE: Errno = Errno(libc::ENETDOWN);
 
 /// The answer is not what it can be to the question.
 pub(crate) const NONSENSE: Errno = Errno(libc::EPROTO);
-
-/// The bytes of a statement, without the program's.
-const STATEMENT: usize = 32;
 
 /// Where an answer is kept.
 pub(crate) type Buffer = [u8; MAX_CALL];
@@ -105,27 +102,6 @@ pub(crate) fn socket_error(fd: c_int, id: SocketId) -> Result<c_int, Errno> {
     }
 }
 
-/// Says what needs no answer, and does not wait for one. False if there is no connection to say it on: then it must be asked.
-///
-/// Nothing that is said is lost: a connection that the node closes meanwhile takes no message, and the node reads what it took. A full one is
-/// waited for. Who says it the kernel adds, as nothing depends on it.
-pub(crate) fn tell(statement: &Request<'_>, along: Along) -> Result<bool, Errno> {
-    let mut buffer = [0; STATEMENT];
-    let len = statement.encode(&mut buffer).map_err(|_| Errno(libc::EINVAL))?;
-    while let Some(connection) = Connection::kept() {
-        match send(&connection, &buffer[..len], along, false) {
-            Ok(()) => {
-                connection.done();
-                return Ok(true);
-            }
-            // What is closed took nothing of it.
-            Err(Errno(libc::EPIPE | libc::ECONNRESET | libc::ENOTCONN)) => {}
-            Err(errno) => return Err(absent(errno)),
-        }
-    }
-    Ok(false)
-}
-
 /// Asks.
 pub(crate) fn ask<'b>(request: &Request<'_>, along: Along, buffer: &'b mut Buffer) -> Result<Answer<'b>, Errno> {
     let len = request.encode(buffer).map_err(|_| Errno(libc::EINVAL))?;
@@ -156,6 +132,19 @@ pub(crate) fn ask<'b>(request: &Request<'_>, along: Along, buffer: &'b mut Buffe
         }
         Ok(reply) => Ok(Answer { reply, descriptor, connection }),
         Err(_) => Err(NONSENSE),
+    }
+}
+
+/// Asks for a board, for the connection that it will be asked on.
+pub(crate) fn ask_for_board(connection: Connection) {
+    let mut buffer = buffer();
+    let len = Request::Board.encode(&mut buffer).unwrap_or(0);
+    let asked = send(&connection, &buffer[..len], Along::nothing(), true);
+    if let Ok((len, page)) = asked.and_then(|()| receive(&connection, &mut buffer, true, true)) {
+        if let (Ok(Reply::Done), Some(page)) = (Reply::decode(buffer.get(..len).unwrap_or_default()), page) {
+            connection.hang_up(&page);
+        }
+        connection.done();
     }
 }
 
@@ -234,7 +223,8 @@ pub(crate) fn await_awake<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
     None
 }
 
-fn send(connection: &Connection, request: &[u8], along: Along, credentials: bool) -> Result<(), Errno> {
+/// Sends a message, with or without who sends it.
+pub(crate) fn send(connection: &Connection, request: &[u8], along: Along, credentials: bool) -> Result<(), Errno> {
     let mut proof = Proof::new(along.socket, credentials);
     let mut pieces = [piece(request.as_ptr().cast(), request.len()), piece(std::ptr::null(), 0)];
     let mut count = 1;
@@ -316,7 +306,7 @@ pub(crate) fn message(pieces: &mut [iovec]) -> msghdr {
 }
 
 /// What a failing control socket means to the program. What is wrong with the program itself stays as it is.
-fn absent(errno: Errno) -> Errno {
+pub(crate) fn absent(errno: Errno) -> Errno {
     match errno.0 {
         libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOBUFS | libc::EFAULT | libc::EBADF | libc::EACCES => errno,
         libc::ETOOMANYREFS => Errno(libc::ENOBUFS),

@@ -73,6 +73,7 @@ mod patience;
 mod real;
 mod resolve;
 mod socket;
+mod statement;
 mod stream;
 mod sys;
 mod transfer;

@@ -8,14 +8,13 @@ use crate::accept::is_listener;
 use crate::exchange::{self, Along, NONSENSE};
 use crate::names::identity;
 use crate::sys::{self, Errno, answer};
-use crate::{datagram, interpose, memory, real};
+use crate::{datagram, interpose, memory, real, statement};
 use libc::{c_int, c_void, socklen_t};
 use sockeye_control::{Family, Kind, MAX_OPTION, Reply, Request, SocketName};
 
 /// 64-bit time on 32-bit machines; here they are known to the kernel all the same.
 const SO_RCVTIMEO_NEW: c_int = 66;
 const SO_SNDTIMEO_NEW: c_int = 67;
-const INT: usize = size_of::<c_int>();
 
 interpose! {
     /// `getsockopt(2)`.
@@ -112,11 +111,12 @@ fn set(
 ) -> Result<(), Errno> {
     // A length is an int to the kernel.
     let len = usize::try_from(len as c_int).map_err(|_| Errno(libc::EINVAL))?;
-    if socket.kind == Kind::Stream && len >= INT && Request::TOLD.contains(&(level, name)) {
-        let statement = Request::TellOption { id: socket.id, level, name, value: &[] };
-        if exchange::tell(&statement, Along { value: Some((value, INT)), ..Along::socket(fd) })? {
-            return Ok(());
-        }
+    if socket.kind == Kind::Stream
+        && len >= size_of::<c_int>()
+        && let Some(option) = Request::TOLD.iter().position(|&told| told == (level, name))
+        && statement::tell(fd, socket.id, option, memory::read_value(value.cast())?)?
+    {
+        return Ok(());
     }
     let request = Request::SetOption { id: socket.id, level, name, value: &[] };
     let along = Along { value: Some((value, len)), ..Along::socket(fd) };

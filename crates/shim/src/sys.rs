@@ -175,6 +175,19 @@ pub(crate) fn wiped_in_children<T>() -> Result<*mut T, Errno> {
     Ok(page as *mut T)
 }
 
+/// Maps a file that holds a `T`, shared with whoever else has it, but not with children.
+pub(crate) fn map_alone<T>(fd: c_int) -> Result<*mut T, Errno> {
+    let (anywhere, len): (*mut c_void, _) = (std::ptr::null_mut(), size_of::<T>());
+    let found = syscall!(libc::SYS_mmap, anywhere, len, libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED, fd, 0)?;
+    syscall!(libc::SYS_madvise, found, len, libc::MADV_DONTFORK).inspect_err(|_| unmap(found as *mut T))?;
+    Ok(found as *mut T)
+}
+
+/// Gives it back.
+pub(crate) fn unmap<T>(mapped: *mut T) {
+    let _ = syscall!(libc::SYS_munmap, mapped, size_of::<T>());
+}
+
 /// Lets others run that wait for this processor.
 pub(crate) fn step_aside() {
     let _ = syscall!(libc::SYS_sched_yield);

@@ -115,6 +115,9 @@ fn meanings(script: &[u8]) {
         (Request::Resolve { family: a, flags: b as u32, name: text }, text.len() <= MAX_NAME),
         (Request::ResolveAddress { address: address.ip() }, true),
         (Request::Show { what, json: flag }, true),
+        (Request::Flush { id }, true),
+        (Request::Board, true),
+        (Request::Ring, true),
         (Request::Trace, true),
         (Request::Down, true),
     ];

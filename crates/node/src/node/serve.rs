@@ -37,6 +37,7 @@ impl Node {
                 self.ask(key, Question::Name { name: name.to_owned(), family })
             }
             Request::ResolveAddress { address } => self.ask(key, Question::Address(address)),
+            Request::Board => self.server.give_board(key, &self.poller),
             Request::Show { what, json } => {
                 if matches!(what, What::Sockets | What::Queues) {
                     let Node { boundary, host, poller, now, .. } = self;
@@ -69,7 +70,7 @@ impl Node {
         }
     }
 
-    fn privilege(&self, who: Owner) -> Privilege {
+    pub(super) fn privilege(&self, who: Owner) -> Privilege {
         if who.uid == 0 || who.uid == self.uid { Privilege::Administrator } else { Privilege::User }
     }
 
@@ -170,6 +171,7 @@ impl Node {
     }
 
     pub(super) fn dismiss(&mut self, key: Key) {
+        self.close_board(key);
         if self.server.remove(key) == Some(Activity::Tracing) {
             self.tracer.remove_listener();
             if !self.tracer.is_on() {

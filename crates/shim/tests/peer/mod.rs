@@ -292,7 +292,9 @@ impl State {
                 self.down = true;
                 Ok(Reply::Done)
             }
-            Request::Show { .. } | Request::Trace => panic!("not a program's request"),
+            // Not every node has one to give.
+            Request::Board => Err(libc::ENOBUFS),
+            Request::Show { .. } | Request::Trace | Request::Ring => panic!("not a program's request"),
         }
     }
 
