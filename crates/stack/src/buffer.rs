@@ -8,7 +8,7 @@
 //! Chunks come in two sizes from a [`Pool`] that keeps what is given back up to a bound: an idle connection holds none,
 //! a busy one allocates none.
 
-use std::collections::VecDeque;
+use crate::line::Line;
 use std::ops::Range;
 
 /// The small chunk: a request, a reply.
@@ -74,10 +74,7 @@ impl Chunk {
 /// A run of a byte stream, from offset [`start`](ByteQueue::start) to [`end`](ByteQueue::end).
 #[derive(Default)]
 pub struct ByteQueue {
-    /// In place, as mostly there is no other: a request, an answer, a super-segment.
-    first: Option<Chunk>,
-    /// Behind it; there are none without it.
-    more: VecDeque<Chunk>,
+    chunks: Line<Chunk>,
     start: u64,
     end: u64,
     /// Memory held, which is more than the bytes queued.
@@ -113,15 +110,12 @@ impl ByteQueue {
     /// Appends a copy of `bytes`.
     #[inline]
     pub fn push(&mut self, pool: &mut Pool, bytes: &[u8]) {
-        match &mut self.first {
-            None if bytes.len() <= SMALL && !bytes.is_empty() => {
-                let mut chunk = pool.small();
-                chunk[..bytes.len()].copy_from_slice(bytes);
-                self.end += bytes.len() as u64;
-                self.capacity += SMALL;
-                self.first = Some(Chunk { bytes: chunk, tail: bytes.len(), end: self.end });
-            }
-            _ => self.push_behind(pool, bytes),
+        if self.chunks.is_empty() && bytes.len() <= SMALL && !bytes.is_empty() {
+            let mut chunk = pool.small();
+            chunk[..bytes.len()].copy_from_slice(bytes);
+            self.push_owned(chunk, 0..bytes.len());
+        } else {
+            self.push_behind(pool, bytes);
         }
     }
 
@@ -130,7 +124,7 @@ impl ByteQueue {
             if self.tail_room() == 0 {
                 self.grow(pool, bytes.len() <= SMALL && self.is_empty());
             }
-            let Some(chunk) = self.last_mut() else { return };
+            let Some(chunk) = self.chunks.back_mut() else { return };
             let count = bytes.len().min(chunk.room());
             let (now, later) = bytes.split_at(count);
             chunk.bytes[chunk.tail..chunk.tail + count].copy_from_slice(now);
@@ -144,7 +138,8 @@ impl ByteQueue {
     /// Appends `chunk[range]` without copying it.
     pub fn push_owned(&mut self, chunk: Vec<u8>, range: Range<usize>) {
         self.end += range.len() as u64;
-        self.append(Chunk { tail: range.end, bytes: chunk, end: self.end });
+        self.capacity += chunk.len();
+        self.chunks.push_back(Chunk { tail: range.end, bytes: chunk, end: self.end });
     }
 
     /// Room to read up to `max` bytes into, in two pieces to be filled in order; [`commit`](ByteQueue::commit) says how many were.
@@ -160,7 +155,7 @@ impl ByteQueue {
         if first < max {
             self.grow(pool, false);
         }
-        let mut rooms = self.first.iter_mut().chain(&mut self.more).rev().map(|chunk| &mut chunk.bytes[chunk.tail..]);
+        let mut rooms = self.chunks.iter_mut().rev().map(|chunk| &mut chunk.bytes[chunk.tail..]);
         match (rooms.next(), rooms.next()) {
             (Some(second), Some(room)) if first < max => {
                 let rest = second.len().min(max - first);
@@ -177,9 +172,8 @@ impl ByteQueue {
     /// The first `count` bytes of the reserved room are now part of the stream.
     pub fn commit(&mut self, pool: &mut Pool, mut count: usize) {
         let reserved_at = self.end;
-        let before_last_two = (1 + self.more.len()).saturating_sub(2);
-        let last_two = self.first.iter_mut().chain(&mut self.more).skip(before_last_two);
-        for chunk in last_two.filter(|chunk| chunk.end == reserved_at) {
+        let before_last_two = self.chunks.len().saturating_sub(2);
+        for chunk in self.chunks.tail_mut(before_last_two).filter(|chunk| chunk.end == reserved_at) {
             let taken = count.min(chunk.room());
             chunk.tail += taken;
             self.end += taken as u64;
@@ -195,7 +189,7 @@ impl ByteQueue {
     /// The bytes from stream offset `from` on that lie in one piece, at most `len` of them, if they begin in the first chunk.
     #[inline]
     pub fn front(&self, from: u64, len: usize) -> &[u8] {
-        match &self.first {
+        match self.chunks.front() {
             Some(chunk) if from >= self.start && from < chunk.end => {
                 let begin = chunk.index(from);
                 &chunk.bytes[begin..chunk.tail.min(begin + len)]
@@ -208,23 +202,16 @@ impl ByteQueue {
     /// returns how many bytes they hold. The range must lie in the queue.
     pub fn slices<'a>(&'a self, from: u64, len: usize, max_slices: usize, mut each: impl FnMut(&'a [u8])) -> usize {
         debug_assert!(from >= self.start && from + len as u64 <= self.end);
+        let first = self.chunks.partition_point(|chunk| chunk.end <= from);
         let mut done = 0;
-        let mut left = max_slices;
-        let mut take = |chunk: &'a Chunk| {
+        for chunk in self.chunks.tail(first).take(max_slices) {
+            if done == len {
+                break;
+            }
             let begin = chunk.index(from + done as u64);
             let count = (chunk.tail - begin).min(len - done);
             each(&chunk.bytes[begin..begin + count]);
             done += count;
-            left -= 1;
-            done < len && left > 0
-        };
-        if len == 0 || max_slices == 0 {
-            return 0;
-        }
-        let first = self.first.as_ref().filter(|chunk| from < chunk.end);
-        if first.is_none_or(&mut take) {
-            let next = if first.is_some() { 0 } else { self.more.partition_point(|chunk| chunk.end <= from) };
-            let _ = self.more.range(next..).all(take);
         }
         done
     }
@@ -259,43 +246,30 @@ impl ByteQueue {
         self.drop_consumed(pool);
     }
 
-    fn last_mut(&mut self) -> Option<&mut Chunk> {
-        if self.more.is_empty() { self.first.as_mut() } else { self.more.back_mut() }
-    }
-
     fn tail_room(&mut self) -> usize {
-        self.last_mut().map_or(0, |chunk| chunk.room())
+        self.chunks.back_mut().map_or(0, |chunk| chunk.room())
     }
 
     fn grow(&mut self, pool: &mut Pool, small: bool) {
-        let bytes = if small { pool.small() } else { pool.large() };
-        self.append(Chunk { bytes, tail: 0, end: self.end });
-    }
-
-    fn append(&mut self, chunk: Chunk) {
-        self.capacity += chunk.bytes.len();
-        if self.first.is_none() {
-            self.first = Some(chunk);
-        } else {
-            self.more.push_back(chunk);
-        }
+        let chunk = if small { pool.small() } else { pool.large() };
+        self.push_owned(chunk, 0..0);
     }
 
     fn drop_consumed(&mut self, pool: &mut Pool) {
-        while let Some(chunk) = &mut self.first
+        while let Some(chunk) = self.chunks.front_mut()
             && chunk.end <= self.start
         {
             let bytes = std::mem::take(&mut chunk.bytes);
+            self.chunks.pop_front();
             self.capacity -= bytes.len();
             pool.give(bytes);
-            self.first = if self.more.is_empty() { None } else { self.more.pop_front() };
         }
     }
 
     /// Lets go of what was reserved and not committed.
     fn drop_unused(&mut self, pool: &mut Pool) {
-        while self.last_mut().is_some_and(|chunk| chunk.tail == 0) {
-            if let Some(chunk) = self.more.pop_back().or_else(|| self.first.take()) {
+        while self.chunks.back_mut().is_some_and(|chunk| chunk.tail == 0) {
+            if let Some(chunk) = self.chunks.pop_back() {
                 self.capacity -= chunk.bytes.len();
                 pool.give(chunk.bytes);
             }

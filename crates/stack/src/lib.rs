@@ -32,6 +32,7 @@ pub mod hash;
 mod icmp;
 mod ip;
 mod ipv4;
+mod line;
 mod link;
 pub mod neighbor;
 mod path_mtu;

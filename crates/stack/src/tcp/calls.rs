@@ -20,6 +20,7 @@ use sockeye_device::Instant;
 use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 /// Why a connection could not even be tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +101,7 @@ impl Stack {
     ) -> Result<ListenerId, BindError> {
         let local = self.tcp.bindings.address(binding).ok_or(BindError::InUse)?;
         self.tcp.bindings.listen(binding)?;
+        let options = self.tcp.share_options(options);
         let id: ListenerId = self.tcp.listeners.insert(Listener {
             local,
             binding,
@@ -125,6 +127,7 @@ impl Stack {
 
     /// The options that accepted connections inherit.
     pub fn tcp_set_listener_options(&mut self, id: ListenerId, options: Options) {
+        let options = self.tcp.share_options(options);
         if let Some(listener) = self.tcp.listeners.get_mut(id) {
             listener.options = options;
         }
@@ -208,6 +211,7 @@ impl Stack {
             }
         };
         let path = Path::new(now, ip, &flow);
+        let options = tcp.share_options(options);
         let mut connection = Connection::new(flow, State::SynSent, tcp.secrets.isn(now, &flow), options, path, now);
         connection.binding = binding;
         connection.timestamp_offset = tcp.secrets.timestamp_offset(&flow);
@@ -382,12 +386,13 @@ impl Stack {
 
     /// The connection's settings.
     pub fn tcp_options(&self, id: ConnectionId) -> Option<&Options> {
-        self.tcp.connections.get(id).map(|connection| &connection.options)
+        self.tcp.connections.get(id).map(|connection| &*connection.options)
     }
 
     /// Changes the connection's settings; what they make possible happens.
     pub fn tcp_set_options(&mut self, now: Instant, id: ConnectionId, options: Options) {
         let Stack { tcp, ip, .. } = self;
+        let options = tcp.share_options(options);
         let Some(connection) = tcp.connections.get_mut(id) else { return };
         let before = std::mem::replace(&mut connection.options, options);
         let after = &connection.options;
@@ -442,6 +447,14 @@ impl Connection {
 }
 
 impl Tcp {
+    /// One copy for all that have the same, as programs set the same on each of their sockets, one after the other.
+    fn share_options(&mut self, options: Options) -> Arc<Options> {
+        if *self.recent_options != options {
+            self.recent_options = Arc::new(options);
+        }
+        self.recent_options.clone()
+    }
+
     /// RFC 9293, 3.10.5.
     fn abort(&mut self, now: Instant, ip: &mut Ip, index: u32) {
         let Some(connection) = self.connections.at_mut(index as usize) else { return };

@@ -20,6 +20,7 @@ use crate::buffer::{ByteQueue, Pool};
 use crate::ip::IcmpError;
 use sockeye_device::Instant;
 use sockeye_wire::SeqNumber;
+use std::sync::Arc;
 
 /// Bytes of options that timestamps cost every segment.
 pub(crate) const TIMESTAMPS_LEN: u32 = 12;
@@ -139,7 +140,8 @@ pub(crate) enum Fate {
 pub(crate) struct Connection {
     pub(crate) flow: Flow,
     pub(crate) state: State,
-    pub(crate) options: Options,
+    /// Shared by all connections that have the same: a listener's, mostly.
+    pub(crate) options: Arc<Options>,
     pub(crate) negotiated: Negotiated,
     pub(crate) sender: Sender,
     pub(crate) receiver: Receiver,
@@ -173,7 +175,14 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(flow: Flow, state: State, iss: SeqNumber, options: Options, path: Path, now: Instant) -> Self {
+    pub(crate) fn new(
+        flow: Flow,
+        state: State,
+        iss: SeqNumber,
+        options: Arc<Options>,
+        path: Path,
+        now: Instant,
+    ) -> Self {
         let segment_size = 536;
         Connection {
             flow,

@@ -16,6 +16,7 @@ use sockeye_device::Instant;
 use sockeye_wire::SeqNumber;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A SYN-ACK is sent again this often: 1, 3, 7, 15 and 31 s after the first, and the record goes at 63 s.
@@ -52,7 +53,7 @@ pub(crate) enum Waiting {
 pub(crate) struct Listener {
     pub(crate) local: SocketAddr,
     pub(crate) binding: BindingId,
-    pub(crate) options: Options,
+    pub(crate) options: Arc<Options>,
     /// listen(2)'s number: the accept queue holds one more, as on Linux.
     pub(crate) backlog: usize,
     pub(crate) half_open: usize,

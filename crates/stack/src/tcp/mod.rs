@@ -81,6 +81,7 @@ use sockeye_wire::tcp::{Flags, Segment};
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
+use std::sync::Arc;
 use time_wait::TimeWait;
 
 /// Where a connection stands (RFC 9293, 3.3.2).
@@ -197,6 +198,8 @@ pub(crate) struct Tcp {
     events: VecDeque<Event>,
     /// What connections without an owner hold.
     orphan_memory: usize,
+    /// What was last set for a connection or a listener.
+    recent_options: Arc<Options>,
     pub(crate) pool: Pool,
     pub(crate) bindings: Bindings,
 }
@@ -217,6 +220,7 @@ impl Tcp {
             ready: Vec::new(),
             events: VecDeque::new(),
             orphan_memory: 0,
+            recent_options: Arc::default(),
             pool: Pool::default(),
             bindings: Bindings::new(keys.hasher(b"tcp bindings")),
         }

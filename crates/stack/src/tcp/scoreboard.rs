@@ -7,8 +7,8 @@
 //!
 //! Positions are stream offsets; the FIN counts as one byte behind the stream's end.
 
+use crate::line::Line;
 use sockeye_device::Instant;
-use std::collections::VecDeque;
 
 /// More records than this are not made by splitting: a peer that acknowledges every other byte of a large window must
 /// not grow our memory (CVE-2019-11478). What would be split is then left unsacked.
@@ -45,7 +45,7 @@ pub(crate) struct Cumulative {
 /// The retransmission queue.
 #[derive(Default, Debug)]
 pub(crate) struct Scoreboard {
-    records: VecDeque<Record>,
+    records: Line<Record>,
     una: u64,
     nxt: u64,
     sacked: u64,
@@ -187,7 +187,7 @@ impl Scoreboard {
 
     /// The timer fired: everything outstanding is deemed lost, and what the peer said to hold may be gone (RFC 2018, 8).
     pub(crate) fn lose_all(&mut self) {
-        for record in &mut self.records {
+        for record in self.records.iter_mut() {
             record.sacked = false;
             record.lost = true;
             record.in_retransmission = false;
@@ -210,7 +210,7 @@ impl Scoreboard {
             return None;
         }
         let first = self.index_of(self.retransmit_from.max(self.una));
-        let mut waiting = self.records.range(first..).skip_while(|record| !record.lost || record.in_retransmission);
+        let mut waiting = self.records.tail(first).skip_while(|record| !record.lost || record.in_retransmission);
         let record = waiting.next()?;
         let (start, mut end) = (record.start, record.end);
         for next in waiting.take_while(|next| next.lost && !next.in_retransmission) {
@@ -227,7 +227,7 @@ impl Scoreboard {
     pub(crate) fn sent_again(&mut self, start: u64, end: u64, now: Instant) {
         self.split(end);
         let first = self.index_of(start);
-        for record in self.records.range_mut(first..).take_while(|record| record.start < end) {
+        for record in self.records.tail_mut(first).take_while(|record| record.start < end) {
             if record.lost && !record.in_retransmission {
                 record.in_retransmission = true;
                 self.retransmitting += record.len();
@@ -378,7 +378,7 @@ mod tests {
                     prop_assert!(start >= board.una() && start < end && end <= board.nxt() && end - start <= len);
                     if place % 2 == 0 { board.sent_again(start, end, ms(place)); }
                 }
-                let sum = |test: fn(&Record) -> bool| board.records.iter().filter(|r| test(r)).map(Record::len).sum::<u64>();
+                let sum = |test: fn(&Record) -> bool| board.records.tail(0).filter(|r| test(r)).map(Record::len).sum::<u64>();
                 prop_assert_eq!(board.sacked, sum(|r| r.sacked));
                 prop_assert_eq!(board.lost, sum(|r| r.lost));
                 prop_assert_eq!(board.retransmitting, sum(|r| r.in_retransmission));
