@@ -9,6 +9,7 @@ mod data;
 mod hostile;
 mod joined;
 mod opening;
+mod prediction;
 mod timing;
 
 use super::{ConnectionId, ListenerId, Options, State, Status};
