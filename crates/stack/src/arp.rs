@@ -16,7 +16,7 @@ use crate::neighbor::{Action, Claim, Heard, Use};
 use crate::port::{OutFrame, PortId};
 use sockeye_device::{Instant, Offload};
 use sockeye_wire::arp::{self, Operation};
-use sockeye_wire::{EtherType, MacAddr, ethernet};
+use sockeye_wire::{EtherType, MacAddr, ethernet, ipv6};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
@@ -43,13 +43,11 @@ impl Ip {
         if port == PortId::LOOPBACK {
             return Link::Ready(MacAddr::ZERO);
         }
-        if let IpAddr::V4(address) = next_hop {
-            if address.is_broadcast() {
-                return Link::Ready(MacAddr::BROADCAST);
-            }
-            if address.is_multicast() {
-                return Link::Ready(multicast_mac(address));
-            }
+        if next_hop == IpAddr::V4(Ipv4Addr::BROADCAST) {
+            return Link::Ready(MacAddr::BROADCAST);
+        }
+        if next_hop.is_multicast() {
+            return Link::Ready(MacAddr::for_group(next_hop));
         }
         match self.neighbors.use_address(now, port, next_hop) {
             Use::Ready(mac) => Link::Ready(mac),
@@ -57,7 +55,7 @@ impl Ip {
             Use::Pending { ask } => {
                 self.count_evicted();
                 if ask {
-                    self.ask(port, next_hop, None);
+                    self.ask(now, port, next_hop, None);
                 }
                 Link::Pending
             }
@@ -107,7 +105,7 @@ impl Ip {
             |address: Ipv4Addr| self.ports[port.index()].addresses.iter().any(|own| own.addr() == IpAddr::V4(address));
         let for_us = on_this_port(packet.target_ip);
         if on_this_port(sender) {
-            self.defend(now, port, sender);
+            self.defend(now, port, sender.into());
             return Err(Drop::ArpConflict);
         }
         let mut outcome = Ok(());
@@ -137,7 +135,15 @@ impl Ip {
         }
     }
 
-    fn hear(&mut self, now: Instant, port: PortId, sender: IpAddr, mac: MacAddr, how: Claim) -> Result<(), Drop> {
+    /// Somebody claims to have an address. What became of it, in the words of ARP.
+    pub(crate) fn hear(
+        &mut self,
+        now: Instant,
+        port: PortId,
+        sender: IpAddr,
+        mac: MacAddr,
+        how: Claim,
+    ) -> Result<(), Drop> {
         match self.neighbors.hear(now, &mut self.rng, port, sender, mac, how) {
             Heard::Stranger => Err(Drop::ArpNotForUs),
             Heard::Known => Ok(()),
@@ -152,7 +158,7 @@ impl Ip {
                 Ok(())
             }
             Heard::Doubtful(known) => {
-                self.ask(port, sender, Some(known));
+                self.ask(now, port, sender, Some(known));
                 Err(Drop::ArpDoubtful)
             }
         }
@@ -161,7 +167,7 @@ impl Ip {
     pub(crate) fn handle_neighbor_timeouts(&mut self, now: Instant) {
         while let Some(action) = self.neighbors.handle_timeout(now) {
             match action {
-                Action::Ask { port, address, to } => self.ask(port, address, to),
+                Action::Ask { port, address, to } => self.ask(now, port, address, to),
                 Action::Failed { port, address, packets } => {
                     self.counters.neighbor_failures += 1;
                     self.bury_gateway(now, port, address);
@@ -188,8 +194,12 @@ impl Ip {
     }
 
     /// Tells the link that an address is ours.
-    pub(crate) fn announce(&mut self, port: PortId, address: IpAddr) {
-        let (Some(state), IpAddr::V4(address)) = (self.find_port(port), address) else { return };
+    pub(crate) fn announce(&mut self, now: Instant, port: PortId, address: IpAddr) {
+        let address = match address {
+            IpAddr::V4(address) => address,
+            IpAddr::V6(address) => return self.advertise(now, port, address, ipv6::ALL_NODES),
+        };
+        let Some(state) = self.find_port(port) else { return };
         let announcement = arp::Repr {
             operation: Operation::REQUEST,
             sender_mac: state.mac,
@@ -201,18 +211,26 @@ impl Ip {
         self.send_arp(port, MacAddr::BROADCAST, &announcement);
     }
 
-    fn defend(&mut self, now: Instant, port: PortId, address: Ipv4Addr) {
+    /// Another station claims an address of ours.
+    pub(crate) fn defend(&mut self, now: Instant, port: PortId, address: IpAddr) {
         let Some(state) = self.ports.get_mut(port.index()) else { return };
         if state.defended.is_none_or(|last| now.since(last) >= DEFEND_INTERVAL) {
             state.defended = Some(now);
-            self.counters.arp_defences += 1;
-            self.announce(port, address.into());
+            match address {
+                IpAddr::V4(_) => self.counters.arp_defences += 1,
+                IpAddr::V6(_) => self.counters.nd_defences += 1,
+            }
+            self.announce(now, port, address);
         }
     }
 
     /// Asks for `address`: one station that is known, or all.
-    fn ask(&mut self, port: PortId, address: IpAddr, to: Option<MacAddr>) {
-        let (Some(state), IpAddr::V4(target)) = (self.find_port(port), address) else { return };
+    fn ask(&mut self, now: Instant, port: PortId, address: IpAddr, to: Option<MacAddr>) {
+        let target = match address {
+            IpAddr::V4(target) => target,
+            IpAddr::V6(target) => return self.solicit(now, port, target, to),
+        };
+        let Some(state) = self.find_port(port) else { return };
         let of_v4 = || state.addresses.iter().filter(|own| own.addr().is_ipv4());
         let own = of_v4().find(|own| own.contains(address)).or_else(|| of_v4().next());
         let Some(IpAddr::V4(own)) = own.map(|own| own.addr()) else { return };
@@ -245,10 +263,4 @@ impl Ip {
 fn is_host(address: Ipv4Addr) -> bool {
     let [first, ..] = address.octets();
     first != 0 && first != 127 && first < 224
-}
-
-/// RFC 1112 §6.4: the lower 23 bits behind a fixed prefix.
-fn multicast_mac(group: Ipv4Addr) -> MacAddr {
-    let [_, b, c, d] = group.octets();
-    MacAddr([0x01, 0x00, 0x5e, b & 0x7f, c, d])
 }

@@ -65,6 +65,28 @@ reasons! {
     Ipv4SourceRoute = "ipv4_source_route", "Source routes are not followed.";
     Ipv4Protocol = "ipv4_protocol", "Nobody here speaks the packet's protocol.";
 
+    // IPv6, inwards.
+    Ipv6Malformed = "ipv6_malformed", "A version or a length in the header is wrong.";
+    Ipv6Source = "ipv6_source", "The source is not an address that a host can have (martian), or it is our own (land).";
+    Ipv6Destination = "ipv6_destination", "The destination is an address that must not be on a wire.";
+    Ipv6NotForUs = "ipv6_not_for_us", "The destination is another host, and this one does not forward.";
+    Ipv6NotMember = "ipv6_not_member", "A multicast group that this host is not in.";
+    Ipv6LinkMulticast = "ipv6_link_multicast", "One host's address in a frame for many.";
+    Ipv6Extension = "ipv6_extension", "An extension header is malformed, out of place, or one too many.";
+    Ipv6Option = "ipv6_option", "An option that this host does not know forbids to go on.";
+    Ipv6Routing = "ipv6_routing", "A routing header wants the packet to go elsewhere: not followed.";
+    Ipv6NoNextHeader = "ipv6_no_next_header", "The packet carries nothing.";
+    Ipv6Protocol = "ipv6_protocol", "Nobody here speaks the packet's protocol.";
+
+    // Neighbour discovery.
+    NdMalformed = "nd_malformed", "An option of neighbour discovery is malformed.";
+    NdInvalid = "nd_invalid", "It does not come from the link, or its addresses contradict each other.";
+    NdNotForUs = "nd_not_for_us", "A question for another host, from one that we do not talk to.";
+    NdUnsolicited = "nd_unsolicited", "An advertisement from a host that we do not talk to.";
+    NdConflict = "nd_conflict", "Another station claims an address of ours.";
+    NdDoubtful = "nd_doubtful", "An unsolicited claim to a known neighbour's address: the known one is asked first.";
+    NdRouter = "nd_router", "A router's advertisement or redirect: not followed, addresses and routes are configured.";
+
     // Reassembly.
     FragmentMalformed = "fragment_malformed", "A fragment without bytes, or not the last and not a multiple of eight long.";
     FragmentTooLong = "fragment_too_long", "The fragments make more than 65,535 bytes.";
@@ -162,6 +184,34 @@ counters! {
     ipv4_no_route;
     /// IPv4 packets that were too large for the path and were not to be cut.
     ipv4_too_large;
+    /// Neighbour solicitations sent.
+    nd_solicitations_sent;
+    /// Neighbour advertisements sent.
+    nd_advertisements_sent;
+    /// Neighbour solicitations received.
+    nd_solicitations_received;
+    /// Neighbour advertisements received.
+    nd_advertisements_received;
+    /// Advertisements of an address that another station claimed.
+    nd_defences;
+    /// IPv6 packets received.
+    ipv6_packets_received;
+    /// IPv6 packets delivered to a transport protocol.
+    ipv6_packets_delivered;
+    /// IPv6 packets sent, before they were cut.
+    ipv6_packets_sent;
+    /// IPv6 packets that had no way to go.
+    ipv6_no_route;
+    /// IPv6 packets that were too large for the path and were not to be cut.
+    ipv6_too_large;
+    /// IPv6 fragments received.
+    ipv6_fragments_received;
+    /// IPv6 packets made whole.
+    ipv6_reassembled;
+    /// IPv6 packets cut.
+    ipv6_fragmented;
+    /// IPv6 fragments sent.
+    ipv6_fragments_sent;
     /// Fragments received.
     ipv4_fragments_received;
     /// Datagrams made whole.

@@ -25,6 +25,7 @@ use crate::ipv4::output::{Fragmentation, Manner, SendError};
 use crate::rng::Rng;
 use sockeye_device::Instant;
 use sockeye_wire::icmpv4::{Message, TimeExceededCode, UnreachableCode};
+use sockeye_wire::icmpv6::ParameterCode;
 use sockeye_wire::ipv4::Packet;
 use sockeye_wire::ipv4::options::{MAX_LEN, OptionBuffer, Options, record};
 use sockeye_wire::{Malformed, Protocol, icmpv4, ipv4};
@@ -38,17 +39,25 @@ const TTL: u8 = 64;
 /// What is wrong with a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Complaint {
-    Unreachable(UnreachableCode),
+    /// Nobody has the port.
+    Port,
+    /// Nobody speaks the protocol.
+    Protocol,
     /// Not all fragments came in time.
     Reassembly,
-    /// The byte of the header at this offset.
+    /// The byte of an IPv4 header at this offset.
     Header(u8),
+    /// The byte of an IPv6 packet at this offset.
+    Parameter(ParameterCode, u32),
 }
 
 impl Ip {
     /// Tells the sender of `packet` (from its IP header on, possibly cut) what is wrong with it, if that is allowed.
     /// `unicast`: it was sent to us alone, on the link and by IP.
     pub(crate) fn complain(&mut self, now: Instant, packet: &[u8], unicast: bool, complaint: Complaint) {
+        if packet.first().is_some_and(|first| first >> 4 == 6) {
+            return self.complain_v6(now, packet, unicast, complaint);
+        }
         let Ok(quoted) = Packet::parse_quoted(packet) else { return };
         if !unicast || quoted.fragment_offset() != 0 || is_error(&quoted) {
             return;
@@ -60,9 +69,15 @@ impl Ip {
         }
         let quote = &packet[..packet.len().min(MAX_ERROR - ipv4::HEADER_LEN - icmpv4::HEADER_LEN)];
         let message = match complaint {
-            Complaint::Unreachable(code) => Message::DestinationUnreachable { code, next_hop_mtu: 0, original: quote },
+            Complaint::Port | Complaint::Protocol => {
+                let port = complaint == Complaint::Port;
+                let code = if port { UnreachableCode::PORT } else { UnreachableCode::PROTOCOL };
+                Message::DestinationUnreachable { code, next_hop_mtu: 0, original: quote }
+            }
             Complaint::Reassembly => Message::TimeExceeded { code: TimeExceededCode::REASSEMBLY, original: quote },
             Complaint::Header(pointer) => Message::ParameterProblem { code: 0, pointer, original: quote },
+            // The words of IPv6.
+            Complaint::Parameter(..) => return,
         };
         if self.send_icmp(now, from, to, 0, &message, &[]).is_ok() {
             self.counters.icmp_errors_sent += 1;
@@ -256,7 +271,7 @@ impl Limiter {
     }
 
     /// True when one may be sent to `destination`.
-    fn allow(&mut self, now: Instant, rng: &mut Rng, destination: IpAddr) -> bool {
+    pub(crate) fn allow(&mut self, now: Instant, rng: &mut Rng, destination: IpAddr) -> bool {
         // One that is refused for its destination's sake costs the others nothing.
         let bucket = &mut self.buckets[self.hasher.hash(&destination) as usize % BUCKETS];
         bucket.take(now, 1, INTERVAL, BURST) && self.global.take(now, 1 + rng.below(3), GLOBAL_INTERVAL, GLOBAL_BURST)

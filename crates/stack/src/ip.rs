@@ -2,7 +2,7 @@
 //!
 //! [`Ip`] is one struct that whoever works borrows mutably: a transport that handles a segment has `&mut self` and
 //! `&mut Ip`, and nothing is shared in any other way. Its parts are rooms of their own (the routing decision in
-//! `route`, neighbours in `neighbor` and `arp`, the way out in `ipv4::output`, reassembly in `ipv4::reassembly`, errors in
+//! `route`, neighbours in `neighbor` and `arp`, the way out in `ipv4::output`, reassembly in `reassembly`, errors in
 //! `icmp`); what stands here is their common state, what is configured, and time.
 //!
 //! A flow that sends often caches two decisions and checks two numbers instead of deciding again: the
@@ -14,10 +14,10 @@ use crate::fib::{self, Fib};
 use crate::hash::Keys;
 use crate::icmp::{Complaint, Limiter};
 use crate::ipv4::identification::Identifications;
-use crate::ipv4::reassembly::{Reassembly, TimedOut};
 use crate::neighbor::Neighbors;
 use crate::path_mtu::PathMtus;
 use crate::port::{Buffers, OutFrame, Port, PortConfig, PortId};
+use crate::reassembly::{Reassembly, TimedOut};
 use crate::rng::Rng;
 use crate::route::Addresses;
 use crate::wheel::{Wheel, earlier};
@@ -298,7 +298,7 @@ impl Ip {
         self.handle_neighbor_timeouts(now);
         while let Some(Timer::Announce(port, address)) = self.timers.expire(now) {
             if self.addresses.is_local(address) {
-                self.announce(port, address);
+                self.announce(now, port, address);
             }
         }
         if self.path_mtus.expire(now) {
@@ -339,7 +339,7 @@ impl Ip {
         if port == PortId::LOOPBACK {
             return;
         }
-        self.announce(port, address);
+        self.announce(now, port, address);
         self.timers.insert(now + ANNOUNCE_INTERVAL, Timer::Announce(port, address));
     }
 }

@@ -301,6 +301,17 @@ impl Neighbors {
         }
     }
 
+    /// The hardware address that is known, in whatever state.
+    pub(crate) fn link_address(&self, port: PortId, address: IpAddr) -> Option<MacAddr> {
+        let &index = self.index.get(&(port, address))?;
+        match self.slots[index as usize].entry.as_ref()?.state {
+            State::Reachable { mac } | State::Stale { mac } | State::Delay { mac } | State::Probe { mac, .. } => {
+                Some(mac)
+            }
+            State::Incomplete { .. } | State::Failed { .. } => None,
+        }
+    }
+
     /// Somebody above has heard from the neighbour in answer to what was sent (RFC 4861 §7.3.1).
     pub(crate) fn confirm(&mut self, now: Instant, rng: &mut Rng, port: PortId, address: IpAddr) {
         let Some(&index) = self.index.get(&(port, address)) else { return };

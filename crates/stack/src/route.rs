@@ -19,6 +19,7 @@
 use crate::ip::{DEAD_GATEWAY, Ip};
 use crate::port::{Port, PortId};
 use sockeye_device::Instant;
+use sockeye_wire::ipv6;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The way to a destination. Valid while [`Ip::route_generation`] stands.
@@ -62,6 +63,7 @@ pub enum AddressKind {
 #[derive(Debug, Default)]
 pub(crate) struct Addresses {
     v4: Vec<Known>,
+    /// A link-local address may be on several.
     v6: Vec<(Ipv6Addr, PortId)>,
 }
 
@@ -99,7 +101,6 @@ impl Addresses {
         v4.sort_unstable();
         v4.dedup_by_key(|known| known.address);
         v6.sort_unstable();
-        v6.dedup_by_key(|&mut (address, _)| address);
     }
 
     /// True for one of our own addresses, all of 127/8 included.
@@ -111,13 +112,34 @@ impl Addresses {
     pub(crate) fn classify(&self, address: IpAddr) -> AddressKind {
         match address {
             IpAddr::V4(address) => self.classify_v4(address),
-            IpAddr::V6(address) if address.is_loopback() || self.port_of(address.into()).is_some() => {
-                AddressKind::Local
-            }
-            IpAddr::V6(address) if address.is_multicast() => AddressKind::Multicast,
-            IpAddr::V6(address) if address.is_unspecified() => AddressKind::Invalid,
-            IpAddr::V6(_) => AddressKind::Unicast,
+            IpAddr::V6(address) => self.classify_v6(address),
         }
+    }
+
+    /// The same for IPv6.
+    pub(crate) fn classify_v6(&self, address: Ipv6Addr) -> AddressKind {
+        if address.is_multicast() {
+            AddressKind::Multicast
+        } else if address.is_loopback() || self.v6.binary_search_by_key(&address, |&(own, _)| own).is_ok() {
+            AddressKind::Local
+        } else if address.is_unspecified() {
+            AddressKind::Invalid
+        } else {
+            AddressKind::Unicast
+        }
+    }
+
+    /// True for an address of this very port.
+    pub(crate) fn is_on(&self, port: PortId, address: Ipv6Addr) -> bool {
+        self.v6.binary_search(&(address, port)).is_ok()
+    }
+
+    /// True for a group that every node is in, or that is in which neighbours look for an address of the port's (RFC 4291,
+    /// 2.8).
+    pub(crate) fn is_member(&self, port: PortId, group: Ipv6Addr) -> bool {
+        group == ipv6::ALL_NODES
+            || ipv6::is_solicited_node(group)
+                && self.v6.iter().any(|&(own, on)| on == port && ipv6::solicited_node(own) == group)
     }
 
     /// The same for IPv4.

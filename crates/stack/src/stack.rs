@@ -20,20 +20,21 @@ use crate::fib::Route;
 use crate::hash::Keys;
 use crate::icmp::Complaint;
 use crate::ip::{Incoming, Ip};
-use crate::ipv4::input::{self, Accepted, Arrival, Decision, Piece};
-use crate::ipv4::reassembly::{Outcome, Whole};
+use crate::ipv4::input::{self, Accepted, Arrival, Decision};
 use crate::neighbor::Neighbor;
 use crate::port::{Port, PortConfig, PortId};
+use crate::reassembly::{Key, Outcome, Piece, Whole};
 use crate::tcp::{Flow, Tcp};
 use crate::udp::{self, Udp};
 use crate::wheel::earlier;
 use crate::{Config, Egress, Event, link};
 use sockeye_device::{Full, Instant, Offload, RxFrame, TxFrame};
-use sockeye_wire::icmpv4::UnreachableCode;
 use sockeye_wire::ipv4::{self, Packet};
+use sockeye_wire::ipv6::extension::{Extensions, Limits};
 use sockeye_wire::{EtherType, IpPrefix, Protocol, ethernet};
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
 
 /// A host.
 pub struct Stack {
@@ -112,6 +113,7 @@ impl Stack {
         let arrived = link::decide(frame, state, port)?;
         match arrived.ether_type {
             EtherType::IPV4 => self.handle_ipv4(now, port, frame, arrived),
+            EtherType::IPV6 => self.handle_ipv6(now, port, frame, arrived),
             EtherType::ARP => self.ip.handle_arp(now, port, &frame.buffer[arrived.payload]),
             _ => return Err(Drop::LinkProtocol),
         }
@@ -122,8 +124,29 @@ impl Stack {
         self.ip.counters.ipv4_packets_received += 1;
         let arrival = Arrival { loopback: port.is_loopback(), link_broadcast: arrived.broadcast };
         match input::decide(&frame.buffer, arrived.payload, arrival, &self.ip.addresses) {
-            Decision::Deliver(accepted) => self.deliver(now, port, accepted, frame),
-            Decision::Reassemble(accepted, piece) => self.reassemble(now, port, &accepted, piece, frame),
+            Decision::Deliver(accepted) => self.deliver_ipv4(now, port, accepted, frame),
+            Decision::Reassemble(accepted, fragment) => {
+                let piece = Piece {
+                    datagram: Key {
+                        source: accepted.source.into(),
+                        destination: accepted.destination.into(),
+                        protocol: accepted.protocol.0,
+                        id: fragment.id.into(),
+                    },
+                    offset: fragment.offset,
+                    more: fragment.more,
+                    number_at: 0,
+                    tos: accepted.tos,
+                    unicast: accepted.unicast,
+                };
+                self.ip.counters.ipv4_fragments_received += 1;
+                let header = &frame.buffer[accepted.packet.start..accepted.payload.start];
+                match self.reassemble(now, &piece, header, &frame.buffer[accepted.payload.clone()]) {
+                    Ok(None) => {}
+                    Ok(Some(whole)) => self.handle_whole_ipv4(now, port, &whole, accepted.unicast),
+                    Err(reason) => self.ip.counters.drop(reason),
+                }
+            }
             Decision::Drop(reason) => self.ip.counters.drop(reason),
             Decision::Complain(reason, accepted, pointer) => {
                 self.ip.counters.drop(reason);
@@ -133,8 +156,7 @@ impl Stack {
         }
     }
 
-    /// A whole packet for a transport protocol.
-    fn deliver(&mut self, now: Instant, port: PortId, accepted: Accepted, frame: &mut RxFrame) {
+    fn deliver_ipv4(&mut self, now: Instant, port: PortId, accepted: Accepted, frame: &mut RxFrame) {
         self.ip.counters.ipv4_packets_delivered += 1;
         let Accepted { source, destination, protocol, tos, ttl, unicast, packet, options, payload } = accepted;
         let incoming = Incoming {
@@ -150,66 +172,82 @@ impl Stack {
             options,
         };
         match protocol {
-            Protocol::TCP => self.tcp.handle_segment(now, &mut self.ip, &incoming, frame, payload),
-            Protocol::UDP => {
-                let bytes = &frame.buffer[payload];
-                if let udp::Outcome::Dropped(reason) = self.udp.handle_datagram(now, &mut self.ip, &incoming, bytes) {
-                    self.ip.counters.drop(reason);
-                    if reason == Drop::UdpNoSocket {
-                        let complaint = Complaint::Unreachable(UnreachableCode::PORT);
-                        self.ip.complain(now, &frame.buffer[incoming.packet], unicast, complaint);
-                    }
-                }
-            }
+            Protocol::TCP | Protocol::UDP => self.deliver(now, &incoming, protocol, frame, payload),
             Protocol::ICMP => {
                 let (options, payload) = (&frame.buffer[incoming.options.clone()], &frame.buffer[payload]);
                 self.handle_icmp(now, &incoming, options, payload);
             }
             _ => {
                 self.ip.counters.drop(Drop::Ipv4Protocol);
-                let complaint = Complaint::Unreachable(UnreachableCode::PROTOCOL);
-                self.ip.complain(now, &frame.buffer[incoming.packet], unicast, complaint);
+                self.ip.complain(now, &frame.buffer[incoming.packet], unicast, Complaint::Protocol);
             }
         }
     }
 
-    fn reassemble(&mut self, now: Instant, port: PortId, accepted: &Accepted, piece: Piece, frame: &RxFrame) {
-        self.ip.counters.ipv4_fragments_received += 1;
-        let header = &frame.buffer[accepted.packet.start..accepted.payload.start];
-        let payload = &frame.buffer[accepted.payload.clone()];
-        let outcome = self.ip.reassembly.insert(now, accepted, piece, header, payload);
+    /// A whole packet for a transport protocol of both families.
+    pub(crate) fn deliver(
+        &mut self,
+        now: Instant,
+        incoming: &Incoming,
+        protocol: Protocol,
+        frame: &mut RxFrame,
+        payload: Range<usize>,
+    ) {
+        match protocol {
+            Protocol::TCP => self.tcp.handle_segment(now, &mut self.ip, incoming, frame, payload),
+            Protocol::UDP => {
+                let bytes = &frame.buffer[payload];
+                if let udp::Outcome::Dropped(reason) = self.udp.handle_datagram(now, &mut self.ip, incoming, bytes) {
+                    self.ip.counters.drop(reason);
+                    if reason == Drop::UdpNoSocket {
+                        self.ip.complain(
+                            now,
+                            &frame.buffer[incoming.packet.clone()],
+                            incoming.unicast,
+                            Complaint::Port,
+                        );
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes a fragment; the datagram, if nothing is missing any more.
+    pub(crate) fn reassemble(
+        &mut self,
+        now: Instant,
+        piece: &Piece,
+        header: &[u8],
+        payload: &[u8],
+    ) -> Result<Option<Whole>, Drop> {
+        let outcome = self.ip.reassembly.insert(now, piece, header, payload);
         for _ in 0..self.ip.reassembly.take_evicted() {
             self.ip.counters.drop(Drop::FragmentMemory);
         }
         match outcome {
-            Outcome::Kept => {}
-            Outcome::Dropped(reason) => self.ip.counters.drop(reason),
-            Outcome::Whole(whole) => {
-                let unicast = accepted.unicast;
-                let mut frame = RxFrame { buffer: self.tcp.pool.large(), ..RxFrame::default() };
-                match self.put_together(&whole, unicast, &mut frame) {
-                    Ok(accepted) => self.deliver(now, port, accepted, &mut frame),
-                    Err(reason) => self.ip.counters.drop(reason),
-                }
-                if !frame.buffer.is_empty() {
-                    self.tcp.pool.give(frame.buffer);
-                }
-            }
+            Outcome::Kept => Ok(None),
+            Outcome::Dropped(reason) => Err(reason),
+            Outcome::Whole(whole) => Ok(Some(whole)),
+        }
+    }
+
+    fn handle_whole_ipv4(&mut self, now: Instant, port: PortId, whole: &Whole, unicast: bool) {
+        let mut frame = RxFrame { buffer: self.tcp.pool.large(), ..RxFrame::default() };
+        match self.put_together_ipv4(whole, unicast, &mut frame) {
+            Ok(accepted) => self.deliver_ipv4(now, port, accepted, &mut frame),
+            Err(reason) => self.ip.counters.drop(reason),
+        }
+        if !frame.buffer.is_empty() {
+            self.tcp.pool.give(frame.buffer);
         }
     }
 
     /// Writes a packet as if it had come whole.
-    fn put_together(&mut self, whole: &Whole, unicast: bool, frame: &mut RxFrame) -> Result<Accepted, Drop> {
-        let len = whole.header.len() + whole.len();
+    fn put_together_ipv4(&mut self, whole: &Whole, unicast: bool, frame: &mut RxFrame) -> Result<Accepted, Drop> {
+        let len = whole.copy_to(&whole.header, &mut frame.buffer).ok_or(Drop::FragmentTooLong)?;
         let total = u16::try_from(len).map_err(|_| Drop::FragmentTooLong)?;
-        let buffer = frame.buffer.get_mut(..len).ok_or(Drop::FragmentTooLong)?;
-        let (header, mut rest) = buffer.split_at_mut(whole.header.len());
-        header.copy_from_slice(&whole.header);
-        for piece in &whole.pieces {
-            let (slot, after) = rest.split_at_mut(piece.len());
-            slot.copy_from_slice(piece);
-            rest = after;
-        }
+        let header = &mut frame.buffer[..whole.header.len()];
         // As the sender would have written the header, had it not been cut.
         header[1] = whole.tos;
         header[2..4].copy_from_slice(&total.to_be_bytes());
@@ -314,14 +352,13 @@ impl Stack {
     fn report_undeliverable(&mut self, now: Instant) {
         while let Some(lost) = self.ip.undeliverable.pop_front() {
             let frame = lost.packet;
-            if let Some(Ok(packet)) = frame.bytes().get(ethernet::HEADER_LEN..).map(Packet::parse_quoted)
-                && packet.fragment_offset() == 0
+            if let Some(Sent { source, destination, protocol, payload }) =
+                frame.bytes().get(ethernet::HEADER_LEN..).and_then(Sent::parse)
             {
-                let (source, destination) = (IpAddr::V4(packet.src()), IpAddr::V4(packet.dst()));
-                match packet.protocol() {
-                    Protocol::UDP => self.udp.handle_unreachable(source, destination, packet.payload()),
+                match protocol {
+                    Protocol::UDP => self.udp.handle_unreachable(source, destination, payload),
                     Protocol::TCP => {
-                        if let Ok(quoted) = sockeye_wire::tcp::Quoted::parse(packet.payload()) {
+                        if let Ok(quoted) = sockeye_wire::tcp::Quoted::parse(payload) {
                             let local = SocketAddr::new(source, quoted.src_port);
                             let remote = SocketAddr::new(destination, quoted.dst_port);
                             self.tcp.handle_unreachable(now, &mut self.ip, &Flow { local, remote });
@@ -332,6 +369,29 @@ impl Stack {
             }
             self.ip.buffers.give(frame.buffer);
         }
+    }
+}
+
+/// A packet of ours that did not leave: what it carries, if its beginning is in it.
+struct Sent<'a> {
+    source: IpAddr,
+    destination: IpAddr,
+    protocol: Protocol,
+    payload: &'a [u8],
+}
+
+impl<'a> Sent<'a> {
+    fn parse(bytes: &'a [u8]) -> Option<Self> {
+        if let Ok(packet) = Packet::parse_quoted(bytes) {
+            let (source, destination, protocol) = (packet.src().into(), packet.dst().into(), packet.protocol());
+            let payload = packet.payload();
+            return (packet.fragment_offset() == 0).then_some(Sent { source, destination, protocol, payload });
+        }
+        let packet = sockeye_wire::ipv6::Packet::parse_quoted(bytes).ok()?;
+        let upper = Extensions::new(&packet, Limits::DEFAULT).upper().ok()?;
+        let first = upper.fragment.is_none_or(|fragment| fragment.offset == 0);
+        let (source, destination) = (packet.src().into(), packet.dst().into());
+        first.then_some(Sent { source, destination, protocol: upper.protocol, payload: upper.payload })
     }
 }
 

@@ -28,7 +28,7 @@ pub(crate) enum Decision {
     /// It is ours, and whole.
     Deliver(Accepted),
     /// It is ours, and a piece.
-    Reassemble(Accepted, Piece),
+    Reassemble(Accepted, Fragment),
     /// It is not for us, or not fit to be.
     Drop(Drop),
     /// The same, and the sender is told where the header is wrong.
@@ -53,7 +53,7 @@ pub(crate) struct Accepted {
 
 /// Where a fragment belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Piece {
+pub(crate) struct Fragment {
     pub(crate) id: u16,
     /// In bytes.
     pub(crate) offset: u16,
@@ -111,7 +111,7 @@ pub(crate) fn decide(buffer: &[u8], range: Range<usize>, arrival: Arrival, addre
         }
     }
     if packet.is_fragment() {
-        let piece = Piece { id: packet.id(), offset: packet.fragment_offset(), more: packet.more_fragments() };
+        let piece = Fragment { id: packet.id(), offset: packet.fragment_offset(), more: packet.more_fragments() };
         return Decision::Reassemble(accepted, piece);
     }
     Decision::Deliver(accepted)

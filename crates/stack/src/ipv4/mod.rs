@@ -3,7 +3,6 @@
 //! | room | concern |
 //! |---|---|
 //! | [`input`] | may this packet come in, and to whom does it go |
-//! | [`reassembly`] | fragments become datagrams |
 //! | [`output`] | a header, a neighbour, a queue |
 //! | [`fragment`] | datagrams become fragments |
 //! | [`identification`] | what the fragments of one datagram have in common |
@@ -12,4 +11,3 @@ pub(crate) mod fragment;
 pub(crate) mod identification;
 pub(crate) mod input;
 pub(crate) mod output;
-pub(crate) mod reassembly;

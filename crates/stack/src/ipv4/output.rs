@@ -55,7 +55,7 @@ pub(crate) enum SendError {
     LinkDown,
     /// Larger than a packet can be, or than the path carries where it may not be cut.
     MessageSize,
-    /// The address is of a family that cannot be sent to.
+    /// The addresses are of different families.
     Family,
 }
 
@@ -101,12 +101,15 @@ impl Ip {
         match sent {
             Ok(()) => Ok(()),
             Err(SendError::Full) => Err(Full),
-            Err(SendError::MessageSize) => {
-                self.counters.ipv4_too_large += 1;
-                Ok(())
-            }
-            Err(_) => {
-                self.counters.ipv4_no_route += 1;
+            Err(error) => {
+                let counters = &mut self.counters;
+                let counter = match (error, outgoing.destination) {
+                    (SendError::MessageSize, IpAddr::V4(_)) => &mut counters.ipv4_too_large,
+                    (SendError::MessageSize, IpAddr::V6(_)) => &mut counters.ipv6_too_large,
+                    (_, IpAddr::V4(_)) => &mut counters.ipv4_no_route,
+                    (_, IpAddr::V6(_)) => &mut counters.ipv6_no_route,
+                };
+                *counter += 1;
                 Ok(())
             }
         }
@@ -123,8 +126,9 @@ impl Ip {
         payload: &[&[u8]],
     ) -> Result<(), SendError> {
         let Manner { fragmentation, options } = *manner;
-        let (IpAddr::V4(src), IpAddr::V4(dst)) = (outgoing.source, outgoing.destination) else {
-            return Err(SendError::Family);
+        let (src, dst) = match (outgoing.source, outgoing.destination) {
+            (IpAddr::V4(src), IpAddr::V4(dst)) => (src, dst),
+            _ => return self.send_v6_by(now, route, outgoing, fragmentation, header, payload),
         };
         let len = header.len() + payload.iter().map(|slice| slice.len()).sum::<usize>();
         let header_len = ipv4::HEADER_LEN + options.len().next_multiple_of(4);
@@ -239,7 +243,7 @@ impl Ip {
     }
 
     /// Where the next hop is, or none while that is being found out.
-    fn link_to(&mut self, now: Instant, route: &RouteEntry) -> Result<Option<MacAddr>, SendError> {
+    pub(crate) fn link_to(&mut self, now: Instant, route: &RouteEntry) -> Result<Option<MacAddr>, SendError> {
         match self.link(now, route.port, route.next_hop) {
             Link::Ready(mac) => Ok(Some(mac)),
             Link::Pending => Ok(None),
@@ -258,7 +262,12 @@ impl Ip {
     }
 
     /// To the device, or to the queue of those who wait for the neighbour.
-    fn dispatch(&mut self, route: &RouteEntry, to: Option<MacAddr>, mut frame: OutFrame) -> Result<(), SendError> {
+    pub(crate) fn dispatch(
+        &mut self,
+        route: &RouteEntry,
+        to: Option<MacAddr>,
+        mut frame: OutFrame,
+    ) -> Result<(), SendError> {
         match to {
             Some(mac) => {
                 frame.address_to(mac);
@@ -289,10 +298,10 @@ impl Ip {
 }
 
 /// UDP has a second form of zero, as zero says that there is no checksum.
-fn finish(sum: Sum, protocol: Protocol) -> u16 {
+pub(crate) fn finish(sum: Sum, protocol: Protocol) -> u16 {
     if protocol == Protocol::UDP { sum.finish_nonzero() } else { sum.finish() }
 }
 
-fn put_u16(buffer: &mut [u8], at: usize, value: u16) {
+pub(crate) fn put_u16(buffer: &mut [u8], at: usize, value: u16) {
     buffer[at..at + 2].copy_from_slice(&value.to_be_bytes());
 }

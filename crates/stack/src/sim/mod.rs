@@ -29,7 +29,7 @@ use crate::tcp::{ConnectionId, ListenerId, Options};
 use crate::{Config, Egress, Stack};
 use sockeye_device::{Capabilities, Full, Instant, RxFrame, TxFrame};
 use sockeye_wire::{IpPrefix, MacAddr};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 use wire::Wire;
 
@@ -63,7 +63,7 @@ impl Network {
         self.now
     }
 
-    /// Adds a host with one address, as in `10.0.0.1/24`.
+    /// Adds a host with one address, as in `10.0.0.1/24` or `fd00::1/64`.
     ///
     /// # Panics
     ///
@@ -102,15 +102,19 @@ impl Network {
         &mut self.hosts[host.0].stack
     }
 
-    /// Listens on every address of a host, with the default options and a backlog of 128.
+    /// Listens on every address of a host, of the family of the one it was given, with the default options and a backlog of 128.
     ///
     /// # Panics
     ///
     /// If the port is taken.
     pub fn listen(&mut self, host: HostId, port: u16) -> ListenerId {
+        let any = match self.hosts[host.0].address.addr() {
+            IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        };
         let stack = self.stack(host);
         let listener = stack
-            .tcp_bind(&Bind::new(Ipv4Addr::UNSPECIFIED.into(), port))
+            .tcp_bind(&Bind::new(any, port))
             .and_then(|binding| stack.tcp_listen(binding, 128, Options::default()));
         match listener {
             Ok(listener) => listener,
@@ -118,7 +122,7 @@ impl Network {
         }
     }
 
-    /// Begins to connect to `remote`, as in `10.0.0.2:80`, with the default options.
+    /// Begins to connect to `remote`, as in `10.0.0.2:80` or `[fd00::2]:80`, with the default options.
     ///
     /// # Panics
     ///

@@ -8,6 +8,7 @@ mod fragments;
 mod hostile;
 mod icmp;
 mod input;
+mod ipv6;
 mod neighbors;
 mod routes;
 mod udp;
@@ -282,6 +283,7 @@ fn describe(bytes: &[u8]) -> String {
             assert!(packet.verify_checksum());
             describe_packet(&packet)
         }
+        EtherType::IPV6 => ipv6::describe_ipv6(&sockeye_wire::ipv6::Packet::parse(frame.payload()).unwrap()),
         other => format!("{other}"),
     }
 }

@@ -1,7 +1,7 @@
 //! Fragments become datagrams.
 //!
-//! The fragments of a datagram are those with the same source, destination, protocol and identification. They are kept
-//! apart, in order, until they cover everything from the first byte to the last; then they are copied together once.
+//! The fragments of a datagram are those with the same source, destination and identification, and in IPv4 the same
+//! protocol. They are kept apart, in order, until they cover everything from the first byte to the last; then they are copied together once.
 //!
 //! **What is refused.** Fragments that overlap, or that disagree about where the end is: an honest sender makes none, and
 //! what a receiver and a filter before it make of them differs. The whole datagram is refused, and what else comes of it
@@ -16,18 +16,16 @@
 //!
 //! # Standards
 //!
-//! RFC 791 §3.2, RFC 815 (in spirit), RFC 1122 §3.3.2, RFC 1858, RFC 3128, RFC 5722 §4 (for IPv4 as well, as Linux does),
-//! RFC 3168 §5.3 (congestion marks), RFC 8900 §3.7.
+//! RFC 791 §3.2, RFC 815 (in spirit), RFC 1122 §3.3.2, RFC 1858, RFC 3128, RFC 8200 §4.5, RFC 5722 §4 (for IPv4 as well, as
+//! Linux does),//! RFC 3168 §5.3 (congestion marks), RFC 8900 §3.7.
 
-use super::input::{Accepted, Piece};
 use crate::counters::Drop;
 use crate::hash::Keyed;
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
 use sockeye_device::Instant;
-use sockeye_wire::ipv4::MAX_HEADER_LEN;
 use std::collections::VecDeque;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// Linux's `ipfrag_time`; RFC 1122 §3.3.2 wants 60 to 120, which serves attackers more than anybody else.
@@ -39,11 +37,27 @@ const DATAGRAM_COST: usize = 256;
 const FRAGMENT_COST: usize = 64;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Key {
-    source: Ipv4Addr,
-    destination: Ipv4Addr,
-    protocol: u8,
-    id: u16,
+pub(crate) struct Key {
+    pub(crate) source: IpAddr,
+    pub(crate) destination: IpAddr,
+    /// Of IPv4; in IPv6 it does not tell datagrams apart.
+    pub(crate) protocol: u8,
+    pub(crate) id: u32,
+}
+
+/// A fragment: of what, and where it stands there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Piece {
+    pub(crate) datagram: Key,
+    /// In bytes.
+    pub(crate) offset: u16,
+    pub(crate) more: bool,
+    /// Of IPv6: where in the header the number stands that says that a fragment header follows.
+    pub(crate) number_at: u16,
+    /// The type of service, or traffic class.
+    pub(crate) tos: u8,
+    /// To this host alone, on the link and by IP.
+    pub(crate) unicast: bool,
 }
 
 #[derive(Debug)]
@@ -64,6 +78,9 @@ struct Datagram {
     end: Option<usize>,
     held: usize,
     marks: Marks,
+    /// The first fragment's, as the next one.
+    number_at: u16,
+    tos: u8,
     unicast: bool,
     refused: bool,
 }
@@ -104,8 +121,10 @@ pub(crate) enum Outcome {
 /// A datagram put together again.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Whole {
-    /// The first fragment's header, as it came.
+    /// What the first fragment began with, as it came.
     pub(crate) header: Vec<u8>,
+    /// The first fragment's [`Piece::number_at`].
+    pub(crate) number_at: u16,
     /// With the congestion mark of all fragments.
     pub(crate) tos: u8,
     /// What they carried.
@@ -113,8 +132,21 @@ pub(crate) struct Whole {
 }
 
 impl Whole {
+    /// Writes it behind `header`. How long both are; none if there is no room.
+    pub(crate) fn copy_to(&self, header: &[u8], buffer: &mut [u8]) -> Option<usize> {
+        let len = header.len() + self.len();
+        let (slot, mut rest) = buffer.get_mut(..len)?.split_at_mut(header.len());
+        slot.copy_from_slice(header);
+        for piece in &self.pieces {
+            let (slot, after) = rest.split_at_mut(piece.len());
+            slot.copy_from_slice(piece);
+            rest = after;
+        }
+        Some(len)
+    }
+
     /// Bytes of payload.
-    pub(crate) fn len(&self) -> usize {
+    fn len(&self) -> usize {
         self.pieces.iter().map(Vec::len).sum()
     }
 }
@@ -133,7 +165,7 @@ pub(crate) struct Reassembly {
     datagrams: HashMap<Key, Datagram, Keyed>,
     /// By age, with the moment at which they time out. Some are gone already.
     order: VecDeque<(Instant, Key, u64)>,
-    sources: HashMap<Ipv4Addr, Source, Keyed>,
+    sources: HashMap<IpAddr, Source, Keyed>,
     held: usize,
     limit: usize,
     next_serial: u64,
@@ -160,23 +192,11 @@ impl Reassembly {
         }
     }
 
-    /// A fragment has arrived. `header` is its IP header, `payload` what it carries.
-    pub(crate) fn insert(
-        &mut self,
-        now: Instant,
-        accepted: &Accepted,
-        piece: Piece,
-        header: &[u8],
-        payload: &[u8],
-    ) -> Outcome {
+    /// A fragment has arrived. `header` is its IP header, extension headers and all, `payload` what it carries.
+    pub(crate) fn insert(&mut self, now: Instant, piece: &Piece, header: &[u8], payload: &[u8]) -> Outcome {
         let start = usize::from(piece.offset);
         let end = start + payload.len();
-        let key = Key {
-            source: accepted.source,
-            destination: accepted.destination,
-            protocol: accepted.protocol.0,
-            id: piece.id,
-        };
+        let key = piece.datagram;
         if payload.is_empty() || (piece.more && !payload.len().is_multiple_of(8)) {
             return Outcome::Dropped(Drop::FragmentMalformed);
         }
@@ -185,7 +205,8 @@ impl Reassembly {
             self.refuse(key);
             return Outcome::Dropped(Drop::FragmentTooLong);
         }
-        let cost = payload.len() + FRAGMENT_COST;
+        // Of headers only the first fragment's is kept.
+        let cost = payload.len() + FRAGMENT_COST + if start == 0 { header.len() } else { 0 };
         let datagram = match self.datagrams.entry(key) {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => {
@@ -203,7 +224,9 @@ impl Reassembly {
                     end: None,
                     held: DATAGRAM_COST,
                     marks: Marks::default(),
-                    unicast: accepted.unicast,
+                    number_at: 0,
+                    tos: piece.tos,
+                    unicast: piece.unicast,
                     refused: false,
                 })
             }
@@ -215,7 +238,7 @@ impl Reassembly {
             self.make_room(key.source);
             return Outcome::Dropped(reason);
         }
-        datagram.insert(start, end, piece.more, accepted.tos, header, payload);
+        datagram.insert(start, end, piece, header, payload);
         datagram.held += cost;
         self.held += cost;
         if let Some(source) = self.sources.get_mut(&key.source) {
@@ -223,10 +246,10 @@ impl Reassembly {
         }
         if datagram.is_whole() {
             let Some(datagram) = self.remove(key) else { return Outcome::Kept };
-            let first_tos = datagram.header.get(1).copied().unwrap_or(accepted.tos);
-            return match datagram.marks.combined(first_tos) {
+            return match datagram.marks.combined(datagram.tos) {
                 Some(tos) => Outcome::Whole(Whole {
                     header: datagram.header,
+                    number_at: datagram.number_at,
                     tos,
                     pieces: datagram.fragments.into_iter().map(|fragment| fragment.bytes).collect(),
                 }),
@@ -286,7 +309,7 @@ impl Reassembly {
     }
 
     /// Brings one source, and all together, below their limits.
-    fn make_room(&mut self, source: Ipv4Addr) {
+    fn make_room(&mut self, source: IpAddr) {
         while self.sources.get(&source).is_some_and(|source| source.held > self.limit / 4) {
             let Some(oldest) = self.sources.get_mut(&source).and_then(|source| source.order.pop_front()) else { break };
             self.evict(oldest);
@@ -356,15 +379,16 @@ impl Datagram {
         if self.fragments.len() >= MAX_FRAGMENTS { Err(Drop::FragmentTooMany) } else { Ok(()) }
     }
 
-    fn insert(&mut self, start: usize, end: usize, more: bool, tos: u8, header: &[u8], payload: &[u8]) {
+    fn insert(&mut self, start: usize, end: usize, piece: &Piece, header: &[u8], payload: &[u8]) {
         let at = self.fragments.partition_point(|fragment| fragment.start < start);
         self.fragments.insert(at, Fragment { start, bytes: payload.to_vec() });
-        self.marks.add(tos);
-        if !more {
+        self.marks.add(piece.tos);
+        if !piece.more {
             self.end = Some(end);
         }
         if start == 0 {
-            self.header = header[..header.len().min(MAX_HEADER_LEN)].to_vec();
+            self.header = header.to_vec();
+            (self.number_at, self.tos) = (piece.number_at, piece.tos);
         }
     }
 

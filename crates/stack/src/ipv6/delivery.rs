@@ -1,0 +1,153 @@
+//! What was decided about a packet is done: it is delivered, kept until the rest of it comes, or complained about.
+//!
+//! A packet that was put together from fragments goes through [`input`](super::input) as if it had come whole, since the
+//! rest of its extension headers is only now there to be read. What is left of its coming in pieces is a mark, which
+//! neighbour discovery asks for.
+//!
+//! # Standards
+//!
+//! RFC 8200 §4.5 (reassembly, and which fragments are answered), RFC 6946 (fragments that are the whole packet).
+
+use super::input::{self, Accepted, Decision};
+use crate::Stack;
+use crate::counters::Drop;
+use crate::icmp::Complaint;
+use crate::ip::Incoming;
+use crate::ipv4::input::Arrival;
+use crate::link;
+use crate::port::PortId;
+use crate::reassembly::{Key, Piece, Whole};
+use sockeye_device::{Instant, RxFrame};
+use sockeye_wire::Protocol;
+use sockeye_wire::icmpv6::ParameterCode;
+use sockeye_wire::ipv6::extension::FRAGMENT_LEN;
+use sockeye_wire::ipv6::{HEADER_LEN, PAYLOAD_LEN_OFFSET};
+
+impl Stack {
+    pub(crate) fn handle_ipv6(&mut self, now: Instant, port: PortId, frame: &mut RxFrame, arrived: link::Arrived) {
+        self.ip.counters.ipv6_packets_received += 1;
+        let arrival = Arrival { loopback: port.is_loopback(), link_broadcast: arrived.broadcast };
+        match input::decide(&frame.buffer, arrived.payload, port, arrival, &self.ip.addresses) {
+            Decision::Deliver(accepted) => self.deliver_ipv6(now, port, accepted, frame),
+            Decision::Reassemble(accepted, piece) => self.take_fragment(now, port, arrival, &accepted, &piece, frame),
+            Decision::Drop(reason) => self.ip.counters.drop(reason),
+            Decision::Complain(reason, accepted, code, pointer) => {
+                self.refuse(now, frame, &accepted, reason, (code, pointer));
+            }
+        }
+    }
+
+    fn refuse(&mut self, now: Instant, frame: &RxFrame, accepted: &Accepted, reason: Drop, why: (ParameterCode, u32)) {
+        self.ip.counters.drop(reason);
+        let packet = &frame.buffer[accepted.packet.clone()];
+        self.ip.complain(now, packet, accepted.unicast, Complaint::Parameter(why.0, why.1));
+    }
+
+    /// A whole packet.
+    fn deliver_ipv6(&mut self, now: Instant, port: PortId, accepted: Accepted, frame: &mut RxFrame) {
+        match accepted.protocol {
+            Protocol::TCP | Protocol::UDP => {
+                self.ip.counters.ipv6_packets_delivered += 1;
+                let incoming = Incoming {
+                    source: accepted.source.into(),
+                    destination: accepted.destination.into(),
+                    port,
+                    tos: accepted.traffic_class,
+                    ttl: accepted.hop_limit,
+                    checksum: frame.offload.checksum,
+                    segmentation: frame.offload.segmentation,
+                    unicast: accepted.unicast,
+                    packet: accepted.packet,
+                    options: 0..0,
+                };
+                self.deliver(now, &incoming, accepted.protocol, frame, accepted.payload);
+            }
+            Protocol::ICMPV6 => {
+                self.ip.counters.ipv6_packets_delivered += 1;
+                self.handle_icmpv6(now, port, &accepted, &frame.buffer[accepted.payload.clone()]);
+            }
+            _ => {
+                let why = (ParameterCode::UNKNOWN_NEXT_HEADER, accepted.protocol_at as u32);
+                self.refuse(now, frame, &accepted, Drop::Ipv6Protocol, why);
+            }
+        }
+    }
+
+    fn take_fragment(
+        &mut self,
+        now: Instant,
+        port: PortId,
+        arrival: Arrival,
+        accepted: &Accepted,
+        fragment: &input::Piece,
+        frame: &RxFrame,
+    ) {
+        self.ip.counters.ipv6_fragments_received += 1;
+        let piece = Piece {
+            datagram: Key {
+                source: accepted.source.into(),
+                destination: accepted.destination.into(),
+                protocol: 0,
+                id: fragment.fragment.id,
+            },
+            offset: fragment.fragment.offset,
+            more: fragment.fragment.more,
+            // Headers up to there are within limits.
+            number_at: fragment.number_at as u16,
+            tos: accepted.traffic_class,
+            unicast: accepted.unicast,
+        };
+        let header = &frame.buffer[fragment.header.clone()];
+        let payload = &frame.buffer[fragment.payload.clone()];
+        match self.reassemble(now, &piece, header, payload) {
+            Ok(None) => {}
+            Ok(Some(whole)) => self.handle_whole_ipv6(now, port, arrival, &whole),
+            Err(reason) => {
+                let offset_at = (fragment.header.len() - FRAGMENT_LEN + 2) as u32;
+                let why = match reason {
+                    Drop::FragmentMalformed => PAYLOAD_LEN_OFFSET as u32,
+                    Drop::FragmentTooLong => offset_at,
+                    _ => return self.ip.counters.drop(reason),
+                };
+                self.refuse(now, frame, accepted, reason, (ParameterCode::ERRONEOUS_FIELD, why));
+            }
+        }
+    }
+
+    fn handle_whole_ipv6(&mut self, now: Instant, port: PortId, arrival: Arrival, whole: &Whole) {
+        let mut frame = RxFrame { buffer: self.tcp.pool.large(), ..RxFrame::default() };
+        match put_together(whole, &mut frame) {
+            Some(()) => {
+                self.ip.counters.ipv6_reassembled += 1;
+                match input::decide(&frame.buffer, frame.range.clone(), port, arrival, &self.ip.addresses) {
+                    Decision::Deliver(accepted) => {
+                        let accepted = Accepted { fragmented: true, ..accepted };
+                        self.deliver_ipv6(now, port, accepted, &mut frame);
+                    }
+                    Decision::Reassemble(..) => self.ip.counters.drop(Drop::Ipv6Extension),
+                    Decision::Drop(reason) => self.ip.counters.drop(reason),
+                    Decision::Complain(reason, accepted, code, pointer) => {
+                        self.refuse(now, &frame, &accepted, reason, (code, pointer));
+                    }
+                }
+            }
+            None => self.ip.counters.drop(Drop::FragmentTooLong),
+        }
+        if !frame.buffer.is_empty() {
+            self.tcp.pool.give(frame.buffer);
+        }
+    }
+}
+
+/// Writes a packet as its sender would have, had it not been cut: without fragment header.
+fn put_together(whole: &Whole, frame: &mut RxFrame) -> Option<()> {
+    let (header, fragment) = whole.header.split_last_chunk::<FRAGMENT_LEN>()?;
+    let len = whole.copy_to(header, &mut frame.buffer)?;
+    *frame.buffer.get_mut(usize::from(whole.number_at))? = fragment[0];
+    let payload_len = u16::try_from(len - HEADER_LEN).ok()?;
+    frame.buffer[PAYLOAD_LEN_OFFSET..PAYLOAD_LEN_OFFSET + 2].copy_from_slice(&payload_len.to_be_bytes());
+    frame.buffer[1] = frame.buffer[1] & 0x0f | whole.tos << 4;
+    frame.buffer[0] = frame.buffer[0] & 0xf0 | whole.tos >> 4;
+    frame.range = 0..len;
+    Some(())
+}

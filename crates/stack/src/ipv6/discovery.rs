@@ -1,0 +1,199 @@
+//! Neighbour discovery: asking for neighbours, answering for ourselves.
+//!
+//! What ARP is to IPv4 ([`arp`](crate::arp)), over the same [neighbour table](crate::neighbor) and by the same rules: questions
+//! for our addresses are answered to whoever asks and leave no trace; a claim that we did not ask for replaces nothing; an
+//! address of ours that another station claims is defended by an advertisement, at most one in ten seconds.
+//!
+//! A question goes to the group in which the address itself tells who listens, so it disturbs few; a known neighbour is
+//! asked alone. All messages have a hop limit of 255, which nothing that came through a router has.
+//!
+//! Routers are not heard: addresses and routes are configured.
+//!
+//! # Standards
+//!
+//! RFC 4861 §4.3, §4.4, §7.1, §7.2; RFC 4862 §5.4.3 (who asks from no address); RFC 6980 (no fragments).
+
+use crate::counters::Drop;
+use crate::ip::{Ip, Outgoing};
+use crate::ipv4::output::{Fragmentation, SendError};
+use crate::ipv6::input::Accepted;
+use crate::neighbor::Claim;
+use crate::port::PortId;
+use crate::route::{AddressKind, RouteEntry};
+use sockeye_device::Instant;
+use sockeye_wire::ndisc::{HOP_LIMIT, Message, NdOption, NeighborAdvertisement, Options};
+use sockeye_wire::{MacAddr, Protocol, icmpv6, ipv6};
+use std::net::{IpAddr, Ipv6Addr};
+
+/// Type, reserved, target and one link-layer address.
+const MESSAGE_LEN: usize = 32;
+
+impl Ip {
+    /// A message about neighbours or routers has arrived.
+    pub(crate) fn handle_discovery(&mut self, now: Instant, port: PortId, accepted: &Accepted, message: &Message<'_>) {
+        let arrival = icmpv6::Arrival {
+            src: accepted.source,
+            dst: accepted.destination,
+            hop_limit: accepted.hop_limit,
+            fragmented: accepted.fragmented,
+            router_alert: accepted.router_alert,
+        };
+        let outcome = match message.validate(&arrival) {
+            Err(_) => Err(Drop::NdInvalid),
+            Ok(()) => match message {
+                Message::NeighborSolicitation { target, options } => {
+                    self.counters.nd_solicitations_received += 1;
+                    self.take_solicitation(now, port, accepted.source, *target, options)
+                }
+                Message::NeighborAdvertisement(advertisement) => {
+                    self.counters.nd_advertisements_received += 1;
+                    self.take_advertisement(now, port, accepted.unicast, advertisement)
+                }
+                Message::RouterSolicitation { .. } | Message::RouterAdvertisement(_) | Message::Redirect { .. } => {
+                    Err(Drop::NdRouter)
+                }
+            },
+        };
+        if let Err(reason) = outcome {
+            self.counters.drop(reason);
+        }
+    }
+
+    fn take_solicitation(
+        &mut self,
+        now: Instant,
+        port: PortId,
+        source: Ipv6Addr,
+        target: Ipv6Addr,
+        options: &Options<'_>,
+    ) -> Result<(), Drop> {
+        let mac = options.source_link_layer();
+        let outcome = match mac {
+            Some(mac) if !mac.is_unicast() => return Err(Drop::NdMalformed),
+            Some(mac) if !source.is_unspecified() => {
+                self.hear(now, port, source.into(), mac, Claim::Passing).map_err(reason)
+            }
+            _ => Ok(()),
+        };
+        if !self.addresses.is_on(port, target) {
+            return outcome;
+        }
+        // Who has no address yet (and wants ours) is told by telling all.
+        let to = if source.is_unspecified() { ipv6::ALL_NODES } else { source };
+        self.advertise(now, port, target, to);
+        Ok(())
+    }
+
+    fn take_advertisement(
+        &mut self,
+        now: Instant,
+        port: PortId,
+        unicast: bool,
+        advertisement: &NeighborAdvertisement<'_>,
+    ) -> Result<(), Drop> {
+        let NeighborAdvertisement { target, solicited, ref options, .. } = *advertisement;
+        if self.addresses.is_on(port, target) {
+            self.defend(now, port, target.into());
+            return Err(Drop::NdConflict);
+        }
+        let how = if solicited && unicast { Claim::Reply } else { Claim::Passing };
+        // An answer to a question that was asked of it alone may leave its address out (RFC 4861, 4.4).
+        let mac = options.target_link_layer().or_else(|| self.neighbors.link_address(port, target.into()));
+        match mac {
+            Some(mac) if mac.is_unicast() => {
+                self.hear(now, port, target.into(), mac, how).map_err(|drop| match reason(drop) {
+                    Drop::NdNotForUs => Drop::NdUnsolicited,
+                    other => other,
+                })
+            }
+            Some(_) => Err(Drop::NdMalformed),
+            None => Err(Drop::NdUnsolicited),
+        }
+    }
+
+    /// Tells that an address is ours: whoever asked, or all.
+    pub(crate) fn advertise(&mut self, now: Instant, port: PortId, address: Ipv6Addr, to: Ipv6Addr) {
+        let Some(mac) = self.find_port(port).map(|port| port.mac) else { return };
+        let mut bytes = [0; MESSAGE_LEN];
+        let options = Options::write(&[NdOption::TargetLinkLayer(mac)], &mut bytes);
+        let message = Message::NeighborAdvertisement(NeighborAdvertisement {
+            router: false,
+            solicited: !to.is_multicast(),
+            overrides: true,
+            target: address,
+            options,
+        });
+        self.counters.nd_advertisements_sent += 1;
+        self.send_discovery(now, port, address, to, None, &message);
+    }
+
+    /// Asks for `target`: one station that is known, or those that may have it.
+    pub(crate) fn solicit(&mut self, now: Instant, port: PortId, target: Ipv6Addr, known: Option<MacAddr>) {
+        let Some(state) = self.find_port(port) else { return };
+        let mac = state.mac;
+        let Some(source) = self.source_on_link(port, target) else { return };
+        let mut bytes = [0; MESSAGE_LEN];
+        let options = Options::write(&[NdOption::SourceLinkLayer(mac)], &mut bytes);
+        let message = Message::NeighborSolicitation { target, options };
+        self.counters.nd_solicitations_sent += 1;
+        let to = if known.is_some() { target } else { ipv6::solicited_node(target) };
+        self.send_discovery(now, port, source, to, known, &message);
+    }
+
+    /// One of the port's addresses, rather of the same network.
+    fn source_on_link(&self, port: PortId, target: Ipv6Addr) -> Option<Ipv6Addr> {
+        let addresses = &self.find_port(port)?.addresses;
+        let near = addresses.iter().find(|own| own.contains(target.into()));
+        let any = || addresses.iter().find(|own| own.addr().is_ipv6());
+        match near.or_else(any)?.addr() {
+            IpAddr::V6(address) => Some(address),
+            IpAddr::V4(_) => None,
+        }
+    }
+
+    /// Sends a message over the link, to a station that is known or as the neighbour table and the group say.
+    fn send_discovery(
+        &mut self,
+        now: Instant,
+        port: PortId,
+        source: Ipv6Addr,
+        to: Ipv6Addr,
+        mac: Option<MacAddr>,
+        message: &Message<'_>,
+    ) {
+        let message = icmpv6::Message::Discovery(*message);
+        let mut bytes = [0; 2 * MESSAGE_LEN];
+        let len = message.emit_header(source, to, &mut bytes);
+        let outgoing = Outgoing {
+            source: source.into(),
+            destination: to.into(),
+            protocol: Protocol::ICMPV6,
+            ttl: HOP_LIMIT,
+            tos: 0,
+            dont_fragment: true,
+            checksum_offset: None,
+            segment_size: None,
+        };
+        let mtu = self.port(port).mtu;
+        let kind = if to.is_multicast() { AddressKind::Multicast } else { AddressKind::Unicast };
+        let route = RouteEntry { port, source: source.into(), next_hop: to.into(), mtu, kind };
+        let sent = match mac {
+            Some(mac) => self.send_v6_to(port, mac, &outgoing, (source, to), &bytes[..len]),
+            None => self.send_v6_by(now, &route, &outgoing, Fragmentation::Never, &bytes[..len], &[]),
+        };
+        match sent {
+            Ok(()) => self.counters.icmp_messages_sent += 1,
+            Err(SendError::Full) => self.counters.drop(Drop::LinkQueueFull),
+            Err(_) => self.counters.ipv6_no_route += 1,
+        }
+    }
+}
+
+/// What a drop of a claim is called here.
+fn reason(of: Drop) -> Drop {
+    match of {
+        Drop::ArpNotForUs => Drop::NdNotForUs,
+        Drop::ArpDoubtful => Drop::NdDoubtful,
+        other => other,
+    }
+}

@@ -1,0 +1,184 @@
+//! ICMPv6: answering echoes, complaining, and hearing complaints.
+//!
+//! By the rules of its [counterpart](crate::icmp), whose limits of rate it shares. What differs: an error quotes as much as
+//! fits the least MTU, a packet that is too large concerns the sender alone, and options may ask for a complaint about
+//! a packet that was sent to many.
+//!
+//! # Standards
+//!
+//! RFC 4443 §2.2 (source address), §2.4 (processing), §3, §4; RFC 8201 §4 (packet too big).
+
+use crate::Stack;
+use crate::counters::Drop;
+use crate::icmp::Complaint;
+use crate::ip::{IcmpError, Ip, Outgoing};
+use crate::ipv4::output::{Fragmentation, SendError};
+use crate::ipv6::input::Accepted;
+use crate::port::PortId;
+use sockeye_device::Instant;
+use sockeye_wire::icmpv6::{self, Message, ParameterCode, TimeExceededCode, UnreachableCode, message_type};
+use sockeye_wire::ipv6::extension::{Extensions, Limits, Upper};
+use sockeye_wire::ipv6::{HEADER_LEN, MIN_MTU, Packet};
+use sockeye_wire::{Malformed, Protocol};
+use std::net::{IpAddr, Ipv6Addr};
+
+const HOP_LIMIT: u8 = 64;
+
+impl Ip {
+    /// Tells the sender of `packet` (from its IP header on, possibly cut) what is wrong with it, if that is allowed.
+    /// `unicast`: it was sent to us alone, on the link and by IP.
+    pub(crate) fn complain_v6(&mut self, now: Instant, packet: &[u8], unicast: bool, complaint: Complaint) {
+        let Ok(quoted) = Packet::parse_quoted(packet) else { return };
+        // Unknown options may say that all are to be told (RFC 8200, 4.2).
+        let told_of_many = matches!(complaint, Complaint::Parameter(ParameterCode::UNKNOWN_OPTION, _));
+        let to = quoted.src();
+        if !unicast && !told_of_many || to.is_unspecified() || is_error(&quoted) {
+            return;
+        }
+        if !self.limiter.allow(now, &mut self.rng, to.into()) {
+            self.counters.drop(Drop::IcmpRateLimit);
+            return;
+        }
+        let original = &packet[..packet.len().min(MIN_MTU - HEADER_LEN - icmpv6::HEADER_LEN)];
+        let message = match complaint {
+            Complaint::Port => Message::DestinationUnreachable { code: UnreachableCode::PORT, original },
+            Complaint::Reassembly => Message::TimeExceeded { code: TimeExceededCode::REASSEMBLY, original },
+            Complaint::Parameter(code, pointer) => Message::ParameterProblem { code, pointer, original },
+            // The words of IPv4.
+            Complaint::Protocol | Complaint::Header(_) => return,
+        };
+        let from = if quoted.dst().is_multicast() { None } else { Some(quoted.dst()) };
+        if self.send_icmpv6(now, from, to, 0, &message).is_ok() {
+            self.counters.icmp_errors_sent += 1;
+        }
+    }
+
+    /// Sends a message, from the address that the route has where none is given. What cannot be queued is counted: nobody
+    /// waits for it.
+    fn send_icmpv6(
+        &mut self,
+        now: Instant,
+        source: Option<Ipv6Addr>,
+        destination: Ipv6Addr,
+        traffic_class: u8,
+        message: &Message<'_>,
+    ) -> Result<(), SendError> {
+        let sent = match self.route(destination.into(), source.map(IpAddr::V6)) {
+            Ok(route) => {
+                let IpAddr::V6(source) = route.source else { return Err(SendError::Family) };
+                let mut header = [0; icmpv6::HEADER_LEN];
+                message.emit_header(source, destination, &mut header);
+                let outgoing = Outgoing {
+                    source: source.into(),
+                    destination: destination.into(),
+                    protocol: Protocol::ICMPV6,
+                    ttl: HOP_LIMIT,
+                    tos: traffic_class,
+                    dont_fragment: false,
+                    checksum_offset: None,
+                    segment_size: None,
+                };
+                let cut = Fragmentation::WhenNeeded;
+                self.send_v6_by(now, &route, &outgoing, cut, &header, &[message.data()])
+            }
+            Err(_) => Err(SendError::NoRoute),
+        };
+        match sent {
+            Ok(()) => self.counters.icmp_messages_sent += 1,
+            Err(SendError::Full) => self.counters.drop(Drop::LinkQueueFull),
+            Err(_) => self.counters.ipv6_no_route += 1,
+        }
+        sent
+    }
+}
+
+impl Stack {
+    /// An ICMPv6 message has arrived: `payload`.
+    pub(crate) fn handle_icmpv6(&mut self, now: Instant, port: PortId, accepted: &Accepted, payload: &[u8]) {
+        self.ip.counters.icmp_messages_received += 1;
+        let message = match Message::parse(payload, accepted.source, accepted.destination) {
+            Ok(message) => message,
+            Err(Malformed::Checksum) => return self.ip.counters.drop(Drop::IcmpChecksum),
+            Err(_) => return self.ip.counters.drop(Drop::IcmpMalformed),
+        };
+        match message {
+            Message::Discovery(ref discovery) => self.ip.handle_discovery(now, port, accepted, discovery),
+            _ if accepted.source.is_unspecified() => self.ip.counters.drop(Drop::Ipv6Source),
+            // RFC 4443, 4.2, lets a host answer what is sent to many; as for IPv4, this one amplifies nothing.
+            Message::EchoRequest { .. } if !accepted.unicast => self.ip.counters.drop(Drop::IcmpBroadcast),
+            Message::EchoRequest { ident, seq, data } => {
+                let reply = Message::EchoReply { ident, seq, data };
+                let Accepted { source, destination, traffic_class, .. } = *accepted;
+                if self.ip.send_icmpv6(now, Some(destination), source, traffic_class, &reply).is_ok() {
+                    self.ip.counters.icmp_echoes_answered += 1;
+                }
+            }
+            // Until there are raw sockets, nobody here asks.
+            Message::EchoReply { .. } => self.ip.counters.drop(Drop::IcmpNoSocket),
+            Message::Listener(_) => self.ip.counters.drop(Drop::IcmpUnknown),
+            ref error => match (error.original().map(Packet::parse_quoted), meaning(error)) {
+                (Some(Ok(quoted)), Some(meaning)) => self.handle_complaint_v6(now, meaning, &quoted),
+                (Some(Err(_)), _) => self.ip.counters.drop(Drop::IcmpMalformed),
+                _ => self.ip.counters.drop(Drop::IcmpUnknown),
+            },
+        }
+    }
+
+    /// Somebody says something about a packet that we are said to have sent.
+    fn handle_complaint_v6(&mut self, now: Instant, error: IcmpError, quoted: &Packet<'_>) {
+        let (source, destination) = (IpAddr::V6(quoted.src()), IpAddr::V6(quoted.dst()));
+        let Ok(Upper { protocol, payload, fragment, .. }) = Extensions::new(quoted, Limits::DEFAULT).upper() else {
+            return self.ip.counters.drop(Drop::IcmpMalformed);
+        };
+        if !self.ip.is_local(source) || fragment.is_some_and(|fragment| fragment.offset != 0) {
+            return self.ip.counters.drop(Drop::IcmpNoSocket);
+        }
+        let error = match error {
+            IcmpError::FragmentationNeeded { mtu, .. } => {
+                let packet = HEADER_LEN.saturating_add(quoted.payload_len().into()).min(usize::from(u16::MAX)) as u16;
+                IcmpError::FragmentationNeeded { mtu, packet }
+            }
+            error => error,
+        };
+        match protocol {
+            Protocol::TCP => self.tcp.handle_icmp(now, &mut self.ip, error, source, destination, payload),
+            Protocol::UDP => self.udp.handle_icmp(now, &mut self.ip, error, source, destination, payload),
+            _ => self.ip.counters.drop(Drop::IcmpNoSocket),
+        }
+    }
+}
+
+/// What an error message means to a transport protocol.
+fn meaning(message: &Message<'_>) -> Option<IcmpError> {
+    match *message {
+        Message::DestinationUnreachable { code, .. } => Some(match code {
+            UnreachableCode::NO_ROUTE | UnreachableCode::REJECT_ROUTE => IcmpError::NetworkUnreachable,
+            UnreachableCode::PROHIBITED | UnreachableCode::SOURCE_POLICY => IcmpError::Prohibited,
+            UnreachableCode::PORT => IcmpError::PortUnreachable,
+            _ => IcmpError::HostUnreachable,
+        }),
+        // Every link carries that much (RFC 8201, 4): less is nothing to go by.
+        Message::PacketTooBig { mtu, .. } => {
+            let mtu = mtu.clamp(MIN_MTU as u32, u16::MAX.into()) as u16;
+            Some(IcmpError::FragmentationNeeded { mtu, packet: 0 })
+        }
+        Message::TimeExceeded { .. } => Some(IcmpError::TimeExceeded),
+        Message::ParameterProblem { code: ParameterCode::UNKNOWN_NEXT_HEADER, .. } => {
+            Some(IcmpError::ProtocolUnreachable)
+        }
+        Message::ParameterProblem { .. } => Some(IcmpError::ParameterProblem),
+        _ => None,
+    }
+}
+
+/// True for an ICMPv6 message about another packet, a redirect, and what is not known not to be one (RFC 4443, 2.4 e).
+fn is_error(packet: &Packet<'_>) -> bool {
+    match Extensions::new(packet, Limits::DEFAULT).upper() {
+        Ok(Upper { protocol: Protocol::ICMPV6, payload, .. }) => {
+            payload.first().is_none_or(|&kind| kind < 128 || kind == message_type::REDIRECT)
+        }
+        Ok(_) => false,
+        // A header that cannot be read is what the complaint is about.
+        Err(_) => false,
+    }
+}

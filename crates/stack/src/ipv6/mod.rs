@@ -1,0 +1,15 @@
+//! IPv6: what comes in, what goes out, and what is cut on the way.
+//!
+//! | room | concern |
+//! |---|---|
+//! | [`input`] | may this packet come in, and what does it carry |
+//! | [`delivery`] | what was decided is done |
+//! | [`output`] | a header, a neighbour, a queue |
+//! | [`discovery`] | who is on the link, and that we are |
+//! | [`icmp`] | answering echoes, complaining, and hearing complaints |
+
+pub(crate) mod delivery;
+pub(crate) mod discovery;
+pub(crate) mod icmp;
+pub(crate) mod input;
+pub(crate) mod output;

@@ -1,0 +1,180 @@
+//! The way out: a header, a neighbour, a queue.
+//!
+//! The counterpart of [`ipv4::output`](crate::ipv4::output), which hands over here what is of this family. A packet that does
+//! not fit its path is cut by us or not at all: routers cut nothing. The identification of its fragments is drawn at random,
+//! so that nobody can guess the next one (RFC 7739).
+//!
+//! # Standards
+//!
+//! RFC 8200 §3, §4.5, §8.1 (pseudo header, and that UDP has a checksum), RFC 8201 (path MTU), RFC 7739 §5.3.
+
+use crate::ip::{Ip, Outgoing};
+use crate::ipv4::fragment::{Cut, Gather};
+use crate::ipv4::output::{Fragmentation, SendError, finish, put_u16};
+use crate::port::{Buffers, OutFrame, PortId};
+use crate::route::RouteEntry;
+use sockeye_device::{Checksum, Instant, Offload, SegmentKind, Segmentation};
+use sockeye_wire::checksum::pseudo_header;
+use sockeye_wire::ipv6::extension::{self, FRAGMENT_LEN, Fragment};
+use sockeye_wire::ipv6::{HEADER_LEN, Repr};
+use sockeye_wire::{EtherType, MacAddr, Protocol, ethernet};
+use std::net::{IpAddr, Ipv6Addr};
+
+impl Ip {
+    /// Sends `header` followed by `payload` by `route`.
+    pub(crate) fn send_v6_by(
+        &mut self,
+        now: Instant,
+        route: &RouteEntry,
+        outgoing: &Outgoing,
+        fragmentation: Fragmentation,
+        header: &[u8],
+        payload: &[&[u8]],
+    ) -> Result<(), SendError> {
+        let (IpAddr::V6(src), IpAddr::V6(dst)) = (outgoing.source, outgoing.destination) else {
+            return Err(SendError::Family);
+        };
+        let len = header.len() + payload.iter().map(|slice| slice.len()).sum::<usize>();
+        if len > usize::from(u16::MAX) {
+            return Err(SendError::MessageSize);
+        }
+        let fits = HEADER_LEN + len <= usize::from(route.mtu) || outgoing.segment_size.is_some();
+        if !fits && fragmentation == Fragmentation::Never {
+            return Err(SendError::MessageSize);
+        }
+        let state = self.find_port(route.port).filter(|port| port.up).ok_or(SendError::LinkDown)?;
+        let (mac, capabilities) = (state.mac, state.capabilities);
+        // What cannot be queued leaves no trace, not even a question for the neighbour.
+        if !state.queue.has_room(1, 0) {
+            return Err(SendError::Full);
+        }
+        let link = ethernet::Repr { dst: MacAddr::ZERO, src: mac, vlan: None, ether_type: EtherType::IPV6 };
+        let repr = Repr {
+            src,
+            dst,
+            next_header: outgoing.protocol,
+            hop_limit: outgoing.ttl.max(1),
+            traffic_class: outgoing.tos,
+            flow_label: 0,
+        };
+        if !fits {
+            return self.send_v6_in_pieces(now, route, outgoing, (&link, &repr), header, payload);
+        }
+        let to = self.link_to(now, route)?;
+        let mut frame = self.v6_frame(&link, &repr, &[], len, &mut Gather::new(header, payload));
+        let transport = frame.len - len;
+        if let Some(at) = outgoing.checksum_offset {
+            let mut sum = pseudo_header(src.into(), dst.into(), repr.next_header.0, len as u32);
+            let value = if capabilities.checksum || outgoing.segment_size.is_some() {
+                frame.offload.checksum = Checksum::Partial { start: transport as u16, offset: at };
+                sum.folded()
+            } else {
+                put_u16(&mut frame.buffer[transport..frame.len], at.into(), 0);
+                sum.add(&frame.buffer[transport..frame.len]);
+                finish(sum, repr.next_header)
+            };
+            put_u16(&mut frame.buffer[transport..frame.len], at.into(), value);
+        }
+        frame.offload.segmentation = outgoing.segment_size.map(|size| Segmentation {
+            kind: SegmentKind::TcpV6,
+            size,
+            header_len: (transport + header.len()) as u16,
+        });
+        self.counters.ipv6_packets_sent += 1;
+        self.dispatch(route, to, frame)
+    }
+
+    fn send_v6_in_pieces(
+        &mut self,
+        now: Instant,
+        route: &RouteEntry,
+        outgoing: &Outgoing,
+        (link, repr): (&ethernet::Repr, &Repr),
+        header: &[u8],
+        payload: &[&[u8]],
+    ) -> Result<(), SendError> {
+        let len = header.len() + payload.iter().map(|slice| slice.len()).sum::<usize>();
+        let mtu = usize::from(route.mtu);
+        let cut =
+            Cut::new(len, mtu, HEADER_LEN + FRAGMENT_LEN, HEADER_LEN + FRAGMENT_LEN).ok_or(SendError::MessageSize)?;
+        // All of them or none.
+        let memory = cut.pieces() * Buffers::size_for(ethernet::HEADER_LEN + mtu);
+        if !self.port(route.port).queue.has_room(cut.pieces(), memory) {
+            return Err(SendError::Full);
+        }
+        let to = self.link_to(now, route)?;
+        let checksum = outgoing.checksum_offset.map(|at| {
+            let mut sum = pseudo_header(repr.src.into(), repr.dst.into(), repr.next_header.0, len as u32);
+            sum.add(header);
+            for slice in payload {
+                sum.add(slice);
+            }
+            (usize::from(at), finish(sum, repr.next_header))
+        });
+        let id = self.rng.next_u32();
+        let mut bytes = Gather::new(header, payload);
+        for (range, more) in cut {
+            let fragment = Fragment { offset: range.start as u16, more, id };
+            let mut headers = [0; FRAGMENT_LEN];
+            extension::Repr::Fragment(fragment).emit(outgoing.protocol, &mut headers);
+            let repr = Repr { next_header: Protocol::FRAGMENT, ..*repr };
+            let mut frame = self.v6_frame(link, &repr, &headers, range.len(), &mut bytes);
+            let transport = frame.len - range.len();
+            if let Some((at, value)) = checksum
+                && range.start == 0
+            {
+                put_u16(&mut frame.buffer, transport + at, value);
+            }
+            self.counters.ipv6_fragments_sent += 1;
+            self.dispatch(route, to, frame)?;
+        }
+        self.counters.ipv6_fragmented += 1;
+        self.counters.ipv6_packets_sent += 1;
+        Ok(())
+    }
+
+    /// A frame with `extensions` and `len` bytes behind them, in which only the destination's hardware address is missing.
+    fn v6_frame(
+        &mut self,
+        link: &ethernet::Repr,
+        repr: &Repr,
+        extensions: &[u8],
+        len: usize,
+        bytes: &mut Gather<'_>,
+    ) -> OutFrame {
+        let mut buffer = self.buffers.take(link.header_len() + HEADER_LEN + extensions.len() + len);
+        let at = link.emit(&mut buffer);
+        let at = at + repr.emit(extensions.len() + len, &mut buffer[at..]);
+        let (slot, rest) = buffer[at..].split_at_mut(extensions.len());
+        slot.copy_from_slice(extensions);
+        bytes.copy_to(&mut rest[..len]);
+        OutFrame { len: at + extensions.len() + len, buffer, offload: Offload::default() }
+    }
+
+    /// Sends a packet that fits to a station whose hardware address is known, past the neighbour table.
+    pub(crate) fn send_v6_to(
+        &mut self,
+        port: PortId,
+        mac: MacAddr,
+        outgoing: &Outgoing,
+        (src, dst): (Ipv6Addr, Ipv6Addr),
+        payload: &[u8],
+    ) -> Result<(), SendError> {
+        let state = self.find_port(port).filter(|port| port.up).ok_or(SendError::LinkDown)?;
+        let link = ethernet::Repr { dst: mac, src: state.mac, vlan: None, ether_type: EtherType::IPV6 };
+        let repr = Repr {
+            src,
+            dst,
+            next_header: outgoing.protocol,
+            hop_limit: outgoing.ttl,
+            traffic_class: outgoing.tos,
+            flow_label: 0,
+        };
+        let frame = self.v6_frame(&link, &repr, &[], payload.len(), &mut Gather::new(payload, &[]));
+        if !self.enqueue(port, frame) {
+            return Err(SendError::Full);
+        }
+        self.counters.ipv6_packets_sent += 1;
+        Ok(())
+    }
+}

@@ -1,0 +1,335 @@
+//! A host on IPv6: neighbours, echoes, fragments, and what is refused.
+
+use super::*;
+use sockeye_wire::icmpv6::{self, Message as Icmp, ParameterCode};
+use sockeye_wire::ipv6::extension::{self, Fragment, HeaderOption};
+use sockeye_wire::ipv6::{self, Repr};
+use sockeye_wire::ndisc::{self, NdOption, NeighborAdvertisement, Options};
+use std::net::Ipv6Addr;
+
+const US6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 1);
+const PEER6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2);
+const FROM_PEER: Repr =
+    Repr { src: PEER6, dst: US6, next_header: Protocol::ICMPV6, hop_limit: 64, traffic_class: 0, flow_label: 0 };
+
+fn host() -> Host {
+    Host::with(Config::default(), Capabilities::default(), OUR_MAC, "fd00::1/64")
+}
+
+/// A frame with these extension headers, then `payload`.
+fn ipv6_frame(header: Repr, extensions: &[extension::Repr<'_>], payload: &[u8]) -> Vec<u8> {
+    let mut chain = [0; 512];
+    let (first, len) = extension::emit_chain(extensions, header.next_header, &mut chain);
+    let mut bytes = vec![0; ipv6::HEADER_LEN];
+    Repr { next_header: first, ..header }.emit(len + payload.len(), &mut bytes);
+    bytes.extend_from_slice(&chain[..len]);
+    bytes.extend_from_slice(payload);
+    let mac = if header.dst.is_multicast() { MacAddr::for_group(header.dst.into()) } else { OUR_MAC };
+    frame(PEER_MAC, mac, EtherType::IPV6, &bytes)
+}
+
+fn icmp(message: &Icmp<'_>) -> Vec<u8> {
+    icmp_between(PEER6, US6, message)
+}
+
+fn icmp_between(src: Ipv6Addr, dst: Ipv6Addr, message: &Icmp<'_>) -> Vec<u8> {
+    let mut bytes = vec![0; message.total_len()];
+    message.emit(src, dst, &mut bytes);
+    bytes
+}
+
+fn echo(data: &[u8]) -> Vec<u8> {
+    icmp(&Icmp::EchoRequest { ident: 1, seq: 2, data })
+}
+
+fn discovery(src: Ipv6Addr, dst: Ipv6Addr, message: ndisc::Message<'_>) -> Vec<u8> {
+    let payload = icmp_between(src, dst, &Icmp::Discovery(message));
+    ipv6_frame(Repr { src, dst, hop_limit: 255, ..FROM_PEER }, &[], &payload)
+}
+
+/// The peer asks for our address.
+fn solicitation(src: Ipv6Addr, dst: Ipv6Addr) -> Vec<u8> {
+    let mut bytes = [0; 8];
+    let option: &[NdOption<'_>] = if src.is_unspecified() { &[] } else { &[NdOption::SourceLinkLayer(PEER_MAC)] };
+    let options = Options::write(option, &mut bytes);
+    discovery(src, dst, ndisc::Message::NeighborSolicitation { target: US6, options })
+}
+
+/// A station tells us that it has `target`.
+fn advertisement(target: Ipv6Addr, mac: MacAddr, solicited: bool) -> Vec<u8> {
+    let mut bytes = [0; 8];
+    let options = Options::write(&[NdOption::TargetLinkLayer(mac)], &mut bytes);
+    let said = NeighborAdvertisement { router: false, solicited, overrides: true, target, options };
+    discovery(PEER6, US6, ndisc::Message::NeighborAdvertisement(said))
+}
+
+/// A host that has heard from its peer.
+fn acquainted() -> Host {
+    let mut host = host();
+    host.stack.ip.link(host.now, host.port, PEER6.into());
+    assert_eq!(host.sent(), ["fd00::1 > ff02::1:ff00:2 who-has fd00::2"]);
+    host.arrive(&advertisement(PEER6, PEER_MAC, true));
+    host
+}
+
+#[test]
+fn an_echo_is_answered_once_the_neighbour_is_known() {
+    let mut host = host();
+    host.arrive(&ipv6_frame(FROM_PEER, &[], &echo(b"hello")));
+    assert_eq!(host.sent(), ["fd00::1 > ff02::1:ff00:2 who-has fd00::2"]);
+    host.arrive(&advertisement(PEER6, PEER_MAC, true));
+    assert_eq!(host.sent(), ["fd00::1 > fd00::2 echo reply 1/2 len 5"]);
+    assert_eq!(host.drops(), []);
+}
+
+#[test]
+fn who_asks_for_our_address_is_answered_and_leaves_no_trace() {
+    let mut host = host();
+    host.arrive(&solicitation(PEER6, ipv6::solicited_node(US6)));
+    // The answer has to find the asker, which is asked for like any other.
+    assert_eq!(host.sent(), ["fd00::1 > ff02::1:ff00:2 who-has fd00::2"]);
+    host.arrive(&advertisement(PEER6, PEER_MAC, true));
+    assert_eq!(host.sent(), ["fd00::1 > fd00::2 fd00::1 is-at 02:00:00:00:00:01 solicited"]);
+    // Somebody wants our address for itself: all are told whose it is.
+    host.arrive(&solicitation(Ipv6Addr::UNSPECIFIED, ipv6::solicited_node(US6)));
+    assert_eq!(host.sent(), ["fd00::1 > ff02::1 fd00::1 is-at 02:00:00:00:00:01"]);
+}
+
+#[test]
+fn an_address_of_ours_is_defended() {
+    let mut host = host();
+    for _ in 0..3 {
+        host.arrive(&advertisement(US6, PEER_MAC, false));
+    }
+    assert_eq!(host.sent(), ["fd00::1 > ff02::1 fd00::1 is-at 02:00:00:00:00:01"]);
+    assert_eq!(host.drops(), [("nd_conflict", 3)]);
+}
+
+#[test]
+fn a_claim_that_nobody_asked_for_replaces_nothing() {
+    let mut host = acquainted();
+    let thief = MacAddr([2, 0, 0, 0, 0, 9]);
+    host.arrive(&advertisement(PEER6, thief, false));
+    assert_eq!(host.sent(), ["fd00::1 > fd00::2 who-has fd00::2"], "the known station is asked");
+    assert_eq!(host.stack.neighbors().next().and_then(|neighbor| neighbor.mac), Some(PEER_MAC));
+    host.arrive(&advertisement(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 7), thief, true));
+    assert_eq!(host.stack.neighbors().count(), 1, "a stranger");
+    assert_eq!(host.drops(), [("nd_unsolicited", 1), ("nd_doubtful", 1)]);
+}
+
+#[test]
+fn discovery_from_afar_or_in_pieces_is_not_believed() {
+    let mut host = acquainted();
+    let mut far = solicitation(PEER6, ipv6::solicited_node(US6));
+    far[ethernet::HEADER_LEN + 7] = 254;
+    host.arrive(&far);
+    let question = solicitation(PEER6, US6);
+    let payload = &question[ethernet::HEADER_LEN + ipv6::HEADER_LEN..];
+    let whole = extension::Repr::Fragment(Fragment { offset: 0, more: false, id: 1 });
+    host.arrive(&ipv6_frame(Repr { hop_limit: 255, ..FROM_PEER }, &[whole], payload));
+    let (first, second) = payload.split_at(16);
+    for (offset, more, piece) in [(0, true, first), (16, false, second)] {
+        let header = extension::Repr::Fragment(Fragment { offset, more, id: 2 });
+        host.arrive(&ipv6_frame(Repr { hop_limit: 255, ..FROM_PEER }, &[header], piece));
+    }
+    assert_eq!(host.sent(), [""; 0]);
+    assert_eq!(host.drops(), [("nd_invalid", 3)]);
+}
+
+#[test]
+fn fragments_become_a_packet_whatever_stands_before_and_behind_their_headers() {
+    let mut host = acquainted();
+    // Destination options behind the fragment header are part of what is cut.
+    let data = [7; 100];
+    let options = [HeaderOption::Unknown { kind: 0x1e, data: b"skip" }];
+    let mut fragmentable = vec![0; 8];
+    extension::Repr::Destination(&options).emit(Protocol::ICMPV6, &mut fragmentable);
+    fragmentable.extend_from_slice(&echo(&data));
+    let (first, second) = fragmentable.split_at(64);
+    for (offset, more, piece) in [(64, false, second), (0, true, first)] {
+        let before = extension::Repr::Destination(&options);
+        let header = extension::Repr::Fragment(Fragment { offset, more, id: 3 });
+        let from = Repr { next_header: Protocol::DESTINATION_OPTIONS, ..FROM_PEER };
+        host.arrive(&ipv6_frame(from, &[before, header], piece));
+    }
+    assert_eq!(host.sent(), ["fd00::1 > fd00::2 echo reply 1/2 len 100"]);
+    assert_eq!(host.stack.counters().ipv6_reassembled, 1);
+    assert_eq!(host.stack.reassembly_memory(), 0);
+    assert_eq!(host.drops(), []);
+}
+
+#[test]
+fn a_long_answer_is_cut() {
+    let mut host = acquainted();
+    let request = echo(&[1; 3_000]);
+    for (index, piece) in request.chunks(1_232).enumerate() {
+        let (offset, more) = (index as u16 * 1_232, (index + 1) * 1_232 < request.len());
+        let header = extension::Repr::Fragment(Fragment { offset, more, id: 4 });
+        host.arrive(&ipv6_frame(FROM_PEER, &[header], piece));
+    }
+    let expected = [
+        "fd00::1 > fd00::2 fragment 0..1448+",
+        "fd00::1 > fd00::2 fragment 1448..2896+",
+        "fd00::1 > fd00::2 fragment 2896..3008",
+    ];
+    assert_eq!(host.sent(), expected);
+}
+
+#[test]
+fn an_incomplete_packet_is_complained_about_when_its_time_is_over() {
+    let mut host = acquainted();
+    let header = extension::Repr::Fragment(Fragment { offset: 0, more: true, id: 5 });
+    host.arrive(&ipv6_frame(FROM_PEER, &[header], &echo(&[0; 24])));
+    assert_eq!(host.sent(), [""; 0]);
+    host.pass(Duration::from_secs(31));
+    let sent = host.sent();
+    assert!(sent.iter().any(|line| line == "fd00::1 > fd00::2 time exceeded 1"), "{sent:?}");
+}
+
+#[test]
+fn what_cannot_be_read_is_answered_with_the_place() {
+    let unknown = |kind| [HeaderOption::Unknown { kind, data: b"" }];
+    let at_option = ipv6::HEADER_LEN + 2;
+    let cases: [(&[extension::Repr<'_>], Protocol, &str, Option<usize>); 6] = [
+        (&[], Protocol(200), "ipv6_protocol", Some(6)),
+        (&[extension::Repr::Destination(&unknown(0x1e))], Protocol(200), "ipv6_protocol", Some(ipv6::HEADER_LEN)),
+        (&[extension::Repr::Destination(&unknown(0x41))], Protocol::ICMPV6, "ipv6_option", None),
+        (&[extension::Repr::Destination(&unknown(0x81))], Protocol::ICMPV6, "ipv6_option", Some(at_option)),
+        (&[extension::Repr::HopByHop(&unknown(0xc1))], Protocol::ICMPV6, "ipv6_option", Some(at_option)),
+        (
+            &[extension::Repr::Routing { kind: 0, segments_left: 1, data: &[0; 20] }],
+            Protocol::ICMPV6,
+            "ipv6_routing",
+            Some(ipv6::HEADER_LEN + 2),
+        ),
+    ];
+    for (extensions, next_header, reason, pointer) in cases {
+        let mut host = acquainted();
+        host.arrive(&ipv6_frame(Repr { next_header, ..FROM_PEER }, extensions, &echo(b"x")));
+        let expected: Vec<_> =
+            pointer.iter().map(|at| format!("fd00::1 > fd00::2 parameter problem at {at}")).collect();
+        assert_eq!(host.sent(), expected, "{reason}");
+        assert_eq!(host.drops(), [(reason, 1)]);
+    }
+}
+
+#[test]
+fn errors_are_not_answered_by_errors_nor_crowds_by_echoes() {
+    let mut host = acquainted();
+    // About an error of ours that itself cannot be read.
+    let original = &[0; 48];
+    let error = icmp(&Icmp::ParameterProblem { code: ParameterCode::ERRONEOUS_FIELD, pointer: 0, original });
+    let options = [HeaderOption::Unknown { kind: 0x1e, data: b"" }];
+    host.arrive(&ipv6_frame(FROM_PEER, &[extension::Repr::Destination(&options)], &error));
+    let to_all = icmp_between(PEER6, ipv6::ALL_NODES, &Icmp::EchoRequest { ident: 1, seq: 2, data: b"all" });
+    host.arrive(&ipv6_frame(Repr { dst: ipv6::ALL_NODES, ..FROM_PEER }, &[], &to_all));
+    // To a group, an option that wants silence there, and one that does not.
+    for (kind, answers) in [(0xc1, 0), (0x81, 1)] {
+        let options = [HeaderOption::Unknown { kind, data: b"" }];
+        let headers = [extension::Repr::Destination(&options)];
+        host.arrive(&ipv6_frame(Repr { dst: ipv6::ALL_NODES, ..FROM_PEER }, &headers, &to_all));
+        assert_eq!(host.sent().len(), answers, "{kind:#x}");
+    }
+}
+
+#[test]
+fn martians_are_dropped() {
+    let mapped = "::ffff:10.0.0.9".parse().unwrap();
+    let other = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 9);
+    let group = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0xfb);
+    let cases = [
+        (Repr { src: Ipv6Addr::LOCALHOST, ..FROM_PEER }, "ipv6_source"),
+        (Repr { src: US6, ..FROM_PEER }, "ipv6_source"),
+        (Repr { src: mapped, ..FROM_PEER }, "ipv6_source"),
+        (Repr { src: group, ..FROM_PEER }, "ipv6_source"),
+        (Repr { src: Ipv6Addr::UNSPECIFIED, next_header: Protocol::UDP, ..FROM_PEER }, "ipv6_source"),
+        (Repr { dst: Ipv6Addr::LOCALHOST, ..FROM_PEER }, "ipv6_destination"),
+        (Repr { dst: Ipv6Addr::UNSPECIFIED, ..FROM_PEER }, "ipv6_destination"),
+        (Repr { dst: other, ..FROM_PEER }, "ipv6_not_for_us"),
+        (Repr { dst: group, ..FROM_PEER }, "ipv6_not_member"),
+        (Repr { next_header: Protocol::NO_NEXT_HEADER, ..FROM_PEER }, "ipv6_no_next_header"),
+    ];
+    for (header, reason) in cases {
+        let mut host = acquainted();
+        host.arrive(&ipv6_frame(
+            header,
+            &[],
+            &icmp_between(header.src, header.dst, &Icmp::EchoRequest { ident: 1, seq: 2, data: b"" }),
+        ));
+        assert_eq!(host.drops(), [(reason, 1)], "{header:?}");
+        assert_eq!(host.sent(), [""; 0]);
+    }
+    let mut host = acquainted();
+    host.arrive(&frame(PEER_MAC, MacAddr::BROADCAST, EtherType::IPV6, &ipv6_frame(FROM_PEER, &[], &echo(b""))[14..]));
+    assert_eq!(host.drops(), [("ipv6_link_multicast", 1)]);
+}
+
+#[test]
+fn a_packet_that_is_too_big_teaches_the_path() {
+    let mut host = acquainted();
+    let far = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 7);
+    host.stack.add_route(crate::Route {
+        destination: prefix("::/0"),
+        next_hop: Some(PEER6.into()),
+        port: host.port,
+        source: None,
+        metric: 0,
+    });
+    let socket = host.stack.udp_open(&crate::Bind::new(Ipv6Addr::UNSPECIFIED.into(), 5_000)).unwrap();
+    let send = |host: &mut Host| {
+        let to = Some((far, 53).into());
+        host.stack.udp_send(host.now, socket, &crate::udp::Send { to, payload: &[&[0; 1_400]], ..Default::default() })
+    };
+    send(&mut host).unwrap();
+    let sent = host.sent_frames();
+    assert_eq!(sent.len(), 1);
+    let original = &sent[0].0[ethernet::HEADER_LEN..][..1_200];
+    host.arrive(&ipv6_frame(FROM_PEER, &[], &icmp(&Icmp::PacketTooBig { mtu: 1_300, original })));
+    send(&mut host).unwrap();
+    assert_eq!(host.sent(), ["fd00::1 > 2001:db8::7 fragment 0..1248+", "fd00::1 > 2001:db8::7 fragment 1248..1408"]);
+    // Less than every link carries is nothing to go by.
+    host.arrive(&ipv6_frame(FROM_PEER, &[], &icmp(&Icmp::PacketTooBig { mtu: 100, original })));
+    send(&mut host).unwrap();
+    assert_eq!(host.sent(), ["fd00::1 > 2001:db8::7 fragment 0..1232+", "fd00::1 > 2001:db8::7 fragment 1232..1408"]);
+}
+
+#[test]
+fn a_port_that_nobody_has_is_said_to_be_unreachable() {
+    let mut host = acquainted();
+    let mut bytes = udp_bytes(9, 4_000, b"anybody?");
+    let mut sum = sockeye_wire::checksum::pseudo_header(PEER6.into(), US6.into(), Protocol::UDP.0, bytes.len() as u32);
+    sum.add(&bytes);
+    bytes[6..8].copy_from_slice(&sum.finish_nonzero().to_be_bytes());
+    host.arrive(&ipv6_frame(Repr { next_header: Protocol::UDP, ..FROM_PEER }, &[], &bytes));
+    assert_eq!(host.sent(), ["fd00::1 > fd00::2 port unreachable"]);
+    // Without a checksum it is nobody's (RFC 8200, 8.1).
+    bytes[6..8].fill(0);
+    host.arrive(&ipv6_frame(Repr { next_header: Protocol::UDP, ..FROM_PEER }, &[], &bytes));
+    assert_eq!(host.drops(), [("udp_checksum", 1), ("udp_no_socket", 1)]);
+}
+
+/// One line for a packet.
+pub(super) fn describe_ipv6(packet: &ipv6::Packet<'_>) -> String {
+    let (src, dst) = (packet.src(), packet.dst());
+    let upper = extension::Extensions::new(packet, extension::Limits::DEFAULT).upper().unwrap();
+    if let Some(Fragment { offset, more, .. }) = upper.fragment {
+        let end = usize::from(offset) + upper.payload.len();
+        return format!("{src} > {dst} fragment {offset}..{end}{}", if more { "+" } else { "" });
+    }
+    if upper.protocol != Protocol::ICMPV6 {
+        return format!("{src} > {dst} {} len {}", upper.protocol, upper.payload.len());
+    }
+    let text = match icmpv6::Message::parse(upper.payload, src, dst).unwrap() {
+        Icmp::EchoReply { ident, seq, data } => format!("echo reply {ident}/{seq} len {}", data.len()),
+        Icmp::DestinationUnreachable { code, .. } => format!("{code}"),
+        Icmp::TimeExceeded { code, .. } => format!("time exceeded {}", code.0),
+        Icmp::ParameterProblem { pointer, .. } => format!("parameter problem at {pointer}"),
+        Icmp::Discovery(ndisc::Message::NeighborSolicitation { target, .. }) => format!("who-has {target}"),
+        Icmp::Discovery(ndisc::Message::NeighborAdvertisement(said)) => {
+            let mac = said.options.target_link_layer().unwrap();
+            format!("{} is-at {mac}{}", said.target, if said.solicited { " solicited" } else { "" })
+        }
+        other => format!("{other:?}"),
+    };
+    format!("{src} > {dst} {text}")
+}
