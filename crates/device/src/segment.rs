@@ -13,13 +13,17 @@
 //!   NICs copy the urgent pointer unchanged, so a super-frame for them should have none.)
 //! - UDP: length. Each piece is a datagram.
 //!
+//! Extension headers of IPv6 are copied as they are. A checksum is about the destination in the end, which stands in a
+//! routing header that has segments left. What a fragment or an authentication header begins cannot be cut.
+//!
 //! # Standards
 //!
-//! RFC 791 §3.1, RFC 8200 §3 and §4, RFC 768, RFC 9293 §3.1, RFC 3168 §6.1.2, RFC 6864 §4 (the identification of atomic
-//! datagrams may be anything; counting serves the others).
+//! RFC 791 §3.1, RFC 8200 §3, §4 and §8.1, RFC 768, RFC 9293 §3.1, RFC 3168 §6.1.2, RFC 6864 §4 (the identification of
+//! atomic datagrams may be anything; counting serves the others).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use sockeye_wire::ipv6::extension::Routing;
 use sockeye_wire::{EtherType, Malformed, Protocol, checksum, ethernet};
 
 use crate::{Checksum, MAX_SUPER_FRAME, SegmentKind, Segmentation, TxFrame};
@@ -108,6 +112,8 @@ pub(crate) struct Layout {
     pub(crate) transport: usize,
     pub(crate) protocol: Protocol,
     pub(crate) v6: bool,
+    /// Where a routing header leads the packet in the end, if it does.
+    pub(crate) destination: Option<Ipv6Addr>,
 }
 
 impl Layout {
@@ -129,17 +135,24 @@ impl Layout {
                 if len < 20 {
                     return Err(Malformed::HeaderLength);
                 }
-                Ok(Layout { network, transport: network + len, protocol: Protocol(byte(network + 9)?), v6: false })
+                let protocol = Protocol(byte(network + 9)?);
+                Ok(Layout { network, transport: network + len, protocol, v6: false, destination: None })
             }
             (EtherType::IPV6, 6) => {
-                let mut protocol = byte(network + 6)?;
+                let mut protocol = Protocol(byte(network + 6)?);
                 let mut transport = network + 40;
-                // Hop-by-hop, routing, destination options. The offset grows by 8 or more each, so the walk ends.
-                while matches!(protocol, 0 | 43 | 60) {
-                    protocol = byte(transport)?;
-                    transport += 8 + usize::from(byte(transport + 1)?) * 8;
+                let mut destination = None;
+                // The offset grows by 8 or more each, so the walk ends.
+                while let Protocol::HOP_BY_HOP | Protocol::ROUTING | Protocol::DESTINATION_OPTIONS = protocol {
+                    let len = 8 + usize::from(byte(transport + 1)?) * 8;
+                    let extension = header.get(transport..transport + len).ok_or(Malformed::Truncated)?;
+                    if let (Protocol::ROUTING, &[_, _, kind, segments_left, ref data @ ..]) = (protocol, extension) {
+                        destination = Routing { kind, segments_left, data }.final_destination().or(destination);
+                    }
+                    protocol = Protocol(extension[0]);
+                    transport += len;
                 }
-                Ok(Layout { network, transport, protocol: Protocol(protocol), v6: true })
+                Ok(Layout { network, transport, protocol, v6: true, destination })
             }
             _ => Err(Malformed::Version),
         }
@@ -185,7 +198,7 @@ impl Cut {
 
     /// Makes a piece, a copy of the headers and its own payload, a frame of its own. `done` bytes went before it.
     fn adjust(&self, piece: &mut [u8], done: usize, last: bool) -> Result<(), Malformed> {
-        let Layout { network, transport, protocol, v6 } = self.layout;
+        let Layout { network, transport, protocol, v6, destination } = self.layout;
         let index = done / self.size;
         let length = |from: usize| u16::try_from(piece.len() - from).map_err(|_| Malformed::TotalLength);
         let (network_len, transport_len) = (length(network)?, length(transport)?);
@@ -193,8 +206,9 @@ impl Cut {
         let pseudo = if v6 {
             let payload_len = network_len - 40;
             put_u16(piece, network + 4, payload_len);
-            let [src, dst] = [8, 24].map(|at| array::<16>(piece, network + at));
-            pseudo_header(Ipv6Addr::from(src?), Ipv6Addr::from(dst?), protocol, transport_len)
+            let [src, next] = [8, 24].map(|at| array::<16>(piece, network + at));
+            let dst = destination.unwrap_or(Ipv6Addr::from(next?));
+            pseudo_header(Ipv6Addr::from(src?), dst, protocol, transport_len)
         } else {
             let identification = u16_at(piece, network + 4)?.wrapping_add(index as u16);
             put_u16(piece, network + 2, network_len);

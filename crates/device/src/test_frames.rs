@@ -7,7 +7,10 @@ use crate::{Checksum, Offload, SegmentKind, Segmentation};
 pub(crate) struct Tcp {
     pub(crate) v6: bool,
     pub(crate) tags: usize,
+    /// Bytes of options: of IPv4's, or in IPv6 of a header for them.
     pub(crate) ip_options: usize,
+    /// In IPv6, the type of a routing header by two addresses, of which one is left.
+    pub(crate) routing: Option<u8>,
     pub(crate) tcp_options: usize,
     pub(crate) identification: u16,
     pub(crate) sequence: u32,
@@ -22,6 +25,7 @@ impl Default for Tcp {
             v6: false,
             tags: 0,
             ip_options: 0,
+            routing: None,
             tcp_options: 12,
             identification: 7,
             sequence: 1,
@@ -41,14 +45,14 @@ impl Tcp {
         tcp[13] = self.flags;
         tcp[18..20].copy_from_slice(&self.urgent.to_be_bytes());
         tcp[20..].fill(1); // no-operation
-        ip(self.v6, self.tags, self.ip_options, self.identification, 6, &tcp, 16, self.payload)
+        ip(self.v6, self.tags, self.ip_options, self.routing, self.identification, 6, &tcp, 16, self.payload)
     }
 }
 
 /// A UDP frame in the same state.
 pub(crate) fn udp(v6: bool, payload: usize) -> Vec<u8> {
     let length = ((8 + payload) as u16).to_be_bytes();
-    ip(v6, 0, 0, 7, 17, &[0x30, 0x39, 0, 53, length[0], length[1], 0, 0], 6, payload)
+    ip(v6, 0, 0, None, 7, 17, &[0x30, 0x39, 0, 53, length[0], length[1], 0, 0], 6, payload)
 }
 
 #[allow(clippy::too_many_arguments)]
@@ -56,6 +60,7 @@ fn ip(
     v6: bool,
     tags: usize,
     options: usize,
+    routing: Option<u8>,
     id: u16,
     protocol: u8,
     transport: &[u8],
@@ -69,13 +74,27 @@ fn ip(
     let len = transport.len() + payload;
     let mut addresses = Vec::new();
     if v6 {
-        frame.extend([0x86, 0xdd, 0x60, 0, 0, 0]);
-        frame.extend((len as u16).to_be_bytes());
-        frame.extend([protocol, 64]);
-        for last in [1, 2] {
-            addresses.extend([0xfd, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, last]);
+        let address = |last| [0xfd, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, last];
+        let mut next = protocol;
+        let mut extensions = Vec::new();
+        if let Some(kind) = routing {
+            extensions.extend([next, 4, kind, 1, 1, 0, 0, 0]);
+            extensions.extend([address(3), address(4)].concat());
+            next = 43;
         }
-        frame.extend(&addresses);
+        if options > 0 {
+            let units = options.div_ceil(8);
+            let mut header = vec![next, (units - 1) as u8, 1, (units * 8 - 4) as u8];
+            header.resize(units * 8, 0);
+            extensions.splice(0..0, header);
+            next = 60;
+        }
+        frame.extend([0x86, 0xdd, 0x60, 0, 0, 0]);
+        frame.extend(((extensions.len() + len) as u16).to_be_bytes());
+        frame.extend([next, 64]);
+        frame.extend([address(1), address(2)].concat());
+        frame.extend(extensions);
+        addresses.extend([address(1), destination(routing).map_or(address(2), address)].concat());
     } else {
         let header_len = 20 + options;
         frame.extend([0x08, 0x00]);
@@ -96,6 +115,15 @@ fn ip(
     frame[start + field..start + field + 2].copy_from_slice(&pseudo.to_be_bytes());
     frame.extend((0..payload).map(|n| (n * 7 + n / 251) as u8));
     frame
+}
+
+/// The last byte of the address that a routing header leads to: of type 4 the first one, of others the last.
+fn destination(routing: Option<u8>) -> Option<u8> {
+    match routing {
+        Some(4) => Some(3),
+        Some(0 | 2) => Some(4),
+        _ => None,
+    }
 }
 
 /// What a stack would say of such a TCP frame.
@@ -125,6 +153,8 @@ pub(crate) struct Read {
     pub(crate) network: usize,
     pub(crate) transport: usize,
     pub(crate) payload: usize,
+    protocol: u8,
+    routing: Option<u8>,
 }
 
 pub(crate) fn read(frame: &[u8]) -> Read {
@@ -133,30 +163,42 @@ pub(crate) fn read(frame: &[u8]) -> Read {
         network += 4;
     }
     let v6 = frame[network] >> 4 == 6;
-    let transport = network + if v6 { 40 } else { usize::from(frame[network] & 15) * 4 };
-    let protocol = frame[network + if v6 { 6 } else { 9 }];
+    let mut transport = network + if v6 { 40 } else { usize::from(frame[network] & 15) * 4 };
+    let mut protocol = frame[network + if v6 { 6 } else { 9 }];
+    let mut routing = None;
+    while let 43 | 60 = protocol {
+        if protocol == 43 {
+            routing = Some(frame[transport + 2]);
+        }
+        protocol = frame[transport];
+        transport += 8 + usize::from(frame[transport + 1]) * 8;
+    }
     let payload = transport + if protocol == 6 { usize::from(frame[transport + 12] >> 4) * 4 } else { 8 };
-    Read { v6, network, transport, payload }
+    Read { v6, network, transport, payload, protocol, routing }
 }
 
 /// Asserts that every length and checksum of a finished frame is right, by sums of its own.
 pub(crate) fn assert_fit_for_a_wire(frame: &[u8]) {
-    let Read { v6, network, transport, payload: _ } = read(frame);
+    let Read { v6, network, transport, payload: _, protocol, routing } = read(frame);
     let word = |at: usize| usize::from(u16::from_be_bytes([frame[at], frame[at + 1]]));
-    let (addresses, protocol) = if v6 {
+    let addresses = if v6 {
         assert_eq!(word(network + 4), frame.len() - network - 40, "payload length");
-        (&frame[network + 8..network + 40], frame[network + 6])
+        let mut addresses = frame[network + 8..network + 40].to_vec();
+        if let Some(last) = destination(routing) {
+            addresses[31] = last;
+        }
+        addresses
     } else {
         assert_eq!(word(network + 2), frame.len() - network, "total length");
         assert_eq!(naive_sum(&frame[network..transport], 0), 0xffff, "header checksum");
-        (&frame[network + 12..network + 20], frame[network + 9])
+        frame[network + 12..network + 20].to_vec()
     };
     let len = frame.len() - transport;
     if protocol == 17 {
         assert_eq!(word(transport + 4), len, "UDP length");
         assert_ne!(word(transport + 6), 0, "a UDP checksum that says there is none");
     }
-    let pseudo = naive_sum(addresses, u32::from(protocol) + len as u32);
+    let pseudo = naive_sum(&addresses, u32::from(protocol) + len as u32);
     assert_eq!(naive_sum(&frame[transport..], u32::from(pseudo)), 0xffff, "transport checksum");
 }
 

@@ -32,13 +32,13 @@ fn u16_of(bytes: &[u8], at: usize) -> u16 {
 proptest! {
     #[test]
     fn tcp_split_and_joined_is_the_original(
-        v6: bool, tags in 0..3usize, ip_words in 0..11usize, tcp_words in 0..11usize, identification: u16, sequence: u32,
+        v6: bool, tags in 0..3usize, routing in prop::option::of(0..5u8), ip_words in 0..11usize, tcp_words in 0..11usize, identification: u16, sequence: u32,
         flags: u8, urgent: u16, payload in 0..20_000usize, size in 1..3000u16, cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..4),
         header_holds in any::<prop::sample::Index>(),
     ) {
         let size = size.max((payload / 200) as u16).max(1);
         let tcp = Tcp {
-            v6, tags, ip_options: ip_words * 4, tcp_options: tcp_words * 4, identification, sequence, flags, urgent, payload,
+            v6, tags, ip_options: ip_words * 4, routing, tcp_options: tcp_words * 4, identification, sequence, flags, urgent, payload,
         };
         let whole = tcp.frame();
         let at = read(&whole);
@@ -118,6 +118,37 @@ proptest! {
                 while let Ok(true) = segments.next_into(&mut piece) {}
             }
         }
+    }
+}
+
+/// The routing header's own words are kept, and the sum is about the node that it leads to.
+#[test]
+fn a_routing_header_leads_the_checksum() {
+    for (kind, last) in [(0, 4), (2, 4), (4, 3)] {
+        let whole = Tcp { v6: true, routing: Some(kind), payload: 3000, ..Tcp::default() }.frame();
+        let layout = Layout::of(&whole).expect("a frame in order");
+        let address = layout.destination.expect("a segment is left").octets();
+        assert_eq!((layout.transport, address[15]), (94, last));
+        let offload = tcp_offload(&whole, 1000);
+        for piece in split(&TxFrame { header: &whole, payload: &[], offload }) {
+            assert_fit_for_a_wire(&piece);
+            assert_eq!(piece[54..94], whole[54..94]);
+        }
+        // With none left the packet is where it should be.
+        let mut arrived = whole;
+        arrived[57] = 0;
+        assert_eq!(Layout::of(&arrived).map(|layout| layout.destination), Ok(None));
+    }
+}
+
+#[test]
+fn what_cannot_be_cut_is_refused() {
+    for protocol in [44, 50, 51, 58, 59, 135] {
+        let mut bytes = Tcp { v6: true, ip_options: 8, payload: 100, ..Tcp::default() }.frame();
+        let offload = tcp_offload(&bytes, 50);
+        bytes[54] = protocol;
+        let frame = TxFrame { header: &bytes, payload: &[], offload };
+        assert_eq!(Segments::new(&frame).err(), Some(Malformed::Version), "protocol {protocol}");
     }
 }
 

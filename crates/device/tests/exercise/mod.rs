@@ -13,7 +13,8 @@ use sockeye_device::segment::Segments;
 use sockeye_device::{
     Checksum, Impairer, Impairments, Instant, MAX_SUPER_FRAME, Offload, SegmentKind, Segmentation, TxFrame,
 };
-use sockeye_wire::{EtherType, Protocol, checksum, ethernet, ipv4, tcp, udp};
+use sockeye_wire::ipv6::extension::{Extension, Extensions, Limits};
+use sockeye_wire::{EtherType, Protocol, checksum, ethernet, ipv4, ipv6, tcp, udp};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -97,8 +98,21 @@ pub fn assert_fit_for_a_wire(piece: &[u8]) {
             assert_eq!(packet.total_len(), frame.payload().len());
             (packet.src().into(), packet.dst().into(), packet.protocol(), packet.payload())
         }
-        // This house has no parser of IPv6 yet.
-        _ => return,
+        _ => {
+            let packet = ipv6::Packet::parse(frame.payload()).unwrap();
+            assert_eq!(packet.bytes().len(), frame.payload().len());
+            let mut destination = packet.dst();
+            let mut headers = Extensions::new(&packet, Limits::NONE);
+            for header in headers.by_ref() {
+                // Options that lie are copied as they are, and do not hinder the cut.
+                let Ok(header) = header else { return };
+                if let Extension::Routing(routing) = header.extension {
+                    destination = routing.final_destination().unwrap_or(destination);
+                }
+            }
+            let upper = headers.end().unwrap();
+            (packet.src().into(), destination.into(), upper.protocol, upper.payload)
+        }
     };
     match protocol {
         Protocol::TCP => assert!(tcp::Segment::parse(transport).unwrap().verify_checksum(source, destination)),
