@@ -50,8 +50,8 @@ pub enum HeaderOption<'a> {
     RouterAlert(u16),
     /// Length of all after the fixed header, in a packet that says 0 there: more than 65,535. Hop-by-hop only.
     JumboPayload(u32),
-    /// Whom a mobile node's packet is from when it is not at home. In destination options only. As it was sent: whether
-    /// it may be believed is another protocol's question.
+    /// Whom a mobile node's packet is from when it is not at home, in its checksums too (RFC 6275 §11.3.1). In destination
+    /// options only. As it was sent: whether it may be believed is another protocol's question.
     HomeAddress(Ipv6Addr),
     /// Anything else.
     Unknown {
