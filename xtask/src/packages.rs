@@ -20,8 +20,11 @@ pub(crate) const TEST: &[Program] = &[
     ("redis-server", "redis-server"),
     ("socat", "socat"),
     ("ss", "iproute2"),
+    ("tcpdump", "tcpdump"),
+    ("tshark", "tshark"),
     ("wget", "wget"),
     ("xargs", "findutils"),
+    ("/usr/lib/python3/dist-packages/scapy/__init__.py", "python3-scapy"),
 ];
 
 /// What the measurements run, and what drivers are built from, by a file of it.

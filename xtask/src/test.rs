@@ -16,7 +16,7 @@ const LAB_LIMIT: &str = "1200";
 const UNIT_LIMIT: &str = "900";
 
 /// Rooms of tests about what only a node has, or that ask the kernel itself whatever the subject is.
-const NODE_ONLY: [&str; 4] = ["filter::", "names::", "node::", "truth::"];
+const NODE_ONLY: [&str; 5] = ["filter::", "formats::", "names::", "node::", "truth::"];
 
 /// What to leave out.
 #[derive(Args)]

@@ -6,6 +6,7 @@ mod bulk;
 mod calls;
 mod faults;
 mod filter;
+mod formats;
 mod hostile;
 mod http;
 mod iperf;
