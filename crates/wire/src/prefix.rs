@@ -5,8 +5,8 @@
 //!
 //! # Standards
 //!
-//! RFC 4632 §3.1 (the `address/length` notation), RFC 4291 §2.3 (the same for IPv6), RFC 3021 §2.1 and §3.3 (a /31 has
-//! no broadcast address), RFC 1122 §3.2.1.3 (the directed broadcast).
+//! RFC 4632 §3.1 (the `address/length` notation), RFC 4291 §2.3 (the same for IPv6), RFC 5952 §4 (the text of its
+//! addresses), RFC 3021 §2.1 and §3.3 (a /31 has no broadcast address), RFC 1122 §3.2.1.3 (the directed broadcast).
 
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -188,6 +188,22 @@ mod tests {
             prefix("10.0.0.0/8").covers(&prefix("10.9.0.0/16")) && !prefix("10.9.0.0/16").covers(&prefix("10.0.0.0/8"))
         );
         assert!(IpPrefix::host(ip("::1")).is_host() && IpPrefix::host(ip("::1")).contains(ip("::1")));
+    }
+
+    /// RFC 5952 §4 and §5: one text for each address.
+    #[test]
+    fn ipv6_addresses_are_written_in_one_way() {
+        for (text, canonical) in [
+            ("2001:0DB8::0001/64", "2001:db8::1/64"),
+            ("2001:db8:0:0:0:0:2:1/128", "2001:db8::2:1/128"),
+            ("2001:db8::1:1:1:1:1/64", "2001:db8:0:1:1:1:1:1/64"),
+            ("2001:0:0:1:0:0:0:1/64", "2001:0:0:1::1/64"),
+            ("2001:db8:0:0:1:0:0:1/64", "2001:db8::1:0:0:1/64"),
+            ("0:0:0:0:0:ffff:a09:1/128", "::ffff:10.9.0.1/128"),
+            ("0:0:0:0:0:0:0:0/0", "::/0"),
+        ] {
+            assert_eq!(prefix(text).to_string(), canonical);
+        }
     }
 
     #[test]

@@ -17,6 +17,22 @@
 //! [`Message::validate`]'s to say, which asks nothing but the message and how it came. What only a host can know (is the
 //! sender of a redirect the router that we use?) is the host's.
 //!
+//! ```
+//! use std::net::Ipv6Addr;
+//! use sockeye_wire::ndisc::{Message, NdOption, Options};
+//! use sockeye_wire::{MacAddr, icmpv6, ipv6};
+//!
+//! // Who has this address?
+//! fn solicitation(src: Ipv6Addr, mac: MacAddr, target: Ipv6Addr, buffer: &mut [u8]) -> usize {
+//!     let mut options = [0; 8];
+//!     let options = Options::write(&[NdOption::SourceLinkLayer(mac)], &mut options);
+//!     let message = icmpv6::Message::Discovery(Message::NeighborSolicitation { target, options });
+//!     message.emit(src, ipv6::solicited_node(target), buffer)
+//! }
+//! # let address = Ipv6Addr::LOCALHOST;
+//! # assert_eq!(solicitation(address, MacAddr::ZERO, address, &mut [0; 32]), 32);
+//! ```
+//!
 //! # Standards
 //!
 //! RFC 4861 §4.1 to §4.5 (messages), §6.1, §7.1 and §8.1 (validation); RFC 4191 §2.2 (preference of a router); RFC 6980 §5 (no

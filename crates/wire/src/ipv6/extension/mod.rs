@@ -25,6 +25,27 @@
 //! [`Repr`] writes a header, [`emit_chain`] several in a row. What a receiver does with options and routing headers is
 //! its own business.
 //!
+//! ```
+//! use sockeye_wire::Protocol;
+//! use sockeye_wire::ipv6::extension::{BadHeader, Extension, Extensions, Limits};
+//! use sockeye_wire::ipv6::{Packet, Repr};
+//!
+//! /// What a packet carries, and whether routers were to look inside.
+//! fn carried(packet: &Packet<'_>) -> Result<(Protocol, bool), BadHeader> {
+//!     let mut headers = Extensions::new(packet, Limits::DEFAULT);
+//!     let mut options = false;
+//!     for header in headers.by_ref() {
+//!         options |= matches!(header?.extension, Extension::HopByHop(_));
+//!     }
+//!     Ok((headers.end()?.protocol, options))
+//! }
+//! # let (src, dst) = (std::net::Ipv6Addr::LOCALHOST, std::net::Ipv6Addr::LOCALHOST);
+//! # let mut bytes = [0; 40];
+//! # let next_header = Protocol::NO_NEXT_HEADER;
+//! # Repr { src, dst, next_header, hop_limit: 1, traffic_class: 0, flow_label: 0 }.emit(0, &mut bytes);
+//! # assert_eq!(carried(&Packet::parse(&bytes).unwrap()), Ok((next_header, false)));
+//! ```
+//!
 //! # Standards
 //!
 //! RFC 8200 §4 (all but the authentication header: RFC 4302 §2), §4.1 (order); RFC 8504 §5.3 (limits); RFC 7112 §5 (first
@@ -43,10 +64,9 @@ pub use options::{HeaderOption, Options, OptionsHeader, PlacedOption, UnknownAct
 pub use routing::{Routing, routing_type};
 
 use super::{HEADER_LEN, NEXT_HEADER_OFFSET, PAYLOAD_LEN_OFFSET, Packet};
-use crate::ah;
 use crate::field::{u16_at, u32_at};
 use crate::icmpv6::ParameterCode;
-use crate::{Malformed, Protocol};
+use crate::{Malformed, Protocol, ah, icmpv6, tcp, udp};
 
 /// Length of a fragment header.
 pub const FRAGMENT_LEN: usize = 8;
@@ -150,13 +170,15 @@ pub struct Upper<'a> {
 }
 
 impl Upper<'_> {
-    /// True when the transport's header is all there, as a first fragment must have it. What we do not know is taken to
-    /// be complete.
+    /// True when the transport's header is all there, as a first fragment must have it: as Linux asks it, without
+    /// options, and one byte of what we do not know.
     pub fn has_whole_header(&self) -> bool {
         let header_len = match self.protocol {
-            Protocol::TCP => self.payload.get(12).map_or(usize::MAX, |offset| usize::from(offset >> 4) * 4).max(20),
-            Protocol::UDP | Protocol::UDP_LITE | Protocol::ICMPV6 | Protocol::ESP => 8,
-            _ => 0,
+            Protocol::TCP => tcp::HEADER_LEN,
+            Protocol::UDP => udp::HEADER_LEN,
+            Protocol::ICMPV6 => icmpv6::HEADER_LEN,
+            Protocol::NO_NEXT_HEADER => 0,
+            _ => 1,
         };
         self.payload.len() >= header_len
     }

@@ -317,6 +317,20 @@ fn fragments() {
         assert_eq!(walk(&bytes).map(|upper| upper.payload.len()), expected, "{cut} bytes");
     }
 
+    for (protocol, least) in [
+        (Protocol::TCP, 20),
+        (Protocol::UDP, 8),
+        (Protocol::ICMPV6, 8),
+        (Protocol::NO_NEXT_HEADER, 0),
+        (Protocol::ESP, 1),
+        (Protocol(200), 1),
+    ] {
+        for len in 0..24 {
+            let bytes = packet(&[fragment(0, true)], protocol, &[0; 24][..len]);
+            assert_eq!(walk(&bytes).is_ok(), len >= least, "{len} bytes of {protocol}");
+        }
+    }
+
     let later = packet(&[fragment(1480, false)], DESTINATION, &[0xff; 24]);
     let upper = walk(&later).unwrap();
     assert_eq!((upper.protocol, upper.payload), (DESTINATION, &[0xff; 24][..]));
