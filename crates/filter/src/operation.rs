@@ -46,19 +46,12 @@ pub(crate) enum Operation {
     SetA,
     /// How many operations to skip.
     Jump(u16),
-    /// A with a constant.
-    JumpIf {
-        test: Test,
-        jt: u8,
-        jf: u8,
-        k: u32,
-    },
+    JumpIfEqual(Ways, u32),
+    JumpIfGreater(Ways, u32),
+    JumpIfGreaterOrEqual(Ways, u32),
+    JumpIfAnyBit(Ways, u32),
     /// A with X.
-    JumpIfX {
-        test: Test,
-        jt: u8,
-        jf: u8,
-    },
+    JumpIfX(Test, Ways),
     Return(u32),
     ReturnA,
 }
@@ -82,7 +75,14 @@ pub(crate) enum Arithmetic {
     ShiftRight,
 }
 
-/// A comparison, unsigned.
+/// How many operations to skip when a condition holds, and when it does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ways {
+    pub(crate) holds: u8,
+    pub(crate) fails: u8,
+}
+
+/// A comparison of A and X, unsigned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Test {
     Equal,
@@ -95,12 +95,8 @@ impl Operation {
     /// Decodes an instruction that so many others follow.
     pub(crate) fn decode(instruction: Instruction, following: usize) -> Result<Operation, Reason> {
         let Instruction { code, jt, jf, k } = instruction;
-        let jump = |test| {
-            let inside = usize::from(jt) < following && usize::from(jf) < following;
-            if inside { Ok((test, jt, jf)) } else { Err(Reason::JumpOutside) }
-        };
-        let jump_k = |test| jump(test).map(|(test, jt, jf)| Operation::JumpIf { test, jt, jf, k });
-        let jump_x = |test| jump(test).map(|(test, jt, jf)| Operation::JumpIfX { test, jt, jf });
+        let inside = usize::from(jt) < following && usize::from(jf) < following;
+        let ways = if inside { Ok(Ways { holds: jt, fails: jf }) } else { Err(Reason::JumpOutside) };
         let divisor = NonZeroU32::new(k).ok_or(Reason::DivisionByZero);
         let shift = if k < u32::BITS { Ok(k as u8) } else { Err(Reason::ShiftTooFar(k)) };
 
@@ -143,14 +139,14 @@ impl Operation {
             NEG_A => Operation::Negate,
             JUMP if (k as usize) < following => Operation::Jump(k as u16),
             JUMP => return Err(Reason::JumpOutside),
-            JEQ_K => jump_k(Test::Equal)?,
-            JGT_K => jump_k(Test::Greater)?,
-            JGE_K => jump_k(Test::GreaterOrEqual)?,
-            JSET_K => jump_k(Test::AnyBit)?,
-            JEQ_X => jump_x(Test::Equal)?,
-            JGT_X => jump_x(Test::Greater)?,
-            JGE_X => jump_x(Test::GreaterOrEqual)?,
-            JSET_X => jump_x(Test::AnyBit)?,
+            JEQ_K => Operation::JumpIfEqual(ways?, k),
+            JGT_K => Operation::JumpIfGreater(ways?, k),
+            JGE_K => Operation::JumpIfGreaterOrEqual(ways?, k),
+            JSET_K => Operation::JumpIfAnyBit(ways?, k),
+            JEQ_X => Operation::JumpIfX(Test::Equal, ways?),
+            JGT_X => Operation::JumpIfX(Test::Greater, ways?),
+            JGE_X => Operation::JumpIfX(Test::GreaterOrEqual, ways?),
+            JSET_X => Operation::JumpIfX(Test::AnyBit, ways?),
             RET_K => Operation::Return(k),
             RET_A => Operation::ReturnA,
             TAX_ => Operation::SetX,
@@ -166,6 +162,14 @@ fn absolute(k: u32) -> Result<Option<Operation>, Reason> {
         Some(ancillary) => Ok(Some(Operation::LoadAncillary(ancillary))),
         None if k >= ANCILLARY_OFFSET => Err(Reason::UnknownAncillary(k)),
         None => Ok(None),
+    }
+}
+
+impl Ways {
+    /// How many operations to skip after this answer.
+    #[inline(always)]
+    pub(crate) fn after(self, holds: bool) -> usize {
+        usize::from(if holds { self.holds } else { self.fails })
     }
 }
 

@@ -84,8 +84,11 @@ impl Program {
                 Operation::SetX => x = a,
                 Operation::SetA => a = x,
                 Operation::Jump(skip) => at += usize::from(skip),
-                Operation::JumpIf { test, jt, jf, k } => at += usize::from(if holds(test, a, k) { jt } else { jf }),
-                Operation::JumpIfX { test, jt, jf } => at += usize::from(if holds(test, a, x) { jt } else { jf }),
+                Operation::JumpIfEqual(ways, k) => at += ways.after(a == k),
+                Operation::JumpIfGreater(ways, k) => at += ways.after(a > k),
+                Operation::JumpIfGreaterOrEqual(ways, k) => at += ways.after(a >= k),
+                Operation::JumpIfAnyBit(ways, k) => at += ways.after(a & k != 0),
+                Operation::JumpIfX(test, ways) => at += ways.after(holds(test, a, x)),
                 Operation::Return(k) => return Some(k),
                 Operation::ReturnA => return Some(a),
             }
@@ -101,12 +104,12 @@ impl fmt::Display for Program {
 }
 
 #[inline(always)]
-fn holds(test: Test, a: u32, operand: u32) -> bool {
+fn holds(test: Test, a: u32, x: u32) -> bool {
     match test {
-        Test::Equal => a == operand,
-        Test::Greater => a > operand,
-        Test::GreaterOrEqual => a >= operand,
-        Test::AnyBit => a & operand != 0,
+        Test::Equal => a == x,
+        Test::Greater => a > x,
+        Test::GreaterOrEqual => a >= x,
+        Test::AnyBit => a & x != 0,
     }
 }
 

@@ -107,9 +107,13 @@ fn check_memory(operations: &[Operation]) -> Result<(), Rejected> {
                 agreed[at + 1 + usize::from(skip)] &= written;
                 written = ALL;
             }
-            Operation::JumpIf { jt, jf, .. } | Operation::JumpIfX { jt, jf, .. } => {
-                agreed[at + 1 + usize::from(jt)] &= written;
-                agreed[at + 1 + usize::from(jf)] &= written;
+            Operation::JumpIfEqual(ways, _)
+            | Operation::JumpIfGreater(ways, _)
+            | Operation::JumpIfGreaterOrEqual(ways, _)
+            | Operation::JumpIfAnyBit(ways, _)
+            | Operation::JumpIfX(_, ways) => {
+                agreed[at + 1 + usize::from(ways.holds)] &= written;
+                agreed[at + 1 + usize::from(ways.fails)] &= written;
                 written = ALL;
             }
             _ => {}
