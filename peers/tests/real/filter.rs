@@ -15,7 +15,7 @@ use sockeye_filter::code::*;
 use sockeye_filter::{Ancillary, Assembly, Instruction, Packet, Program};
 
 use generate::{Random, attributes, frame, mutated, program};
-use kernel::{Attached, Datagrams, Frames, Seen};
+use kernel::{Attached, Datagrams, Frames, Loopback, Seen};
 
 fn runs(usual: u64) -> u64 {
     std::env::var("SOCKEYE_FILTER_RUNS").map_or(usual, |text| text.parse().expect("SOCKEYE_FILTER_RUNS is a number"))
@@ -104,6 +104,26 @@ fn on_frames_programs_do_what_the_kernels_do() {
 #[test]
 fn on_the_packets_in_frames_programs_do_what_the_kernels_do() {
     on_frames(true);
+}
+
+#[test]
+fn on_datagrams_programs_do_what_the_kernels_do() {
+    let mut kernel = Loopback::new();
+    let mut fates = Fates::default();
+    for seed in 0..runs(10_000) {
+        let mut random = Random::new(seed ^ 1 << 43);
+        let payload = attributes(&mut random);
+        let instructions = program(&mut random, 8 + payload.len());
+        let Some(ours) = same_verdict(seed, &instructions, kernel.attach(&instructions)) else { continue };
+        let (Seen { frame: seen, metadata, headers }, arrived) = kernel.pass(&payload);
+        let len = seen.len() - headers.data;
+        let expected = kept(ours.run(&Packet::with_headers(&seen[..], headers, &metadata)), len);
+        // The header of UDP is kept, whatever the program says.
+        let expected = expected.map(|kept| kept.saturating_sub(8));
+        assert_eq!(arrived, expected, "seed {seed}, {metadata:x?}, {seen:02x?}\n{ours}");
+        fates.count(arrived, payload.len());
+    }
+    fates.tell_much();
 }
 
 /// How far the headers of a frame reach is told by a program of two instructions.

@@ -8,14 +8,14 @@ use sockeye_filter::code::*;
 use sockeye_filter::{Ancillary, Instruction, Program, Reason};
 
 /// SplitMix64.
-pub struct Random(u64);
+pub(super) struct Random(u64);
 
 impl Random {
-    pub fn new(seed: u64) -> Random {
+    pub(super) fn new(seed: u64) -> Random {
         Random(seed.wrapping_mul(0xd134_2543_de82_ef95))
     }
 
-    pub fn word(&mut self) -> u32 {
+    pub(super) fn word(&mut self) -> u32 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -23,15 +23,15 @@ impl Random {
     }
 
     /// Below a limit, which is not 0.
-    pub fn below(&mut self, limit: usize) -> usize {
+    pub(super) fn below(&mut self, limit: usize) -> usize {
         self.word() as usize % limit
     }
 
-    pub fn one_in(&mut self, count: usize) -> bool {
+    pub(super) fn one_in(&mut self, count: usize) -> bool {
         self.below(count) == 0
     }
 
-    pub fn of<T: Copy>(&mut self, choices: &[T]) -> T {
+    pub(super) fn of<T: Copy>(&mut self, choices: &[T]) -> T {
         choices[self.below(choices.len())]
     }
 
@@ -41,7 +41,7 @@ impl Random {
 }
 
 /// A program that is allowed, for a packet of so many bytes.
-pub fn program(random: &mut Random, len: usize) -> Vec<Instruction> {
+pub(super) fn program(random: &mut Random, len: usize) -> Vec<Instruction> {
     let count = if random.one_in(20) { 10 + random.below(300) } else { 1 + random.below(30) };
     let mut program = Vec::new();
     while program.len() < count {
@@ -62,7 +62,7 @@ pub fn program(random: &mut Random, len: usize) -> Vec<Instruction> {
 }
 
 /// A program that is allowed, with a few fields changed: it may be or not.
-pub fn mutated(random: &mut Random, len: usize) -> Vec<Instruction> {
+pub(super) fn mutated(random: &mut Random, len: usize) -> Vec<Instruction> {
     let mut program = program(random, len);
     for _ in 0..1 + random.below(3) {
         let at = random.below(program.len());
@@ -222,7 +222,7 @@ fn aim(random: &mut Random, instruction: &mut Instruction, following: usize) {
 }
 
 /// Bytes with netlink attributes among them.
-pub fn attributes(random: &mut Random) -> Vec<u8> {
+pub(super) fn attributes(random: &mut Random) -> Vec<u8> {
     let mut bytes = Vec::new();
     let len = if random.one_in(30) { random.below(3000) } else { random.below(200) };
     while bytes.len() < len {
@@ -245,7 +245,7 @@ pub fn attributes(random: &mut Random) -> Vec<u8> {
 
 /// An Ethernet frame with what the kernel knows to look into: tags, tunnels, extension headers, fragments; sometimes
 /// bent, sometimes cut short.
-pub fn frame(random: &mut Random) -> Vec<u8> {
+pub(super) fn frame(random: &mut Random) -> Vec<u8> {
     const DESTINATIONS: [[u8; 6]; 4] = [[0xff; 6], [0x33, 0x33, 0, 0, 0, 1], [1, 0, 0x5e, 0, 0, 1], [2, 9, 9, 9, 9, 9]];
     let mut bytes = random.of(&DESTINATIONS).to_vec();
     bytes.extend([2, 0, 0, 0, 0, 1]);
@@ -382,7 +382,7 @@ fn carried(random: &mut Random, bytes: &mut Vec<u8>, protocol: u8, depth: usize)
 fn gre(random: &mut Random, bytes: &mut Vec<u8>, depth: usize) {
     let flags = random.of(&[0, 0, 0x8000, 0x2000, 0x1000, 0xb000, 0x4000, 0x2001, 0x3081, 0x0001, 0x0002]);
     bytes.extend(u16::to_be_bytes(flags));
-    let words = (flags & 0x8000 != 0) as usize + (flags & 0x2000 != 0) as usize + (flags & 0x1000 != 0) as usize;
+    let words = (flags & 0xb000).count_ones() as usize;
     if flags & 7 == 1 {
         bytes.extend([0x88, 0x0b]);
         bytes.extend(random.bytes(4 * (words + usize::from(flags & 0x80 != 0))));

@@ -1,6 +1,7 @@
 //! Kernel sockets that show what a program did to a packet.
 
 use std::io;
+use std::net::{Ipv4Addr, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
@@ -17,7 +18,7 @@ use sockeye_lab::{Host, Lab};
 
 /// What the kernel said to a program.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Attached {
+pub(super) enum Attached {
     Yes,
     /// EINVAL: the verifier refused it.
     Refused,
@@ -45,27 +46,27 @@ fn stay() -> u32 {
 }
 
 /// A pair of Unix sockets: bytes without headers, and without any facts besides.
-pub struct Datagrams {
+pub(super) struct Datagrams {
     sender: UnixDatagram,
     receiver: UnixDatagram,
-    pub metadata: Metadata,
+    pub(super) metadata: Metadata,
     buffer: Vec<u8>,
 }
 
 impl Datagrams {
-    pub fn new() -> Datagrams {
+    pub(super) fn new() -> Datagrams {
         let (sender, receiver) = UnixDatagram::pair().unwrap();
         receiver.set_nonblocking(true).unwrap();
         let metadata = Metadata { cpu: stay(), ..Metadata::default() };
         Datagrams { sender, receiver, metadata, buffer: vec![0; 65536] }
     }
 
-    pub fn attach(&self, program: &[Instruction]) -> Attached {
+    pub(super) fn attach(&self, program: &[Instruction]) -> Attached {
         attach(&self.receiver, program)
     }
 
     /// How much of the bytes the program lets through; `None` is nothing at all.
-    pub fn pass(&mut self, bytes: &[u8]) -> Option<usize> {
+    pub(super) fn pass(&mut self, bytes: &[u8]) -> Option<usize> {
         assert_eq!(self.sender.send(bytes).unwrap(), bytes.len());
         match self.receiver.recv(&mut self.buffer) {
             Ok(len) => {
@@ -83,7 +84,7 @@ impl Datagrams {
 /// Two packet sockets at one end of a veth pair, and one at the other that sends. One of the two has no program: what it
 /// gets is what the program of the other sees, and when it has it, the other's fate is decided, because the kernel
 /// serves the younger first.
-pub struct Frames {
+pub(super) struct Frames {
     sender: OwnedFd,
     witness: OwnedFd,
     judge: OwnedFd,
@@ -94,10 +95,10 @@ pub struct Frames {
 }
 
 /// What the witness got.
-pub struct Seen {
-    pub frame: Vec<u8>,
-    pub metadata: Metadata,
-    pub headers: Headers,
+pub(super) struct Seen {
+    pub(super) frame: Vec<u8>,
+    pub(super) metadata: Metadata,
+    pub(super) headers: Headers,
 }
 
 /// A mark that all frames bear.
@@ -105,7 +106,7 @@ const MARK: u32 = 0xdead_beef;
 
 impl Frames {
     /// With a program that counts from the link header, or (cooked) from the network header.
-    pub fn new(cooked: bool) -> Frames {
+    pub(super) fn new(cooked: bool) -> Frames {
         let lab = Lab::new().unwrap();
         let host = lab.host("filter").unwrap();
         // Nothing else may be on the wire.
@@ -123,12 +124,12 @@ impl Frames {
         Frames { sender, witness, judge, cooked, cpu: stay(), buffer: vec![0; 65536], _host: host }
     }
 
-    pub fn attach(&self, program: &[Instruction]) -> Attached {
+    pub(super) fn attach(&self, program: &[Instruction]) -> Attached {
         attach(&self.judge, program)
     }
 
     /// Sends a frame. Returns what came, and how much of it the program lets through.
-    pub fn pass(&mut self, frame: &[u8]) -> (Seen, Option<usize>) {
+    pub(super) fn pass(&mut self, frame: &[u8]) -> (Seen, Option<usize>) {
         assert_eq!(send(self.sender.as_raw_fd(), frame, MsgFlags::empty()).unwrap(), frame.len());
         let (len, from) = recvfrom::<LinkAddr>(self.witness.as_raw_fd(), &mut self.buffer).unwrap();
         let (seen, from) = (self.buffer[..len].to_vec(), from.unwrap());
@@ -158,6 +159,55 @@ impl Frames {
         };
         let headers = Headers { link: Some(0), network: 14, data: if self.cooked { 14 } else { 0 } };
         (Seen { frame: seen, metadata, headers }, kept)
+    }
+}
+
+/// A UDP socket on the loopback, whose programs count from the UDP header, with the headers of link and network before it;
+/// and a packet socket beside it that shows those.
+pub(super) struct Loopback {
+    sender: UdpSocket,
+    receiver: UdpSocket,
+    witness: OwnedFd,
+    metadata: Metadata,
+    buffer: Vec<u8>,
+    _host: Host,
+}
+
+impl Loopback {
+    pub(super) fn new() -> Loopback {
+        let host = Lab::new().unwrap().host("filter").unwrap();
+        let open = || {
+            let [sender, receiver] = [0; 2].map(|port| UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).unwrap());
+            (sender, receiver, packet_socket(("lo", SockType::Raw)))
+        };
+        let (sender, receiver, witness) = host.enter(open).unwrap();
+        receiver.set_nonblocking(true).unwrap();
+        setsockopt(&witness, sockopt::ReceiveTimeout, &TimeVal::seconds(60)).unwrap();
+        let device = Some(Device { index: 1, hardware_type: nix::libc::ARPHRD_LOOPBACK });
+        let metadata = Metadata { protocol: 0x0800, device, cpu: stay(), ..Metadata::default() };
+        Loopback { sender, receiver, witness, metadata, buffer: vec![0; 65536], _host: host }
+    }
+
+    pub(super) fn attach(&self, program: &[Instruction]) -> Attached {
+        attach(&self.receiver, program)
+    }
+
+    /// Sends a datagram. Returns what came, and how much of its payload the program lets through; the header is always kept.
+    pub(super) fn pass(&mut self, payload: &[u8]) -> (Seen, Option<usize>) {
+        self.sender.send_to(payload, self.receiver.local_addr().unwrap()).unwrap();
+        let arrived = self.receiver.recv(&mut self.buffer);
+        let kept = match arrived {
+            Ok(len) => Some(len),
+            Err(error) => {
+                assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+                None
+            }
+        };
+        // On its way out, and again on its way in.
+        recv(self.witness.as_raw_fd(), &mut self.buffer, MsgFlags::empty()).unwrap();
+        let len = recv(self.witness.as_raw_fd(), &mut self.buffer, MsgFlags::empty()).unwrap();
+        let headers = Headers { link: Some(0), network: 14, data: 34 };
+        (Seen { frame: self.buffer[..len].to_vec(), metadata: self.metadata, headers }, kept)
     }
 }
 
