@@ -1,4 +1,9 @@
 //! Codes of errors.
+//!
+//! # Standards
+//!
+//! RFC 4443 §3.1, §3.3 and §3.4; RFC 6550 §20.18 (source routes); RFC 7112 §7 (first fragments); RFC 8883 §2 and §3 (limits);
+//! RFC 8754 §8.1 (segment routing).
 
 use core::fmt;
 

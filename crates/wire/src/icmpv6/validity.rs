@@ -2,6 +2,10 @@
 //!
 //! A hop limit of 255 cannot have passed a router, one of 1 will not: so such messages come from the link, however
 //! they were forged. What else must hold is said with the messages.
+//!
+//! # Standards
+//!
+//! RFC 4861 §6.1, §7.1 and §8.1; RFC 6980 §5; RFC 3810 §6.2 and §7.4; RFC 5082 §3 (why a hop limit proves something).
 
 use core::fmt;
 use core::net::Ipv6Addr;

@@ -4,6 +4,11 @@
 //! with none left the header is history and is passed over. With some left it says "parameter problem" at the type it does
 //! not know (type 0 is one that nobody may know any more); type 2 and 4 have rules of their own. The bytes of a type are
 //! kept as they are; where they are addresses, [`Routing::addresses`] reads them.
+//!
+//! # Standards
+//!
+//! RFC 8200 §4.4 (the common part, unknown types), §8.1 (the destination that checksums are about); RFC 5095 §3 (type 0),
+//! RFC 6275 §6.4 (type 2), RFC 6554 §3 (type 3), RFC 8754 §2 (type 4).
 
 use core::net::Ipv6Addr;
 
