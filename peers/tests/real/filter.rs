@@ -17,9 +17,12 @@ use sockeye_filter::{Ancillary, Assembly, Instruction, Packet, Program};
 use generate::{Random, attributes, frame, mutated, program};
 use kernel::{Attached, Datagrams, Frames, Loopback, Seen};
 
-fn runs(usual: u64) -> u64 {
-    std::env::var("SOCKEYE_FILTER_RUNS").map_or(usual, |text| text.parse().expect("SOCKEYE_FILTER_RUNS is a number"))
+/// What a variable says, or as many as usual.
+fn runs(variable: &str, usual: u64) -> u64 {
+    std::env::var(variable).map_or(usual, |text| text.parse().unwrap_or_else(|_| panic!("{variable} is a number")))
 }
+
+const RUNS: &str = "SOCKEYE_FILTER_RUNS";
 
 /// What is left of a packet of so many bytes.
 fn kept(returned: u32, len: usize) -> Option<usize> {
@@ -65,7 +68,7 @@ impl Fates {
 fn on_plain_bytes_programs_do_what_the_kernels_do() {
     let mut kernel = Datagrams::new();
     let mut fates = Fates::default();
-    for seed in 0..runs(20_000) {
+    for seed in 0..runs(RUNS, 20_000) {
         let mut random = Random::new(seed);
         let bytes = attributes(&mut random);
         let instructions = program(&mut random, bytes.len());
@@ -82,7 +85,7 @@ fn on_plain_bytes_programs_do_what_the_kernels_do() {
 fn on_frames(cooked: bool) {
     let mut kernel = Frames::new(cooked);
     let mut fates = Fates::default();
-    for seed in 0..runs(10_000) {
+    for seed in 0..runs(RUNS, 10_000) {
         let mut random = Random::new(seed ^ 1 << 40);
         let frame = frame(&mut random);
         let instructions = program(&mut random, frame.len() - if cooked { 14 } else { 0 });
@@ -110,7 +113,7 @@ fn on_the_packets_in_frames_programs_do_what_the_kernels_do() {
 fn on_datagrams_programs_do_what_the_kernels_do() {
     let mut kernel = Loopback::new();
     let mut fates = Fates::default();
-    for seed in 0..runs(10_000) {
+    for seed in 0..runs(RUNS, 10_000) {
         let mut random = Random::new(seed ^ 1 << 43);
         let payload = attributes(&mut random);
         let instructions = program(&mut random, 8 + payload.len());
@@ -134,7 +137,7 @@ fn payloads_begin_where_the_kernel_says() {
         let ask = Instruction::statement(LD | W | ABS, Ancillary::PayloadOffset.k());
         let instructions = [ask, Instruction::statement(RET | A, 0)];
         let ours = same_verdict(0, &instructions, kernel.attach(&instructions)).unwrap();
-        for seed in 0..runs(10_000) {
+        for seed in 0..runs(RUNS, 10_000) {
             let frame = frame(&mut Random::new(seed ^ 1 << 42));
             let (Seen { frame: seen, metadata, headers }, arrived) = kernel.pass(&frame);
             let offset = ours.run(&Packet::with_headers(&seen[..], headers, &metadata));
@@ -148,7 +151,7 @@ fn payloads_begin_where_the_kernel_says() {
 fn what_the_kernel_refuses_is_refused() {
     let kernel = Datagrams::new();
     let (mut allowed, mut refused) = (0, 0);
-    for seed in 0..runs(20_000) {
+    for seed in 0..runs(RUNS, 20_000) {
         let mut random = Random::new(seed ^ 1 << 41);
         let instructions = mutated(&mut random, 100);
         let attached = kernel.attach(&instructions);
