@@ -69,3 +69,9 @@ impl ClientBoard {
         Board(self.words.words())
     }
 }
+
+impl Drop for ClientBoard {
+    fn drop(&mut self) {
+        self.board().close();
+    }
+}

@@ -3,7 +3,7 @@
 //! An end is known by three names: the 128 bits that its program's descriptor bears, the host's socket, and the key that
 //! epoll returns. Whatever happens to it, an edge or an event of the stack, puts it on one list; the loop pumps each
 //! end on the list once a wake-up. Ends go when the program closes, when the connection has failed, or when both
-//! directions have ended; what a program may still ask about one that is gone (its error, its addresses) is
+//! directions have ended; what a program may still ask about one that is gone (its error, its own address) is
 //! kept in the [`Graveyard`], for a bounded number.
 //!
 //! Quotas are counted here, because here sockets are made: in all, and for each user.
@@ -61,7 +61,6 @@ pub(crate) struct Grave {
     pub(crate) kind: Kind,
     pub(crate) error: Option<Errno>,
     pub(crate) local: Option<SocketAddr>,
-    pub(crate) remote: Option<SocketAddr>,
     pub(crate) settings: Settings,
 }
 
@@ -382,7 +381,6 @@ impl Boundary {
             kind: end.kind,
             error,
             local: context.host.local_address(end.socket).ok(),
-            remote: context.host.peer_address(end.socket).ok(),
             settings: context.host.settings(end.socket).cloned().unwrap_or_default(),
         };
         self.graveyard.bury(end.id, grave);

@@ -288,7 +288,7 @@ impl Call<'_, '_> {
         Ok((answer, None))
     }
 
-    /// The end is gone: what is left is its error and its addresses, and the right to connect once more.
+    /// The end is gone: what is left is its error, its own address, what was set, and the right to connect once more.
     fn gone(&mut self, id: SocketId, request: &Request<'_>, descriptor: &OwnedFd) -> Outcome {
         let Some(grave) = self.boundary.graveyard.get_mut(id) else { return Err(Errno::ENOTCONN.into()) };
         let answer = match *request {
@@ -298,7 +298,6 @@ impl Call<'_, '_> {
                 Answer::Value(value)
             }
             Request::LocalAddress { .. } => Answer::Address(grave.local.ok_or(Errno::ENOTCONN)?),
-            Request::PeerAddress { .. } => Answer::Address(grave.remote.ok_or(Errno::ENOTCONN)?),
             Request::Option { level: IPPROTO_TCP, name: TCP_INFO, len, .. } if grave.kind == Kind::Stream => {
                 let mut value = sockeye_socket::closed_info();
                 value.truncate(len as usize);
@@ -317,7 +316,7 @@ impl Call<'_, '_> {
             }
             Request::Connect { address: Some(address), .. } => return self.reconnect(id, address, descriptor),
             Request::Connect { address: None, .. } => Answer::Done,
-            Request::Shutdown { .. } => return Err(Errno::ENOTCONN.into()),
+            Request::PeerAddress { .. } | Request::Shutdown { .. } => return Err(Errno::ENOTCONN.into()),
             _ => return Err(Errno::EINVAL.into()),
         };
         Ok((answer, None))
@@ -437,4 +436,34 @@ pub(crate) fn describe_outcome(outcome: &Outcome, made: Option<u64>) -> String {
 
 fn option_name(level: i32, name: i32) -> String {
     sockeye_socket::names::option_name(level, name).map_or_else(|| format!("{level}, {name}"), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use sockeye_socket::Settings;
+    use sockeye_socket::names::{SO_KEEPALIVE, SO_REUSEADDR, SO_REUSEPORT, TCP_NODELAY, TCP_QUICKACK};
+
+    use super::*;
+
+    #[test]
+    fn what_is_told_is_never_refused_and_needs_no_descriptor() {
+        let told = [
+            (SOL_SOCKET, SO_REUSEADDR),
+            (SOL_SOCKET, SO_KEEPALIVE),
+            (SOL_SOCKET, SO_REUSEPORT),
+            (IPPROTO_TCP, TCP_NODELAY),
+            (IPPROTO_TCP, TCP_CORK),
+            (IPPROTO_TCP, TCP_QUICKACK),
+        ];
+        // None of these is one that the descriptor must know, too.
+        assert_eq!(Request::TOLD, told);
+        for ((level, name), value) in
+            told.into_iter().flat_map(|told| [0, 1, -1, i32::MIN, i32::MAX].map(|value| (told, value)))
+        {
+            let mut settings = Settings::default();
+            assert_eq!(settings.set(true, Privilege::User, level, name, &value.to_ne_bytes()), Ok(()));
+            let kept = i32::from(value != 0).to_ne_bytes().to_vec();
+            assert_eq!(settings.value(true, level, name), Ok(kept));
+        }
+    }
 }

@@ -61,7 +61,7 @@ fn take(fd: c_int, name: SocketName, to: *mut sockaddr, len: *mut socklen_t, fla
         return Err(INVALID);
     }
     let (accepted, connection) = next(fd, name, flags)?;
-    patience::has_stream();
+    patience::has_stream(connection.number());
     if flags & libc::SOCK_NONBLOCK != 0 {
         sys::fcntl(connection.number(), libc::F_SETFL, libc::O_NONBLOCK)?;
     }

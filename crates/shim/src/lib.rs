@@ -8,7 +8,7 @@
 //! | call | here |
 //! |---|---|
 //! | `socket` | asks the node for a descriptor, if the family is one that the node serves |
-//! | `bind`, `listen`, `getsockname`, `getpeername`, `getsockopt`, `setsockopt`, `shutdown`, some `ioctl`s | asks the node |
+//! | `bind`, `listen`, `getsockname`, `getpeername`, `getsockopt`, `setsockopt`, `shutdown`, some `ioctl`s | asks the node; tells it what it does not refuse (`statement`) |
 //! | `connect` | asks the node, then waits with `poll` if the descriptor blocks |
 //! | `accept` | `recvmsg` on the listener's descriptor, over which the node sends connections |
 //! | `send*`, `recv*`, `read*`, `write*` on a datagram socket | adds or strips the header that holds the addresses |
@@ -18,7 +18,7 @@
 //! There is no table of descriptors: whether a descriptor is a node's socket, and which, is in the name that it is bound to
 //! (`names`). So nothing here can go stale over dup, fork, exec, or descriptors passed between processes, and there is no lock. The only
 //! state of the process is the addresses of libc's own functions (`real`), the control path (`environment`), the connections to the node that
-//! it keeps and checks before each use (`connection`), and a flag and a counter that
+//! it keeps and checks before each use (`connection`), which sockets it has shown on them (`statement`), and a flag and a counter that
 //! stay zero in a process without datagram sockets and fresh streams, so that its `read` and `write` go straight through (`names`).
 //!
 //! # Rules of this house
@@ -51,6 +51,7 @@
 //!   when they are read. An error makes the socket polled `IN` rather than `ERR`. `MSG_MORE` is refused; 1,024 pieces in one call are
 //!   one too many.
 //! - *Bad pointers*: option values, payloads and addresses are judged by the kernel (`EFAULT`). Names for the resolver are read as they are, as libc does.
+//! - *A node that was killed*: options that it is only told may seem to be set, a thousand times at most, before it is noticed.
 //! - *chroot*: a program that changes its root to where the control path does not exist has its sockets still, but can make no more.
 
 #[cfg(not(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64")))]

@@ -58,7 +58,7 @@ pub(crate) fn born(fd: c_int) -> Result<(), Errno> {
 /// A stream is now a connection or a listener.
 pub(crate) fn settle(fd: c_int, as_what: Mark) -> Result<(), Errno> {
     if as_what == Mark::Connection {
-        patience::has_stream();
+        patience::has_stream(fd);
     }
     if is_marked(fd, Mark::Fresh) {
         let _ = FRESH_STREAMS.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| count.checked_sub(1));
@@ -97,7 +97,7 @@ pub(crate) fn learn(fd: c_int) {
         Some(Kind::Stream) if is_marked(fd, Mark::Fresh) => {
             FRESH_STREAMS.fetch_add(1, Ordering::Relaxed);
         }
-        Some(Kind::Stream) => patience::has_stream(),
+        Some(Kind::Stream) => patience::has_stream(fd),
         _ => {}
     }
 }

@@ -15,7 +15,7 @@ use crate::names::identity;
 use crate::real;
 use crate::sys::{self, Errno, outcome, set_errno};
 use libc::{c_int, c_void, ssize_t};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 /// This process has, or had, a stream that may be waited for. Never cleared; fork copies it.
 static HAS_STREAMS: AtomicBool = AtomicBool::new(false);
@@ -26,14 +26,21 @@ const LOOKS: u32 = 64;
 /// After so many times in vain, all of it is tried again.
 const AGAIN: u32 = 64;
 
-/// This process came by a connection.
-pub(crate) fn has_stream() {
+/// Which numbers were found to be no sockets, a bit each, so that reading a file costs a system call more only once. A guess, which a wrong one makes
+/// slower and no worse: a stream that was put on a file's number by `dup2` is waited for asleep.
+static FILES: [AtomicU64; 16] = [const { AtomicU64::new(0) }; 16];
+
+/// This process came by a connection, at this number.
+pub(crate) fn has_stream(fd: c_int) {
     HAS_STREAMS.store(true, Ordering::Relaxed);
+    if let Some((word, bit)) = place(fd) {
+        word.fetch_and(!bit, Ordering::Relaxed);
+    }
 }
 
 /// Receives from what may be a stream; `sleep` is the call that waits for as long as it takes.
 pub(crate) fn receive(fd: c_int, buffer: *mut c_void, len: usize, sleep: impl FnOnce() -> ssize_t) -> ssize_t {
-    if len == 0 || !HAS_STREAMS.load(Ordering::Relaxed) {
+    if len == 0 || !HAS_STREAMS.load(Ordering::Relaxed) || is_file(fd) {
         return sleep();
     }
     // SAFETY: the program's own arguments, as they came.
@@ -43,13 +50,28 @@ pub(crate) fn receive(fd: c_int, buffer: *mut c_void, len: usize, sleep: impl Fn
             wait_awake(fd);
             sleep()
         }
-        // No socket, or not to be waited for here.
-        Err(Errno(libc::ENOTSOCK | libc::EAGAIN)) => sleep(),
+        Err(Errno(libc::ENOTSOCK)) => {
+            if let Some((word, bit)) = place(fd) {
+                word.fetch_or(bit, Ordering::Relaxed);
+            }
+            sleep()
+        }
+        // Not to be waited for here.
+        Err(Errno(libc::EAGAIN)) => sleep(),
         Err(errno) => {
             set_errno(errno);
             -1
         }
     }
+}
+
+fn is_file(fd: c_int) -> bool {
+    place(fd).is_some_and(|(word, bit)| word.load(Ordering::Relaxed) & bit != 0)
+}
+
+fn place(fd: c_int) -> Option<(&'static AtomicU64, u64)> {
+    let number = usize::try_from(fd).ok()?;
+    FILES.get(number / 64).map(|word| (word, 1 << (number % 64)))
 }
 
 /// Whether it is a stream of a node whose reader waits.

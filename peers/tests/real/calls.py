@@ -179,6 +179,9 @@ def half_close():
     s.shutdown(socket.SHUT_WR)
     assert exactly(s, 3000) == b"abc" * 1000
     assert s.recv(1) == b"" and s.recv(1) == b""
+    # Both have closed: there is no peer any more.
+    fails(errno.ENOTCONN, s.getpeername)
+    assert s.getsockname()[0] == OWN
 
 
 def reset_by_the_peer():
@@ -188,6 +191,7 @@ def reset_by_the_peer():
     fails(errno.ECONNRESET, connection.recv, 1)
     assert connection.recv(1) == b""
     fails(errno.EPIPE, connection.send, b"x")
+    fails(errno.ENOTCONN, connection.getpeername)
 
 
 def reset_seen_by_so_error():

@@ -1,7 +1,7 @@
 # Programs that are hard on what others keep in their process: they close all descriptors, put files in their places, fork, run many
 # threads, change their user. Sockets go on working, and nothing of the program's is harmed. One check a function.
 # Arguments: the check's name, own address, the peer's address. The peer runs calls_peer.py.
-import errno, os, resource, socket, sys, tempfile, threading
+import errno, os, resource, signal, socket, sys, tempfile, threading
 
 name, OWN, PEER = sys.argv[1:4]
 ECHO = (PEER, 7000)
@@ -140,6 +140,105 @@ def many_threads():
         assert os.waitpid(child, 0)[1] == 0
     [worker.join() for worker in workers]
     assert not failed, failed
+
+
+NODELAY = (socket.IPPROTO_TCP, socket.TCP_NODELAY)
+CORK = (socket.IPPROTO_TCP, socket.TCP_CORK)
+
+
+def what_was_said_is_read():
+    """Who asks for an option gets what was set last, whoever set it, and on whichever connections all that travels."""
+    sockets = [bound() for _ in range(4)]
+    to_child, to_parent = os.pipe(), os.pipe()
+    sys.setswitchinterval(1e-4)
+    child = os.fork()
+    if child == 0:
+        try:
+            for turn in range(240):
+                os.read(to_child[0], 1)
+                s = sockets[turn % 4]
+                assert s.getsockopt(*NODELAY) == turn // 4 % 2, f"stale in turn {turn}"
+                s.setsockopt(*NODELAY, turn // 4 % 2 ^ 1)
+                os.write(to_parent[1], b".")
+        except BaseException as error:
+            print(f"in the child: {error!r}", file=sys.stderr)
+            os._exit(1)
+        os._exit(0)
+    os.close(to_parent[1])
+    failed, over = [], threading.Event()
+
+    def disturb():
+        """Has the kept connections in use, so that what is set and what is asked go by different ones."""
+        try:
+            s, turn = bound(), 0
+            while not over.is_set():
+                turn += 1
+                s.setsockopt(*NODELAY, turn & 1)
+                assert s.getsockopt(*NODELAY) == turn & 1
+        except BaseException as error:
+            failed.append(error)
+
+    others = [threading.Thread(target=disturb) for _ in range(3)]
+    [other.start() for other in others]
+    for turn in range(240):
+        s, value = sockets[turn % 4], turn // 4 % 2
+        for again in (value ^ 1, value, value ^ 1, value):
+            s.setsockopt(*NODELAY, again)
+        os.write(to_child[1], b".")
+        assert os.read(to_parent[0], 1), "the child is gone"
+        assert s.getsockopt(*NODELAY) == value ^ 1, f"stale in turn {turn}"
+    over.set()
+    [other.join() for other in others]
+    assert os.waitpid(child, 0)[1] == 0 and not failed, failed
+
+
+def corks_are_pulled():
+    """A cork holds data back for a fifth of a second: if it is not pulled each time, patience ends before the test."""
+    signal.alarm(PATIENCE)
+    sockets = [socket.create_connection(ECHO) for _ in range(3)]
+    for turn in range(1500):
+        s = sockets[turn % 3]
+        s.setsockopt(*CORK, 1)
+        s.sendall(b"he")
+        if turn % 5 == 0:
+            os.sched_yield()
+        s.sendall(b"llo")
+        s.setsockopt(*CORK, 0)
+        # What stands before a cork that was pulled is gone, even if another one is put on at once.
+        if turn % 2:
+            s.setsockopt(*CORK, 1)
+        got = b""
+        while got != b"hello":
+            piece = s.recv(5 - len(got))
+            assert piece
+            got += piece
+        if turn % 10 < 2:
+            assert s.getsockopt(*CORK) == turn % 2
+
+
+def said_in_one_breath():
+    """More than anything between program and node holds, about more sockets than one remembers at a time."""
+    sockets = [bound() for _ in range(200)]
+    for turn in range(150):
+        for number, s in enumerate(sockets):
+            s.setsockopt(*NODELAY, (number ^ turn) & 1)
+    assert [s.getsockopt(*NODELAY) for s in sockets] == [(number ^ turn) & 1 for number in range(200)]
+
+
+def said_before_the_connection_is_gone():
+    """The program closes what it does not know, and what was said on it is not lost; wrong values are refused all the while."""
+    s = bound()
+    for turn in range(300):
+        s.setsockopt(*NODELAY, 1 - turn % 2)
+        s.setsockopt(*NODELAY, turn % 2)
+        if turn % 6 == 5:
+            os.closerange(s.fileno() + 1, 8192)
+        try:
+            s.setsockopt(*NODELAY, b"123")
+            assert False, "three bytes are no int"
+        except OSError as error:
+            assert error.errno == errno.EINVAL, error
+        assert s.getsockopt(*NODELAY) == turn % 2, f"stale in turn {turn}"
 
 
 def another_user():

@@ -33,5 +33,9 @@ checks! {
     few_numbers
     fork_and_go_on_together
     many_threads
+    what_was_said_is_read
+    corks_are_pulled
+    said_in_one_breath
+    said_before_the_connection_is_gone
     another_user
 }

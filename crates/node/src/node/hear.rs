@@ -67,19 +67,26 @@ impl Node {
             match Request::decode(message) {
                 Ok(Request::Ring) if !received.truncated => {}
                 Ok(statement) if !statement.is_answered() && !received.truncated => {
-                    let done = self.perform(who, &statement, received.descriptor).is_ok();
-                    self.server.counters.statements_refused += u64::from(!done);
-                    let Node { server, boundary, .. } = self;
-                    if let Some(board) = server.clients.get_mut(key).and_then(|client| client.board.as_mut()) {
-                        board.heard += 1;
-                        statement.id().filter(|_| done).map(|id| board.show(id, |id| boundary.knows(id)));
-                    }
+                    self.act(key, who, &statement, received.descriptor);
                 }
                 _ => {
                     self.server.set_asking(key, true);
                     let (truncated, descriptor) = (received.truncated, received.descriptor);
                     return self.asked.push(Asked { key, who, message: message.into(), truncated, descriptor });
                 }
+            }
+        }
+    }
+
+    /// Does what a message says. Its socket was shown by it.
+    fn act(&mut self, key: Key, who: Owner, statement: &Request<'_>, descriptor: Option<OwnedFd>) {
+        let done = self.perform(who, statement, descriptor).is_ok();
+        let Node { server, boundary, .. } = self;
+        server.counters.statements_refused += u64::from(!done);
+        if let Some(board) = server.clients.get_mut(key).and_then(|client| client.board.as_mut()) {
+            board.heard += 1;
+            if let Some(id) = statement.id().filter(|_| done) {
+                board.show(id, |id| boundary.knows(id));
             }
         }
     }

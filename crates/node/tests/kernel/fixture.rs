@@ -81,7 +81,25 @@ impl Fixture {
         descriptor: Option<BorrowedFd<'_>>,
         read: impl FnOnce(Reply<'_>, Option<OwnedFd>) -> T,
     ) -> T {
-        let socket = self.connect();
+        self.ask_on(&self.connect(), request, descriptor, read)
+    }
+
+    /// One request on a connection that is there.
+    pub(crate) fn ask_on<T>(
+        &self,
+        connection: &OwnedFd,
+        request: &Request<'_>,
+        descriptor: Option<BorrowedFd<'_>>,
+        read: impl FnOnce(Reply<'_>, Option<OwnedFd>) -> T,
+    ) -> T {
+        self.say(connection, request, descriptor);
+        let mut message = [0; MAX_MESSAGE];
+        let (len, descriptor) = receive(connection, &mut message);
+        read(Reply::decode(&message[..len]).expect("a reply"), descriptor)
+    }
+
+    /// Sends a message.
+    pub(crate) fn say(&self, connection: &OwnedFd, request: &Request<'_>, descriptor: Option<BorrowedFd<'_>>) {
         let mut message = [0; MAX_MESSAGE];
         let len = request.encode(&mut message).expect("fits");
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
@@ -90,10 +108,8 @@ impl Fixture {
         if let Some(rights) = &rights {
             ancillary.push(SendAncillaryMessage::ScmRights(rights));
         }
-        rustix::net::sendmsg(&socket, &[IoSlice::new(&message[..len])], &mut ancillary, SendFlags::empty())
+        rustix::net::sendmsg(connection, &[IoSlice::new(&message[..len])], &mut ancillary, SendFlags::empty())
             .expect("sent");
-        let (len, descriptor) = receive(&socket, &mut message);
-        read(Reply::decode(&message[..len]).expect("a reply"), descriptor)
     }
 
     pub(crate) fn socket(&self, kind: i32) -> Socket<'_> {

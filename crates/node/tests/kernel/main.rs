@@ -6,4 +6,5 @@ mod boundary;
 mod fixture;
 mod leaks;
 mod names;
+mod statements;
 mod urgent;
