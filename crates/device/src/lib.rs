@@ -20,6 +20,7 @@
 //! ```
 
 mod capture;
+mod copy;
 mod device;
 mod error;
 mod frame;
@@ -39,6 +40,7 @@ mod time;
 mod vnet;
 
 pub use capture::Capture;
+pub use copy::copy;
 pub use device::{Device, DeviceCounters, RxBatch};
 pub use error::OpenError;
 pub use frame::{

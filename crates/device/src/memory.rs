@@ -18,7 +18,7 @@ use crate::device::PushBack;
 use crate::segment::{self, Segments};
 use crate::{
     BUFFER_LEN, Capabilities, Checksum, Device, DeviceCounters, Full, MAX_SUPER_FRAME, Offload, RxBatch, RxFrame,
-    SegmentKind, Segmentation, TxFrame,
+    SegmentKind, Segmentation, TxFrame, copy,
 };
 
 /// Frames that a direction holds unless told otherwise.
@@ -257,7 +257,7 @@ impl Direction {
         let mut room = &mut buffer[..];
         for slice in std::iter::once(&frame.header).chain(frame.payload) {
             let (to, rest) = room.split_at_mut(slice.len());
-            to.copy_from_slice(slice);
+            copy(to, slice);
             room = rest;
         }
         buffer

@@ -9,6 +9,7 @@
 //! a busy one allocates none.
 
 use crate::line::Line;
+use sockeye_device::copy;
 use std::ops::Range;
 
 /// The small chunk: a request, a reply.
@@ -127,7 +128,7 @@ impl ByteQueue {
             let Some(chunk) = self.chunks.back_mut() else { return };
             let count = bytes.len().min(chunk.room());
             let (now, later) = bytes.split_at(count);
-            chunk.bytes[chunk.tail..chunk.tail + count].copy_from_slice(now);
+            copy(&mut chunk.bytes[chunk.tail..chunk.tail + count], now);
             chunk.tail += count;
             chunk.end += count as u64;
             self.end += count as u64;
@@ -220,13 +221,13 @@ impl ByteQueue {
     pub fn copy_to(&self, from: u64, out: &mut [u8]) -> usize {
         let len = out.len().min((self.end.saturating_sub(from)) as usize);
         let front = self.front(from, len);
-        out[..front.len()].copy_from_slice(front);
+        copy(&mut out[..front.len()], front);
         let mut done = front.len();
         if done == len {
             return len;
         }
         self.slices(from + done as u64, len - done, usize::MAX, |slice| {
-            out[done..done + slice.len()].copy_from_slice(slice);
+            copy(&mut out[done..done + slice.len()], slice);
             done += slice.len();
         });
         done
