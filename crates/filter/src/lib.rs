@@ -9,6 +9,9 @@
 //! each run ends after at most as many steps as there are instructions. It cannot fail, only refuse: a load outside
 //! of the packet or a division by zero ends the run with 0. It allocates nothing, keeps nothing and reads no clock.
 //!
+//! Programs are also made from words: [`compile`] takes the expressions of pcap-filter(7), `tcp port 80 and not src net
+//! 10.0.0.0/8`, for Ethernet frames.
+//!
 //! The judge of "exact to Linux's" is Linux: a test attaches the same random programs to kernel sockets, sends them
 //! random packets, and compares (`peers/tests/real/filter.rs`).
 //!

@@ -5,7 +5,8 @@
 //! most programs end in a fold of all their state into about as many values as the packet has bytes. Programs and packets
 //! follow from a seed, which a failure names with the program.
 //!
-//! `SOCKEYE_FILTER_RUNS` says how many programs each test tries.
+//! `SOCKEYE_FILTER_RUNS` says how many programs each test tries. The kernel is to be 6.18 or one that looks into frames as that
+//! does: older ones take other ways through PPPoE (which only `SKF_AD_PAY_OFFSET` shows).
 
 mod expressions;
 mod generate;
