@@ -1,7 +1,7 @@
 # Programs that are hard on what others keep in their process: they close all descriptors, put files in their places, fork, run many
 # threads, change their user. Sockets go on working, and nothing of the program's is harmed. One check a function.
 # Arguments: the check's name, own address, the peer's address. The peer runs calls_peer.py.
-import errno, os, resource, signal, socket, sys, tempfile, threading
+import errno, os, resource, signal, socket, sys, tempfile, threading, time
 
 name, OWN, PEER = sys.argv[1:4]
 ECHO = (PEER, 7000)
@@ -203,6 +203,9 @@ def corks_are_pulled():
         if turn % 5 == 0:
             os.sched_yield()
         s.sendall(b"llo")
+        if turn % 3 == 0:
+            # Whoever holds the data has fallen asleep with them, and must be woken up.
+            time.sleep(0.001)
         s.setsockopt(*CORK, 0)
         # What stands before a cork that was pulled is gone, even if another one is put on at once.
         if turn % 2:
