@@ -24,6 +24,7 @@ mod condition;
 mod emit;
 mod graph;
 mod lexer;
+mod names;
 mod parser;
 mod primitive;
 #[cfg(test)]

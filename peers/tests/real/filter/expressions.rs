@@ -94,6 +94,8 @@ const EXPRESSIONS: &[&str] = &[
     "sctp dst port 80",
     "tcp port 80 or 443",
     "port (80 or 443)",
+    "tcp port 80 or (443 or not 22)",
+    "src host 10.0.0.1 or (10.0.0.2 or 10.1.2.3) and tcp",
     "src and dst port 80",
     "udp src or dst port 53",
     "portrange 50-100",
