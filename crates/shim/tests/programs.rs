@@ -145,6 +145,7 @@ same! {
     datagrams_keep_addresses_and_bounds: "datagrams.py";
     descriptors_travel: "travelling.py";
     bad_arguments_are_errors: "faults.py";
+    options_are_told_and_read: "options.py";
     event_loops_run: "events.py";
     compiled_programs_run: "calls.c";
 }

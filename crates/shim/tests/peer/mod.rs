@@ -4,8 +4,10 @@
 //! It is one thread with one `poll`. It checks what a node relies on (each request about a socket carries that socket), and panics
 //! where the shim breaks the protocol, which fails the test that owns it.
 
+mod board;
 mod streams;
 
+use board::ClientBoard;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{
@@ -13,13 +15,14 @@ use rustix::net::{
     SendFlags, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, listen, recv, recvmsg, send, sendmsg,
     socket_with, socketpair, sockopt,
 };
+use sockeye_control::board::Notice;
 use sockeye_control::datagram::{self, Header, Wanted};
 use sockeye_control::{Family, Kind, MAX_CALL, Reply, Request, SocketId, SocketName};
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
@@ -63,6 +66,8 @@ impl Drop for Peer {
 #[derive(Default)]
 struct State {
     clients: Vec<OwnedFd>,
+    /// Their boards, by the numbers of their descriptors.
+    boards: BTreeMap<i32, ClientBoard>,
     sockets: BTreeMap<[u8; 16], Socket>,
     next: u64,
     port: u16,
@@ -146,7 +151,7 @@ impl State {
             }
             for at in (0..clients).rev() {
                 if !ready[2 + at].is_empty() && !self.serve(at) {
-                    self.clients.remove(at);
+                    self.boards.remove(&self.clients.remove(at).as_raw_fd());
                 }
             }
             if !ready[1].is_empty() {
@@ -176,10 +181,21 @@ impl State {
                 assert_eq!(sockopt::socket_cookie(&descriptors[0]).unwrap(), socket.cookie, "{request:?}");
             }
         }
+        let client = self.clients[at].as_raw_fd();
+        let notices = self.boards.get_mut(&client).map(|board| board.before(&request)).unwrap_or_default();
+        self.heed(notices);
         let mut attached = None;
+        if request == Request::Board {
+            let board = self.boards.entry(client).or_insert_with(ClientBoard::new);
+            attached = Some(board.file());
+        }
         let mut text = Vec::new();
         let outcome = self.answer(&request, descriptors.pop(), &mut attached, &mut text);
         if !request.is_answered() {
+            if let (Request::TellOption { .. }, Some(board)) = (&request, self.boards.get_mut(&client)) {
+                let notices = board.after_one();
+                self.heed(notices);
+            }
             return true;
         }
         let reply = outcome.unwrap_or_else(|errno| Reply::Error { errno, reason: "the peer's reason" });
@@ -193,6 +209,14 @@ impl State {
             self.connect_further(id);
         }
         true
+    }
+
+    fn heed(&mut self, notices: Vec<Notice>) {
+        for notice in notices {
+            let mut value = [0; 4];
+            let told = notice.request(&mut value).expect("the shim's notices are well formed");
+            self.answer(&told, None, &mut None, &mut Vec::new()).expect("it is not refused");
+        }
     }
 
     fn answer<'a>(
@@ -292,9 +316,8 @@ impl State {
                 self.down = true;
                 Ok(Reply::Done)
             }
-            // Not every node has one to give.
-            Request::Board => Err(libc::ENOBUFS),
-            Request::Show { .. } | Request::Trace | Request::Ring => panic!("not a program's request"),
+            Request::Board | Request::Ring => Ok(Reply::Done),
+            Request::Show { .. } | Request::Trace => panic!("not a program's request"),
         }
     }
 
