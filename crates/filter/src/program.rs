@@ -113,7 +113,7 @@ fn holds(test: Test, a: u32, x: u32) -> bool {
     }
 }
 
-/// A shift takes the low five bits of X, as Linux's does on every processor that it is compiled for at run time.
+/// `None` is division by zero. A shift takes the low five bits of X, as it does in Linux.
 #[inline(always)]
 fn compute(arithmetic: Arithmetic, a: u32, x: u32) -> Option<u32> {
     Some(match arithmetic {
