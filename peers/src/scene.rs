@@ -61,6 +61,14 @@ impl Side {
         }
     }
 
+    /// Its address of IPv6, in a scene that has it.
+    pub fn address6(self) -> &'static str {
+        match self {
+            Side::Peer => "fd09::1",
+            Side::Subject => "fd09::2",
+        }
+    }
+
     /// The other one.
     pub fn other(self) -> Side {
         match self {
@@ -95,6 +103,8 @@ pub struct Setup {
     pub offloads: Option<Offloads>,
     /// The MTU of both hosts' interfaces, where it is not 1500.
     pub mtu: Option<u32>,
+    /// Both hosts have an address of IPv6, too, on a veth pair.
+    pub ipv6: bool,
 }
 
 /// The two hosts and what belongs to them.
@@ -131,12 +141,16 @@ impl Scene {
         };
         let lab = Lab::new().unwrap_or_else(|error| panic!("{error}; `cargo xtask test` does that for you"));
         let mut scene = Scene::assemble(&lab, kind, medium).expect("a lab is made");
-        let Setup { subject: _, medium: _, offloads, mtu } = setup;
+        let Setup { subject: _, medium: _, offloads, mtu, ipv6 } = setup;
         if !matches!(medium, Medium::Tap) {
             scene.settle(offloads, mtu).expect("the interfaces are set");
         }
+        if ipv6 {
+            scene.settle_ipv6().expect("the interfaces take addresses of IPv6");
+        }
         if kind == Subject::Sockeye {
-            scene.node = Some(scene.start_node());
+            let address = format!("{}/64", Side::Subject.address6());
+            scene.node = Some(if ipv6 { scene.start_node_with(&["-a", &address]) } else { scene.start_node() });
         }
         if let Medium::Tap = medium {
             // The device is there since the node is.
@@ -201,6 +215,17 @@ impl Scene {
             self.subject.address("veth0", &format!("{SUBJECT}/{length}"))?;
             if let Some(gateway) = subjects_gateway {
                 self.subject.route("default", gateway)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The kernel's addresses of IPv6, which can be used at once: nobody else is there to have them.
+    fn settle_ipv6(&self) -> sockeye_lab::Result<()> {
+        for (host, side) in [(&self.peer, Side::Peer), (&self.subject, Side::Subject)] {
+            if side == Side::Peer || self.kind == Subject::Kernel {
+                host.sysctl("ipv6/conf/veth0/accept_dad", "0")?;
+                host.address("veth0", &format!("{}/64", side.address6()))?;
             }
         }
         Ok(())

@@ -173,7 +173,7 @@ impl Boundary {
     ) -> Result<(Key, OwnedFd), Errno> {
         let id = control::SocketId(random().map_err(|_| Errno::ENOBUFS)?);
         let kind = if context.host.is_stream(socket) { Kind::Stream } else { Kind::Datagram };
-        let name = SocketName { kind, ..self.stream_name(id) };
+        let name = SocketName { kind, ..self.stream_name(context.host, socket, id) };
         let Pair { ours, theirs, cookie } = Pair::new(&name, nonblocking).map_err(|error| {
             tracing::warn!(%error, "cannot make a pair");
             Errno::ENFILE
@@ -198,9 +198,11 @@ impl Boundary {
         Ok((key, theirs))
     }
 
-    /// The name of a stream of this node's.
-    pub(crate) fn stream_name(&self, id: control::SocketId) -> SocketName {
-        SocketName { node: self.node, family: Family::V4, kind: Kind::Stream, id }
+    /// The name that a socket bears as a stream.
+    pub(crate) fn stream_name(&self, host: &Host, socket: SocketId, id: control::SocketId) -> SocketName {
+        let ipv6 = host.settings(socket).is_some_and(|settings| settings.ipv6.is_some());
+        let family = if ipv6 { Family::V6 } else { Family::V4 };
+        SocketName { node: self.node, family, kind: Kind::Stream, id }
     }
 
     pub(crate) fn count_in(&mut self, uid: u32) {

@@ -5,6 +5,7 @@
 //! cannot go (no route, too long) comes back as an error message, which its next call reports.
 
 use std::io::IoSlice;
+use std::net::SocketAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, sendmsg};
@@ -152,9 +153,12 @@ fn send(
         let mut pieces = payload.chunks(size);
         let mut next = Some(pieces.next().unwrap_or(&[]));
         while let Some(piece) = next {
+            let inward = |address: Option<SocketAddr>| {
+                address.map(|address| context.host.inward(end.socket, address)).transpose()
+            };
             let send = udp::Send {
-                to: header.remote,
-                from: header.local.map(|local| local.ip()),
+                to: inward(header.remote)?,
+                from: inward(header.local)?.map(|local| local.ip()),
                 ttl: header.ttl,
                 tos: header.tos,
                 payload: &[piece],
@@ -243,9 +247,9 @@ fn deliver(end: &mut End, context: &mut Context<'_>, header: &Header, payload: &
 
 fn header_of(received: &Received, settings: &Settings, now: Instant) -> Header {
     let mut wanted = Wanted::default();
-    wanted.set(Wanted::PACKET_INFO, settings.ip.packet_info);
-    wanted.set(Wanted::TTL, settings.ip.receive_ttl);
-    wanted.set(Wanted::TOS, settings.ip.receive_tos);
+    wanted.set(Wanted::PACKET_INFO, settings.packet_info());
+    wanted.set(Wanted::TTL, settings.receive_hops());
+    wanted.set(Wanted::TOS, settings.receive_class());
     wanted.set(Wanted::TIMESTAMP, settings.timestamp == Some(TimestampKind::Micros));
     wanted.set(Wanted::TIMESTAMP_NANOSECONDS, settings.timestamp == Some(TimestampKind::Nanos));
     let timestamp = if settings.timestamp.is_some() {
@@ -257,11 +261,11 @@ fn header_of(received: &Received, settings: &Settings, now: Instant) -> Header {
     };
     Header {
         wanted,
-        local: Some(received.to),
+        local: Some(settings.outward(received.to)),
         port: received.port.index() as u32,
         ttl: Some(received.ttl),
         tos: Some(received.tos),
         timestamp,
-        ..Header::data(Some(received.from))
+        ..Header::data(Some(settings.outward(received.from)))
     }
 }

@@ -187,7 +187,7 @@ impl Boundary {
     ) -> Option<(Accepted, OwnedFd)> {
         let host = &mut context.host;
         let id = control::SocketId(random().ok()?);
-        let name = self.stream_name(id);
+        let name = self.stream_name(host, socket, id);
         let local = self.locals.table.get_mut(key)?;
         let ours = local.held.take()?;
         self.locals.waiting.retain(|waiting| *waiting != key);
@@ -232,7 +232,7 @@ impl Boundary {
     /// Looks whether an end lives still, and lets it go if not. True if it does.
     pub(crate) fn look_at(&mut self, context: &mut Context<'_>, key: Key, side: Side) -> bool {
         let Some(end) = self.locals.table.get(key).and_then(|local| local.end(side)) else { return false };
-        let name = self.stream_name(end.identity.id);
+        let name = self.stream_name(context.host, end.socket, end.identity.id);
         let alive = self.locals.is_alive(&name);
         if !alive {
             self.let_go(context, key, side);

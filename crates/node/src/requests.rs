@@ -185,9 +185,6 @@ impl Call<'_, '_> {
     }
 
     fn socket(&mut self, family: i32, kind: i32, protocol: i32, nonblocking: bool) -> Outcome {
-        if family == i32::from(AF_INET6) {
-            return refuse(Errno::EAFNOSUPPORT, "this node has no IPv6 yet");
-        }
         let socket = self.context.host.socket(family, kind, protocol)?;
         match self.boundary.open(self.context, socket, self.who, nonblocking) {
             Ok((key, theirs)) => {

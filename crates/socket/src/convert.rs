@@ -75,6 +75,7 @@ pub(crate) fn bind_of(socket: &Socket, address: SocketAddr) -> Bind {
     Bind {
         address: address.ip(),
         port: address.port(),
+        dual: socket.settings.ipv6.is_some_and(|ipv6| !ipv6.only),
         reuse_address: socket.settings.reuse_address,
         reuse_port: socket.settings.reuse_port,
         device: socket.device,

@@ -21,6 +21,7 @@ impl Host {
         if let Some(error) = self.take_error(id) {
             return Err(error);
         }
+        let to = to.map(|to| self.inward(id, to)).transpose()?;
         let send = udp::Send { to, from: None, ttl: None, tos: None, payload: &[bytes] };
         self.stack.udp_send(now, udp, &send)?;
         Ok(bytes.len())
@@ -40,7 +41,7 @@ impl Host {
         let received = self.stack.udp_recv(udp).ok_or(Errno::EAGAIN)?;
         let count = received.data.len().min(bytes.len());
         bytes[..count].copy_from_slice(&received.data[..count]);
-        let from = received.from;
+        let from = self.settings(id).map_or(received.from, |settings| settings.outward(received.from));
         self.stack.udp_recycle(received.data);
         Ok((count, from))
     }

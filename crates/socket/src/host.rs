@@ -11,7 +11,7 @@
 mod joined;
 mod readiness;
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
 use sockeye_device::Instant;
 use sockeye_stack::tcp::{ConnectionId, JoinedId, ListenerId, Side};
@@ -21,7 +21,7 @@ use crate::convert::bind_of;
 use crate::errno::Errno;
 use crate::names::*;
 use crate::options::tcp_options;
-use crate::settings::{Privilege, Settings};
+use crate::settings::{Ipv6Settings, Privilege, Settings};
 use crate::table::{Key, Table};
 
 pub use readiness::Readiness;
@@ -92,13 +92,6 @@ pub(crate) struct Socket {
     pub(crate) error: Option<Errno>,
 }
 
-impl Socket {
-    /// Where it is, as far as it is bound without a port.
-    fn portless(&self) -> SocketAddr {
-        SocketAddr::new(self.address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)), 0)
-    }
-}
-
 #[derive(Debug)]
 pub(crate) enum State {
     Fresh,
@@ -159,16 +152,18 @@ impl Host {
 
     /// socket(2): `family`, `kind` (without flags) and `protocol` as the program gave them.
     pub fn socket(&mut self, family: i32, kind: i32, protocol: i32) -> Result<SocketId, Errno> {
-        if family != i32::from(AF_INET) {
-            return Err(Errno::EAFNOSUPPORT);
-        }
+        let ipv6 = match u16::try_from(family) {
+            Ok(AF_INET) => None,
+            Ok(AF_INET6) => Some(Ipv6Settings::default()),
+            _ => return Err(Errno::EAFNOSUPPORT),
+        };
         let state = match (kind, protocol) {
             (SOCK_STREAM, 0 | IPPROTO_TCP) => State::Fresh,
             (SOCK_DGRAM, 0 | IPPROTO_UDP) => State::Datagram(None),
             (SOCK_STREAM | SOCK_DGRAM, _) => return Err(Errno::EPROTONOSUPPORT),
             _ => return Err(Errno::ESOCKTNOSUPPORT),
         };
-        Ok(self.insert(state, Settings::default()))
+        Ok(self.insert(state, Settings { ipv6, ..Settings::default() }))
     }
 
     /// A fresh socket with the settings of one that failed, to connect once more.
@@ -179,9 +174,7 @@ impl Host {
     /// bind(2).
     pub fn bind(&mut self, now: Instant, id: SocketId, address: SocketAddr, who: Privilege) -> Result<(), Errno> {
         let socket = self.sockets.get_mut(id.0).ok_or(Errno::EBADF)?;
-        if !address.is_ipv4() {
-            return Err(Errno::EAFNOSUPPORT);
-        }
+        let address = socket.settings.inward(address, Errno::EINVAL)?;
         if (1..1024).contains(&address.port()) && who == Privilege::User {
             return Err(Errno::EACCES);
         }
@@ -262,9 +255,10 @@ impl Host {
     /// connect(2); `None` (AF_UNSPEC) dissolves a datagram socket's association.
     pub fn connect(&mut self, now: Instant, id: SocketId, remote: Option<SocketAddr>) -> Result<Progress, Errno> {
         let socket = self.sockets.get_mut(id.0).ok_or(Errno::EBADF)?;
-        if remote.is_some_and(|remote| !remote.is_ipv4()) {
-            return Err(Errno::EAFNOSUPPORT);
-        }
+        let remote = match remote {
+            Some(remote) => Some(socket.settings.inward(remote, Errno::ENETUNREACH)?),
+            None => None,
+        };
         if let State::Datagram(_) = socket.state {
             let udp = self.opened(now, id)?;
             self.stack.udp_connect(udp, remote)?;
@@ -312,7 +306,7 @@ impl Host {
     pub fn local_address(&self, id: SocketId) -> Result<SocketAddr, Errno> {
         let socket = self.sockets.get(id.0).ok_or(Errno::EBADF)?;
         let any = socket.portless();
-        Ok(match socket.state {
+        let address = match socket.state {
             State::Fresh | State::Datagram(None) => any,
             State::Bound(binding) | State::Listening { binding, .. } => {
                 self.stack.tcp_binding_address(binding).unwrap_or(any)
@@ -320,20 +314,22 @@ impl Host {
             State::Connection { id, .. } => self.stack.tcp_addresses(id).ok_or(Errno::EINVAL)?.local,
             State::Joined { id, side, .. } => self.stack.tcp_joined_addresses(id, side).ok_or(Errno::EINVAL)?.local,
             State::Datagram(Some(udp)) => self.stack.udp_local(udp).unwrap_or(any),
-        })
+        };
+        Ok(socket.settings.outward(address))
     }
 
     /// getpeername(2).
     pub fn peer_address(&self, id: SocketId) -> Result<SocketAddr, Errno> {
         let socket = self.sockets.get(id.0).ok_or(Errno::EBADF)?;
-        match socket.state {
+        let address = match socket.state {
             State::Connection { id, established: true, .. } => {
                 self.stack.tcp_addresses(id).map(|flow| flow.remote).ok_or(Errno::ENOTCONN)
             }
             State::Joined { id, side, .. } => self.joined_peer(id, side),
             State::Datagram(Some(udp)) => self.stack.udp_remote(udp).ok_or(Errno::ENOTCONN),
             _ => Err(Errno::ENOTCONN),
-        }
+        };
+        address.map(|address| socket.settings.outward(address))
     }
 
     /// send(2) on a stream: how many bytes were taken, or EAGAIN.
@@ -472,8 +468,10 @@ impl Host {
                 body: self.body(id)?,
                 stream: self.is_stream(id),
                 local: self.local_address(id).ok(),
-                remote: match self.sockets.get(key)?.state {
-                    State::Connection { id, .. } => self.stack.tcp_addresses(id).map(|flow| flow.remote),
+                remote: match self.sockets.get(key)? {
+                    Socket { state: State::Connection { id, .. }, settings, .. } => {
+                        self.stack.tcp_addresses(*id).map(|flow| settings.outward(flow.remote))
+                    }
                     _ => self.peer_address(id).ok(),
                 },
             })
@@ -542,6 +540,8 @@ fn clear_back(table: &mut [Option<SocketId>], index: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::Ipv4Addr;
+
     use sockeye_stack::Config;
 
     const NOW: Instant = Instant::ZERO;

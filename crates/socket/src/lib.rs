@@ -11,8 +11,10 @@
 mod convert;
 mod datagram;
 pub mod errno;
+mod family;
 mod host;
 mod info;
+mod ipv6;
 pub mod names;
 mod options;
 pub mod settings;

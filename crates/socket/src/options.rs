@@ -31,6 +31,10 @@ impl Host {
             return Ok(());
         }
         let socket = self.sockets.get_mut(id.0).ok_or(Errno::EBADF)?;
+        let unbound = matches!(socket.state, State::Fresh | State::Datagram(None)) && socket.address.is_none();
+        if (level, name) == (IPPROTO_IPV6, IPV6_V6ONLY) && !unbound {
+            return Err(Errno::EINVAL);
+        }
         socket.settings.set(stream, who, level, name, value)?;
         self.apply(now, id);
         Ok(())
@@ -43,7 +47,7 @@ impl Host {
         match (level, name) {
             (SOL_SOCKET, SO_ERROR) => Ok(int(self.take_error(id).map_or(0, Errno::raw))),
             (SOL_SOCKET, SO_TYPE) => Ok(int(if stream { SOCK_STREAM } else { SOCK_DGRAM })),
-            (SOL_SOCKET, SO_DOMAIN) => Ok(int(AF_INET.into())),
+            (SOL_SOCKET, SO_DOMAIN) => Ok(int(self.settings(id).map_or(AF_INET, Settings::family).into())),
             (SOL_SOCKET, SO_PROTOCOL) => Ok(int(if stream { IPPROTO_TCP } else { IPPROTO_UDP })),
             (SOL_SOCKET, SO_ACCEPTCONN) => Ok(int(matches!(body, Body::Listener(_)).into())),
             (SOL_SOCKET, SO_COOKIE) => Ok((id.index() as u64 + 1).to_ne_bytes().to_vec()),
@@ -77,7 +81,7 @@ impl Host {
                 let info = self.stack().tcp_joined_info(joined, side).ok_or(Errno::ENOTCONN)?;
                 Ok(int(info.send_mss.cast_signed()))
             }
-            (IPPROTO_IP, IP_MTU) => match body {
+            (IPPROTO_IP, IP_MTU) | (IPPROTO_IPV6, IPV6_MTU) => match body {
                 Body::Joined(joined, side) => {
                     let info = self.stack().tcp_joined_info(joined, side).ok_or(Errno::ENOTCONN)?;
                     Ok(int(info.path_mtu.cast_signed()))
@@ -124,7 +128,7 @@ pub fn closed_info() -> Vec<u8> {
 
 /// The settings as TCP has them.
 pub(crate) fn tcp_options(settings: &Settings) -> tcp::Options {
-    let Settings { tcp, ip, send_buffer, receive_buffer, .. } = settings;
+    let Settings { tcp, send_buffer, receive_buffer, .. } = settings;
     let own = tcp::Options::default();
     // What a program asked for was doubled for the kernel's bookkeeping, of which there is none here; the whole is room.
     let bytes = |size: &Option<i32>| size.and_then(|size| usize::try_from(size).ok());
@@ -146,20 +150,21 @@ pub(crate) fn tcp_options(settings: &Settings) -> tcp::Options {
         receive_grows: receive_buffer.is_none(),
         not_sent_low_water: tcp.not_sent_low_water.map_or(own.not_sent_low_water, |bytes| bytes as usize),
         window_clamp: tcp.window_clamp,
-        ttl: ip.ttl.unwrap_or(own.ttl),
-        tos: ip.tos,
+        ttl: settings.hops().unwrap_or(own.ttl),
+        tos: settings.traffic_class(),
     }
 }
 
 fn apply_udp(stack: &mut Stack, id: udp::SocketId, socket: &Socket) {
-    let Settings { ip, receive_buffer, broadcast, reuse_address, reuse_port, .. } = &socket.settings;
+    let settings = &socket.settings;
+    let Settings { receive_buffer, broadcast, reuse_address, reuse_port, .. } = settings;
     let own = udp::Options::default();
     let options = udp::Options {
         receive_buffer: receive_buffer.and_then(|size| usize::try_from(size).ok()).unwrap_or(own.receive_buffer),
-        ttl: ip.ttl.unwrap_or(own.ttl),
-        tos: ip.tos,
+        ttl: settings.hops().unwrap_or(own.ttl),
+        tos: settings.traffic_class(),
         broadcast: *broadcast,
-        fragmentation: match ip.mtu_discover {
+        fragmentation: match settings.mtu_discover() {
             IP_PMTUDISC_DONT => Fragmentation::Anywhere,
             IP_PMTUDISC_DO => Fragmentation::Never,
             _ => Fragmentation::WhenNeeded,

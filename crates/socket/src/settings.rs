@@ -16,6 +16,8 @@ use core::time::Duration;
 use crate::errno::Errno;
 use crate::names::*;
 
+pub use crate::ipv6::Ipv6Settings;
+
 /// The largest SO_SNDBUF or SO_RCVBUF that a program may ask for, before doubling (net.core.wmem_max, rmem_max).
 pub const BUFFER_MAX: i32 = 4 << 20;
 const SEND_BUFFER_MIN: i32 = 4_608;
@@ -64,6 +66,8 @@ pub struct Settings {
     pub tcp: TcpSettings,
     /// The IP level.
     pub ip: IpSettings,
+    /// The IPv6 level; none on a socket of AF_INET.
+    pub ipv6: Option<Ipv6Settings>,
 }
 
 /// Which control message brings the time of a datagram.
@@ -164,6 +168,7 @@ impl Default for Settings {
                 receive_tos: false,
                 bind_address_no_port: false,
             },
+            ipv6: None,
         }
     }
 }
@@ -171,7 +176,7 @@ impl Default for Settings {
 /// SYN retransmissions and the FIN-WAIT-2 timeout when nothing was set (net.ipv4.tcp_syn_retries, tcp_fin_timeout).
 const SYN_COUNT: i32 = 6;
 const FIN_TIMEOUT: i32 = 60;
-const TTL: i32 = 64;
+pub(crate) const TTL: i32 = 64;
 
 impl Settings {
     /// setsockopt on a stream (`stream`) or datagram socket.
@@ -180,6 +185,7 @@ impl Settings {
             SOL_SOCKET => self.set_socket(stream, who, name, bytes),
             IPPROTO_TCP if stream => self.tcp.set(name, bytes),
             IPPROTO_IP => self.ip.set(stream, name, bytes),
+            IPPROTO_IPV6 => self.ipv6.as_mut().ok_or(Errno::ENOPROTOOPT)?.set(stream, name, bytes),
             _ => Err(Errno::ENOPROTOOPT),
         }
     }
@@ -190,6 +196,7 @@ impl Settings {
             SOL_SOCKET => self.socket_value(stream, name),
             IPPROTO_TCP if stream => self.tcp.value(name),
             IPPROTO_IP => self.ip.value(name).map(int),
+            IPPROTO_IPV6 => self.ipv6.as_ref().ok_or(Errno::ENOPROTOOPT)?.value(name).map(int),
             _ => Err(Errno::ENOPROTOOPT),
         }
     }
@@ -345,7 +352,7 @@ pub(crate) fn int(value: i32) -> Vec<u8> {
     value.to_ne_bytes().to_vec()
 }
 
-fn read_int(bytes: &[u8]) -> Result<i32, Errno> {
+pub(crate) fn read_int(bytes: &[u8]) -> Result<i32, Errno> {
     bytes.first_chunk().map(|&bytes| i32::from_ne_bytes(bytes)).ok_or(Errno::EINVAL)
 }
 
@@ -354,7 +361,7 @@ fn read_int_or_byte(bytes: &[u8]) -> Result<i32, Errno> {
     read_int(bytes).or_else(|errno| bytes.first().map(|&byte| byte.into()).ok_or(errno))
 }
 
-fn within(value: i32, low: i32, high: i32) -> Result<i32, Errno> {
+pub(crate) fn within(value: i32, low: i32, high: i32) -> Result<i32, Errno> {
     if (low..=high).contains(&value) { Ok(value) } else { Err(Errno::EINVAL) }
 }
 

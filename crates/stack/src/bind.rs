@@ -1,7 +1,7 @@
 //! Who holds which local port.
 //!
 //! A binding is a claim to a port at one address or at all of them. Two claims to the same port collide when their
-//! addresses overlap (equal, or one is the wildcard) and their devices do, unless both sides agreed to share:
+//! addresses overlap (equal, or one is the wildcard, which of IPv6 may stand for both families) and their devices do, unless both sides agreed to share:
 //!
 //! - both set `SO_REUSEADDR`, and the other one is not listening (a datagram socket never is);
 //! - both set `SO_REUSEPORT`, and belong to the same user.
@@ -21,7 +21,7 @@
 use crate::hash::Keyed;
 use crate::port::PortId;
 use hashbrown::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 
 /// Ports that are given to those who ask for none in particular, as Linux has them.
@@ -34,6 +34,8 @@ pub struct Bind {
     pub address: IpAddr,
     /// Which port; 0 for any that is free.
     pub port: u16,
+    /// IPv6's unspecified address stands for all of IPv4's, too (`IPV6_V6ONLY` is off).
+    pub dual: bool,
     /// `SO_REUSEADDR`.
     pub reuse_address: bool,
     /// `SO_REUSEPORT`.
@@ -45,9 +47,36 @@ pub struct Bind {
 }
 
 impl Bind {
+    /// True where it stands for all addresses of both families.
+    pub(crate) fn is_dual(&self) -> bool {
+        self.dual && self.address == IpAddr::V6(Ipv6Addr::UNSPECIFIED)
+    }
+
+    /// The address in the eyes of a peer of that family; none if it speaks for the other one alone.
+    pub(crate) fn facing(&self, peer: IpAddr) -> Option<IpAddr> {
+        match (self.address, peer) {
+            (IpAddr::V4(_), IpAddr::V4(_)) | (IpAddr::V6(_), IpAddr::V6(_)) => Some(self.address),
+            _ => self.is_dual().then_some(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+        }
+    }
+
+    /// All places at which it is to be found.
+    pub(crate) fn places(&self) -> impl Iterator<Item = SocketAddr> + use<> {
+        let other = self.is_dual().then(|| SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), self.port));
+        [SocketAddr::new(self.address, self.port)].into_iter().chain(other)
+    }
+
+    fn overlaps(&self, other: &Bind) -> bool {
+        let (ours, theirs) = (self.address, other.address);
+        if ours.is_ipv4() != theirs.is_ipv4() {
+            return self.is_dual() || other.is_dual();
+        }
+        ours == theirs || ours.is_unspecified() || theirs.is_unspecified()
+    }
+
     /// A claim that shares with nobody.
     pub fn new(address: IpAddr, port: u16) -> Self {
-        Bind { address, port, reuse_address: false, reuse_port: false, device: None, owner: 0 }
+        Bind { address, port, dual: false, reuse_address: false, reuse_port: false, device: None, owner: 0 }
     }
 }
 
@@ -120,7 +149,7 @@ impl Bindings {
         mut is_free: impl FnMut(u16) -> bool,
     ) -> Result<(BindingId, u32), BindError> {
         let mut candidates = (0..).zip(self.candidates(offset));
-        let free = candidates.find(|&(_, port)| self.is_unbound(wish.address, port) && is_free(port));
+        let free = candidates.find(|&(_, port)| self.is_unbound(wish, port) && is_free(port));
         let (steps, port) = free.ok_or(BindError::NoPorts)?;
         let bind = Bind { port, ..*wish };
         let shared = self.ports.get(&bind.port).into_iter().flatten().copied().find(|&index| {
@@ -172,6 +201,11 @@ impl Bindings {
     /// The address and port of a claim.
     pub(crate) fn address(&self, id: BindingId) -> Option<SocketAddr> {
         self.get(id).map(|bind| SocketAddr::new(bind.address, bind.port))
+    }
+
+    /// All places at which a claim is to be found.
+    pub(crate) fn places(&self, id: BindingId) -> impl Iterator<Item = SocketAddr> + use<> {
+        self.get(id).map(Bind::places).into_iter().flatten()
     }
 
     /// The holder begins to listen: from now on `SO_REUSEADDR` shares no more.
@@ -246,8 +280,8 @@ impl Bindings {
     }
 
     /// True when nobody has bound the port at this address. Connections may use it.
-    fn is_unbound(&self, address: IpAddr, port: u16) -> bool {
-        !self.at_port(port).any(|(_, binding)| !binding.implicit && binding.overlaps(address))
+    fn is_unbound(&self, wish: &Bind, port: u16) -> bool {
+        !self.at_port(port).any(|(_, binding)| !binding.implicit && binding.bind.overlaps(wish))
     }
 
     fn collides(&self, bind: &Bind, except: Option<u32>) -> bool {
@@ -256,17 +290,12 @@ impl Bindings {
 }
 
 impl Binding {
-    fn overlaps(&self, address: IpAddr) -> bool {
-        let ours = self.bind.address;
-        ours.is_ipv4() == address.is_ipv4() && (ours == address || ours.is_unspecified() || address.is_unspecified())
-    }
-
     fn collides_with(&self, wish: &Bind) -> bool {
-        let Bind { address: _, port: _, reuse_address, reuse_port, device, owner } = self.bind;
+        let Bind { address: _, port: _, dual: _, reuse_address, reuse_port, device, owner } = self.bind;
         let devices_overlap = device.is_none() || wish.device.is_none() || device == wish.device;
         let share_address = reuse_address && wish.reuse_address && !self.listening;
         let share_port = reuse_port && wish.reuse_port && owner == wish.owner;
-        self.overlaps(wish.address) && devices_overlap && !share_address && !share_port
+        self.bind.overlaps(wish) && devices_overlap && !share_address && !share_port
     }
 }
 
@@ -274,7 +303,6 @@ impl Binding {
 mod tests {
     use super::*;
     use crate::hash::Keys;
-    use std::net::Ipv4Addr;
 
     const ANY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
     const ONE: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));

@@ -10,6 +10,7 @@ mod formats;
 mod hostile;
 mod http;
 mod iperf;
+mod ipv6;
 mod kept;
 mod library;
 mod local;

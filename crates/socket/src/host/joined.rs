@@ -22,6 +22,7 @@ impl Host {
         if socket.device.is_some() {
             return false;
         }
+        let Ok(remote) = socket.settings.inward(remote, Errno::ENETUNREACH) else { return false };
         let (binding, own) = match (&socket.state, socket.address) {
             (State::Bound(binding), _) => (Some(*binding), None),
             (State::Fresh, None) => (None, None),

@@ -114,7 +114,9 @@ impl Stack {
             queued_event: false,
             overflows: 0,
         });
-        self.tcp.listening.entry(local).or_default().push(id.index() as u32);
+        for place in self.tcp.bindings.places(binding) {
+            self.tcp.listening.entry(place).or_default().push(id.index() as u32);
+        }
         Ok(id)
     }
 
@@ -147,10 +149,11 @@ impl Stack {
             return;
         }
         let Some(listener) = self.tcp.listeners.remove(id.index()) else { return };
-        if let Some(found) = self.tcp.listening.get_mut(&listener.local) {
+        for place in self.tcp.bindings.places(listener.binding) {
+            let Some(found) = self.tcp.listening.get_mut(&place) else { continue };
             found.retain(|&index| index as usize != id.index());
             if found.is_empty() {
-                self.tcp.listening.remove(&listener.local);
+                self.tcp.listening.remove(&place);
             }
         }
         let deferred = listener.deferred.into_iter().map(Waiting::Whole);
@@ -196,11 +199,11 @@ impl Stack {
         options: Options,
     ) -> Result<ConnectionId, ConnectError> {
         let Stack { tcp, ip, .. } = self;
-        let bound = binding.and_then(|binding| tcp.bindings.address(binding));
-        let local = source_for(ip, bound, remote)?;
+        let bound = binding.and_then(|binding| tcp.bindings.get(binding)).copied();
+        let local = source_for(ip, bound.as_ref(), remote)?;
         let (flow, binding) = match bound {
-            Some(address) => {
-                let flow = Flow { local: SocketAddr::new(local, address.port()), remote };
+            Some(bound) => {
+                let flow = Flow { local: SocketAddr::new(local, bound.port), remote };
                 if !tcp.may_connect(now, &flow) {
                     return Err(ConnectError::InUse);
                 }
@@ -519,11 +522,11 @@ impl Tcp {
 }
 
 /// The local address for a connection to `remote`.
-pub(super) fn source_for(ip: &Ip, bound: Option<SocketAddr>, remote: SocketAddr) -> Result<IpAddr, ConnectError> {
-    let bound = bound.map(|bound| bound.ip());
-    if bound.is_some_and(|bound| bound.is_ipv4() != remote.ip().is_ipv4()) {
-        return Err(ConnectError::Family);
-    }
+pub(super) fn source_for(ip: &Ip, bound: Option<&Bind>, remote: SocketAddr) -> Result<IpAddr, ConnectError> {
+    let bound = match bound {
+        Some(bound) => Some(bound.facing(remote.ip()).ok_or(ConnectError::Family)?),
+        None => None,
+    };
     // MUST-46.
     let kind = ip.addresses.classify(remote.ip());
     if !matches!(kind, AddressKind::Local | AddressKind::Unicast) || remote.port() == 0 {

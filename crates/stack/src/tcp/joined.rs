@@ -89,13 +89,13 @@ impl Stack {
         if ip.addresses.classify(remote.ip()) != AddressKind::Local {
             return None;
         }
-        let bound = binding.and_then(|binding| tcp.bindings.address(binding));
-        let local = source_for(ip, bound, remote).ok()?;
+        let bound = binding.and_then(|binding| tcp.bindings.get(binding)).copied();
+        let local = source_for(ip, bound.as_ref(), remote).ok()?;
         // Before a port is looked for.
         tcp.listener_for(&Flow { local: remote, remote: SocketAddr::new(local, 0) })?;
         let (flow, chosen) = match bound {
-            Some(address) => {
-                let flow = Flow { local: SocketAddr::new(local, address.port()), remote };
+            Some(bound) => {
+                let flow = Flow { local: SocketAddr::new(local, bound.port), remote };
                 tcp.may_connect(now, &flow).then_some((flow, None))?
             }
             None => {

@@ -2,7 +2,7 @@
 
 use super::{
     Error, OVERHEAD, Options, Received, SPARE, SPARE_SIZE, Send, SendError, Slot, Socket, SocketId, Status, Summary,
-    Udp,
+    Udp, or_ourselves,
 };
 use crate::Stack;
 use crate::bind::{Bind, BindError};
@@ -13,7 +13,7 @@ use sockeye_device::Instant;
 use sockeye_wire::Protocol;
 use sockeye_wire::udp::{CHECKSUM_OFFSET, HEADER_LEN, Repr};
 use std::collections::VecDeque;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 
 impl Stack {
     /// A socket at an address and port; port 0 for any that is free.
@@ -32,6 +32,7 @@ impl Stack {
         slot.socket = Some(Socket {
             binding,
             bound: local,
+            dual: wish.dual,
             local,
             remote: None,
             options: Options { device: wish.device, ..Options::default() },
@@ -58,11 +59,11 @@ impl Stack {
         let (bound, options) = (socket.bound, socket.options);
         let local = match peer {
             None => bound,
-            Some(peer) if peer.is_ipv4() != bound.is_ipv4() => return Err(SendError::Family),
+            Some(peer) if !socket.reaches(peer.ip()) => return Err(SendError::Family),
             Some(peer) => {
                 let own = Some(bound.ip()).filter(|own| ip.is_local(*own));
-                let to = if peer.ip().is_unspecified() { Ipv4Addr::LOCALHOST.into() } else { peer.ip() };
-                let route = ip.route_by(to, own, options.device).map_err(|_| SendError::NoRoute)?;
+                let route =
+                    ip.route_by(or_ourselves(peer).ip(), own, options.device).map_err(|_| SendError::NoRoute)?;
                 if route.kind == AddressKind::Broadcast && !options.broadcast {
                     return Err(SendError::Broadcast);
                 }
@@ -72,10 +73,7 @@ impl Stack {
         udp.unhash(id);
         if let Some(socket) = udp.get_mut(id) {
             socket.local = local;
-            socket.remote = peer.map(|peer| match peer.ip() {
-                ip if ip.is_unspecified() => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), peer.port()),
-                _ => peer,
-            });
+            socket.remote = peer.map(or_ourselves);
             socket.route = None;
             let binding = socket.binding;
             udp.bindings.set_address(binding, local.ip());
@@ -198,16 +196,12 @@ impl Stack {
 impl Udp {
     fn send(&mut self, now: Instant, ip: &mut Ip, id: SocketId, send: &Send<'_>) -> Result<(), SendError> {
         let socket = self.get_mut(id).ok_or(SendError::Closed)?;
-        let mut to = send.to.or(socket.remote).ok_or(SendError::NotConnected)?;
-        if to.is_ipv4() != socket.local.is_ipv4() {
+        let to = or_ourselves(send.to.or(socket.remote).ok_or(SendError::NotConnected)?);
+        if !socket.reaches(to.ip()) {
             return Err(SendError::Family);
         }
         if to.port() == 0 {
             return Err(SendError::Destination);
-        }
-        if to.ip().is_unspecified() {
-            // As Linux: to nobody in particular is to ourselves.
-            to.set_ip(Ipv4Addr::LOCALHOST.into());
         }
         let len = send.payload.iter().map(|slice| slice.len()).sum::<usize>();
         if len > super::MAX_PAYLOAD {

@@ -31,7 +31,7 @@ use hashbrown::HashMap;
 use sockeye_device::Instant;
 use sockeye_wire::udp::HEADER_LEN;
 use std::collections::VecDeque;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// The largest payload over IPv4.
 pub const MAX_PAYLOAD: usize = 65_535 - 20 - HEADER_LEN;
@@ -206,6 +206,8 @@ struct Socket {
     binding: BindingId,
     /// Where it was bound; the address may be unspecified though it is connected from one.
     bound: SocketAddr,
+    /// It speaks for IPv4, too, while it is bound to no address in particular.
+    dual: bool,
     local: SocketAddr,
     remote: Option<SocketAddr>,
     options: Options,
@@ -220,6 +222,23 @@ struct Socket {
     received: u64,
     sent: u64,
     dropped: u64,
+}
+
+impl Socket {
+    /// True where it can speak to a peer of that family.
+    fn reaches(&self, peer: IpAddr) -> bool {
+        peer.is_ipv4() == self.local.is_ipv4() || peer.is_ipv4() && self.dual && self.bound.ip().is_unspecified()
+    }
+}
+
+/// The host itself, for who sends to nobody in particular, as on Linux.
+fn or_ourselves(to: SocketAddr) -> SocketAddr {
+    let ourselves = match to.ip() {
+        IpAddr::V4(address) if address.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(address) if address.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        address => address,
+    };
+    SocketAddr::new(ourselves, to.port())
 }
 
 struct Slot {
@@ -302,19 +321,27 @@ impl Udp {
     /// Puts a socket where datagrams find it.
     fn hash(&mut self, id: SocketId) {
         let Some(socket) = self.get(id) else { return };
-        let (local, remote) = (socket.local, socket.remote);
+        let (binding, local, remote) = (socket.binding, socket.local, socket.remote);
         match remote {
             Some(remote) => self.connected.entry((local, remote)).or_default().push(id.index),
-            None => self.bound.entry(local).or_default().push(id.index),
+            None => {
+                for place in self.bindings.places(binding) {
+                    self.bound.entry(place).or_default().push(id.index);
+                }
+            }
         }
     }
 
     fn unhash(&mut self, id: SocketId) {
         let Some(socket) = self.get(id) else { return };
-        let (local, remote) = (socket.local, socket.remote);
+        let (binding, local, remote) = (socket.binding, socket.local, socket.remote);
         match remote {
             Some(remote) => remove(&mut self.connected, (local, remote), id.index),
-            None => remove(&mut self.bound, local, id.index),
+            None => {
+                for place in self.bindings.places(binding) {
+                    remove(&mut self.bound, place, id.index);
+                }
+            }
         }
     }
 }

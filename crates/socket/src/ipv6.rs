@@ -1,0 +1,115 @@
+//! Options of level IPPROTO_IPV6, which a socket of AF_INET6 has besides those of level IPPROTO_IP.
+//!
+//! What a socket that speaks both families sends over IPv4 bears what was set here, or where nothing was, what was set at
+//! level IPPROTO_IP.
+//!
+//! # Standards
+//!
+//! RFC 3493 §5, RFC 3542 §6, Linux ipv6(7).
+
+use crate::errno::Errno;
+use crate::names::*;
+use crate::settings::{Settings, TTL, read_int, within};
+
+/// Options of level IPPROTO_IPV6.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ipv6Settings {
+    /// IPV6_V6ONLY.
+    pub only: bool,
+    /// IPV6_UNICAST_HOPS; `None`: the host's own.
+    pub hops: Option<u8>,
+    /// IPV6_TCLASS.
+    pub traffic_class: Option<u8>,
+    /// IPV6_MTU_DISCOVER, one of IP_PMTUDISC_*.
+    pub mtu_discover: i32,
+    /// IPV6_RECVPKTINFO.
+    pub packet_info: bool,
+    /// IPV6_RECVHOPLIMIT.
+    pub receive_hops: bool,
+    /// IPV6_RECVTCLASS.
+    pub receive_class: bool,
+}
+
+impl Default for Ipv6Settings {
+    fn default() -> Self {
+        Ipv6Settings {
+            only: false,
+            hops: None,
+            traffic_class: None,
+            mtu_discover: IP_PMTUDISC_WANT,
+            packet_info: false,
+            receive_hops: false,
+            receive_class: false,
+        }
+    }
+}
+
+impl Ipv6Settings {
+    pub(crate) fn set(&mut self, stream: bool, name: i32, bytes: &[u8]) -> Result<(), Errno> {
+        let value = read_int(bytes)?;
+        match name {
+            IPV6_V6ONLY => self.only = value != 0,
+            IPV6_UNICAST_HOPS if value == -1 => self.hops = None,
+            IPV6_UNICAST_HOPS => self.hops = Some(within(value, 0, 255)? as u8),
+            IPV6_TCLASS if value == -1 => self.traffic_class = None,
+            // The two bits of ECN belong to TCP.
+            IPV6_TCLASS if stream => self.traffic_class = Some(within(value, 0, 255)? as u8 & !0b11),
+            IPV6_TCLASS => self.traffic_class = Some(within(value, 0, 255)? as u8),
+            // Probing is not done; and TCP always discovers the MTU.
+            IPV6_MTU_DISCOVER if value == IP_PMTUDISC_PROBE || stream && value == IP_PMTUDISC_DONT => {
+                return Err(Errno::ENOPROTOOPT);
+            }
+            IPV6_MTU_DISCOVER => self.mtu_discover = within(value, IP_PMTUDISC_DONT, IP_PMTUDISC_DO)?,
+            IPV6_RECVPKTINFO => self.packet_info = value != 0,
+            IPV6_RECVHOPLIMIT => self.receive_hops = value != 0,
+            IPV6_RECVTCLASS => self.receive_class = value != 0,
+            _ => return Err(Errno::ENOPROTOOPT),
+        }
+        Ok(())
+    }
+
+    pub(crate) fn value(&self, name: i32) -> Result<i32, Errno> {
+        Ok(match name {
+            IPV6_V6ONLY => self.only.into(),
+            IPV6_UNICAST_HOPS => self.hops.map_or(TTL, i32::from),
+            IPV6_TCLASS => self.traffic_class.unwrap_or(0).into(),
+            IPV6_MTU_DISCOVER => self.mtu_discover,
+            IPV6_RECVPKTINFO => self.packet_info.into(),
+            IPV6_RECVHOPLIMIT => self.receive_hops.into(),
+            IPV6_RECVTCLASS => self.receive_class.into(),
+            _ => return Err(Errno::ENOPROTOOPT),
+        })
+    }
+}
+
+impl Settings {
+    /// How far packets go, where that was set.
+    pub(crate) fn hops(&self) -> Option<u8> {
+        self.ipv6.and_then(|ipv6| ipv6.hops).or(self.ip.ttl)
+    }
+
+    /// The type of service, or traffic class.
+    pub(crate) fn traffic_class(&self) -> u8 {
+        self.ipv6.and_then(|ipv6| ipv6.traffic_class).unwrap_or(self.ip.tos)
+    }
+
+    /// One of IP_PMTUDISC_*.
+    pub(crate) fn mtu_discover(&self) -> i32 {
+        self.ipv6.map_or(self.ip.mtu_discover, |ipv6| ipv6.mtu_discover)
+    }
+
+    /// Whether a datagram comes with its destination and port.
+    pub fn packet_info(&self) -> bool {
+        self.ip.packet_info || self.ipv6.is_some_and(|ipv6| ipv6.packet_info)
+    }
+
+    /// Whether a datagram comes with its time to live, or hop limit.
+    pub fn receive_hops(&self) -> bool {
+        self.ip.receive_ttl || self.ipv6.is_some_and(|ipv6| ipv6.receive_hops)
+    }
+
+    /// Whether a datagram comes with its type of service, or traffic class.
+    pub fn receive_class(&self) -> bool {
+        self.ip.receive_tos || self.ipv6.is_some_and(|ipv6| ipv6.receive_class)
+    }
+}
