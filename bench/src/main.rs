@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: all workloads by all subjects in turn; a table, its JSON, and a picture.
 
-use std::fs;
+use std::{fs, io};
 use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
@@ -68,8 +68,12 @@ fn main() -> Result<()> {
         Outcome { machine: machine::description(), rounds, seconds, subjects: Vec::new(), cases: Vec::new() };
     if let (Some(directory), true) = (&cli.out, cli.add) {
         let path = directory.join("bench.json");
-        let text = fs::read(&path).map_err(|error| format!("cannot add to {}: {error}", path.display()))?;
-        outcome.cases = serde_json::from_slice::<Outcome>(&text)?.cases;
+        outcome.cases = match fs::read(&path) {
+            Ok(text) => serde_json::from_slice::<Outcome>(&text)?.cases,
+            // The first one.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(format!("cannot add to {}: {error}", path.display()).into()),
+        };
     }
     let participants = Subject::value_variants().iter().filter(|subject| subjects.contains(subject) || cli.add);
     outcome.subjects =

@@ -89,7 +89,6 @@ impl Graveyard {
     }
 }
 
-/// All ends.
 /// Something that a program has done on its descriptor, in the words of a trace.
 #[derive(Debug)]
 pub(crate) struct Note {
@@ -98,6 +97,7 @@ pub(crate) struct Note {
     pub(crate) outcome: String,
 }
 
+/// All ends.
 pub(crate) struct Boundary {
     pub(crate) node: u32,
     pub(crate) ends: Table<End>,
