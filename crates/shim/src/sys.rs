@@ -44,9 +44,10 @@ pub(crate) fn outcome<T: Copy + PartialEq + From<i8>>(call: impl FnOnce() -> T) 
 macro_rules! syscall {
     ($number:expr $(, $argument:expr)*) => {{
         let before = errno();
+        // Each argument is a whole word: of an `int` on the stack (the seventh) the upper half would be anything.
         // SAFETY: the arguments are as the system call takes them; pointers are to values that outlive the call, or
         // are the program's, which the kernel checks.
-        let result: c_long = unsafe { libc::syscall($number $(, $argument)*) };
+        let result: c_long = unsafe { libc::syscall($number $(, $argument as c_long)*) };
         if result == -1 {
             let error = errno();
             set_errno(before);
