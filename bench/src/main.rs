@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: all workloads by all subjects in turn; a table, its JSON, and a picture.
 
-use std::{fs, io};
 use std::path::PathBuf;
+use std::{fs, io};
 
 use clap::{Parser, ValueEnum};
 use sockeye_bench::outcome::{CaseOutcome, Outcome, Participant, Turns};

@@ -4,8 +4,8 @@
 //! *mapped* (`::ffff:10.0.0.1`), on the wire and in the stack they are themselves. Here is the only place where one becomes
 //! the other.
 //!
-//! A scope (`%eth0`) says on which link a link-local address is meant. No port has link-local addresses yet, so
-//! whoever names one is told that there is no way to it; scopes and flow labels go no further.
+//! A scope (`%eth0`) says on which link a link-local address is meant. No port has link-local addresses unless one was
+//! configured, and then there is one way to it; scopes and flow labels go no further than here.
 //!
 //! # Standards
 //!

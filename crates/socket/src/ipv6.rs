@@ -12,7 +12,7 @@ use crate::names::*;
 use crate::settings::{Settings, TTL, read_int, within};
 
 /// Options of level IPPROTO_IPV6.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ipv6Settings {
     /// IPV6_V6ONLY.
     pub only: bool,
@@ -20,28 +20,14 @@ pub struct Ipv6Settings {
     pub hops: Option<u8>,
     /// IPV6_TCLASS.
     pub traffic_class: Option<u8>,
-    /// IPV6_MTU_DISCOVER, one of IP_PMTUDISC_*.
-    pub mtu_discover: i32,
+    /// IPV6_MTU_DISCOVER, one of IP_PMTUDISC_*; `None` until set: what IP_MTU_DISCOVER says.
+    pub mtu_discover: Option<i32>,
     /// IPV6_RECVPKTINFO.
     pub packet_info: bool,
     /// IPV6_RECVHOPLIMIT.
     pub receive_hops: bool,
     /// IPV6_RECVTCLASS.
     pub receive_class: bool,
-}
-
-impl Default for Ipv6Settings {
-    fn default() -> Self {
-        Ipv6Settings {
-            only: false,
-            hops: None,
-            traffic_class: None,
-            mtu_discover: IP_PMTUDISC_WANT,
-            packet_info: false,
-            receive_hops: false,
-            receive_class: false,
-        }
-    }
 }
 
 impl Ipv6Settings {
@@ -59,7 +45,7 @@ impl Ipv6Settings {
             IPV6_MTU_DISCOVER if value == IP_PMTUDISC_PROBE || stream && value == IP_PMTUDISC_DONT => {
                 return Err(Errno::ENOPROTOOPT);
             }
-            IPV6_MTU_DISCOVER => self.mtu_discover = within(value, IP_PMTUDISC_DONT, IP_PMTUDISC_DO)?,
+            IPV6_MTU_DISCOVER => self.mtu_discover = Some(within(value, IP_PMTUDISC_DONT, IP_PMTUDISC_DO)?),
             IPV6_RECVPKTINFO => self.packet_info = value != 0,
             IPV6_RECVHOPLIMIT => self.receive_hops = value != 0,
             IPV6_RECVTCLASS => self.receive_class = value != 0,
@@ -73,7 +59,7 @@ impl Ipv6Settings {
             IPV6_V6ONLY => self.only.into(),
             IPV6_UNICAST_HOPS => self.hops.map_or(TTL, i32::from),
             IPV6_TCLASS => self.traffic_class.unwrap_or(0).into(),
-            IPV6_MTU_DISCOVER => self.mtu_discover,
+            IPV6_MTU_DISCOVER => self.mtu_discover.unwrap_or(IP_PMTUDISC_WANT),
             IPV6_RECVPKTINFO => self.packet_info.into(),
             IPV6_RECVHOPLIMIT => self.receive_hops.into(),
             IPV6_RECVTCLASS => self.receive_class.into(),
@@ -95,7 +81,7 @@ impl Settings {
 
     /// One of IP_PMTUDISC_*.
     pub(crate) fn mtu_discover(&self) -> i32 {
-        self.ipv6.map_or(self.ip.mtu_discover, |ipv6| ipv6.mtu_discover)
+        self.ipv6.and_then(|ipv6| ipv6.mtu_discover).unwrap_or(self.ip.mtu_discover)
     }
 
     /// Whether a datagram comes with its destination and port.

@@ -32,7 +32,7 @@ impl Host {
         }
         let socket = self.sockets.get_mut(id.0).ok_or(Errno::EBADF)?;
         let unbound = matches!(socket.state, State::Fresh | State::Datagram(None)) && socket.address.is_none();
-        if (level, name) == (IPPROTO_IPV6, IPV6_V6ONLY) && !unbound {
+        if (level, name) == (IPPROTO_IPV6, IPV6_V6ONLY) && socket.settings.ipv6.is_some() && !unbound {
             return Err(Errno::EINVAL);
         }
         socket.settings.set(stream, who, level, name, value)?;

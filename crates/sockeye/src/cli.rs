@@ -106,6 +106,8 @@ the lab is touched, and nothing is left of it, however the demo ends.";
 const UP: &str = "\
 Examples:
   sockeye up -i eth0 -a 10.0.0.2/24 -g 10.0.0.1 --dns 10.0.0.1
+  With both families; a program's [::] is then all addresses of both:
+    sockeye up -i eth0 -a 10.0.0.2/24 -a fd00::2/64 -g 10.0.0.1 -g fd00::1
   The kernel gets the other end of a TAP, as interface tap0:
     sockeye up -i tap0 --driver tap -a 192.168.7.2/24
   The same from a file:
@@ -324,7 +326,8 @@ pub(crate) fn mac(text: &str) -> Result<Mac, String> {
 /// What `-a` takes: an address a host may have, and its prefix length.
 pub(crate) fn prefix(text: &str) -> Result<IpPrefix, String> {
     if !text.contains('/') {
-        return Err(format!("the prefix length is missing, e.g. {text}/24"));
+        let usual = if text.contains(':') { 64 } else { 24 };
+        return Err(format!("the prefix length is missing, e.g. {text}/{usual}"));
     }
     text.parse().map_err(|_| "expected an address and a prefix length, e.g. 10.0.0.2/24".into())
 }

@@ -197,7 +197,7 @@ impl Ip {
     pub(crate) fn announce(&mut self, now: Instant, port: PortId, address: IpAddr) {
         let address = match address {
             IpAddr::V4(address) => address,
-            IpAddr::V6(address) => return self.advertise(now, port, address, ipv6::ALL_NODES),
+            IpAddr::V6(address) => return self.advertise(now, port, address, ipv6::ALL_NODES, None),
         };
         let Some(state) = self.find_port(port) else { return };
         let announcement = arp::Repr {

@@ -1,7 +1,8 @@
 //! Who holds which local port.
 //!
 //! A binding is a claim to a port at one address or at all of them. Two claims to the same port collide when their
-//! addresses overlap (equal, or one is the wildcard, which of IPv6 may stand for both families) and their devices do, unless both sides agreed to share:
+//! addresses overlap (equal, or one is the wildcard, which of IPv6 may stand for both families) and their devices do,
+//! unless both sides agreed to share:
 //!
 //! - both set `SO_REUSEADDR`, and the other one is not listening (a datagram socket never is);
 //! - both set `SO_REUSEPORT`, and belong to the same user.

@@ -212,6 +212,8 @@ counters! {
     ipv6_fragmented;
     /// IPv6 fragments sent.
     ipv6_fragments_sent;
+    /// Path MTUs learnt.
+    ipv6_path_mtu_learnt;
     /// Fragments received.
     ipv4_fragments_received;
     /// Datagrams made whole.

@@ -75,6 +75,11 @@ impl PathMtus {
         let expires = now + LIFETIME;
         self.entries.insert(destination, Entry { mtu: said, expires });
         self.order.push_back((expires, destination));
+        // One that is learnt again and again leaves places behind; they are swept before they outgrow what is alive.
+        if self.order.len() > 64 + 2 * self.entries.len() {
+            let entries = &self.entries;
+            self.order.retain(|(at, who)| entries.get(who).is_some_and(|entry| entry.expires == *at));
+        }
         Some(said)
     }
 

@@ -1,7 +1,8 @@
 //! Fragments become datagrams.
 //!
 //! The fragments of a datagram are those with the same source, destination and identification, and in IPv4 the same
-//! protocol. They are kept apart, in order, until they cover everything from the first byte to the last; then they are copied together once.
+//! protocol. They are kept apart, in order, until they cover everything from the first byte to the last; then they are
+//! copied together once.
 //!
 //! **What is refused.** Fragments that overlap, or that disagree about where the end is: an honest sender makes none, and
 //! what a receiver and a filter before it make of them differs. The whole datagram is refused, and what else comes of it
@@ -17,7 +18,7 @@
 //! # Standards
 //!
 //! RFC 791 §3.2, RFC 815 (in spirit), RFC 1122 §3.3.2, RFC 1858, RFC 3128, RFC 8200 §4.5, RFC 5722 §4 (for IPv4 as well, as
-//! Linux does),//! RFC 3168 §5.3 (congestion marks), RFC 8900 §3.7.
+//! Linux does), RFC 3168 §5.3 (congestion marks), RFC 8900 §3.7.
 
 use crate::counters::Drop;
 use crate::hash::Keyed;
@@ -52,6 +53,8 @@ pub(crate) struct Piece {
     /// In bytes.
     pub(crate) offset: u16,
     pub(crate) more: bool,
+    /// How much of the header the length of the whole counts.
+    pub(crate) header_len: usize,
     /// Of IPv6: where in the header the number stands that says that a fragment header follows.
     pub(crate) number_at: u16,
     /// The type of service, or traffic class.
@@ -201,7 +204,7 @@ impl Reassembly {
             return Outcome::Dropped(Drop::FragmentMalformed);
         }
         // The ping of death: header and all must fit the length field.
-        if header.len() + end > usize::from(u16::MAX) {
+        if piece.header_len + end > usize::from(u16::MAX) {
             self.refuse(key);
             return Outcome::Dropped(Drop::FragmentTooLong);
         }

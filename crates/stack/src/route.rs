@@ -177,6 +177,11 @@ impl Addresses {
     }
 }
 
+/// True for an address that means something on one link only.
+fn is_link_local(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
+}
+
 impl Ip {
     /// The way to `destination`, from `source` if that is given (it must be one of our own).
     pub(crate) fn route(&self, destination: IpAddr, source: Option<IpAddr>) -> Result<RouteEntry, NoRoute> {
@@ -220,8 +225,13 @@ impl Ip {
         source: Option<IpAddr>,
         device: Option<PortId>,
     ) -> Result<RouteEntry, NoRoute> {
-        let usable =
-            |route: &crate::fib::Route| self.is_usable(route.port) && device.is_none_or(|device| device == route.port);
+        // RFC 4291, 2.5.6: what is of a link stays on a link, whatever the default route says.
+        let of_a_link = is_link_local(destination);
+        let usable = |route: &crate::fib::Route| {
+            self.is_usable(route.port)
+                && device.is_none_or(|device| device == route.port)
+                && (!of_a_link || is_link_local(route.destination.addr()))
+        };
         let alive = |route: &crate::fib::Route| {
             usable(route) && route.next_hop.is_none_or(|gateway| !self.is_dead(route.port, gateway))
         };

@@ -135,6 +135,7 @@ impl Stack {
                     },
                     offset: fragment.offset,
                     more: fragment.more,
+                    header_len: accepted.payload.start - accepted.packet.start,
                     number_at: 0,
                     tos: accepted.tos,
                     unicast: accepted.unicast,
@@ -172,7 +173,8 @@ impl Stack {
             options,
         };
         match protocol {
-            Protocol::TCP | Protocol::UDP => self.deliver(now, &incoming, protocol, frame, payload),
+            Protocol::TCP => self.tcp.handle_segment(now, &mut self.ip, &incoming, frame, payload),
+            Protocol::UDP => self.deliver_datagram(now, &incoming, frame, payload),
             Protocol::ICMP => {
                 let (options, payload) = (&frame.buffer[incoming.options.clone()], &frame.buffer[payload]);
                 self.handle_icmp(now, &incoming, options, payload);
@@ -184,32 +186,21 @@ impl Stack {
         }
     }
 
-    /// A whole packet for a transport protocol of both families.
-    pub(crate) fn deliver(
+    /// A datagram of either family, whole.
+    pub(crate) fn deliver_datagram(
         &mut self,
         now: Instant,
         incoming: &Incoming,
-        protocol: Protocol,
-        frame: &mut RxFrame,
+        frame: &RxFrame,
         payload: Range<usize>,
     ) {
-        match protocol {
-            Protocol::TCP => self.tcp.handle_segment(now, &mut self.ip, incoming, frame, payload),
-            Protocol::UDP => {
-                let bytes = &frame.buffer[payload];
-                if let udp::Outcome::Dropped(reason) = self.udp.handle_datagram(now, &mut self.ip, incoming, bytes) {
-                    self.ip.counters.drop(reason);
-                    if reason == Drop::UdpNoSocket {
-                        self.ip.complain(
-                            now,
-                            &frame.buffer[incoming.packet.clone()],
-                            incoming.unicast,
-                            Complaint::Port,
-                        );
-                    }
-                }
+        let bytes = &frame.buffer[payload];
+        if let udp::Outcome::Dropped(reason) = self.udp.handle_datagram(now, &mut self.ip, incoming, bytes) {
+            self.ip.counters.drop(reason);
+            if reason == Drop::UdpNoSocket {
+                let packet = &frame.buffer[incoming.packet.clone()];
+                self.ip.complain(now, packet, incoming.unicast, Complaint::Port);
             }
-            _ => {}
         }
     }
 

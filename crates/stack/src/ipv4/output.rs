@@ -22,7 +22,7 @@ use crate::arp::Link;
 use crate::counters::Drop;
 use crate::ip::Ip;
 use crate::port::{Buffers, OutFrame};
-use crate::route::{NoRoute, RouteEntry};
+use crate::route::{AddressKind, NoRoute, RouteEntry};
 use sockeye_device::{Checksum, Full, Instant, Offload, SegmentKind, Segmentation};
 use sockeye_wire::checksum::{Sum, pseudo_header};
 use sockeye_wire::ipv4::options::OptionBuffer;
@@ -287,10 +287,16 @@ impl Ip {
     /// not say). Whoever sent the packet has checked that the complaint is about it. True when the path's MTU has become
     /// smaller; then [`Ip::route_generation`] has changed.
     pub(crate) fn learn_path_mtu(&mut self, now: Instant, destination: IpAddr, mtu: u16, packet: u16) -> bool {
-        let Ok(route) = self.route(destination, None) else { return false };
+        // Nothing is learnt of a way to ourselves or to many: no router cuts it short.
+        let Some(route) = self.route(destination, None).ok().filter(|route| route.kind == AddressKind::Unicast) else {
+            return false;
+        };
         let learnt = self.path_mtus.learn(now, destination, mtu, packet, route.mtu).is_some();
         if learnt {
-            self.counters.ipv4_path_mtu_learnt += 1;
+            match destination {
+                IpAddr::V4(_) => self.counters.ipv4_path_mtu_learnt += 1,
+                IpAddr::V6(_) => self.counters.ipv6_path_mtu_learnt += 1,
+            }
             self.route_generation += 1;
         }
         learnt

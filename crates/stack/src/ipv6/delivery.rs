@@ -60,7 +60,11 @@ impl Stack {
                     packet: accepted.packet,
                     options: 0..0,
                 };
-                self.deliver(now, &incoming, accepted.protocol, frame, accepted.payload);
+                if accepted.protocol == Protocol::TCP {
+                    self.tcp.handle_segment(now, &mut self.ip, &incoming, frame, accepted.payload);
+                } else {
+                    self.deliver_datagram(now, &incoming, frame, accepted.payload);
+                }
             }
             Protocol::ICMPV6 => {
                 self.ip.counters.ipv6_packets_delivered += 1;
@@ -92,6 +96,8 @@ impl Stack {
             },
             offset: fragment.fragment.offset,
             more: fragment.fragment.more,
+            // Neither the fixed header counts nor the one that goes when the packet is whole.
+            header_len: fragment.header.len() - HEADER_LEN - FRAGMENT_LEN,
             // Headers up to there are within limits.
             number_at: fragment.number_at as u16,
             tos: accepted.traffic_class,

@@ -78,9 +78,13 @@ impl Ip {
         if !self.addresses.is_on(port, target) {
             return outcome;
         }
-        // Who has no address yet (and wants ours) is told by telling all.
-        let to = if source.is_unspecified() { ipv6::ALL_NODES } else { source };
-        self.advertise(now, port, target, to);
+        // Who has no address yet (and wants ours) is told by telling all; others where the question came from, so that nothing
+        // has to be known of them.
+        if source.is_unspecified() {
+            self.advertise(now, port, target, ipv6::ALL_NODES, None);
+        } else {
+            self.advertise(now, port, target, source, mac);
+        }
         Ok(())
     }
 
@@ -93,6 +97,10 @@ impl Ip {
     ) -> Result<(), Drop> {
         let NeighborAdvertisement { target, solicited, ref options, .. } = *advertisement;
         if self.addresses.is_on(port, target) {
+            if options.target_link_layer() == self.find_port(port).map(|port| port.mac) {
+                // Our own, come back.
+                return Err(Drop::Ipv6Source);
+            }
             self.defend(now, port, target.into());
             return Err(Drop::NdConflict);
         }
@@ -111,8 +119,15 @@ impl Ip {
         }
     }
 
-    /// Tells that an address is ours: whoever asked, or all.
-    pub(crate) fn advertise(&mut self, now: Instant, port: PortId, address: Ipv6Addr, to: Ipv6Addr) {
+    /// Tells that an address is ours: whoever asked, at a station that is known or is not, or all.
+    pub(crate) fn advertise(
+        &mut self,
+        now: Instant,
+        port: PortId,
+        address: Ipv6Addr,
+        to: Ipv6Addr,
+        station: Option<MacAddr>,
+    ) {
         let Some(mac) = self.find_port(port).map(|port| port.mac) else { return };
         let mut bytes = [0; MESSAGE_LEN];
         let options = Options::write(&[NdOption::TargetLinkLayer(mac)], &mut bytes);
@@ -124,7 +139,7 @@ impl Ip {
             options,
         });
         self.counters.nd_advertisements_sent += 1;
-        self.send_discovery(now, port, address, to, None, &message);
+        self.send_discovery(now, port, address, to, station, &message);
     }
 
     /// Asks for `target`: one station that is known, or those that may have it.

@@ -19,7 +19,7 @@ use sockeye_device::Instant;
 use sockeye_wire::icmpv6::{self, Message, ParameterCode, TimeExceededCode, UnreachableCode, message_type};
 use sockeye_wire::ipv6::extension::{Extensions, Limits, Upper};
 use sockeye_wire::ipv6::{HEADER_LEN, MIN_MTU, Packet};
-use sockeye_wire::{Malformed, Protocol};
+use sockeye_wire::{Malformed, Protocol, ndisc};
 use std::net::{IpAddr, Ipv6Addr};
 
 const HOP_LIMIT: u8 = 64;
@@ -102,9 +102,13 @@ impl Stack {
             Err(_) => return self.ip.counters.drop(Drop::IcmpMalformed),
         };
         match message {
+            Message::Discovery(ref discovery @ ndisc::Message::NeighborAdvertisement(_)) => {
+                self.ip.handle_discovery(now, port, accepted, discovery);
+            }
+            _ if accepted.ours => self.ip.counters.drop(Drop::Ipv6Source),
             Message::Discovery(ref discovery) => self.ip.handle_discovery(now, port, accepted, discovery),
             _ if accepted.source.is_unspecified() => self.ip.counters.drop(Drop::Ipv6Source),
-            // RFC 4443, 4.2, lets a host answer what is sent to many; as for IPv4, this one amplifies nothing.
+            // RFC 4443, 4.2, would have what is sent to many answered; as with IPv4, this host amplifies nothing.
             Message::EchoRequest { .. } if !accepted.unicast => self.ip.counters.drop(Drop::IcmpBroadcast),
             Message::EchoRequest { ident, seq, data } => {
                 let reply = Message::EchoReply { ident, seq, data };
@@ -158,9 +162,9 @@ fn meaning(message: &Message<'_>) -> Option<IcmpError> {
             _ => IcmpError::HostUnreachable,
         }),
         // Every link carries that much (RFC 8201, 4): less is nothing to go by.
+        Message::PacketTooBig { mtu, .. } if mtu < MIN_MTU as u32 => None,
         Message::PacketTooBig { mtu, .. } => {
-            let mtu = mtu.clamp(MIN_MTU as u32, u16::MAX.into()) as u16;
-            Some(IcmpError::FragmentationNeeded { mtu, packet: 0 })
+            Some(IcmpError::FragmentationNeeded { mtu: mtu.min(u16::MAX.into()) as u16, packet: 0 })
         }
         Message::TimeExceeded { .. } => Some(IcmpError::TimeExceeded),
         Message::ParameterProblem { code: ParameterCode::UNKNOWN_NEXT_HEADER, .. } => {
@@ -171,14 +175,14 @@ fn meaning(message: &Message<'_>) -> Option<IcmpError> {
     }
 }
 
-/// True for an ICMPv6 message about another packet, a redirect, and what is not known not to be one (RFC 4443, 2.4 e).
+/// True for an ICMPv6 message about another packet, a redirect, and a part of a message that does not show which it is
+/// (RFC 4443, 2.4 e). A packet that cannot be read up to there counts as none: its headers are what the complaint is about.
 fn is_error(packet: &Packet<'_>) -> bool {
     match Extensions::new(packet, Limits::DEFAULT).upper() {
-        Ok(Upper { protocol: Protocol::ICMPV6, payload, .. }) => {
-            payload.first().is_none_or(|&kind| kind < 128 || kind == message_type::REDIRECT)
+        Ok(Upper { protocol: Protocol::ICMPV6, payload, fragment, .. }) => {
+            fragment.is_some_and(|fragment| fragment.offset != 0)
+                || payload.first().is_none_or(|&kind| kind < 128 || kind == message_type::REDIRECT)
         }
-        Ok(_) => false,
-        // A header that cannot be read is what the complaint is about.
-        Err(_) => false,
+        _ => false,
     }
 }

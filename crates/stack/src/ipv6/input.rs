@@ -3,7 +3,8 @@
 //! [`decide`] is pure, as its [counterpart](crate::ipv4::input) is: from the bytes, how they came and our addresses it comes
 //! to a [`Decision`], and the stack performs it.
 //!
-//! **Addresses.** A source is one that a single host can have, on a real link neither the loopback nor one of our own. The
+//! **Addresses.** A source is one that a single host can have, on a real link neither the loopback nor one of our own (but for
+//! the advertisement of a station that claims it). The
 //! unspecified address is the source of a host that has none yet: only ICMPv6 may have it. An IPv4 address in IPv6's clothes
 //! is none on a wire. A destination is ours, or that of a group that we are in: all nodes, and those by which neighbours ask for
 //! our addresses.
@@ -52,6 +53,8 @@ pub(crate) struct Accepted {
     pub(crate) hop_limit: u8,
     /// To this host alone, on the link and by IP.
     pub(crate) unicast: bool,
+    /// It comes from an address of ours, but not from us.
+    pub(crate) ours: bool,
     /// Routers were asked to look inside.
     pub(crate) router_alert: bool,
     /// It came in pieces, be it in a single one.
@@ -100,6 +103,7 @@ pub(crate) fn decide(
         traffic_class: packet.traffic_class(),
         hop_limit: packet.hop_limit(),
         unicast,
+        ours: !arrival.loopback && addresses.classify_v6(packet.src()) == AddressKind::Local,
         router_alert: false,
         fragmented: false,
         protocol: packet.next_header(),
@@ -156,10 +160,11 @@ fn walk(packet: &Packet<'_>, accepted: &mut Accepted) -> Result<Option<Piece>, R
     (accepted.protocol, accepted.protocol_at) = (upper.protocol, upper.protocol_at);
     accepted.payload.start = accepted.packet.start + upper.at;
     match upper.protocol {
+        _ if piece.is_some() && accepted.ours => Err((Drop::Ipv6Source, None)),
         _ if piece.is_some() => Ok(piece),
         Protocol::NO_NEXT_HEADER => Err((Drop::Ipv6NoNextHeader, None)),
         Protocol::ICMPV6 => Ok(None),
-        _ if accepted.source.is_unspecified() => Err((Drop::Ipv6Source, None)),
+        _ if accepted.source.is_unspecified() || accepted.ours => Err((Drop::Ipv6Source, None)),
         _ => Ok(None),
     }
 }
@@ -188,7 +193,8 @@ fn take_options(header: &OptionsHeader<'_>, destination: Ipv6Addr) -> Result<boo
 fn may_be_source(source: Ipv6Addr, arrival: Arrival, addresses: &Addresses) -> bool {
     match addresses.classify_v6(source) {
         AddressKind::Unicast => source.to_ipv4_mapped().is_none(),
-        AddressKind::Local => arrival.loopback,
+        // Who claims an address of ours says so from there; what else comes from there is refused with the message.
+        AddressKind::Local => arrival.loopback || !source.is_loopback(),
         // Unspecified.
         AddressKind::Invalid => true,
         AddressKind::Broadcast | AddressKind::Multicast => false,

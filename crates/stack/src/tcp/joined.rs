@@ -18,11 +18,12 @@ use crate::port::PortId;
 use crate::route::AddressKind;
 use crate::{Event, Stack};
 use sockeye_device::Instant;
+use sockeye_wire::{ipv4, ipv6};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// IP, TCP, and the timestamps that segments between the ends would have.
-const HEADERS: u32 = 20 + 20 + super::connection::TIMESTAMPS_LEN;
+/// TCP, and the timestamps that segments between the ends would have.
+const HEADERS: u32 = 20 + super::connection::TIMESTAMPS_LEN;
 
 /// Which end of a connection within the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -130,11 +131,13 @@ impl Stack {
         self.tcp.joined.get(id).map(|joined| joined.flow(side))
     }
 
-    /// What there is to tell of one end: its state, and what segments would be like. How many bytes went by only the owner knows.
+    /// What there is to tell of one end: its state, and what segments would be like. How many bytes went by only the
+    /// owner knows.
     pub fn tcp_joined_info(&self, id: JoinedId, side: Side) -> Option<Info> {
         let joined = self.tcp.joined.get(id)?;
         let mtu = u32::from(self.ip.port(PortId::LOOPBACK).mtu);
-        let mss = mtu - HEADERS;
+        let network = if joined.flow(side).local.is_ipv4() { ipv4::HEADER_LEN } else { ipv6::HEADER_LEN };
+        let mss = mtu - HEADERS - network as u32;
         Some(Info {
             state: joined.state(side),
             timestamps: true,

@@ -86,10 +86,10 @@ fn an_echo_is_answered_once_the_neighbour_is_known() {
 fn who_asks_for_our_address_is_answered_and_leaves_no_trace() {
     let mut host = host();
     host.arrive(&solicitation(PEER6, ipv6::solicited_node(US6)));
-    // The answer has to find the asker, which is asked for like any other.
-    assert_eq!(host.sent(), ["fd00::1 > ff02::1:ff00:2 who-has fd00::2"]);
-    host.arrive(&advertisement(PEER6, PEER_MAC, true));
-    assert_eq!(host.sent(), ["fd00::1 > fd00::2 fd00::1 is-at 02:00:00:00:00:01 solicited"]);
+    let answer = host.sent_frames();
+    assert_eq!(describe(&answer[0].0), "fd00::1 > fd00::2 fd00::1 is-at 02:00:00:00:00:01 solicited");
+    assert_eq!(answer[0].0[..6], PEER_MAC.0, "where the question came from");
+    assert_eq!((answer.len(), host.stack.neighbors().count()), (1, 0));
     // Somebody wants our address for itself: all are told whose it is.
     host.arrive(&solicitation(Ipv6Addr::UNSPECIFIED, ipv6::solicited_node(US6)));
     assert_eq!(host.sent(), ["fd00::1 > ff02::1 fd00::1 is-at 02:00:00:00:00:01"]);
@@ -101,8 +101,19 @@ fn an_address_of_ours_is_defended() {
     for _ in 0..3 {
         host.arrive(&advertisement(US6, PEER_MAC, false));
     }
+    // As it announces the address, from there.
+    let mut bytes = [0; 8];
+    let options = Options::write(&[NdOption::TargetLinkLayer(PEER_MAC)], &mut bytes);
+    let said = NeighborAdvertisement { router: false, solicited: false, overrides: true, target: US6, options };
+    host.arrive(&discovery(US6, ipv6::ALL_NODES, ndisc::Message::NeighborAdvertisement(said)));
     assert_eq!(host.sent(), ["fd00::1 > ff02::1 fd00::1 is-at 02:00:00:00:00:01"]);
-    assert_eq!(host.drops(), [("nd_conflict", 3)]);
+    assert_eq!(host.drops(), [("nd_conflict", 4)]);
+    // Our own, come back by way of a loop.
+    let mut bytes = [0; 8];
+    let options = Options::write(&[NdOption::TargetLinkLayer(OUR_MAC)], &mut bytes);
+    let said = NeighborAdvertisement { options, ..said };
+    host.arrive(&discovery(US6, ipv6::ALL_NODES, ndisc::Message::NeighborAdvertisement(said)));
+    assert_eq!(host.drops(), [("ipv6_source", 1), ("nd_conflict", 4)]);
 }
 
 #[test]
@@ -288,9 +299,58 @@ fn a_packet_that_is_too_big_teaches_the_path() {
     send(&mut host).unwrap();
     assert_eq!(host.sent(), ["fd00::1 > 2001:db8::7 fragment 0..1248+", "fd00::1 > 2001:db8::7 fragment 1248..1408"]);
     // Less than every link carries is nothing to go by.
-    host.arrive(&ipv6_frame(FROM_PEER, &[], &icmp(&Icmp::PacketTooBig { mtu: 100, original })));
+    host.arrive(&ipv6_frame(FROM_PEER, &[], &icmp(&Icmp::PacketTooBig { mtu: 1_279, original })));
     send(&mut host).unwrap();
-    assert_eq!(host.sent(), ["fd00::1 > 2001:db8::7 fragment 0..1232+", "fd00::1 > 2001:db8::7 fragment 1232..1408"]);
+    assert_eq!(host.sent(), ["fd00::1 > 2001:db8::7 fragment 0..1248+", "fd00::1 > 2001:db8::7 fragment 1248..1408"]);
+}
+
+#[test]
+fn a_forged_too_big_about_ourselves_or_a_group_leaves_no_trace() {
+    let mut host = acquainted();
+    host.stack.udp_open(&crate::Bind::new(Ipv6Addr::UNSPECIFIED.into(), 5_000)).unwrap();
+    let before = host.stack.ip.route_generation();
+    for dst in [US6, ipv6::ALL_NODES] {
+        let mut original = vec![0; ipv6::HEADER_LEN];
+        let quoted = Repr { src: US6, dst, next_header: Protocol::UDP, ..FROM_PEER };
+        let datagram = udp_bytes(5_000, 53, &[0; 1_300]);
+        quoted.emit(datagram.len(), &mut original);
+        original.extend_from_slice(&datagram);
+        for _ in 0..10 {
+            host.arrive(&ipv6_frame(FROM_PEER, &[], &icmp(&Icmp::PacketTooBig { mtu: 1_280, original: &original })));
+        }
+    }
+    assert_eq!((host.stack.ip.route_generation(), host.stack.counters().ipv6_path_mtu_learnt), (before, 0));
+}
+
+#[test]
+fn what_is_of_a_link_does_not_leave_by_the_default_route() {
+    let mut host = acquainted();
+    host.stack.add_route(crate::Route {
+        destination: prefix("::/0"),
+        next_hop: Some(PEER6.into()),
+        port: host.port,
+        source: None,
+        metric: 0,
+    });
+    assert!(host.stack.ip.route("2001:db8::7".parse().unwrap(), None).is_ok());
+    assert!(host.stack.ip.route("fe80::7".parse().unwrap(), None).is_err());
+}
+
+#[test]
+fn a_datagram_of_the_largest_size_comes_back_whole() {
+    // To ourselves: cut at the loopback's MTU, and put together again.
+    let mut host = host();
+    let socket = host.stack.udp_open(&crate::Bind::new(US6.into(), 5_000)).unwrap();
+    let largest = vec![7; 65_527];
+    for (len, outcome) in [(65_527, Ok(())), (65_528, Err(crate::udp::SendError::MessageSize))] {
+        let payload = [&largest[..], &[0]].concat();
+        let send =
+            crate::udp::Send { to: Some((US6, 5_000).into()), payload: &[&payload[..len]], ..Default::default() };
+        assert_eq!(host.stack.udp_send(host.now, socket, &send), outcome);
+    }
+    host.sent();
+    assert_eq!(host.stack.udp_recv(socket).map(|received| received.data), Some(largest));
+    assert_eq!(host.drops(), []);
 }
 
 #[test]

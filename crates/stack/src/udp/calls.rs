@@ -2,7 +2,7 @@
 
 use super::{
     Error, OVERHEAD, Options, Received, SPARE, SPARE_SIZE, Send, SendError, Slot, Socket, SocketId, Status, Summary,
-    Udp, or_ourselves,
+    Udp, max_payload, or_ourselves,
 };
 use crate::Stack;
 use crate::bind::{Bind, BindError};
@@ -204,14 +204,15 @@ impl Udp {
             return Err(SendError::Destination);
         }
         let len = send.payload.iter().map(|slice| slice.len()).sum::<usize>();
-        if len > super::MAX_PAYLOAD {
+        if len > max_payload(to.ip()) {
             return Err(SendError::MessageSize);
         }
         if send.from.is_some_and(|from| !from.is_unspecified() && !ip.is_local(from)) {
             return Err(SendError::NotLocal);
         }
         // A socket that is bound to everybody's address hears there, but cannot speak from it.
-        let own = Some(socket.local.ip()).filter(|own| ip.is_local(*own));
+        // One that is connected over IPv6 may send to a mapped address all the same, from another.
+        let own = Some(socket.local.ip()).filter(|own| own.is_ipv4() == to.is_ipv4() && ip.is_local(*own));
         let from = send.from.filter(|from| !from.is_unspecified()).or(own);
         let generation = ip.route_generation();
         let route = match socket.route {
@@ -237,7 +238,8 @@ impl Udp {
             ttl: send.ttl.unwrap_or(ttl),
             tos: send.tos.unwrap_or(tos),
             dont_fragment: fragmentation == Fragmentation::Never,
-            checksum_offset: checksum.then_some(CHECKSUM_OFFSET as u16),
+            // RFC 8200 section 8.1: over IPv6 there is no datagram without.
+            checksum_offset: (checksum || to.is_ipv6()).then_some(CHECKSUM_OFFSET as u16),
             segment_size: None,
         };
         let mut header = [0; HEADER_LEN];

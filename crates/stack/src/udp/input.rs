@@ -20,6 +20,9 @@ impl Udp {
     /// A datagram has arrived: `bytes`, from its UDP header on.
     pub(crate) fn handle_datagram(&mut self, now: Instant, ip: &mut Ip, incoming: &Incoming, bytes: &[u8]) -> Outcome {
         let Ok(datagram) = Datagram::parse(bytes) else { return Outcome::Dropped(Drop::UdpMalformed) };
+        if incoming.source.is_ipv6() && !datagram.has_checksum() {
+            return Outcome::Dropped(Drop::UdpChecksum);
+        }
         let needs_check = incoming.checksum == Checksum::Present;
         if needs_check && !datagram.verify_checksum(incoming.source, incoming.destination) {
             return Outcome::Dropped(Drop::UdpChecksum);

@@ -33,8 +33,12 @@ use sockeye_wire::udp::HEADER_LEN;
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// The largest payload over IPv4.
-pub const MAX_PAYLOAD: usize = 65_535 - 20 - HEADER_LEN;
+/// The largest payload of a datagram to `destination`. IPv4 counts its header in the length of a packet, IPv6 does not.
+fn max_payload(destination: IpAddr) -> usize {
+    let header = if destination.is_ipv4() { 20 } else { 0 };
+    65_535 - header - HEADER_LEN
+}
+
 /// What keeping a datagram costs a receive buffer besides its bytes.
 const OVERHEAD: usize = 512;
 /// Buffers of datagrams that were read, kept for the next.
