@@ -401,9 +401,10 @@ impl Stack {
         let after = &connection.options;
         let keepalive_changed = (before.keepalive, before.keep_idle, before.keep_interval)
             != (after.keepalive, after.keep_idle, after.keep_interval);
-        let pushes = before.cork && !after.cork || !before.nodelay && after.nodelay;
-        // With nothing held back it would let the next small segment go that a cork is to hold.
-        connection.sender.push_now |= pushes && connection.send_end() > connection.sender.board.nxt();
+        if before.cork && !after.cork || !before.nodelay && after.nodelay {
+            // Also where nothing is held: what was written before may still be on its way here.
+            connection.sender.push_now = true;
+        }
         if keepalive_changed && connection.fate == Fate::Alive {
             connection.arm_keepalive(now);
         }

@@ -65,16 +65,6 @@ fn a_cork_holds_what_is_not_full_until_it_is_pulled() {
 }
 
 #[test]
-fn a_cork_that_held_nothing_leaves_the_next_one_whole() {
-    let (mut bench, id) = Bench::established(Options { cork: true, ..Options::default() });
-    for cork in [false, true] {
-        bench.stack.tcp_set_options(bench.now, id, Options { cork, ..Options::default() });
-    }
-    bench.write(id, &bytes(200));
-    bench.silent();
-}
-
-#[test]
 fn data_is_read_in_order_whatever_the_order_of_arrival() {
     let (mut bench, id) = Bench::established(Options::default());
     let at = |offset: u32, data: &[u8]| Seg { seq: PEER + 1 + offset, data: data.to_vec(), ..from_peer() };
