@@ -26,6 +26,7 @@
 mod arp;
 pub mod bind;
 pub mod buffer;
+mod checksum;
 pub mod counters;
 pub mod fib;
 pub mod hash;

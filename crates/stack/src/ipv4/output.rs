@@ -10,8 +10,7 @@
 //! **Don't fragment.** By default a datagram that fits carries DF, so that the path's MTU is learnt, and one that does not
 //! fit is cut here ([`Fragmentation::WhenNeeded`], Linux's `IP_PMTUDISC_WANT`).
 //!
-//! **Checksums.** A transport names the place of its checksum and this file fills it in: for a device that completes
-//! checksums only the pseudo header's sum, for others, and for fragments, all of it.
+//! **Checksums.** A transport names the place of its checksum, and it is [filled in](crate::checksum) here.
 //!
 //! # Standards
 //!
@@ -19,12 +18,13 @@
 
 use super::fragment::{Cut, Gather};
 use crate::arp::Link;
+use crate::checksum;
 use crate::counters::Drop;
 use crate::ip::Ip;
 use crate::port::{Buffers, OutFrame};
 use crate::route::{AddressKind, NoRoute, RouteEntry};
-use sockeye_device::{Checksum, Full, Instant, Offload, SegmentKind, Segmentation};
-use sockeye_wire::checksum::{Sum, pseudo_header};
+use sockeye_device::{Full, Instant, Offload, SegmentKind, Segmentation};
+use sockeye_wire::checksum::pseudo_header;
 use sockeye_wire::ipv4::options::OptionBuffer;
 use sockeye_wire::ipv4::{self, Repr};
 use sockeye_wire::{EtherType, MacAddr, Protocol, ethernet};
@@ -167,16 +167,9 @@ impl Ip {
             let mut frame = self.frame(&link, &repr, len, &mut Gather::new(header, payload));
             let transport = frame.len - len;
             if let Some(at) = outgoing.checksum_offset {
-                let mut sum = pseudo_header(src.into(), dst.into(), repr.protocol.0, len as u32);
-                let value = if capabilities.checksum || outgoing.segment_size.is_some() {
-                    frame.offload.checksum = Checksum::Partial { start: transport as u16, offset: at };
-                    sum.folded()
-                } else {
-                    put_u16(&mut frame.buffer[transport..frame.len], at.into(), 0);
-                    sum.add(&frame.buffer[transport..frame.len]);
-                    finish(sum, repr.protocol)
-                };
-                put_u16(&mut frame.buffer[transport..frame.len], at.into(), value);
+                let sum = pseudo_header(src.into(), dst.into(), repr.protocol.0, len as u32);
+                let by_device = capabilities.checksum || outgoing.segment_size.is_some();
+                checksum::fill(&mut frame, transport, at, sum, repr.protocol, by_device);
             }
             frame.offload.segmentation = outgoing.segment_size.map(|size| Segmentation {
                 kind: SegmentKind::TcpV4,
@@ -209,13 +202,9 @@ impl Ip {
             return Err(SendError::Full);
         }
         let to = self.link_to(now, route)?;
-        let checksum = outgoing.checksum_offset.map(|at| {
-            let mut sum = pseudo_header(outgoing.source, outgoing.destination, repr.protocol.0, len as u32);
-            sum.add(header);
-            for slice in payload {
-                sum.add(slice);
-            }
-            (usize::from(at), finish(sum, repr.protocol))
+        let sum = outgoing.checksum_offset.map(|at| {
+            let sum = pseudo_header(outgoing.source, outgoing.destination, repr.protocol.0, len as u32);
+            (usize::from(at), checksum::over(sum, header, payload, repr.protocol))
         });
         let mut bytes = Gather::new(header, payload);
         for (range, more_fragments) in cut {
@@ -223,11 +212,11 @@ impl Ip {
             let repr = Repr { more_fragments, fragment_offset: range.start as u16, options, ..*repr };
             let mut frame = self.frame(link, &repr, range.len(), &mut bytes);
             let transport = frame.len - range.len();
-            if let Some((at, value)) = checksum
+            if let Some((at, value)) = sum
                 && range.contains(&(at + 1))
                 && range.start == 0
             {
-                put_u16(&mut frame.buffer, transport + at, value);
+                checksum::put(&mut frame.buffer, transport + at, value);
             }
             self.counters.ipv4_fragments_sent += 1;
             self.dispatch(route, to, frame)?;
@@ -301,13 +290,4 @@ impl Ip {
         }
         learnt
     }
-}
-
-/// UDP has a second form of zero, as zero says that there is no checksum.
-pub(crate) fn finish(sum: Sum, protocol: Protocol) -> u16 {
-    if protocol == Protocol::UDP { sum.finish_nonzero() } else { sum.finish() }
-}
-
-pub(crate) fn put_u16(buffer: &mut [u8], at: usize, value: u16) {
-    buffer[at..at + 2].copy_from_slice(&value.to_be_bytes());
 }

@@ -8,12 +8,13 @@
 //!
 //! RFC 8200 §3, §4.5, §8.1 (pseudo header, and that UDP has a checksum), RFC 8201 (path MTU), RFC 7739 §5.3.
 
+use crate::checksum;
 use crate::ip::{Ip, Outgoing};
 use crate::ipv4::fragment::{Cut, Gather};
-use crate::ipv4::output::{Fragmentation, SendError, finish, put_u16};
+use crate::ipv4::output::{Fragmentation, SendError};
 use crate::port::{Buffers, OutFrame, PortId};
 use crate::route::RouteEntry;
-use sockeye_device::{Checksum, Instant, Offload, SegmentKind, Segmentation};
+use sockeye_device::{Instant, Offload, SegmentKind, Segmentation};
 use sockeye_wire::checksum::pseudo_header;
 use sockeye_wire::ipv6::extension::{self, FRAGMENT_LEN, Fragment};
 use sockeye_wire::ipv6::{HEADER_LEN, Repr};
@@ -64,16 +65,9 @@ impl Ip {
         let mut frame = self.v6_frame(&link, &repr, &[], len, &mut Gather::new(header, payload));
         let transport = frame.len - len;
         if let Some(at) = outgoing.checksum_offset {
-            let mut sum = pseudo_header(src.into(), dst.into(), repr.next_header.0, len as u32);
-            let value = if capabilities.checksum || outgoing.segment_size.is_some() {
-                frame.offload.checksum = Checksum::Partial { start: transport as u16, offset: at };
-                sum.folded()
-            } else {
-                put_u16(&mut frame.buffer[transport..frame.len], at.into(), 0);
-                sum.add(&frame.buffer[transport..frame.len]);
-                finish(sum, repr.next_header)
-            };
-            put_u16(&mut frame.buffer[transport..frame.len], at.into(), value);
+            let sum = pseudo_header(src.into(), dst.into(), repr.next_header.0, len as u32);
+            let by_device = capabilities.checksum || outgoing.segment_size.is_some();
+            checksum::fill(&mut frame, transport, at, sum, repr.next_header, by_device);
         }
         frame.offload.segmentation = outgoing.segment_size.map(|size| Segmentation {
             kind: SegmentKind::TcpV6,
@@ -103,13 +97,9 @@ impl Ip {
             return Err(SendError::Full);
         }
         let to = self.link_to(now, route)?;
-        let checksum = outgoing.checksum_offset.map(|at| {
-            let mut sum = pseudo_header(repr.src.into(), repr.dst.into(), repr.next_header.0, len as u32);
-            sum.add(header);
-            for slice in payload {
-                sum.add(slice);
-            }
-            (usize::from(at), finish(sum, repr.next_header))
+        let sum = outgoing.checksum_offset.map(|at| {
+            let sum = pseudo_header(repr.src.into(), repr.dst.into(), repr.next_header.0, len as u32);
+            (usize::from(at), checksum::over(sum, header, payload, repr.next_header))
         });
         let id = self.rng.next_u32();
         let mut bytes = Gather::new(header, payload);
@@ -120,10 +110,10 @@ impl Ip {
             let repr = Repr { next_header: Protocol::FRAGMENT, ..*repr };
             let mut frame = self.v6_frame(link, &repr, &headers, range.len(), &mut bytes);
             let transport = frame.len - range.len();
-            if let Some((at, value)) = checksum
+            if let Some((at, value)) = sum
                 && range.start == 0
             {
-                put_u16(&mut frame.buffer, transport + at, value);
+                checksum::put(&mut frame.buffer, transport + at, value);
             }
             self.counters.ipv6_fragments_sent += 1;
             self.dispatch(route, to, frame)?;
