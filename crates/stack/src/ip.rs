@@ -2,7 +2,7 @@
 //!
 //! [`Ip`] is one struct that whoever works borrows mutably: a transport that handles a segment has `&mut self` and
 //! `&mut Ip`, and nothing is shared in any other way. Its parts are rooms of their own (the routing decision in
-//! `route`, neighbours in `neighbor` and `arp`, the way out in `ipv4::output`, reassembly in `reassembly`, errors in
+//! `route`, neighbours in `neighbor`, `resolution` and `arp`, the way out in `ipv4::output`, reassembly in `reassembly`, errors in
 //! `icmp`); what stands here is their common state, what is configured, and time.
 //!
 //! A flow that sends often caches two decisions and checks two numbers instead of deciding again: the
@@ -29,8 +29,8 @@ use std::net::IpAddr;
 use std::ops::Range;
 use std::time::Duration;
 
-pub(crate) use crate::arp::Link;
 pub(crate) use crate::ipv4::output::Outgoing;
+pub(crate) use crate::resolution::Link;
 pub(crate) use crate::route::RouteEntry as Route;
 
 /// A packet for a transport protocol, checked and whole: all but its payload.

@@ -40,6 +40,7 @@ pub mod neighbor;
 mod path_mtu;
 pub mod port;
 mod reassembly;
+mod resolution;
 mod rng;
 pub mod route;
 pub mod sim;

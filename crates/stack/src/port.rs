@@ -68,14 +68,23 @@ pub struct Port {
     pub(crate) up: bool,
     pub(crate) addresses: Vec<IpPrefix>,
     pub(crate) queue: Queue,
-    /// When one of the addresses was last defended.
-    pub(crate) defended: Option<Instant>,
+    /// When an address of IPv4, and one of IPv6, was last defended.
+    pub(crate) defended: [Option<Instant>; 2],
 }
 
 impl Port {
     pub(crate) fn new(config: PortConfig) -> Self {
         let PortConfig { name, mac, mtu, capabilities } = config;
-        Port { name, mac, mtu, capabilities, up: true, addresses: Vec::new(), queue: Queue::default(), defended: None }
+        Port {
+            name,
+            mac,
+            mtu,
+            capabilities,
+            up: true,
+            addresses: Vec::new(),
+            queue: Queue::default(),
+            defended: [None; 2],
+        }
     }
 
     /// True while the link is up.

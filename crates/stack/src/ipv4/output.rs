@@ -17,11 +17,11 @@
 //! RFC 791 §3.2, RFC 1122 §3.2.1, §3.3.3, RFC 1191 §3, RFC 6864 §4.
 
 use super::fragment::{Cut, Gather};
-use crate::arp::Link;
 use crate::checksum;
 use crate::counters::Drop;
 use crate::ip::Ip;
 use crate::port::{Buffers, OutFrame};
+use crate::resolution::Link;
 use crate::route::{AddressKind, NoRoute, RouteEntry};
 use sockeye_device::{Full, Instant, Offload, SegmentKind, Segmentation};
 use sockeye_wire::checksum::pseudo_header;

@@ -19,6 +19,7 @@ use crate::ipv4::output::{Fragmentation, SendError};
 use crate::ipv6::input::Accepted;
 use crate::neighbor::Claim;
 use crate::port::PortId;
+use crate::resolution::Claimed;
 use crate::route::{AddressKind, RouteEntry};
 use sockeye_device::Instant;
 use sockeye_wire::ndisc::{HOP_LIMIT, Message, NdOption, NeighborAdvertisement, Options};
@@ -71,7 +72,7 @@ impl Ip {
         let outcome = match mac {
             Some(mac) if !mac.is_unicast() => return Err(Drop::NdMalformed),
             Some(mac) if !source.is_unspecified() => {
-                self.hear(now, port, source.into(), mac, Claim::Passing).map_err(reason)
+                heard(self.hear(now, port, source.into(), mac, Claim::Passing), Drop::NdNotForUs)
             }
             _ => Ok(()),
         };
@@ -108,12 +109,7 @@ impl Ip {
         // An answer to a question that was asked of it alone may leave its address out (RFC 4861, 4.4).
         let mac = options.target_link_layer().or_else(|| self.neighbors.link_address(port, target.into()));
         match mac {
-            Some(mac) if mac.is_unicast() => {
-                self.hear(now, port, target.into(), mac, how).map_err(|drop| match reason(drop) {
-                    Drop::NdNotForUs => Drop::NdUnsolicited,
-                    other => other,
-                })
-            }
+            Some(mac) if mac.is_unicast() => heard(self.hear(now, port, target.into(), mac, how), Drop::NdUnsolicited),
             Some(_) => Err(Drop::NdMalformed),
             None => Err(Drop::NdUnsolicited),
         }
@@ -204,11 +200,11 @@ impl Ip {
     }
 }
 
-/// What a drop of a claim is called here.
-fn reason(of: Drop) -> Drop {
-    match of {
-        Drop::ArpNotForUs => Drop::NdNotForUs,
-        Drop::ArpDoubtful => Drop::NdDoubtful,
-        other => other,
+/// What a claim is counted as; `stranger` if it is none of our business.
+fn heard(claimed: Claimed, stranger: Drop) -> Result<(), Drop> {
+    match claimed {
+        Claimed::Heard => Ok(()),
+        Claimed::Stranger => Err(stranger),
+        Claimed::Doubtful => Err(Drop::NdDoubtful),
     }
 }

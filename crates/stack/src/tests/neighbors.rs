@@ -1,8 +1,8 @@
 //! ARP and the neighbour states, seen from the wire (rows E4, E5).
 
 use super::*;
-use crate::arp::Link;
 use crate::neighbor::NeighborState;
+use crate::resolution::Link;
 use crate::udp::{Error, Send, SocketId};
 use crate::{Bind, Event};
 use std::net::SocketAddr;
