@@ -3,7 +3,7 @@
 //! [`Writer`] and [`Reader`] are the only places that touch indices, so that the messages are lists of fields. Both check every
 //! length; neither can panic. A [`Reader`] must be finished ([`Reader::end`]), which refuses trailing bytes.
 
-use crate::VERSION;
+use crate::{Address, LinkAddress, VERSION};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
@@ -53,8 +53,10 @@ impl fmt::Display for NoRoom {
 
 impl std::error::Error for NoRoom {}
 
-/// Bytes of an encoded socket address: family, zero, port, flow information, address, scope.
+/// Bytes of an encoded socket address: family, zero, port, flow information, address, scope; or family, zero, protocol, interface,
+/// hardware, kind of packet, length, address, zeros.
 pub(crate) const SOCKET_ADDRESS_LEN: usize = 28;
+const LINK: u8 = 17;
 
 /// Bytes of an encoded address without a port: family, address.
 pub(crate) const ADDRESS_LEN: usize = 17;
@@ -143,6 +145,24 @@ impl<'a> Writer<'a> {
             }
         }
         self.bytes(&bytes)
+    }
+}
+
+impl Writer<'_> {
+    pub(crate) fn any_address(&mut self, address: Option<Address>) -> Result<(), NoRoom> {
+        match address {
+            Some(Address::Link(LinkAddress { protocol, port, hardware, packet, len, address })) => {
+                self.bytes(&[LINK, 0])?;
+                self.u16(protocol)?;
+                self.u32(port)?;
+                self.u16(hardware)?;
+                self.bytes(&[packet, len])?;
+                self.bytes(&address)?;
+                self.bytes(&[0; 8])
+            }
+            Some(Address::Internet(address)) => self.socket_address(Some(address)),
+            None => self.socket_address(None),
+        }
     }
 }
 
@@ -260,6 +280,28 @@ impl<'a> Reader<'a> {
             }
             _ => Err(Malformed::Field("address family")),
         }
+    }
+
+    pub(crate) fn optional_any_address(&mut self) -> Result<Option<Address>, Malformed> {
+        if self.rest.first() != Some(&LINK) {
+            return Ok(self.optional_socket_address()?.map(Address::Internet));
+        }
+        self.u8()?;
+        self.zeros(1)?;
+        let link = LinkAddress {
+            protocol: self.u16()?,
+            port: self.u32()?,
+            hardware: self.u16()?,
+            packet: self.u8()?,
+            len: self.u8()?,
+            address: self.array()?,
+        };
+        self.zeros(8)?;
+        Ok(Some(Address::Link(link)))
+    }
+
+    pub(crate) fn any_address(&mut self) -> Result<Address, Malformed> {
+        self.optional_any_address()?.ok_or(Malformed::Field("address family"))
     }
 
     pub(crate) fn socket_address(&mut self) -> Result<SocketAddr, Malformed> {

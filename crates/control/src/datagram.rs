@@ -1,4 +1,4 @@
-//! The header before each message on a datagram socket's pair, the same in both directions.
+//! The header before each message on the pair of a datagram, raw or packet socket, the same in both directions.
 //!
 //! A pair of `SOCK_SEQPACKET` keeps the bounds of messages but has no addresses, so each message begins with this header. It also keeps
 //! messages from being empty, which a reader could not tell from the end.
@@ -13,15 +13,19 @@
 //! the socket (an ICMP message, or a send that failed): the receiving call returns -1 with `errno`, and `remote` is the
 //! datagram's destination, `local` the address of the host that reported it.
 //!
+//! *Control messages* that have no field here stand between header and payload, in the very bytes that the program gives to `sendmsg` or gets
+//! from `recvmsg` (`struct cmsghdr` of 64-bit Linux, each padded to eight bytes); `control` is their length. From the program they are what the shim does not
+//! know; to the program they are what the socket's options ask for.
+//!
 //! A message that is shorter than the header or does not decode is dropped by the node and counted; the shim never makes one.
 //!
 //! ```text
-//!   0         1      2        4        32      60     64      68    69    70        72        74     80          88
-//!   | VERSION | kind | wanted | remote | local | port | errno | ttl | tos | present | segment | zero | timestamp |
+//!   0         1      2        4        32      60     64      68    69    70        72        74        76     80          88
+//!   | VERSION | kind | wanted | remote | local | port | errno | ttl | tos | present | segment | control | zero | timestamp | control | payload
 //! ```
 
-use crate::VERSION;
 use crate::codec::{Malformed, NoRoom, Reader, Writer};
+use crate::{Address, VERSION};
 use std::net::SocketAddr;
 
 /// What a message is.
@@ -94,7 +98,7 @@ pub struct Header {
     /// Which control messages the program wants; from the program nothing or [`Wanted::ANSWER`].
     pub wanted: Wanted,
     /// The other side.
-    pub remote: Option<SocketAddr>,
+    pub remote: Option<Address>,
     /// This side.
     pub local: Option<SocketAddr>,
     /// The interface's index, as the program knows it; 0 is none.
@@ -105,6 +109,8 @@ pub struct Header {
     pub tos: Option<u8>,
     /// Payload bytes of each datagram where several travel as one; 0: it is one.
     pub segment: u16,
+    /// Bytes of control messages before the payload, at most [`Header::MAX_CONTROL`].
+    pub control: u16,
     /// When it arrived, in nanoseconds since 1970; from the program it is 0.
     pub timestamp: u64,
 }
@@ -118,8 +124,11 @@ impl Header {
     /// Bytes of the header.
     pub const LEN: usize = 88;
 
+    /// The most bytes of control messages.
+    pub const MAX_CONTROL: usize = 8 * 1024;
+
     /// A datagram to or from `remote`, and nothing else said.
-    pub fn data(remote: Option<SocketAddr>) -> Header {
+    pub fn data(remote: Option<Address>) -> Header {
         Header {
             kind: Kind::Data,
             wanted: Wanted::default(),
@@ -129,6 +138,7 @@ impl Header {
             ttl: None,
             tos: None,
             segment: 0,
+            control: 0,
             timestamp: 0,
         }
     }
@@ -143,7 +153,7 @@ impl Header {
     }
 
     fn write(&self, mut writer: Writer<'_>) -> Result<(), NoRoom> {
-        let Header { kind, wanted, remote, local, port, ttl, tos, segment, timestamp } = *self;
+        let Header { kind, wanted, remote, local, port, ttl, tos, segment, control, timestamp } = *self;
         let (kind, errno) = match kind {
             Kind::Data => (DATA, 0),
             Kind::Error(errno) => (ERROR, errno),
@@ -151,7 +161,7 @@ impl Header {
         writer.u8(VERSION)?;
         writer.u8(kind)?;
         writer.u16(wanted.0)?;
-        writer.socket_address(remote)?;
+        writer.any_address(remote)?;
         writer.socket_address(local)?;
         writer.u32(port)?;
         writer.i32(errno)?;
@@ -159,11 +169,12 @@ impl Header {
         writer.u8(tos.unwrap_or(0))?;
         writer.u16(if ttl.is_some() { TTL_PRESENT } else { 0 } | if tos.is_some() { TOS_PRESENT } else { 0 })?;
         writer.u16(segment)?;
-        writer.bytes(&[0; 6])?;
+        writer.u16(control)?;
+        writer.bytes(&[0; 4])?;
         writer.u64(timestamp)
     }
 
-    /// Reads the header of a message; also returns what follows it.
+    /// Reads the header of a message; also returns what follows it: control messages and payload ([`Header::split`] parts them).
     pub fn decode(message: &[u8]) -> Result<(Header, &[u8]), Malformed> {
         let (bytes, payload) = message.split_at_checked(Self::LEN).ok_or(Malformed::Truncated)?;
         let mut reader = Reader::new(bytes);
@@ -176,7 +187,7 @@ impl Header {
         if wanted.0 & !Wanted::ALL != 0 {
             return Err(Malformed::Field("control message"));
         }
-        let remote = reader.optional_socket_address()?;
+        let remote = reader.optional_any_address()?;
         let local = reader.optional_socket_address()?;
         let port = reader.u32()?;
         let kind = match (kind, reader.i32()?) {
@@ -196,9 +207,20 @@ impl Header {
         };
         let (ttl, tos) = (optional(ttl, TTL_PRESENT)?, optional(tos, TOS_PRESENT)?);
         let segment = reader.u16()?;
-        reader.zeros(6)?;
+        let control = reader.u16()?;
+        if usize::from(control) > Self::MAX_CONTROL {
+            return Err(Malformed::TooLong("list of control messages"));
+        }
+        reader.zeros(4)?;
         let timestamp = reader.u64()?;
         reader.end()?;
-        Ok((Header { kind, wanted, remote, local, port, ttl, tos, segment, timestamp }, payload))
+        Ok((Header { kind, wanted, remote, local, port, ttl, tos, segment, control, timestamp }, payload))
+    }
+
+    /// Reads a whole message: header, control messages, payload.
+    pub fn split(message: &[u8]) -> Result<(Header, &[u8], &[u8]), Malformed> {
+        let (header, rest) = Self::decode(message)?;
+        let (control, payload) = rest.split_at_checked(usize::from(header.control)).ok_or(Malformed::Truncated)?;
+        Ok((header, control, payload))
     }
 }

@@ -37,7 +37,7 @@
 //!
 //! A program's socket is one end of a socket pair that the node made. Its identity is the abstract name that it is bound to
 //! ([`SocketName`]), so any process that holds it, after dup, fork, exec or SCM_RIGHTS, learns with a plain `getsockname` which
-//! socket it is. A stream socket is an end of a `SOCK_STREAM` pair, a datagram socket an end of a `SOCK_SEQPACKET` pair.
+//! socket it is. A stream socket is an end of a `SOCK_STREAM` pair, all others (datagram, raw, packet) of a `SOCK_SEQPACKET` pair.
 //!
 //! **Each request that names a socket carries that socket's descriptor** (exactly one, SCM_RIGHTS). Names can be read by every
 //! local user in `/proc/net/unix`, so a name alone proves nothing; the node compares the descriptor that came along
@@ -67,7 +67,7 @@
 //!
 //! ## Datagrams
 //!
-//! Each message on a datagram socket's pair begins with a [`datagram::Header`], in both directions. What is wrong with a datagram
+//! Each message on the pair of a socket that is no stream begins with a [`datagram::Header`], in both directions. What is wrong with a datagram
 //! the node tells afterwards, by a message of its own, or, if it is asked at once ([`Request::Flush`]), in the answer.
 //!
 //! ## Errors
@@ -83,6 +83,7 @@
 //! trailing bytes are refused, so whatever decodes encodes to the same bytes again.
 
 mod accept;
+mod address;
 pub mod board;
 mod codec;
 pub mod datagram;
@@ -94,6 +95,7 @@ mod request;
 mod tests;
 
 pub use accept::Accepted;
+pub use address::{Address, LinkAddress};
 pub use codec::{Malformed, NoRoom};
 pub use name::{Family, Kind, SocketId, SocketName};
 pub use path::{ControlPath, PathError};

@@ -3,8 +3,8 @@
 //! ```text
 //!  \0 sockeye/ 0a1b2c3d / 4s / 00112233445566778899aabbccddeeff
 //!              node       ||   socket
-//!                         |+- kind: s stream, d datagram
-//!                         +-- family: 4 IPv4, 6 IPv6
+//!                         |+- kind: s stream, d datagram, r raw
+//!                         +-- family: 4 IPv4, 6 IPv6, p packets
 //! ```
 //!
 //! It has one spelling (lower case, fixed width) and a fixed length, so that the shim tells a foreign name from ours by the
@@ -13,13 +13,15 @@
 
 use std::fmt;
 
-/// An address family of the internet, as a socket has it.
+/// An address family, as a socket has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Family {
     /// `AF_INET`.
     V4,
     /// `AF_INET6`.
     V6,
+    /// `AF_PACKET`.
+    Packet,
 }
 
 /// What a program's socket is.
@@ -27,8 +29,17 @@ pub enum Family {
 pub enum Kind {
     /// `SOCK_STREAM`, TCP; the pair is `SOCK_STREAM`.
     Stream,
-    /// `SOCK_DGRAM`, UDP; the pair is `SOCK_SEQPACKET`, and each message starts with a [`crate::datagram::Header`].
+    /// `SOCK_DGRAM`: UDP, UDP-Lite, ICMP's echoes, packets without a link header; the pair is `SOCK_SEQPACKET`, and each message starts with a [`crate::datagram::Header`].
     Datagram,
+    /// `SOCK_RAW`: raw sockets, packets as they stand; otherwise like a datagram socket.
+    Raw,
+}
+
+impl Kind {
+    /// Whether data flow on the pair as they are; all others have a header before each message.
+    pub fn is_stream(self) -> bool {
+        self == Kind::Stream
+    }
 }
 
 /// Which socket of a node: 128 random bits.
@@ -52,9 +63,9 @@ impl fmt::Debug for SocketId {
 pub struct SocketName {
     /// Which node: a random number that it draws when it starts.
     pub node: u32,
-    /// IPv4 or IPv6.
+    /// IPv4, IPv6 or packets.
     pub family: Family,
-    /// Stream or datagram.
+    /// Stream, datagram or raw.
     pub kind: Kind,
     /// Which of the node's sockets.
     pub id: SocketId,
@@ -77,10 +88,12 @@ impl SocketName {
         name[FAMILY_AT] = match self.family {
             Family::V4 => b'4',
             Family::V6 => b'6',
+            Family::Packet => b'p',
         };
         name[FAMILY_AT + 1] = match self.kind {
             Kind::Stream => b's',
             Kind::Datagram => b'd',
+            Kind::Raw => b'r',
         };
         hex(&self.id.0, &mut name[ID_AT..]);
         name
@@ -95,11 +108,13 @@ impl SocketName {
         let family = match path[FAMILY_AT] {
             b'4' => Family::V4,
             b'6' => Family::V6,
+            b'p' => Family::Packet,
             _ => return None,
         };
         let kind = match path[FAMILY_AT + 1] {
             b's' => Kind::Stream,
             b'd' => Kind::Datagram,
+            b'r' => Kind::Raw,
             _ => return None,
         };
         let node = u32::from_be_bytes(unhex(&path[NODE_AT..])?);

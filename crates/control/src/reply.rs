@@ -1,9 +1,9 @@
 //! What a node answers.
 
 use crate::codec::{ADDRESS_LEN, Malformed, NoRoom, Reader, Writer};
-use crate::{MAX_ADDRESSES, MAX_NAME, MAX_OPTION, MAX_REASON, MAX_TEXT};
+use crate::{Address, MAX_ADDRESSES, MAX_NAME, MAX_OPTION, MAX_REASON, MAX_TEXT};
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 /// A reply; each is one message. Whatever borrows does so from the message's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub enum Reply<'a> {
     /// A stream connects; the descriptor will tell when.
     InProgress,
     /// A socket's or a peer's address.
-    Address(SocketAddr),
+    Address(Address),
     /// An option's value or an ioctl's result, at most [`MAX_OPTION`] bytes.
     Value(&'a [u8]),
     /// A name's addresses in the order of preference, at most [`MAX_ADDRESSES`].
@@ -73,7 +73,7 @@ impl<'a> Reply<'a> {
             Reply::InProgress => writer.head(IN_PROGRESS)?,
             Reply::Address(address) => {
                 writer.head(ADDRESS)?;
-                writer.socket_address(Some(address))?;
+                writer.any_address(Some(address))?;
             }
             Reply::Value(value) => {
                 writer.head(VALUE)?;
@@ -116,7 +116,7 @@ impl<'a> Reply<'a> {
         let reply = match reader.head()? {
             DONE => Reply::Done,
             IN_PROGRESS => Reply::InProgress,
-            ADDRESS => Reply::Address(reader.socket_address()?),
+            ADDRESS => Reply::Address(reader.any_address()?),
             VALUE => return Ok(Reply::Value(reader.remaining(MAX_OPTION, "value")?)),
             ADDRESSES => {
                 let canonical = usize::from(reader.u8()?);

@@ -4,9 +4,9 @@
 //! numbering: the node decides what they mean and which error they earn, and the shim need not know them.
 
 use crate::codec::{Malformed, NoRoom, Reader, Writer};
-use crate::{MAX_NAME, MAX_OPTION, SocketId};
+use crate::{Address, MAX_NAME, MAX_OPTION, SocketId};
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::str::FromStr;
 
 /// A request; each is one message. Whatever borrows does so from the message's bytes.
@@ -30,7 +30,7 @@ pub enum Request<'a> {
         /// Which socket.
         id: SocketId,
         /// Port 0 lets the node choose.
-        address: SocketAddr,
+        address: Address,
     },
     /// `listen(2)`. Answer: `Done`.
     Listen {
@@ -44,7 +44,7 @@ pub enum Request<'a> {
         /// Which socket.
         id: SocketId,
         /// The peer; `None` (`AF_UNSPEC`) dissolves the association.
-        address: Option<SocketAddr>,
+        address: Option<Address>,
     },
     /// `getsockname(2)`. Answer: [`crate::Reply::Address`].
     LocalAddress {
@@ -208,7 +208,7 @@ impl<'a> Request<'a> {
             }
             Request::Bind { id, address } => {
                 writer.about(BIND, id)?;
-                writer.socket_address(Some(address))?;
+                writer.any_address(Some(address))?;
             }
             Request::Listen { id, backlog } => {
                 writer.about(LISTEN, id)?;
@@ -216,7 +216,7 @@ impl<'a> Request<'a> {
             }
             Request::Connect { id, address } => {
                 writer.about(CONNECT, id)?;
-                writer.socket_address(address)?;
+                writer.any_address(address)?;
             }
             Request::LocalAddress { id } => writer.about(LOCAL_ADDRESS, id)?,
             Request::PeerAddress { id } => writer.about(PEER_ADDRESS, id)?,
@@ -281,9 +281,9 @@ impl<'a> Request<'a> {
                 protocol: reader.i32()?,
                 nonblocking: reader.bool()?,
             },
-            BIND => Request::Bind { id: reader.id()?, address: reader.socket_address()? },
+            BIND => Request::Bind { id: reader.id()?, address: reader.any_address()? },
             LISTEN => Request::Listen { id: reader.id()?, backlog: reader.i32()? },
-            CONNECT => Request::Connect { id: reader.id()?, address: reader.optional_socket_address()? },
+            CONNECT => Request::Connect { id: reader.id()?, address: reader.optional_any_address()? },
             LOCAL_ADDRESS => Request::LocalAddress { id: reader.id()? },
             PEER_ADDRESS => Request::PeerAddress { id: reader.id()? },
             SET_OPTION => {

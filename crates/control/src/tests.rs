@@ -18,6 +18,16 @@ fn socket_address() -> impl Strategy<Value = SocketAddr> {
     ]
 }
 
+fn any_address() -> impl Strategy<Value = Address> {
+    let link = any::<(u16, u32, u16, u8, u8, [u8; 8])>();
+    prop_oneof![
+        socket_address().prop_map(Address::Internet),
+        link.prop_map(|(protocol, port, hardware, packet, len, address)| {
+            Address::Link(LinkAddress { protocol, port, hardware, packet, len, address })
+        }),
+    ]
+}
+
 fn address() -> impl Strategy<Value = IpAddr> {
     prop_oneof![any::<[u8; 4]>().prop_map(IpAddr::from), any::<[u8; 16]>().prop_map(IpAddr::from)]
 }
@@ -43,6 +53,7 @@ struct Parts {
     word: u32,
     flag: bool,
     socket_address: SocketAddr,
+    any_address: Address,
     address: IpAddr,
     list: Vec<IpAddr>,
     value: Vec<u8>,
@@ -52,22 +63,22 @@ struct Parts {
 
 prop_compose! {
     fn parts()(
-        id in id(), numbers in any::<[i32; 3]>(), word in any::<u32>(), flag in any::<bool>(), socket_address in socket_address(),
+        id in id(), numbers in any::<[i32; 3]>(), word in any::<u32>(), flag in any::<bool>(), socket_address in socket_address(), any_address in any_address(),
         address in address(), list in proptest::collection::vec(address(), 0..=MAX_ADDRESSES), value in value(), text in text(),
         table in 0..What::ALL.len(),
     ) -> Parts {
-        Parts { id, numbers, word, flag, socket_address, address, list, value, text, table }
+        Parts { id, numbers, word, flag, socket_address, any_address, address, list, value, text, table }
     }
 }
 
 impl Parts {
     fn requests(&self) -> Vec<Request<'_>> {
-        let Parts { id, numbers: [one, two, three], word, flag, socket_address, address, .. } = *self;
+        let Parts { id, numbers: [one, two, three], word, flag, any_address, address, .. } = *self;
         vec![
             Request::Socket { family: one, kind: two, protocol: three, nonblocking: flag },
-            Request::Bind { id, address: socket_address },
+            Request::Bind { id, address: any_address },
             Request::Listen { id, backlog: one },
-            Request::Connect { id, address: flag.then_some(socket_address) },
+            Request::Connect { id, address: flag.then_some(any_address) },
             Request::LocalAddress { id },
             Request::PeerAddress { id },
             Request::SetOption { id, level: one, name: two, value: &self.value },
@@ -90,7 +101,7 @@ impl Parts {
         vec![
             Reply::Done,
             Reply::InProgress,
-            Reply::Address(self.socket_address),
+            Reply::Address(self.any_address),
             Reply::Value(&self.value),
             Reply::Addresses { canonical: &self.text, addresses: self.list.as_slice().into() },
             Reply::Name(&self.text),
@@ -110,12 +121,13 @@ impl Parts {
                 datagram::Kind::Error(self.numbers[1].unsigned_abs() as i32 % 4095 + 1)
             },
             wanted,
-            remote: (self.word & 2 != 0).then_some(self.socket_address),
+            remote: (self.word & 2 != 0).then_some(self.any_address),
             local: (self.word & 4 != 0).then_some(self.socket_address),
             port: self.word,
             ttl: (self.word & 8 != 0).then_some(self.id.0[0]),
             tos: (self.word & 16 != 0).then_some(self.id.0[1]),
             segment: self.word as u16,
+            control: (self.word >> 16) as u16 % (Header::MAX_CONTROL as u16 + 1),
             timestamp: u64::from(self.word) << 20,
         }
     }
@@ -160,16 +172,18 @@ proptest! {
         let mut message = header.encode().to_vec();
         message.extend(&parts.value);
         prop_assert_eq!(Header::decode(&message), Ok((header, parts.value.as_slice())));
+        let apart = parts.value.split_at_checked(usize::from(header.control)).ok_or(Malformed::Truncated);
+        prop_assert_eq!(Header::split(&message), apart.map(|(control, payload)| (header, control, payload)));
         let accepted = Accepted { local: parts.socket_address, remote: SocketAddr::new(parts.address, 7) };
         prop_assert_eq!(Accepted::decode(&accepted.encode()), Ok(accepted));
     }
 
     #[test]
-    fn names_survive_the_round_trip(node in any::<u32>(), id in id(), v6 in any::<bool>(), datagram in any::<bool>()) {
+    fn names_survive_the_round_trip(node in any::<u32>(), id in id(), family in 0..3usize, kind in 0..3usize) {
         let name = SocketName {
             node,
-            family: if v6 { Family::V6 } else { Family::V4 },
-            kind: if datagram { Kind::Datagram } else { Kind::Stream },
+            family: [Family::V4, Family::V6, Family::Packet][family],
+            kind: [Kind::Stream, Kind::Datagram, Kind::Raw][kind],
             id,
         };
         let bytes = name.format();

@@ -1,19 +1,22 @@
-//! The pump of a datagram socket: messages with a header on the program's side, datagrams on the stack's.
+//! The pump of a socket that is no stream: messages with a header on the program's side, datagrams or packets on the stack's.
+//!
+//! What differs between kinds of sockets is how a message is sent and how the next one is received: a file each
+//! ([`udp`]).
 //!
 //! Both ways hold at most one datagram that found no room: then the pair fills up, and the program waits on its own
 //! descriptor; or the stack's receive queue does, and drops with a counter, as a host does. What a program sends that
 //! cannot go (no route, too long) comes back as an error message, which its next call reports.
 
+mod udp;
+
 use std::io::IoSlice;
-use std::net::SocketAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, sendmsg};
 use sockeye_control::datagram::{Header, Kind, Wanted};
 use sockeye_device::Instant;
 use sockeye_socket::settings::TimestampKind;
-use sockeye_socket::{Body, Errno, Settings};
-use sockeye_stack::udp::{self, Received};
+use sockeye_socket::{Body, Errno, Settings, SocketId};
 
 use crate::boundary::{Context, Counters};
 use crate::end::{End, Fate, Pump};
@@ -27,7 +30,7 @@ pub(crate) struct DatagramPump {
     /// From the program, for a stack that had no room: the whole message.
     unsent: Option<Vec<u8>>,
     /// For a program that had no room.
-    undelivered: Option<Received>,
+    undelivered: Option<Message>,
     /// An error that the program is to be told of.
     error: Option<Header>,
     /// An error that the program will ask for.
@@ -45,6 +48,14 @@ impl DatagramPump {
             Kind::Data => None,
         }
     }
+}
+
+/// What is on its way to a program.
+#[derive(Debug)]
+struct Message {
+    header: Header,
+    /// What follows the header: the control messages that it announces, and the payload.
+    data: Vec<u8>,
 }
 
 /// What became of a message for the program.
@@ -139,35 +150,18 @@ fn send(
     message: &[u8],
     counters: &mut Counters,
 ) -> Result<(), ()> {
-    let (header, payload) = match Header::decode(message) {
-        Ok((header, payload)) if header.kind == Kind::Data => (header, payload),
+    let (header, _control, payload) = match Header::split(message) {
+        Ok((header, control, payload)) if header.kind == Kind::Data => (header, control, payload),
         _ => {
             counters.datagrams_malformed += 1;
             return Ok(());
         }
     };
-    let opened = context.host.opened(context.now, end.socket);
-    let sent = opened.and_then(|udp| {
-        // Several datagrams in one message, where the program asked for segmentation.
-        let size = if header.segment == 0 { payload.len().max(1) } else { usize::from(header.segment) };
-        let mut pieces = payload.chunks(size);
-        let mut next = Some(pieces.next().unwrap_or(&[]));
-        while let Some(piece) = next {
-            let inward = |address: Option<SocketAddr>| {
-                address.map(|address| context.host.inward(end.socket, address)).transpose()
-            };
-            let send = udp::Send {
-                to: inward(header.remote)?,
-                from: inward(header.local)?.map(|local| local.ip()),
-                ttl: header.ttl,
-                tos: header.tos,
-                payload: &[piece],
-            };
-            context.host.stack_mut().udp_send(context.now, udp, &send)?;
-            next = pieces.next();
-        }
-        Ok(())
-    });
+    let Some(body) = context.host.body(end.socket) else { return Ok(()) };
+    let sent = match body {
+        Body::Datagram(_) | Body::Unbound => udp::send(context, end.socket, &header, payload),
+        Body::Idle | Body::Connection(_) | Body::Joined(..) | Body::Listener(_) => Err(Errno::EOPNOTSUPP),
+    };
     match sent {
         Ok(()) => Ok(()),
         Err(Errno::EAGAIN) => Err(()),
@@ -186,9 +180,6 @@ fn send(
 
 /// From the stack to the program.
 fn output(end: &mut End, pump: &mut DatagramPump, context: &mut Context<'_>) -> Fate {
-    let Some(Body::Datagram(udp)) = context.host.body(end.socket) else {
-        return report(end, pump, context);
-    };
     if pump.error.is_none()
         && let Some(errno) = context.host.take_error(end.socket)
     {
@@ -201,15 +192,13 @@ fn output(end: &mut End, pump: &mut DatagramPump, context: &mut Context<'_>) -> 
         if !end.ready.output {
             return Fate::Keep;
         }
-        let Some(received) = pump.undelivered.take().or_else(|| context.host.stack_mut().udp_recv(udp)) else {
+        let Some(message) = pump.undelivered.take().or_else(|| receive(end.socket, context)) else {
             return Fate::Keep;
         };
-        let Some(settings) = context.host.settings(end.socket) else { return Fate::Close };
-        let header = header_of(&received, settings, context.now);
-        match deliver(end, context, &header, &received.data) {
-            Delivery::Done => context.host.stack_mut().udp_recycle(received.data),
+        match deliver(end, context, &message.header, &message.data) {
+            Delivery::Done => context.host.stack_mut().udp_recycle(message.data),
             Delivery::NoRoom => {
-                pump.undelivered = Some(received);
+                pump.undelivered = Some(message);
                 return Fate::Keep;
             }
             Delivery::Gone => return Fate::Close,
@@ -217,6 +206,14 @@ fn output(end: &mut End, pump: &mut DatagramPump, context: &mut Context<'_>) -> 
     }
     pump.cut_short = true;
     Fate::Keep
+}
+
+/// The next message that the stack has for a socket.
+fn receive(socket: SocketId, context: &mut Context<'_>) -> Option<Message> {
+    match context.host.body(socket)? {
+        Body::Datagram(body) => udp::receive(context, socket, body),
+        Body::Unbound | Body::Idle | Body::Connection(_) | Body::Joined(..) | Body::Listener(_) => None,
+    }
 }
 
 /// Tells the program of an error.
@@ -245,27 +242,17 @@ fn deliver(end: &mut End, context: &mut Context<'_>, header: &Header, payload: &
     }
 }
 
-fn header_of(received: &Received, settings: &Settings, now: Instant) -> Header {
+/// What the program wants to know of each message, and when this one arrived if that is part of it.
+fn wanted(settings: &Settings, now: Instant, arrived: Instant) -> (Wanted, u64) {
     let mut wanted = Wanted::default();
     wanted.set(Wanted::PACKET_INFO, settings.packet_info());
     wanted.set(Wanted::TTL, settings.receive_hops());
     wanted.set(Wanted::TOS, settings.receive_class());
     wanted.set(Wanted::TIMESTAMP, settings.timestamp == Some(TimestampKind::Micros));
     wanted.set(Wanted::TIMESTAMP_NANOSECONDS, settings.timestamp == Some(TimestampKind::Nanos));
-    let timestamp = if settings.timestamp.is_some() {
-        let ago = now.since(received.timestamp);
-        let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().saturating_sub(ago);
-        u64::try_from(at.as_nanos()).unwrap_or(0)
-    } else {
-        0
-    };
-    Header {
-        wanted,
-        local: Some(settings.outward(received.to)),
-        port: received.port.index() as u32,
-        ttl: Some(received.ttl),
-        tos: Some(received.tos),
-        timestamp,
-        ..Header::data(Some(settings.outward(received.from)))
+    if settings.timestamp.is_none() {
+        return (wanted, 0);
     }
+    let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().saturating_sub(now.since(arrived));
+    (wanted, u64::try_from(at.as_nanos()).unwrap_or(0))
 }

@@ -118,7 +118,7 @@ impl End {
             ready: Ready { input: false, output: true, end: false, hangup: false, urgent: false },
             pump: match kind {
                 control::Kind::Stream => Pump::Idle,
-                control::Kind::Datagram => Pump::Datagram(DatagramPump::default()),
+                control::Kind::Datagram | control::Kind::Raw => Pump::Datagram(DatagramPump::default()),
             },
             queued: false,
             interest: STREAM,

@@ -30,7 +30,7 @@ impl Pair {
     pub(crate) fn new(name: &SocketName, nonblocking: bool) -> io::Result<Pair> {
         let kind = match name.kind {
             Kind::Stream => SocketType::STREAM,
-            Kind::Datagram => SocketType::SEQPACKET,
+            Kind::Datagram | Kind::Raw => SocketType::SEQPACKET,
         };
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let (ours, theirs) = rustix::net::socketpair(AddressFamily::UNIX, kind, flags, None)?;

@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use sockeye_control::{Kind, Request, SocketId};
+use sockeye_control::{Address, Kind, Request, SocketId};
 use sockeye_socket::names::{
     AF_INET, AF_INET6, IPPROTO_TCP, SO_ERROR, SO_OOBINLINE, SOCK_DGRAM, SOCK_STREAM, SOL_SOCKET, TCP_CORK, TCP_INFO,
 };
@@ -34,7 +34,7 @@ const SIOCOUTQNSD: u32 = 0x894b;
 pub(crate) enum Answer {
     Done,
     InProgress,
-    Address(SocketAddr),
+    Address(Address),
     Value(Vec<u8>),
 }
 
@@ -78,7 +78,7 @@ impl Call<'_, '_> {
     /// Does what a request about a socket asks for. Requests about other things are not for here.
     pub(crate) fn perform(&mut self, request: &Request<'_>, descriptor: Option<OwnedFd>) -> Outcome {
         // A listener of our own may have been closed a moment ago.
-        if let Request::Connect { address: Some(address), .. } = *request
+        if let Request::Connect { address: Some(Address::Internet(address)), .. } = *request
             && self.is_own(address.ip())
         {
             self.catch_up();
@@ -199,43 +199,54 @@ impl Call<'_, '_> {
     fn living(&mut self, key: Key, request: &Request<'_>, descriptor: &OwnedFd) -> Outcome {
         let Some(end) = self.boundary.ends.get(key) else { return Err(Errno::EBADF.into()) };
         let socket = end.socket;
-        if let Request::Connect { address: Some(address), .. } = *request
+        if let Request::Connect { address: Some(Address::Internet(address)), .. } = *request
             && let Some(answer) = self.connect_local(key, address, descriptor)
         {
             return Ok((answer, None));
         }
         let Context { host, now, .. } = &mut *self.context;
         let answer = match *request {
-            Request::Bind { address, .. } => match host.bind(*now, socket, address, self.privilege) {
-                Err(Errno::EACCES) => {
-                    return refuse(Errno::EACCES, format!("port {} is below 1024: for root only", address.port()));
+            Request::Bind { address: Address::Link(_), .. }
+            | Request::Connect { address: Some(Address::Link(_)), .. } => {
+                return Err(Errno::EAFNOSUPPORT.into());
+            }
+            Request::Bind { address: Address::Internet(address), .. } => {
+                match host.bind(*now, socket, address, self.privilege) {
+                    Err(Errno::EACCES) => {
+                        return refuse(Errno::EACCES, format!("port {} is below 1024: for root only", address.port()));
+                    }
+                    Err(Errno::EADDRNOTAVAIL) => {
+                        return refuse(
+                            Errno::EADDRNOTAVAIL,
+                            format!("{} is not an address of this node", address.ip()),
+                        );
+                    }
+                    Err(errno) => return Err(errno.into()),
+                    Ok(()) => Answer::Done,
                 }
-                Err(Errno::EADDRNOTAVAIL) => {
-                    return refuse(Errno::EADDRNOTAVAIL, format!("{} is not an address of this node", address.ip()));
-                }
-                Err(errno) => return Err(errno.into()),
-                Ok(()) => Answer::Done,
-            },
+            }
             Request::Listen { backlog, .. } => {
                 host.listen(socket, backlog)?;
                 self.boundary.listen(self.context, key, descriptor, backlog);
                 Answer::Done
             }
-            Request::Connect { address, .. } => match host.connect(*now, socket, address)? {
-                Progress::Done => {
-                    self.boundary.mark(key);
-                    Answer::Done
-                }
-                Progress::Started => {
-                    if let Err(errno) = self.boundary.connect(key, descriptor) {
-                        self.boundary.close(self.context, key, true);
-                        return Err(errno.into());
+            Request::Connect { address, .. } => {
+                match host.connect(*now, socket, address.and_then(Address::internet))? {
+                    Progress::Done => {
+                        self.boundary.mark(key);
+                        Answer::Done
                     }
-                    Answer::InProgress
+                    Progress::Started => {
+                        if let Err(errno) = self.boundary.connect(key, descriptor) {
+                            self.boundary.close(self.context, key, true);
+                            return Err(errno.into());
+                        }
+                        Answer::InProgress
+                    }
                 }
-            },
-            Request::LocalAddress { .. } => Answer::Address(host.local_address(socket)?),
-            Request::PeerAddress { .. } => Answer::Address(host.peer_address(socket)?),
+            }
+            Request::LocalAddress { .. } => Answer::Address(host.local_address(socket)?.into()),
+            Request::PeerAddress { .. } => Answer::Address(host.peer_address(socket)?.into()),
             Request::SetOption { level, name, value, .. } | Request::TellOption { level, name, value, .. } => {
                 host.set_option(*now, socket, self.privilege, level, name, value)?;
                 if (level, name) == (SOL_SOCKET, SO_OOBINLINE) {
@@ -294,7 +305,7 @@ impl Call<'_, '_> {
                 value.truncate(len as usize);
                 Answer::Value(value)
             }
-            Request::LocalAddress { .. } => Answer::Address(grave.local.ok_or(Errno::ENOTCONN)?),
+            Request::LocalAddress { .. } => Answer::Address(grave.local.ok_or(Errno::ENOTCONN)?.into()),
             Request::Option { level: IPPROTO_TCP, name: TCP_INFO, len, .. } if grave.kind == Kind::Stream => {
                 let mut value = sockeye_socket::closed_info();
                 value.truncate(len as usize);
@@ -311,7 +322,9 @@ impl Call<'_, '_> {
                 grave.settings.set(stream, self.privilege, level, name, value)?;
                 Answer::Done
             }
-            Request::Connect { address: Some(address), .. } => return self.reconnect(id, address, descriptor),
+            Request::Connect { address: Some(Address::Internet(address)), .. } => {
+                return self.reconnect(id, address, descriptor);
+            }
             Request::Connect { address: None, .. } => Answer::Done,
             Request::PeerAddress { .. } | Request::Shutdown { .. } => return Err(Errno::ENOTCONN.into()),
             _ => return Err(Errno::EINVAL.into()),

@@ -1,11 +1,11 @@
 //! Socket addresses as C has them, to and from the program's memory.
 //!
-//! Lengths and families are checked as Linux's `inet` and `inet6` sockets check them; what remains is a `SocketAddr`.
+//! Lengths and families are checked as Linux's `inet`, `inet6` and `packet` sockets check them; what remains is an [`Address`].
 
 use crate::memory;
 use crate::sys::Errno;
-use libc::{c_int, sa_family_t, sockaddr, sockaddr_in, sockaddr_in6, socklen_t};
-use sockeye_control::Family;
+use libc::{c_int, sa_family_t, sockaddr, sockaddr_in, sockaddr_in6, sockaddr_ll, socklen_t};
+use sockeye_control::{Address, Family, Kind, LinkAddress, SocketName};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
 const INVALID: Errno = Errno(libc::EINVAL);
@@ -62,44 +62,64 @@ impl Raw {
         Ok(SocketAddrV6::new(Ipv6Addr::from(self.part::<16>(8)), self.port(), flow, scope).into())
     }
 
+    fn link(&self) -> Result<LinkAddress, Errno> {
+        if self.len < size_of::<sockaddr_ll>() {
+            return Err(INVALID);
+        }
+        Ok(LinkAddress {
+            protocol: u16::from_be_bytes(self.part(2)),
+            port: u32::from_ne_bytes(self.part(4)),
+            hardware: u16::from_ne_bytes(self.part(8)),
+            packet: self.bytes[10],
+            len: self.bytes[11],
+            address: self.part(12),
+        })
+    }
+
     /// For `bind`: IPv4's may say `AF_UNSPEC` if they say no address.
-    pub(crate) fn to_bind(self, family: Family) -> Result<SocketAddr, Errno> {
+    pub(crate) fn to_bind(self, family: Family) -> Result<Address, Errno> {
         match family {
             Family::V4 => {
                 let address = self.v4()?;
                 match self.family()? {
-                    libc::AF_INET => Ok(address),
-                    libc::AF_UNSPEC if address.ip().is_unspecified() => Ok(address),
+                    libc::AF_INET => Ok(address.into()),
+                    libc::AF_UNSPEC if address.ip().is_unspecified() => Ok(address.into()),
                     _ => Err(WRONG_FAMILY),
                 }
             }
             Family::V6 => {
                 let address = self.v6()?;
-                if self.family()? == libc::AF_INET6 { Ok(address) } else { Err(WRONG_FAMILY) }
+                if self.family()? == libc::AF_INET6 { Ok(address.into()) } else { Err(WRONG_FAMILY) }
+            }
+            Family::Packet => {
+                let address = self.link()?;
+                if self.family()? == libc::AF_PACKET { Ok(address.into()) } else { Err(INVALID) }
             }
         }
     }
 
     /// For `connect`: `None` for `AF_UNSPEC`, which dissolves.
-    pub(crate) fn to_connect(self, family: Family) -> Result<Option<SocketAddr>, Errno> {
+    pub(crate) fn to_connect(self, family: Family) -> Result<Option<Address>, Errno> {
         match (self.family()?, family) {
+            (_, Family::Packet) => Err(Errno(libc::EOPNOTSUPP)),
             (libc::AF_UNSPEC, _) => Ok(None),
-            (libc::AF_INET, Family::V4) => self.v4().map(Some),
-            (libc::AF_INET6, Family::V6) => self.v6().map(Some),
+            (libc::AF_INET, Family::V4) => self.v4().map(|address| Some(address.into())),
+            (libc::AF_INET6, Family::V6) => self.v6().map(|address| Some(address.into())),
             _ if self.len < size_of::<sockaddr_in>() => Err(INVALID),
             _ => Err(WRONG_FAMILY),
         }
     }
 
-    /// For a datagram to send: IPv4's may say `AF_UNSPEC`.
-    pub(crate) fn to_send(self, family: Family) -> Result<SocketAddr, Errno> {
-        let address = match (self.family()?, family) {
-            (libc::AF_INET | libc::AF_UNSPEC, Family::V4) => self.v4()?,
-            (libc::AF_INET6, Family::V6) => self.v6()?,
-            _ if self.len < size_of::<sockaddr_in>() => return Err(INVALID),
-            _ => return Err(WRONG_FAMILY),
-        };
-        if address.port() == 0 { Err(INVALID) } else { Ok(address) }
+    /// For a message to send: IPv4's may say `AF_UNSPEC`, and so may those of raw sockets; a packet socket's are not asked for their family.
+    pub(crate) fn to_send(self, name: SocketName) -> Result<Address, Errno> {
+        match (self.family()?, name.family) {
+            (_, Family::Packet) => self.link().map(Address::Link),
+            (libc::AF_INET | libc::AF_UNSPEC, Family::V4) => self.v4().map(Address::Internet),
+            (libc::AF_INET6, Family::V6) => self.v6().map(Address::Internet),
+            (libc::AF_UNSPEC, Family::V6) if name.kind == Kind::Raw => self.v6().map(Address::Internet),
+            _ if self.len < size_of::<sockaddr_in>() => Err(INVALID),
+            _ => Err(WRONG_FAMILY),
+        }
     }
 
     /// For `getnameinfo`: whatever it is.
@@ -119,7 +139,25 @@ pub(crate) struct Encoded {
 }
 
 impl Encoded {
-    pub(crate) fn new(address: SocketAddr) -> Encoded {
+    pub(crate) fn new(address: impl Into<Address>) -> Encoded {
+        match address.into() {
+            Address::Internet(address) => Encoded::internet(address),
+            Address::Link(address) => Encoded::link(address),
+        }
+    }
+
+    fn link(address: LinkAddress) -> Encoded {
+        let mut bytes = [0; size_of::<sockaddr_in6>()];
+        bytes[..2].copy_from_slice(&(libc::AF_PACKET as sa_family_t).to_ne_bytes());
+        bytes[2..4].copy_from_slice(&address.protocol.to_be_bytes());
+        bytes[4..8].copy_from_slice(&address.port.to_ne_bytes());
+        bytes[8..10].copy_from_slice(&address.hardware.to_ne_bytes());
+        bytes[10..12].copy_from_slice(&[address.packet, address.len]);
+        bytes[12..20].copy_from_slice(&address.address);
+        Encoded { bytes, len: size_of::<sockaddr_ll>() }
+    }
+
+    fn internet(address: SocketAddr) -> Encoded {
         let mut bytes = [0; size_of::<sockaddr_in6>()];
         bytes[2..4].copy_from_slice(&address.port().to_be_bytes());
         let (family, len) = match address {
@@ -144,7 +182,7 @@ impl Encoded {
 }
 
 /// Gives an address to the program as the kernel does: as much as there is room for, and its full length.
-pub(crate) fn give(address: SocketAddr, to: *mut sockaddr, len: *mut socklen_t) -> Result<(), Errno> {
+pub(crate) fn give(address: impl Into<Address>, to: *mut sockaddr, len: *mut socklen_t) -> Result<(), Errno> {
     let encoded = Encoded::new(address);
     let bytes = encoded.as_bytes();
     let room = memory::read_value(len.cast_const())?;
@@ -162,33 +200,51 @@ mod tests {
         Raw::read(bytes.as_ptr().cast(), bytes.len() as socklen_t).expect("readable")
     }
 
+    fn name(family: Family) -> SocketName {
+        SocketName { node: 1, family, kind: Kind::Datagram, id: sockeye_control::SocketId([0; 16]) }
+    }
+
     #[test]
     fn addresses_survive_the_round_trip() {
         let v4: SocketAddr = "10.1.2.3:80".parse().expect("address");
         let v6: SocketAddr = SocketAddrV6::new("fe80::1".parse().expect("address"), 443, 0x12345, 7).into();
         for (address, family) in [(v4, Family::V4), (v6, Family::V6)] {
             let raw = raw(Encoded::new(address).as_bytes());
+            assert_eq!(raw.any(), Ok(address));
+            let address = Address::from(address);
             assert_eq!(raw.to_bind(family), Ok(address));
             assert_eq!(raw.to_connect(family), Ok(Some(address)));
-            assert_eq!(raw.to_send(family), Ok(address));
-            assert_eq!(raw.any(), Ok(address));
+            assert_eq!(raw.to_send(name(family)), Ok(address));
         }
+        let link = LinkAddress {
+            protocol: 0x86dd,
+            port: 7,
+            hardware: 1,
+            packet: 4,
+            len: 6,
+            address: [1, 2, 3, 4, 5, 6, 0, 0],
+        };
+        let raw = raw(Encoded::new(link).as_bytes());
+        assert_eq!(raw.to_bind(Family::Packet), Ok(link.into()));
+        assert_eq!(raw.to_send(name(Family::Packet)), Ok(link.into()));
+        assert_eq!(raw.to_connect(Family::Packet), Err(Errno(libc::EOPNOTSUPP)));
     }
 
     #[test]
     fn errors_are_as_linux_has_them() {
-        let v4 = Encoded::new("10.1.2.3:80".parse().expect("address")).bytes;
+        let v4 = Encoded::new("10.1.2.3:80".parse::<SocketAddr>().expect("address")).bytes;
         for len in 0..16 {
             assert_eq!(raw(&v4[..len]).to_bind(Family::V4), Err(INVALID));
             assert_eq!(raw(&v4[..len]).to_connect(Family::V4), Err(INVALID));
-            assert_eq!(raw(&v4[..len]).to_send(Family::V4), Err(INVALID));
+            assert_eq!(raw(&v4[..len]).to_send(name(Family::V4)), Err(INVALID));
         }
         assert_eq!(raw(&v4[..16]).to_bind(Family::V6), Err(INVALID));
-        assert_eq!(raw(&[0; 16]).to_bind(Family::V4), Ok("0.0.0.0:0".parse().expect("address")));
+        let any: SocketAddr = "0.0.0.0:0".parse().expect("address");
+        assert_eq!(raw(&[0; 16]).to_bind(Family::V4), Ok(any.into()));
+        assert_eq!(raw(&[0; 16]).to_bind(Family::Packet), Err(INVALID));
         assert_eq!(raw(&[0; 2]).to_connect(Family::V4), Ok(None));
         assert_eq!(raw(&[1; 16]).to_bind(Family::V4), Err(WRONG_FAMILY));
         assert_eq!(raw(&[1; 16]).to_connect(Family::V4), Err(WRONG_FAMILY));
-        assert_eq!(raw(&[0; 16]).to_send(Family::V4), Err(INVALID), "port 0");
         assert!(matches!(Raw::read([0; 200].as_ptr().cast(), 129), Err(INVALID)));
         assert!(matches!(Raw::read([0; 200].as_ptr().cast(), socklen_t::MAX), Err(INVALID)));
     }

@@ -58,7 +58,7 @@ fn start(
                 (Reply::Done, Kind::Stream) if told => Err(Errno(libc::EISCONN)),
                 (Reply::Done, Kind::Stream) => names::settle(fd, Mark::Connection),
                 (Reply::InProgress, Kind::Stream) => names::settle(fd, Mark::Connection).and(Err(IN_PROGRESS)),
-                (Reply::Done, Kind::Datagram) => {
+                (Reply::Done, Kind::Datagram | Kind::Raw) => {
                     datagram::forget_destination(fd);
                     Ok(())
                 }

@@ -150,13 +150,14 @@ impl List {
                     list.put(libc::IPPROTO_IPV6, libc::IPV6_TCLASS, &c_int::from(tos).to_ne_bytes());
                 }
             }
+            Family::Packet => {}
         }
         if wants(Wanted::ORIGINAL_DESTINATION)
             && let Some(local) = header.local
         {
             let (level, kind) = match family {
                 Family::V4 => (libc::IPPROTO_IP, IP_ORIGDSTADDR),
-                Family::V6 => (libc::IPPROTO_IPV6, IPV6_ORIGDSTADDR),
+                Family::V6 | Family::Packet => (libc::IPPROTO_IPV6, IPV6_ORIGDSTADDR),
             };
             list.put(level, kind, Encoded::new(local).as_bytes());
         }
@@ -209,6 +210,7 @@ mod tests {
             ttl: Some(64),
             tos: Some(0x10),
             segment: 0,
+            control: 0,
             timestamp: 5_000_000_007,
         }
     }

@@ -10,12 +10,13 @@
 //! same, nobody is asked. Which it was last, the descriptor remembers: its least to receive (`SO_RCVLOWAT`), which has no meaning on a socket that
 //! keeps the bounds of messages, holds a hash of it. Everything that could change the answer (connect, options) forgets it.
 
+use crate::address::Encoded;
 use crate::exchange::{self, NO_NODE};
 use crate::sys::{self, Errno, outcome};
 use crate::{memory, real};
 use libc::{c_int, iovec};
 use sockeye_control::datagram::{Header, Kind, Wanted};
-use sockeye_control::{Family, Request, SocketName};
+use sockeye_control::{Address, Family, Request, SocketName};
 
 const AGAIN: Errno = Errno(libc::EAGAIN);
 const UNSUPPORTED: Errno = Errno(libc::EOPNOTSUPP);
@@ -60,8 +61,9 @@ pub(crate) fn send(
         return Err(UNSUPPORTED);
     }
     let most = match name.family {
-        Family::V4 => 65_507,
-        Family::V6 => 65_527,
+        Family::V4 | Family::V6 => 65_535,
+        // With headers, and as many segments as travel in one piece.
+        Family::Packet => 66 * 1024,
     };
     let len = pieces.iter().skip(1).fold(0usize, |len, piece| len.saturating_add(piece.iov_len));
     if len > most {
@@ -104,16 +106,10 @@ fn destination(header: &Header, len: usize) -> c_int {
     // FNV-1a. A collision costs a program the error of one call, and it can only deceive itself.
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     let mut add = |byte: u8| hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    for address in [header.remote, header.local] {
-        match address.map(|address| (address.ip(), address.port())) {
+    for address in [header.remote, header.local.map(Address::Internet)] {
+        match address {
             None => add(0),
-            Some((ip, port)) => {
-                match ip {
-                    std::net::IpAddr::V4(ip) => ip.octets().into_iter().for_each(&mut add),
-                    std::net::IpAddr::V6(ip) => ip.octets().into_iter().for_each(&mut add),
-                }
-                port.to_be_bytes().into_iter().for_each(&mut add);
-            }
+            Some(address) => Encoded::new(address).as_bytes().iter().copied().for_each(&mut add),
         }
     }
     if piece > SHORT {

@@ -2,7 +2,7 @@
 //!
 //! The answer is in the descriptor: it is bound to a name of `sockeye_control::SocketName`'s form. Asking costs a system call, so
 //! the calls that are used most (`read`, `write`, `send`, `recv`) do not ask while there is nothing to ask for: as long as the process holds no datagram
-//! socket of a node. [`MAY_HOLD_DATAGRAM_SOCKETS`] says so. It is set by each way in which a process comes by one (socket, a
+//! socket of a node (or raw or packet socket: all that are no streams). [`MAY_HOLD_DATAGRAM_SOCKETS`] says so. It is set by each way in which a process comes by one (socket, a
 //! message with descriptors, inheritance over exec) and never cleared; fork copies it.
 //!
 //! The same holds for fresh streams, which are neither connected nor listen: TCP says so at once, where a pair would let the program wait. A
@@ -93,7 +93,7 @@ pub(crate) fn identity_if(unusual: bool, fd: c_int) -> Option<SocketName> {
 /// This process came by a descriptor.
 pub(crate) fn learn(fd: c_int) {
     match identity(fd).map(|name| name.kind) {
-        Some(Kind::Datagram) => MAY_HOLD_DATAGRAM_SOCKETS.store(true, Ordering::Relaxed),
+        Some(Kind::Datagram | Kind::Raw) => MAY_HOLD_DATAGRAM_SOCKETS.store(true, Ordering::Relaxed),
         Some(Kind::Stream) if is_marked(fd, Mark::Fresh) => {
             FRESH_STREAMS.fetch_add(1, Ordering::Relaxed);
         }

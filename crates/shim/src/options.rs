@@ -79,14 +79,15 @@ fn known(fd: c_int, socket: SocketName, level: c_int, name: c_int) -> Result<Opt
     Ok(Some(match (name, socket.kind) {
         (libc::SO_TYPE, Kind::Stream) => libc::SOCK_STREAM,
         (libc::SO_TYPE, Kind::Datagram) => libc::SOCK_DGRAM,
+        (libc::SO_TYPE, Kind::Raw) => libc::SOCK_RAW,
         (libc::SO_PROTOCOL, Kind::Stream) => libc::IPPROTO_TCP,
-        (libc::SO_PROTOCOL, Kind::Datagram) => libc::IPPROTO_UDP,
         (libc::SO_DOMAIN, _) => match socket.family {
             Family::V4 => libc::AF_INET,
             Family::V6 => libc::AF_INET6,
+            Family::Packet => libc::AF_PACKET,
         },
         (libc::SO_ACCEPTCONN, _) => c_int::from(is_listener(fd)),
-        (libc::SO_ERROR, Kind::Datagram) => match datagram::take_error(fd) {
+        (libc::SO_ERROR, Kind::Datagram | Kind::Raw) => match datagram::take_error(fd) {
             Some(errno) => errno.0,
             None => exchange::socket_error(fd, socket.id)?,
         },
@@ -124,7 +125,7 @@ fn set(
         Reply::Done => {}
         _ => return Err(NONSENSE),
     }
-    if socket.kind == Kind::Datagram {
+    if !socket.kind.is_stream() {
         datagram::forget_destination(fd);
     } else if concerns_descriptor(level, name) {
         sys::set_option(fd, name, &memory::read_value(value.cast::<c_int>())?)?;

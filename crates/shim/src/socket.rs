@@ -63,7 +63,7 @@ interpose! {
         let ordered = exchange::order(fd, &Request::Shutdown { id: name.id, how });
         // Linux shuts an unconnected datagram socket down, too, and still returns ENOTCONN.
         let valid = matches!(how, libc::SHUT_RD | libc::SHUT_WR | libc::SHUT_RDWR);
-        if ordered.is_ok() || (name.kind == Kind::Datagram && valid) {
+        if ordered.is_ok() || (!name.kind.is_stream() && valid) {
             // SAFETY: takes two numbers.
             let shut = unsafe { real::shutdown(fd, how) };
             if ordered.is_ok() {

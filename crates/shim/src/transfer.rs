@@ -10,8 +10,8 @@ use crate::names::{self, identity, identity_if};
 use crate::sys::{Errno, answer, errno, set_errno};
 use crate::{exchange, interpose, memory, patience, real, stream};
 use libc::{c_int, c_uint, c_void, iovec, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t, timespec};
+use sockeye_control::SocketName;
 use sockeye_control::datagram::Header;
-use sockeye_control::{Kind, SocketName};
 use std::mem::offset_of;
 
 const INVALID: Errno = Errno(libc::EINVAL);
@@ -33,7 +33,7 @@ enum Way {
 fn way(fd: c_int, flags: c_int, refused: c_int, error: Errno) -> Way {
     match identity_if(flags & refused != 0, fd) {
         None => Way::Kernel,
-        Some(name) if name.kind == Kind::Datagram => Way::Datagram(name),
+        Some(name) if !name.kind.is_stream() => Way::Datagram(name),
         Some(_) if flags & refused != 0 => Way::Refused(error),
         Some(_) => Way::Kernel,
     }
@@ -436,7 +436,7 @@ fn send_one(
     len: usize,
     flags: c_int,
 ) -> Result<ssize_t, Errno> {
-    let to = to.map(|raw| raw.to_send(name.family)).transpose()?;
+    let to = to.map(|raw| raw.to_send(name)).transpose()?;
     let mut pieces = [exchange::piece(std::ptr::null(), 0), exchange::piece(buffer, len)];
     datagram::send(fd, name, &Header::data(to), &mut pieces, flags).map(|len| len as ssize_t)
 }
@@ -448,7 +448,7 @@ fn send_message(fd: c_int, name: SocketName, from: *const msghdr, flags: c_int) 
     } else {
         // Longer than any address: Linux takes what it knows.
         let len = (message.msg_namelen as c_int).min(128);
-        Some(Raw::read(message.msg_name.cast(), len as socklen_t)?.to_send(name.family)?)
+        Some(Raw::read(message.msg_name.cast(), len as socklen_t)?.to_send(name)?)
     };
     let mut header = Header::data(to);
     if !message.msg_control.is_null() && message.msg_controllen != 0 {

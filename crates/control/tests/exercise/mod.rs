@@ -11,8 +11,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use sockeye_control::datagram::{self, Header, Wanted};
 use sockeye_control::{
-    Accepted, Addresses, ControlPath, Family, Kind, MAX_ADDRESSES, MAX_CALL, MAX_MESSAGE, MAX_NAME, MAX_OPTION,
-    MAX_REASON, MAX_TEXT, Reply, Request, SocketId, SocketName, What,
+    Accepted, Address, Addresses, ControlPath, Family, Kind, LinkAddress, MAX_ADDRESSES, MAX_CALL, MAX_MESSAGE,
+    MAX_NAME, MAX_OPTION, MAX_REASON, MAX_TEXT, Reply, Request, SocketId, SocketName, What,
 };
 
 /// Everything that crosses the boundary.
@@ -65,6 +65,15 @@ fn header(bytes: &[u8]) {
     let Ok((header, payload)) = Header::decode(bytes) else { return };
     assert_eq!(header.encode(), bytes[..Header::LEN]);
     assert_eq!(payload, &bytes[Header::LEN..]);
+    match Header::split(bytes) {
+        Ok((_, control, payload)) => {
+            assert_eq!(
+                (control.len(), [control, payload].concat().as_slice()),
+                (header.control.into(), &bytes[Header::LEN..])
+            );
+        }
+        Err(_) => assert!(payload.len() < header.control.into()),
+    }
 }
 
 fn accepted(bytes: &[u8]) {
@@ -89,7 +98,8 @@ fn path(bytes: &[u8]) {
 fn meanings(script: &[u8]) {
     let mut script = Script(script);
     let id = SocketId(script.array());
-    let address = script.socket_address();
+    let local = script.socket_address();
+    let address = script.address();
     let optional = (script.u8() & 1 == 0).then_some(address);
     let (a, b, c) = (script.i32(), script.i32(), script.i32());
     let flag = script.u8() & 1 == 0;
@@ -113,7 +123,7 @@ fn meanings(script: &[u8]) {
         (Request::Shutdown { id, how: a }, true),
         (Request::Ioctl { id, command: a as u32, argument: &bytes }, bytes.len() <= MAX_OPTION),
         (Request::Resolve { family: a, flags: b as u32, name: text }, text.len() <= MAX_NAME),
-        (Request::ResolveAddress { address: address.ip() }, true),
+        (Request::ResolveAddress { address: local.ip() }, true),
         (Request::Show { what, json: flag }, true),
         (Request::Flush { id }, true),
         (Request::Board, true),
@@ -164,22 +174,23 @@ fn meanings(script: &[u8]) {
         kind: if flag { datagram::Kind::Data } else { datagram::Kind::Error(errno) },
         wanted,
         remote: optional,
-        local: Some(address),
+        local: Some(local),
         port: a as u32,
         ttl: flag.then_some(b as u8),
         tos: (c & 1 == 0).then_some(c as u8),
         segment: b as u16,
+        control: a.unsigned_abs() as u16 % (Header::MAX_CONTROL as u16 + 1),
         timestamp: u64::from(a as u32) << 32 | u64::from(c as u32),
     };
     let mut message = header.encode().to_vec();
     message.extend_from_slice(&bytes);
     assert_eq!(Header::decode(&message), Ok((header, bytes.as_slice())));
-    let accepted = Accepted { local: address, remote: script.socket_address() };
+    let accepted = Accepted { local, remote: script.socket_address() };
     assert_eq!(Accepted::decode(&accepted.encode()), Ok(accepted));
     let name = SocketName {
         node: a as u32,
-        family: if flag { Family::V4 } else { Family::V6 },
-        kind: if b & 1 == 0 { Kind::Stream } else { Kind::Datagram },
+        family: [Family::V4, Family::V6, Family::Packet][a.rem_euclid(3) as usize],
+        kind: [Kind::Stream, Kind::Datagram, Kind::Raw][b.rem_euclid(3) as usize],
         id,
     };
     assert_eq!(SocketName::parse(&name.format()), Some(name));
@@ -204,6 +215,16 @@ impl Script<'_> {
 
     fn i32(&mut self) -> i32 {
         i32::from_le_bytes(self.array())
+    }
+
+    fn address(&mut self) -> Address {
+        if self.u8() & 1 == 0 {
+            return self.socket_address().into();
+        }
+        let numbers = self.array::<8>();
+        let [protocol, hardware] = [[numbers[0], numbers[1]], [numbers[2], numbers[3]]].map(u16::from_le_bytes);
+        let [packet, len] = [numbers[4], numbers[5]];
+        LinkAddress { protocol, port: self.i32() as u32, hardware, packet, len, address: self.array() }.into()
     }
 
     fn socket_address(&mut self) -> SocketAddr {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
 use rustix::fs::OFlags;
-use sockeye_control::Request;
+use sockeye_control::{Address, Request};
 use sockeye_socket::Errno;
 use sockeye_socket::names::{SO_OOBINLINE, SO_SNDBUF, SO_SNDBUFFORCE, SOL_SOCKET};
 use sockeye_socket::table::Key;
@@ -32,7 +32,7 @@ impl Call<'_, '_> {
         let host = &self.context.host;
         let bound = |key| self.boundary.ends.get(key).and_then(|end| host.local_address(end.socket).ok());
         let port = match *request {
-            Request::Bind { address, .. } => Some(address.port()),
+            Request::Bind { address: Address::Internet(address), .. } => Some(address.port()),
             Request::Listen { id, .. } => self.boundary.find(id).and_then(bound).map(|address| address.port()),
             _ => None,
         };
@@ -52,11 +52,15 @@ impl Call<'_, '_> {
         let (socket, other) = (end.socket, local.end(side.other()).map(|other| other.socket));
         let (host, now) = (&mut *self.context.host, self.context.now);
         let answer = match *request {
-            Request::Bind { address, .. } => host.bind(now, socket, address, self.privilege).map(|()| Answer::Done)?,
+            Request::Bind { address: Address::Internet(address), .. } => {
+                host.bind(now, socket, address, self.privilege).map(|()| Answer::Done)?
+            }
             Request::Listen { backlog, .. } => host.listen(socket, backlog).map(|()| Answer::Done)?,
-            Request::Connect { address, .. } => host.connect(now, socket, address).map(|_| Answer::Done)?,
-            Request::LocalAddress { .. } => Answer::Address(host.local_address(socket)?),
-            Request::PeerAddress { .. } => Answer::Address(host.peer_address(socket)?),
+            Request::Connect { address, .. } => {
+                host.connect(now, socket, address.and_then(Address::internet)).map(|_| Answer::Done)?
+            }
+            Request::LocalAddress { .. } => Answer::Address(host.local_address(socket)?.into()),
+            Request::PeerAddress { .. } => Answer::Address(host.peer_address(socket)?.into()),
             Request::SetOption { level, name, value, .. } | Request::TellOption { level, name, value, .. } => {
                 host.set_option(now, socket, self.privilege, level, name, value)?;
                 if let Some(settings) = host.settings(socket) {

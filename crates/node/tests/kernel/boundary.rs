@@ -25,10 +25,12 @@ fn a_client_connects_and_both_directions_end_in_order() {
         stream.write_all(&all).expect("written");
     });
     let socket = fixture.socket(1);
-    socket.ask(Request::Connect { id: socket.id, address: Some(remote) }, |reply| assert_eq!(reply, Reply::InProgress));
+    socket.ask(Request::Connect { id: socket.id, address: Some(remote.into()) }, |reply| {
+        assert_eq!(reply, Reply::InProgress)
+    });
     assert_eq!(wait(&socket.fd, PollFlags::OUT), PollFlags::OUT);
     assert_eq!(socket.error(), 0);
-    socket.ask(Request::PeerAddress { id: socket.id }, |reply| assert_eq!(reply, Reply::Address(remote)));
+    socket.ask(Request::PeerAddress { id: socket.id }, |reply| assert_eq!(reply, Reply::Address(remote.into())));
     let mut stream = socket.into_stream();
     let writer = std::thread::spawn({
         let (mut stream, sent) = (stream.try_clone().expect("a clone"), sent.clone());
@@ -50,14 +52,16 @@ fn a_refused_connect_polls_an_error_that_so_error_tells_once() {
     let Some(mut fixture) = Fixture::new("refused") else { return };
     let socket = fixture.socket(1);
     let nobody = address(KERNEL, 9);
-    socket.ask(Request::Connect { id: socket.id, address: Some(nobody) }, |reply| assert_eq!(reply, Reply::InProgress));
+    socket.ask(Request::Connect { id: socket.id, address: Some(nobody.into()) }, |reply| {
+        assert_eq!(reply, Reply::InProgress)
+    });
     let happened = wait(&socket.fd, PollFlags::OUT);
     assert!(happened.contains(PollFlags::ERR | PollFlags::HUP), "{happened:?}");
     assert_eq!((socket.error(), socket.error()), (111, 0));
     // The same socket may connect once more, on a new pair.
     let listener = fixture.kernel.enter(|| TcpListener::bind(address(KERNEL, 0))).expect("inside").expect("bound");
     let remote = listener.local_addr().expect("an address");
-    let again = Request::Connect { id: socket.id, address: Some(remote) };
+    let again = Request::Connect { id: socket.id, address: Some(remote.into()) };
     let fd = fixture.ask(&again, Some(socket.fd.as_fd()), |reply, descriptor| {
         assert_eq!(reply, Reply::InProgress);
         descriptor.expect("a new end")
@@ -71,7 +75,7 @@ fn a_refused_connect_polls_an_error_that_so_error_tells_once() {
 fn a_listener_hands_connections_over_and_takes_credits() {
     let Some(mut fixture) = Fixture::new("listener") else { return };
     let socket = fixture.socket(1);
-    socket.done(Request::Bind { id: socket.id, address: address("0.0.0.0", 7777) });
+    socket.done(Request::Bind { id: socket.id, address: address("0.0.0.0", 7777).into() });
     // A backlog of one: the window is one, so that each connection after the first waits for a credit.
     socket.done(Request::Listen { id: socket.id, backlog: 1 });
     for round in 0..5u8 {
@@ -110,9 +114,9 @@ fn datagrams_carry_addresses_and_errors_come_back() {
     let peer = fixture.kernel.enter(|| UdpSocket::bind(address(KERNEL, 0))).expect("inside").expect("bound");
     let remote = peer.local_addr().expect("an address");
     let socket = fixture.socket(2);
-    socket.done(Request::Bind { id: socket.id, address: address("0.0.0.0", 5353) });
+    socket.done(Request::Bind { id: socket.id, address: address("0.0.0.0", 5353).into() });
     for payload in [&b""[..], b"hello", &pattern(20_000)] {
-        let message = [&Header::data(Some(remote)).encode()[..], payload].concat();
+        let message = [&Header::data(Some(remote.into())).encode()[..], payload].concat();
         rustix::net::send(&socket.fd, &message, SendFlags::empty()).expect("sent");
         let mut buffer = vec![0; 65_536];
         let (len, from) = peer.recv_from(&mut buffer).expect("received");
@@ -120,15 +124,15 @@ fn datagrams_carry_addresses_and_errors_come_back() {
         peer.send_to(payload, from).expect("sent");
         let (len, _) = receive(&socket.fd, &mut buffer);
         let (header, data) = Header::decode(&buffer[..len]).expect("a datagram");
-        assert_eq!((header.remote, header.local, data), (Some(remote), Some(address(NODE, 5353)), payload));
+        assert_eq!((header.remote, header.local, data), (Some(remote.into()), Some(address(NODE, 5353)), payload));
     }
     // No such route: the program is told.
     let nowhere = address("192.0.2.1", 9);
-    rustix::net::send(&socket.fd, &Header::data(Some(nowhere)).encode(), SendFlags::empty()).expect("sent");
+    rustix::net::send(&socket.fd, &Header::data(Some(nowhere.into())).encode(), SendFlags::empty()).expect("sent");
     let mut buffer = [0; 256];
     let (len, _) = receive(&socket.fd, &mut buffer);
     let (header, _) = Header::decode(&buffer[..len]).expect("an error");
-    assert_eq!((header.kind, header.remote), (Kind::Error(101), Some(nowhere)));
+    assert_eq!((header.kind, header.remote), (Kind::Error(101), Some(nowhere.into())));
     drop(socket);
     fixture.stop();
 }
@@ -137,7 +141,7 @@ fn datagrams_carry_addresses_and_errors_come_back() {
 fn a_program_cannot_touch_a_socket_that_it_does_not_hold() {
     let Some(mut fixture) = Fixture::new("foreign") else { return };
     let (mine, other) = (fixture.socket(1), fixture.socket(1));
-    let steal = Request::Bind { id: other.id, address: address("0.0.0.0", 4000) };
+    let steal = Request::Bind { id: other.id, address: address("0.0.0.0", 4000).into() };
     let refused = |reply: Reply<'_>, errno| {
         assert!(matches!(reply, Reply::Error { errno: was, .. } if was == errno), "{reply:?}")
     };

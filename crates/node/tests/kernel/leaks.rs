@@ -24,26 +24,26 @@ fn a_thousand_sockets_leave_nothing() {
         match round % 8 {
             // Never used; bound; listening; let go in the making; refused, and not asked about.
             0 => {}
-            1 => socket.done(Request::Bind { id: socket.id, address: address("0.0.0.0", 4_444) }),
+            1 => socket.done(Request::Bind { id: socket.id, address: address("0.0.0.0", 4_444).into() }),
             2 => {
-                socket.done(Request::Bind { id: socket.id, address: address("0.0.0.0", 4_445) });
+                socket.done(Request::Bind { id: socket.id, address: address("0.0.0.0", 4_445).into() });
                 socket.done(Request::Listen { id: socket.id, backlog: 8 });
             }
-            3 => connect(nobody),
+            3 => connect(nobody.into()),
             4 => {
-                connect(nobody);
+                connect(nobody.into());
                 wait(&socket.fd, PollFlags::OUT);
             }
             // Connected and closed by us; by the peer first, with something unread.
             5 => {
-                connect(remote);
+                connect(remote.into());
                 wait(&socket.fd, PollFlags::OUT);
                 let (peer, _) = listener.accept().expect("accepted");
                 drop(socket);
                 drop(peer);
             }
             6 => {
-                connect(remote);
+                connect(remote.into());
                 wait(&socket.fd, PollFlags::OUT);
                 let (peer, _) = listener.accept().expect("accepted");
                 send(&peer, b"unread", SendFlags::empty()).expect("sent");
@@ -51,7 +51,7 @@ fn a_thousand_sockets_leave_nothing() {
                 wait(&socket.fd, PollFlags::IN);
             }
             _ => {
-                let to = Header::data(Some(datagrams.local_addr().expect("an address")));
+                let to = Header::data(Some(datagrams.local_addr().expect("an address").into()));
                 send(&socket.fd, &to.encode(), SendFlags::empty()).expect("sent");
             }
         }

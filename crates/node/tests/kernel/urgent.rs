@@ -14,7 +14,9 @@ fn connected(fixture: &Fixture) -> (Socket<'_>, TcpStream) {
     let listener = fixture.kernel.enter(|| TcpListener::bind(address(KERNEL, 0))).expect("inside").expect("bound");
     let remote = listener.local_addr().expect("an address");
     let socket = fixture.socket(1);
-    socket.ask(Request::Connect { id: socket.id, address: Some(remote) }, |reply| assert_eq!(reply, Reply::InProgress));
+    socket.ask(Request::Connect { id: socket.id, address: Some(remote.into()) }, |reply| {
+        assert_eq!(reply, Reply::InProgress)
+    });
     assert_eq!(wait(&socket.fd, PollFlags::OUT), PollFlags::OUT);
     (socket, listener.accept().expect("accepted").0)
 }

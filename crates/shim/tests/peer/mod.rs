@@ -145,7 +145,7 @@ impl State {
                 if !ready.is_empty() && self.sockets.contains_key(id) {
                     match self.sockets[id].name.kind {
                         Kind::Stream => self.stream_is_ready(SocketId(*id), *ready),
-                        Kind::Datagram => self.datagram_is_ready(SocketId(*id)),
+                        Kind::Datagram | Kind::Raw => self.datagram_is_ready(SocketId(*id)),
                     }
                 }
             }
@@ -249,12 +249,15 @@ impl State {
                 *attached = Some(program_end);
                 Ok(Reply::Done)
             }
-            Request::Bind { id, address } => self.bind(id, address),
+            Request::Bind { id, address } => self.bind(id, address.internet().unwrap()),
             Request::Listen { id, backlog } => self.listen(id, backlog),
-            Request::Connect { id, address } => self.connect(id, address, &program_end.unwrap(), attached),
+            Request::Connect { id, address } => {
+                let address = address.map(|address| address.internet().unwrap());
+                self.connect(id, address, &program_end.unwrap(), attached)
+            }
             Request::LocalAddress { id } => {
                 let unbound = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0);
-                Ok(Reply::Address(self.sockets[&id.0].local.unwrap_or(unbound)))
+                Ok(Reply::Address(self.sockets[&id.0].local.unwrap_or(unbound).into()))
             }
             Request::PeerAddress { id } => {
                 let socket = &self.sockets[&id.0];
@@ -262,7 +265,7 @@ impl State {
                     Stream::Connecting(_) | Stream::Closed => false,
                     Stream::Fresh | Stream::Listening { .. } | Stream::Connected { .. } => true,
                 };
-                socket.remote.filter(|_| established).map(Reply::Address).ok_or(NOT_CONNECTED)
+                socket.remote.filter(|_| established).map(|remote| Reply::Address(remote.into())).ok_or(NOT_CONNECTED)
             }
             Request::SetOption { id, level, name, value } => self.set_option(id, level, name, value),
             Request::TellOption { id, level, name, value } => {
@@ -272,6 +275,7 @@ impl State {
             Request::Option { id, level, name, len } => {
                 let socket = self.sockets.get_mut(&id.0).unwrap();
                 let known = match (level, name) {
+                    (libc::SOL_SOCKET, libc::SO_PROTOCOL) => libc::IPPROTO_UDP.to_ne_bytes().to_vec(),
                     (libc::SOL_SOCKET, libc::SO_ERROR) => std::mem::take(&mut socket.error).to_ne_bytes().to_vec(),
                     _ if OPTIONS.contains(&(level, name)) => {
                         socket.options.get(&(level, name)).cloned().unwrap_or(vec![0; 4])
@@ -330,7 +334,7 @@ impl State {
         let name = SocketName { node: self as *const _ as usize as u32, family: Family::V4, kind, id: SocketId(id) };
         let pair_kind = match kind {
             Kind::Stream => SocketType::STREAM,
-            Kind::Datagram => SocketType::SEQPACKET,
+            Kind::Datagram | Kind::Raw => SocketType::SEQPACKET,
         };
         let (end, program) = socketpair(AddressFamily::UNIX, pair_kind, SocketFlags::CLOEXEC, None).unwrap();
         rustix::io::ioctl_fionbio(&end, true).unwrap();
@@ -433,10 +437,14 @@ impl State {
     fn route(&mut self, id: SocketId, header: &Header, payload: &[u8]) {
         let ephemeral = self.ephemeral();
         let from = self.sockets.get_mut(&id.0).unwrap();
-        let Some(to) = header.remote.or(from.remote) else {
+        let Some(to) = header.remote.map(|to| to.internet().unwrap()).or(from.remote) else {
             from.unsendable = libc::EDESTADDRREQ;
             return;
         };
+        if to.port() == 0 || payload.len() > 65_507 {
+            from.unsendable = if to.port() == 0 { libc::EINVAL } else { libc::EMSGSIZE };
+            return;
+        }
         let bound = *from.local.get_or_insert(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), ephemeral));
         let source = match header.local {
             Some(local) => SocketAddr::new(local.ip(), bound.port()),
@@ -457,7 +465,7 @@ impl State {
                 ttl: Some(ttl),
                 tos: Some(tos),
                 timestamp: 1_000_000_000,
-                ..Header::data(Some(source))
+                ..Header::data(Some(source.into()))
             };
             let message = [&header.encode(), payload].concat();
             // A full queue drops, as a network does.
@@ -471,7 +479,7 @@ impl State {
 impl Socket {
     /// Sends an error to the program.
     fn tell(&self, remote: Option<SocketAddr>, errno: i32) {
-        let header = Header { kind: datagram::Kind::Error(errno), ..Header::data(remote) };
+        let header = Header { kind: datagram::Kind::Error(errno), ..Header::data(remote.map(Into::into)) };
         let _ = send(self.end.as_ref().unwrap(), &header.encode(), SendFlags::NOSIGNAL);
     }
 }
