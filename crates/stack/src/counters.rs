@@ -35,6 +35,7 @@ reasons! {
     LinkDown = "link_down", "The port was down.";
     LinkMalformed = "link_malformed", "The Ethernet header was truncated or its length a lie.";
     LinkNotForUs = "link_not_for_us", "The frame was addressed to another station.";
+    LinkNotMember = "link_not_member", "The frame was addressed to a group that the port is not in.";
     LinkSource = "link_source", "The frame came from a group address.";
     LinkVlan = "link_vlan", "The frame was tagged for a VLAN that the port is not in.";
     LinkProtocol = "link_protocol", "Nobody here speaks the frame's protocol.";

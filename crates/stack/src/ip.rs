@@ -14,6 +14,7 @@ use crate::fib::{self, Fib};
 use crate::hash::Keys;
 use crate::icmp::{Complaint, Limiter};
 use crate::ipv4::identification::Identifications;
+use crate::multicast::Multicast;
 use crate::neighbor::Neighbors;
 use crate::path_mtu::PathMtus;
 use crate::port::{Buffers, OutFrame, Port, PortConfig, PortId};
@@ -23,7 +24,7 @@ use crate::route::Addresses;
 use crate::wheel::{Wheel, earlier};
 use crate::{Config, Egress};
 use sockeye_device::{Capabilities, Checksum, Instant, Segmentation};
-use sockeye_wire::{IpPrefix, MacAddr};
+use sockeye_wire::{IpPrefix, MacAddr, ipv6};
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::ops::Range;
@@ -98,6 +99,7 @@ pub(crate) struct Ip {
     pub(crate) addresses: Addresses,
     pub(crate) fib: Fib,
     pub(crate) neighbors: Neighbors,
+    pub(crate) multicast: Multicast,
     pub(crate) path_mtus: PathMtus,
     pub(crate) reassembly: Reassembly,
     pub(crate) limiter: Limiter,
@@ -126,6 +128,7 @@ impl Ip {
             addresses: Addresses::default(),
             fib: Fib::new(keys.hasher(b"fib")),
             neighbors: Neighbors::new(keys.hasher(b"neighbors"), config.max_neighbors),
+            multicast: Multicast::new(keys),
             path_mtus: PathMtus::new(keys.hasher(b"path mtu")),
             reassembly: Reassembly::new(keys.hasher(b"reassembly"), config.reassembly_memory),
             limiter: Limiter::new(keys.hasher(b"icmp limit")),
@@ -162,6 +165,7 @@ impl Ip {
     pub(crate) fn add_port(&mut self, config: PortConfig) -> PortId {
         let id = PortId(self.ports.len() as u16);
         self.ports.push(Port::new(config));
+        self.join_standing_groups(id);
         self.route_generation += 1;
         id
     }
@@ -197,6 +201,9 @@ impl Ip {
         }
         state.addresses.push(prefix);
         self.addresses.rebuild(&self.ports);
+        if let IpAddr::V6(address) = prefix.addr() {
+            self.join_group(port, ipv6::solicited_node(address).into());
+        }
         self.fib.insert(connected(port, prefix));
         self.route_generation += 1;
         // Whoever had it before is no neighbour.
@@ -216,6 +223,9 @@ impl Ip {
         }
         // Another address of the same network keeps the route, with itself as the source.
         let other = state.addresses.iter().copied().find(|address| address.network() == prefix.network());
+        if let IpAddr::V6(address) = prefix.addr() {
+            self.leave_group(port, ipv6::solicited_node(address).into());
+        }
         self.addresses.rebuild(&self.ports);
         match other {
             Some(other) => self.fib.insert(connected(port, other)),

@@ -10,6 +10,7 @@
 //! | [`route`], [`fib`], `path_mtu` | which way a packet goes |
 //! | [`ipv4`] | in, out, fragments |
 //! | `icmp` | echoes and errors |
+//! | [`multicast`] | groups, and who listens to them |
 //! | [`udp`], [`tcp`] | the transports, and what their owners call |
 //! | [`bind`] | who holds which port |
 //! | [`counters`] | what was dropped and why |
@@ -36,6 +37,7 @@ mod ipv4;
 mod ipv6;
 mod line;
 mod link;
+pub mod multicast;
 pub mod neighbor;
 mod path_mtu;
 pub mod port;

@@ -19,7 +19,6 @@
 use crate::ip::{DEAD_GATEWAY, Ip};
 use crate::port::{Port, PortId};
 use sockeye_device::Instant;
-use sockeye_wire::ipv6;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The way to a destination. Valid while [`Ip::route_generation`] stands.
@@ -132,14 +131,6 @@ impl Addresses {
     /// True for an address of this very port.
     pub(crate) fn is_on(&self, port: PortId, address: Ipv6Addr) -> bool {
         self.v6.binary_search(&(address, port)).is_ok()
-    }
-
-    /// True for a group that every node is in, or that is in which neighbours look for an address of the port's (RFC 4291,
-    /// 2.8).
-    pub(crate) fn is_member(&self, port: PortId, group: Ipv6Addr) -> bool {
-        group == ipv6::ALL_NODES
-            || ipv6::is_solicited_node(group)
-                && self.v6.iter().any(|&(own, on)| on == port && ipv6::solicited_node(own) == group)
     }
 
     /// The same for IPv4.

@@ -110,7 +110,7 @@ impl Stack {
     fn take_frame(&mut self, now: Instant, port: PortId, frame: &mut RxFrame) -> Result<(), Drop> {
         self.ip.counters.link_frames_received += 1;
         let Some(state) = self.ip.find_port(port).filter(|port| port.up) else { return Err(Drop::LinkDown) };
-        let arrived = link::decide(frame, state, port)?;
+        let arrived = link::decide(frame, state, port, &self.ip.multicast)?;
         match arrived.ether_type {
             EtherType::IPV4 => self.handle_ipv4(now, port, frame, arrived),
             EtherType::IPV6 => self.handle_ipv6(now, port, frame, arrived),
@@ -123,7 +123,7 @@ impl Stack {
     fn handle_ipv4(&mut self, now: Instant, port: PortId, frame: &mut RxFrame, arrived: link::Arrived) {
         self.ip.counters.ipv4_packets_received += 1;
         let arrival = Arrival { loopback: port.is_loopback(), link_broadcast: arrived.broadcast };
-        match input::decide(&frame.buffer, arrived.payload, arrival, &self.ip.addresses) {
+        match input::decide(&frame.buffer, arrived.payload, port, arrival, &self.ip.addresses, &self.ip.multicast) {
             Decision::Deliver(accepted) => self.deliver_ipv4(now, port, accepted, frame),
             Decision::Reassemble(accepted, fragment) => {
                 let piece = Piece {

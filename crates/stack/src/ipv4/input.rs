@@ -6,7 +6,8 @@
 //!
 //! **Addresses.** A source must be one that a host can have: not a group, not a broadcast, not reserved, and on a real link
 //! neither the loopback network nor one of our own (a "land" packet would make the host talk to itself). A destination must
-//! be ours (whatever port it came in by: the weak host model, as Linux has it), or a broadcast of one of our links. One
+//! be ours (whatever port it came in by: the weak host model, as Linux has it), a broadcast of one of our links, or a group
+//! in which somebody on the port listens to that source. One
 //! host's address in a frame for everybody is refused (§3.3.6).
 //!
 //! **Options.** Unknown ones are ignored, malformed ones refused. Source routes are not followed and not ended here:
@@ -15,6 +16,8 @@
 //! The time to live is not looked at: a packet that has arrived has arrived (§3.2.1.7).
 
 use crate::counters::Drop;
+use crate::multicast::Multicast;
+use crate::port::PortId;
 use crate::route::{AddressKind, Addresses};
 use sockeye_wire::Protocol;
 use sockeye_wire::ipv4::Packet;
@@ -70,7 +73,14 @@ pub(crate) struct Arrival {
 }
 
 /// Decides about the packet in `buffer[range]`.
-pub(crate) fn decide(buffer: &[u8], range: Range<usize>, arrival: Arrival, addresses: &Addresses) -> Decision {
+pub(crate) fn decide(
+    buffer: &[u8],
+    range: Range<usize>,
+    port: PortId,
+    arrival: Arrival,
+    addresses: &Addresses,
+    multicast: &Multicast,
+) -> Decision {
     let Some(bytes) = buffer.get(range.clone()) else { return Decision::Drop(Drop::Ipv4Malformed) };
     let Ok(packet) = Packet::parse(bytes) else { return Decision::Drop(Drop::Ipv4Malformed) };
     if !packet.verify_checksum() {
@@ -80,7 +90,8 @@ pub(crate) fn decide(buffer: &[u8], range: Range<usize>, arrival: Arrival, addre
         return Decision::Drop(Drop::Ipv4Source);
     }
     let unicast = match destination(packet.dst(), arrival, addresses) {
-        Ok(unicast) => unicast,
+        Ok(AddressKind::Multicast) if !admits(multicast, port, &packet) => return Decision::Drop(Drop::Ipv4NotMember),
+        Ok(kind) => kind == AddressKind::Local,
         Err(reason) => return Decision::Drop(reason),
     };
 
@@ -126,16 +137,23 @@ fn may_be_source(source: Ipv4Addr, arrival: Arrival, addresses: &Addresses) -> b
     }
 }
 
-/// Whether the destination is ours alone, or ours with others.
-fn destination(destination: Ipv4Addr, arrival: Arrival, addresses: &Addresses) -> Result<bool, Drop> {
+/// RFC 3376, 3.2: what the port's filter says of a packet to a group. What is said about groups is always heard (9.1).
+fn admits(multicast: &Multicast, port: PortId, packet: &Packet<'_>) -> bool {
+    let group = packet.dst().into();
+    match packet.protocol() {
+        Protocol::IGMP => multicast.is_member(port, group),
+        _ => multicast.admits(port, group, packet.src().into()),
+    }
+}
+
+/// What the destination is, if it may be ours.
+fn destination(destination: Ipv4Addr, arrival: Arrival, addresses: &Addresses) -> Result<AddressKind, Drop> {
     if destination.is_loopback() && !arrival.loopback {
         return Err(Drop::Ipv4Destination);
     }
     match addresses.classify_v4(destination) {
         AddressKind::Local if arrival.link_broadcast => Err(Drop::Ipv4LinkBroadcast),
-        AddressKind::Local => Ok(true),
-        AddressKind::Broadcast => Ok(false),
-        AddressKind::Multicast => Err(Drop::Ipv4NotMember),
+        kind @ (AddressKind::Local | AddressKind::Broadcast | AddressKind::Multicast) => Ok(kind),
         AddressKind::Unicast => Err(Drop::Ipv4NotForUs),
         AddressKind::Invalid => Err(Drop::Ipv4Destination),
     }

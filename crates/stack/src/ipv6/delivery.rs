@@ -27,7 +27,7 @@ impl Stack {
     pub(crate) fn handle_ipv6(&mut self, now: Instant, port: PortId, frame: &mut RxFrame, arrived: link::Arrived) {
         self.ip.counters.ipv6_packets_received += 1;
         let arrival = Arrival { loopback: port.is_loopback(), link_broadcast: arrived.broadcast };
-        match input::decide(&frame.buffer, arrived.payload, port, arrival, &self.ip.addresses) {
+        match input::decide(&frame.buffer, arrived.payload, port, arrival, &self.ip.addresses, &self.ip.multicast) {
             Decision::Deliver(accepted) => self.deliver_ipv6(now, port, accepted, frame),
             Decision::Reassemble(accepted, piece) => self.take_fragment(now, port, arrival, &accepted, &piece, frame),
             Decision::Drop(reason) => self.ip.counters.drop(reason),
@@ -125,7 +125,14 @@ impl Stack {
         match put_together(whole, &mut frame) {
             Some(()) => {
                 self.ip.counters.ipv6_reassembled += 1;
-                match input::decide(&frame.buffer, frame.range.clone(), port, arrival, &self.ip.addresses) {
+                match input::decide(
+                    &frame.buffer,
+                    frame.range.clone(),
+                    port,
+                    arrival,
+                    &self.ip.addresses,
+                    &self.ip.multicast,
+                ) {
                     Decision::Deliver(accepted) => {
                         let accepted = Accepted { fragmented: true, ..accepted };
                         self.deliver_ipv6(now, port, accepted, &mut frame);

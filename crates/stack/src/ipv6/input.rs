@@ -6,8 +6,7 @@
 //! **Addresses.** A source is one that a single host can have, on a real link neither the loopback nor one of our own (but for
 //! the advertisement of a station that claims it). The
 //! unspecified address is the source of a host that has none yet: only ICMPv6 may have it. An IPv4 address in IPv6's clothes
-//! is none on a wire. A destination is ours, or that of a group that we are in: all nodes, and those by which neighbours ask for
-//! our addresses.
+//! is none on a wire. A destination is ours, or that of a group in which somebody on the port listens to that source.
 //!
 //! **Extension headers** are walked once, within limits ([`Limits::DEFAULT`]): a sender pays for its headers, not the
 //! receiver. Options that we do not know say themselves what becomes of the packet. Routing headers that are not done
@@ -20,6 +19,7 @@
 
 use crate::counters::Drop;
 use crate::ipv4::input::Arrival;
+use crate::multicast::Multicast;
 use crate::port::PortId;
 use crate::route::{AddressKind, Addresses};
 use sockeye_wire::Protocol;
@@ -86,6 +86,7 @@ pub(crate) fn decide(
     port: PortId,
     arrival: Arrival,
     addresses: &Addresses,
+    multicast: &Multicast,
 ) -> Decision {
     let Some(bytes) = buffer.get(range.clone()) else { return Decision::Drop(Drop::Ipv6Malformed) };
     let Ok(packet) = Packet::parse(bytes) else { return Decision::Drop(Drop::Ipv6Malformed) };
@@ -93,7 +94,10 @@ pub(crate) fn decide(
         return Decision::Drop(Drop::Ipv6Source);
     }
     let unicast = match destination(packet.dst(), port, arrival, addresses) {
-        Ok(unicast) => unicast,
+        Ok(AddressKind::Multicast) if !multicast.admits(port, packet.dst().into(), packet.src().into()) => {
+            return Decision::Drop(Drop::Ipv6NotMember);
+        }
+        Ok(kind) => kind == AddressKind::Local,
         Err(reason) => return Decision::Drop(reason),
     };
     let (start, end) = (range.start, range.start + packet.bytes().len());
@@ -201,8 +205,8 @@ fn may_be_source(source: Ipv6Addr, arrival: Arrival, addresses: &Addresses) -> b
     }
 }
 
-/// Whether the destination is ours alone, or ours with others.
-fn destination(to: Ipv6Addr, port: PortId, arrival: Arrival, addresses: &Addresses) -> Result<bool, Drop> {
+/// What the destination is, if it may be ours.
+fn destination(to: Ipv6Addr, port: PortId, arrival: Arrival, addresses: &Addresses) -> Result<AddressKind, Drop> {
     if to.is_loopback() && !arrival.loopback {
         return Err(Drop::Ipv6Destination);
     }
@@ -212,10 +216,15 @@ fn destination(to: Ipv6Addr, port: PortId, arrival: Arrival, addresses: &Address
         AddressKind::Local if to.is_unicast_link_local() && !arrival.loopback && !addresses.is_on(port, to) => {
             Err(Drop::Ipv6NotForUs)
         }
-        AddressKind::Local => Ok(true),
-        AddressKind::Multicast if addresses.is_member(port, to) => Ok(false),
-        AddressKind::Multicast => Err(Drop::Ipv6NotMember),
+        // RFC 4291, 2.7: nobody sends to the reserved scope, and nobody further than to himself to the least.
+        AddressKind::Multicast if scope(to) == 0 || scope(to) == 1 && !arrival.loopback => Err(Drop::Ipv6Destination),
+        kind @ (AddressKind::Local | AddressKind::Multicast) => Ok(kind),
         AddressKind::Unicast => Err(Drop::Ipv6NotForUs),
         AddressKind::Broadcast | AddressKind::Invalid => Err(Drop::Ipv6Destination),
     }
+}
+
+/// How far a packet to a group goes (RFC 4291, 2.7).
+fn scope(group: Ipv6Addr) -> u8 {
+    group.octets()[1] & 0xf
 }

@@ -257,7 +257,7 @@ fn martians_are_dropped() {
         (Repr { dst: Ipv6Addr::LOCALHOST, ..FROM_PEER }, "ipv6_destination"),
         (Repr { dst: Ipv6Addr::UNSPECIFIED, ..FROM_PEER }, "ipv6_destination"),
         (Repr { dst: other, ..FROM_PEER }, "ipv6_not_for_us"),
-        (Repr { dst: group, ..FROM_PEER }, "ipv6_not_member"),
+        (Repr { dst: group, ..FROM_PEER }, "link_not_member"),
         (Repr { next_header: Protocol::NO_NEXT_HEADER, ..FROM_PEER }, "ipv6_no_next_header"),
     ];
     for (header, reason) in cases {
