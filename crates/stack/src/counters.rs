@@ -86,7 +86,13 @@ reasons! {
     NdUnsolicited = "nd_unsolicited", "An advertisement from a host that we do not talk to.";
     NdConflict = "nd_conflict", "Another station claims an address of ours.";
     NdDoubtful = "nd_doubtful", "An unsolicited claim to a known neighbour's address: the known one is asked first.";
-    NdRouter = "nd_router", "A router's advertisement or redirect: not followed, addresses and routes are configured.";
+    NdRouter = "nd_router", "A router's advertisement or redirect on a port that hears none; or a question for routers.";
+    NdDuplicate = "nd_duplicate", "Another station has, or wants, an address that we were about to use.";
+    NdLooped = "nd_looped", "Our own question for an address, come back.";
+    NdTentative = "nd_tentative", "A question for an address that is not ours yet.";
+    NdOption = "nd_option", "An option of a router's that cannot be: ignored, the rest of the message was not.";
+    NdLimit = "nd_limit", "A router said more than this host remembers of a link.";
+    NdRedirect = "nd_redirect", "A redirect from a host that is not the router in use, or that leads nowhere.";
 
     // Reassembly.
     FragmentMalformed = "fragment_malformed", "A fragment without bytes, or not the last and not a multiple of eight long.";
@@ -195,6 +201,16 @@ counters! {
     nd_advertisements_received;
     /// Advertisements of an address that another station claimed.
     nd_defences;
+    /// Questions whether somebody has an address.
+    nd_duplicate_probes;
+    /// Addresses that somebody had.
+    nd_duplicates;
+    /// Router solicitations sent.
+    nd_router_solicitations_sent;
+    /// Router advertisements received.
+    nd_router_advertisements_received;
+    /// Redirects followed.
+    nd_redirects_followed;
     /// IPv6 packets received.
     ipv6_packets_received;
     /// IPv6 packets delivered to a transport protocol.

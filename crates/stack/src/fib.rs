@@ -72,10 +72,19 @@ impl Fib {
 
     /// Removes the route with the same destination, gateway and port. True when there was one.
     pub(crate) fn remove(&mut self, route: &Route) -> bool {
+        self.remove_where(route, |other| other.is_same(route))
+    }
+
+    /// Removes the route if it is still this one, and not another that has taken its place.
+    pub(crate) fn remove_exactly(&mut self, route: &Route) -> bool {
+        self.remove_where(route, |other| other.is_same(route) && other.metric == route.metric)
+    }
+
+    fn remove_where(&mut self, route: &Route, matches: impl Fn(&Route) -> bool) -> bool {
         let prefix = route.destination.network();
         let Some(routes) = self.routes.get_mut(&prefix) else { return false };
         let before = routes.len();
-        routes.retain(|other| !other.is_same(route));
+        routes.retain(|other| !matches(other));
         let (after, removed) = (routes.len(), routes.len() < before);
         if after == 0 {
             self.routes.remove(&prefix);
@@ -88,6 +97,12 @@ impl Fib {
             }
         }
         removed
+    }
+
+    /// True where there is a route with the same destination, gateway and port.
+    pub(crate) fn contains(&self, route: &Route) -> bool {
+        let routes = self.routes.get(&route.destination.network());
+        routes.is_some_and(|routes| routes.iter().any(|other| other.is_same(route)))
     }
 
     /// The first usable route of the longest prefix that holds `address` and has one.

@@ -14,6 +14,7 @@ use crate::fib::{self, Fib};
 use crate::hash::Keys;
 use crate::icmp::{Complaint, Limiter};
 use crate::ipv4::identification::Identifications;
+use crate::ipv6::autoconf::Autoconf;
 use crate::multicast::Multicast;
 use crate::neighbor::Neighbors;
 use crate::path_mtu::PathMtus;
@@ -26,7 +27,7 @@ use crate::{Config, Egress};
 use sockeye_device::{Capabilities, Checksum, Instant, Segmentation};
 use sockeye_wire::{IpPrefix, MacAddr, ipv6};
 use std::collections::VecDeque;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -102,6 +103,7 @@ pub(crate) struct Ip {
     pub(crate) multicast: Multicast,
     pub(crate) path_mtus: PathMtus,
     pub(crate) reassembly: Reassembly,
+    pub(crate) autoconf: Autoconf,
     pub(crate) limiter: Limiter,
     pub(crate) identifications: Identifications,
     pub(crate) rng: Rng,
@@ -131,6 +133,7 @@ impl Ip {
             multicast: Multicast::new(keys),
             path_mtus: PathMtus::new(keys.hasher(b"path mtu")),
             reassembly: Reassembly::new(keys.hasher(b"reassembly"), config.reassembly_memory),
+            autoconf: Autoconf::new(keys),
             limiter: Limiter::new(keys.hasher(b"icmp limit")),
             identifications: Identifications::new(keys.hasher(b"identification")),
             rng: Rng::new(keys.derive(b"random")),
@@ -180,10 +183,15 @@ impl Ip {
         state.up = up;
         self.route_generation += 1;
         if up {
+            let detects = self.autoconf.link(port).is_some();
             for prefix in self.ports[port.index()].addresses.clone() {
-                self.announce_soon(now, port, prefix.addr());
+                if prefix.addr().is_ipv4() || !detects {
+                    self.announce_soon(now, port, prefix.addr());
+                }
             }
+            self.start_ipv6(now, port);
         } else {
+            self.stop_ipv6(port);
             let dropped = self.ports[port.index()].queue.clear(&mut self.buffers);
             self.queued -= dropped;
             for _ in 0..dropped {
@@ -193,46 +201,89 @@ impl Ip {
         }
     }
 
-    /// Gives a port an address and the route to its network. Does nothing if it has the address already.
+    /// Gives a port an address and the route to its network. Does nothing if it has the address already, or cannot have it.
     pub(crate) fn add_address(&mut self, now: Instant, port: PortId, prefix: IpPrefix) {
         let Some(state) = self.ports.get_mut(port.index()) else { return };
-        if state.addresses.contains(&prefix) {
+        if state.addresses.contains(&prefix) && prefix.addr().is_ipv4() {
             return;
         }
-        state.addresses.push(prefix);
-        self.addresses.rebuild(&self.ports);
-        if let IpAddr::V6(address) = prefix.addr() {
-            self.join_group(port, ipv6::solicited_node(address).into());
+        if prefix.addr().is_ipv6() && !port.is_loopback() {
+            if !state.carries_ipv6() {
+                return;
+            }
+            if self.autoconf.link(port).is_some() {
+                return self.add_configured(now, port, prefix);
+            }
         }
-        self.fib.insert(connected(port, prefix));
-        self.route_generation += 1;
-        // Whoever had it before is no neighbour.
-        self.forget_neighbors(port, Some(prefix.addr()));
-        if self.ports[port.index()].up {
+        if self.assign(port, prefix) && self.ports[port.index()].up {
             self.announce_soon(now, port, prefix.addr());
         }
     }
 
+    /// From now on the address is one of ours. False if it was.
+    pub(crate) fn assign(&mut self, port: PortId, prefix: IpPrefix) -> bool {
+        let Some(state) = self.ports.get_mut(port.index()) else { return false };
+        if state.addresses.contains(&prefix) {
+            return false;
+        }
+        state.addresses.push(prefix);
+        if let Some(address) = self.unmanaged(port, prefix) {
+            self.join_group(port, ipv6::solicited_node(address).into());
+        }
+        if self.names_its_network(port, prefix) {
+            self.fib.insert(connected(port, prefix));
+        }
+        self.readdress();
+        // Whoever had it before is no neighbour.
+        self.forget_neighbors(port, Some(prefix.addr()));
+        true
+    }
+
     /// Takes an address from a port.
     pub(crate) fn remove_address(&mut self, port: PortId, prefix: IpPrefix) {
+        if prefix.addr().is_ipv6() && self.autoconf.link(port).is_some() {
+            self.remove_configured(port, prefix);
+        } else {
+            self.unassign(port, prefix);
+        }
+    }
+
+    /// From now on the address is none of ours.
+    pub(crate) fn unassign(&mut self, port: PortId, prefix: IpPrefix) {
         let Some(state) = self.ports.get_mut(port.index()) else { return };
         let before = state.addresses.len();
         state.addresses.retain(|address| *address != prefix);
         if state.addresses.len() == before {
             return;
         }
-        // Another address of the same network keeps the route, with itself as the source.
-        let other = state.addresses.iter().copied().find(|address| address.network() == prefix.network());
-        if let IpAddr::V6(address) = prefix.addr() {
+        if let Some(address) = self.unmanaged(port, prefix) {
             self.leave_group(port, ipv6::solicited_node(address).into());
         }
-        self.addresses.rebuild(&self.ports);
+        if !self.names_its_network(port, prefix) {
+            return self.readdress();
+        }
+        // Another address of the same network keeps the route, with itself as the source.
+        let mut others = self.ports[port.index()].addresses.iter().copied();
+        let other = others.find(|&own| own.network() == prefix.network() && self.names_its_network(port, own));
         match other {
             Some(other) => self.fib.insert(connected(port, other)),
             None => {
                 self.fib.remove(&connected(port, prefix));
             }
         }
+        self.readdress();
+    }
+
+    /// An address of IPv6 that the port does not look after by itself: neighbours ask for it in a group from now on.
+    fn unmanaged(&self, port: PortId, prefix: IpPrefix) -> Option<Ipv6Addr> {
+        let IpAddr::V6(address) = prefix.addr() else { return None };
+        let link = self.autoconf.link(port);
+        link.is_none_or(|link| link.state(address).is_none()).then_some(address)
+    }
+
+    /// What follows from the ports' addresses has changed.
+    pub(crate) fn readdress(&mut self) {
+        self.addresses.rebuild(&self.ports);
         self.route_generation += 1;
     }
 
@@ -306,6 +357,7 @@ impl Ip {
 
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         self.handle_neighbor_timeouts(now);
+        self.handle_autoconf_timeout(now);
         while let Some(Timer::Announce(port, address)) = self.timers.expire(now) {
             if self.addresses.is_local(address) {
                 self.announce(now, port, address);
@@ -326,6 +378,7 @@ impl Ip {
         let dead_gateway = self.dead_gateways.iter().map(|&(_, _, until)| until).min();
         let ours = earlier(self.timers.next(), dead_gateway);
         let learnt = earlier(self.neighbors.poll_timeout(), self.path_mtus.poll_timeout());
+        let learnt = earlier(learnt, self.autoconf.poll_timeout());
         earlier(earlier(ours, learnt), self.reassembly.poll_timeout())
     }
 
@@ -354,6 +407,8 @@ impl Ip {
     }
 }
 
+/// The way to an address's network. Which of several addresses to use there, IPv6 decides for each destination.
 fn connected(port: PortId, prefix: IpPrefix) -> fib::Route {
-    fib::Route { destination: prefix, next_hop: None, port, source: Some(prefix.addr()), metric: 0 }
+    let source = Some(prefix.addr()).filter(|address| address.is_ipv4());
+    fib::Route { destination: prefix, next_hop: None, port, source, metric: 0 }
 }

@@ -7,8 +7,9 @@
 //! | [`stack`] | frames and time in, frames and events out |
 //! | [`port`], `link` | devices as the stack knows them; Ethernet |
 //! | [`neighbor`], `arp` | who is behind an address on a link |
-//! | [`route`], [`fib`], `path_mtu` | which way a packet goes |
+//! | [`route`], [`fib`], `selection`, `path_mtu` | which way a packet goes, and from where |
 //! | [`ipv4`] | in, out, fragments |
+//! | [`ipv6`] | the same, neighbours, and addresses by themselves |
 //! | `icmp` | echoes and errors |
 //! | [`multicast`] | groups, and who listens to them |
 //! | [`udp`], [`tcp`] | the transports, and what their owners call |
@@ -34,7 +35,7 @@ pub mod hash;
 mod icmp;
 mod ip;
 mod ipv4;
-mod ipv6;
+pub mod ipv6;
 mod line;
 mod link;
 pub mod multicast;
@@ -45,6 +46,7 @@ mod reassembly;
 mod resolution;
 mod rng;
 pub mod route;
+mod selection;
 pub mod sim;
 pub mod stack;
 pub mod tcp;
@@ -58,6 +60,7 @@ pub use bind::{Bind, BindError, BindingId};
 pub use fib::Route;
 pub use ip::IcmpError;
 pub use ipv4::output::Fragmentation;
+pub use ipv6::autoconf;
 pub use port::{Port, PortConfig, PortId};
 pub use stack::Stack;
 

@@ -51,12 +51,8 @@ use std::time::Duration;
 /// How long whoever caches a link address may use it before asking again.
 pub const USE_INTERVAL: Duration = Duration::from_secs(5);
 
-/// BaseReachableTime; the actual time is drawn from half of it to one and a half.
-const REACHABLE: Duration = Duration::from_secs(30);
 /// DELAY_FIRST_PROBE_TIME.
 const DELAY: Duration = Duration::from_secs(5);
-/// RetransTimer.
-const RETRANSMIT: Duration = Duration::from_secs(1);
 /// MAX_MULTICAST_SOLICIT and MAX_UNICAST_SOLICIT.
 const PROBES: u8 = 3;
 /// A failed neighbour is not asked again for so long.
@@ -69,6 +65,21 @@ const QUEUE: usize = 100;
 const QUEUE_MEMORY: usize = 8 << 20;
 /// How many entries are compared when one must go.
 const EVICTION_SAMPLE: usize = 16;
+
+/// Times that the routers of a link may set for IPv6.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Timing {
+    /// BaseReachableTime; the actual time is drawn from half of it to one and a half.
+    pub(crate) reachable: Duration,
+    /// RetransTimer.
+    pub(crate) retransmit: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Timing { reachable: Duration::from_secs(30), retransmit: Duration::from_secs(1) }
+    }
+}
 
 /// What is known of a neighbour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -188,6 +199,8 @@ pub(crate) struct Neighbors {
     /// Where the search for somebody to evict goes on.
     hand: usize,
     generation: u64,
+    /// Of each port, where they are not the usual ones.
+    timings: Vec<Timing>,
 }
 
 impl Neighbors {
@@ -204,7 +217,16 @@ impl Neighbors {
             limit: limit.max(2),
             hand: 0,
             generation: 0,
+            timings: Vec::new(),
         }
+    }
+
+    /// Sets the times of a link.
+    pub(crate) fn set_timing(&mut self, port: PortId, timing: Timing) {
+        if self.timings.len() <= port.index() {
+            self.timings.resize(port.index() + 1, Timing::default());
+        }
+        self.timings[port.index()] = timing;
     }
 
     /// Changes whenever a hardware address that was handed out may no longer be used, and when one that somebody waits
@@ -294,7 +316,7 @@ impl Neighbors {
                 let mac = *mac;
                 // The last of its unicast probes: if it is silent, all are asked.
                 entry.state = State::Probe { mac, asked: PROBES };
-                self.arm(index, now + RETRANSMIT);
+                self.arm_question(now, index);
                 Heard::Doubtful(mac)
             }
             _ => Heard::Known,
@@ -388,7 +410,7 @@ impl Neighbors {
         match &mut entry.state {
             State::Incomplete { asked, .. } if *asked < PROBES => {
                 *asked += 1;
-                self.arm(index, now + RETRANSMIT);
+                self.arm_question(now, index);
                 Some(Action::Ask { port, address, to: None })
             }
             State::Incomplete { packets, .. } => {
@@ -413,13 +435,13 @@ impl Neighbors {
             State::Delay { mac } => {
                 let mac = *mac;
                 entry.state = State::Probe { mac, asked: 1 };
-                self.arm(index, now + RETRANSMIT);
+                self.arm_question(now, index);
                 Some(Action::Ask { port, address, to: Some(mac) })
             }
             State::Probe { mac, asked } if *asked < PROBES => {
                 *asked += 1;
                 let to = Some(*mac);
-                self.arm(index, now + RETRANSMIT);
+                self.arm_question(now, index);
                 Some(Action::Ask { port, address, to })
             }
             State::Probe { .. } => {
@@ -440,10 +462,11 @@ impl Neighbors {
     }
 
     fn reach(&mut self, now: Instant, rng: &mut Rng, index: u32, mac: MacAddr) {
+        let timings = &self.timings;
         if let Some(entry) = self.slots[index as usize].entry.as_mut() {
             entry.state = State::Reachable { mac };
             entry.confirmed = now;
-            entry.reachable_for = rng.around(REACHABLE);
+            entry.reachable_for = rng.around(timing(timings, entry.port, entry.address).reachable);
             let until = now + entry.reachable_for;
             self.arm(index, until);
         }
@@ -467,7 +490,7 @@ impl Neighbors {
             entry.state = State::Incomplete { asked: 1, packets: VecDeque::new() };
             self.unresolved.push_back((index, slot.generation));
             self.unresolved_count += 1;
-            self.arm(index, now + RETRANSMIT);
+            self.arm_question(now, index);
         }
         if self.unresolved.len() > 2 * self.limit {
             let slots = &self.slots;
@@ -538,6 +561,13 @@ impl Neighbors {
         self.generation += 1;
     }
 
+    /// The next question is due when this one has waited long enough.
+    fn arm_question(&mut self, now: Instant, index: u32) {
+        if let Some(Entry { port, address, .. }) = self.slots[index as usize].entry {
+            self.arm(index, now + timing(&self.timings, port, address).retransmit);
+        }
+    }
+
     fn arm(&mut self, index: u32, deadline: Instant) {
         let Some(entry) = self.slots[index as usize].entry.as_mut() else { return };
         if let Some(timer) = entry.timer.take() {
@@ -545,6 +575,10 @@ impl Neighbors {
         }
         entry.timer = Some(self.wheel.insert(deadline, index));
     }
+}
+
+fn timing(timings: &[Timing], port: PortId, address: IpAddr) -> Timing {
+    timings.get(port.index()).filter(|_| address.is_ipv6()).copied().unwrap_or_default()
 }
 
 fn is_unresolved(slot: &Slot, generation: u32) -> bool {

@@ -9,6 +9,7 @@
 
 use crate::Egress;
 use sockeye_device::{Capabilities, Full, Instant, Offload, TxFrame};
+use sockeye_wire::ipv6::MIN_MTU;
 use sockeye_wire::{IpPrefix, MacAddr};
 use std::collections::VecDeque;
 
@@ -16,6 +17,9 @@ use std::collections::VecDeque;
 const QUEUE_FRAMES: usize = 1_000;
 /// Memory that they may take.
 const QUEUE_MEMORY: usize = 8 << 20;
+
+/// Until a router says something else; as IANA has it.
+const HOP_LIMIT: u8 = 64;
 
 /// Which port. Dense from 0, which is the loopback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -70,6 +74,10 @@ pub struct Port {
     pub(crate) queue: Queue,
     /// When an address of IPv4, and one of IPv6, was last defended.
     pub(crate) defended: [Option<Instant>; 2],
+    /// What packets of IPv6 may have, which a router may say is less than the link could.
+    pub(crate) mtu_v6: u16,
+    /// How far packets of IPv6 go, where nobody says.
+    pub(crate) hop_limit: u8,
 }
 
 impl Port {
@@ -84,7 +92,14 @@ impl Port {
             addresses: Vec::new(),
             queue: Queue::default(),
             defended: [None; 2],
+            mtu_v6: mtu,
+            hop_limit: HOP_LIMIT,
         }
+    }
+
+    /// True where a link carries what every link of IPv6 must (RFC 8200, 5). Others have none of it.
+    pub fn carries_ipv6(&self) -> bool {
+        usize::from(self.mtu) >= MIN_MTU
     }
 
     /// True while the link is up.

@@ -9,15 +9,17 @@
 //! for it: what is sent shows it.
 //!
 //! The source is the caller's, else the route's own, else the address of the port whose network holds the next hop, else
-//! the port's first (RFC 1122 §3.3.4.3).
+//! the port's first (RFC 1122 §3.3.4.3); of IPv6's the best by [`selection`]. What is of a link (`fe80::`) is of
+//! the link that the caller names, or the one on which the source is.
 //!
 //! # Standards
 //!
 //! RFC 1122 §3.2.1.3 (addresses), §3.3.1 (routing), §3.3.4.3 (source selection), §3.3.6 (broadcasts); RFC 6890 (special
-//! addresses); RFC 919, RFC 922.
+//! addresses); RFC 919, RFC 922; RFC 4007 §6 and §9 (zones); RFC 6724.
 
 use crate::ip::{DEAD_GATEWAY, Ip};
 use crate::port::{Port, PortId};
+use crate::selection::{self, Candidate, Destination, Source, is_of_a_link};
 use sockeye_device::Instant;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -34,6 +36,8 @@ pub struct RouteEntry {
     pub mtu: u16,
     /// What the destination is.
     pub kind: AddressKind,
+    /// How far a packet goes, where nobody says.
+    pub hop_limit: u8,
 }
 
 /// There is no way.
@@ -152,7 +156,8 @@ impl Addresses {
         self.find(address).filter(|known| known.broadcast).map(|known| known.port)
     }
 
-    fn port_of(&self, address: IpAddr) -> Option<PortId> {
+    /// The port that an address of ours is on.
+    pub(crate) fn port_of(&self, address: IpAddr) -> Option<PortId> {
         match address {
             IpAddr::V4(address) => self.find(address).filter(|known| !known.broadcast).map(|known| known.port),
             IpAddr::V6(address) => {
@@ -168,7 +173,7 @@ impl Addresses {
     }
 }
 
-/// True for an address that means something on one link only.
+/// True for a host's address that means something on one link only.
 fn is_link_local(address: IpAddr) -> bool {
     matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
 }
@@ -187,11 +192,13 @@ impl Ip {
         device: Option<PortId>,
     ) -> Result<RouteEntry, NoRoute> {
         let source = source.filter(|source| !source.is_unspecified());
+        let device = device.or_else(|| if is_of_a_link(destination) { self.addresses.port_of(source?) } else { None });
         let kind = self.addresses.classify(destination);
         match kind {
             AddressKind::Invalid => Err(NoRoute),
             AddressKind::Local => {
-                let entry = self.entry(PortId::LOOPBACK, source.or(Some(destination)), destination, kind);
+                let entry =
+                    self.entry(PortId::LOOPBACK, source.or(Some(destination)), (destination, destination), kind);
                 entry.ok_or(NoRoute)
             }
             AddressKind::Broadcast | AddressKind::Multicast => {
@@ -204,7 +211,7 @@ impl Ip {
                     .or_else(|| self.first_link(destination));
                 let next_hop = if kind == AddressKind::Broadcast { Ipv4Addr::BROADCAST.into() } else { destination };
                 let port = port.filter(|&port| self.is_usable(port)).ok_or(NoRoute)?;
-                self.entry(port, source, next_hop, kind).ok_or(NoRoute)
+                self.entry(port, source, (destination, next_hop), kind).ok_or(NoRoute)
             }
             AddressKind::Unicast => self.route_unicast(destination, source, device),
         }
@@ -229,22 +236,71 @@ impl Ip {
         let found = if self.dead_gateways.is_empty() { None } else { self.fib.lookup(destination, alive) };
         let route = found.or_else(|| self.fib.lookup(destination, usable)).ok_or(NoRoute)?;
         let next_hop = route.next_hop.unwrap_or(destination);
-        let mut entry =
-            self.entry(route.port, source.or(route.source), next_hop, AddressKind::Unicast).ok_or(NoRoute)?;
+        let source = source.or(route.source);
+        let mut entry = self.entry(route.port, source, (destination, next_hop), AddressKind::Unicast).ok_or(NoRoute)?;
         if let Some(mtu) = self.path_mtus.find(destination) {
             entry.mtu = entry.mtu.min(mtu);
         }
         Ok(entry)
     }
 
-    fn entry(&self, port: PortId, source: Option<IpAddr>, next_hop: IpAddr, kind: AddressKind) -> Option<RouteEntry> {
+    fn entry(
+        &self,
+        port: PortId,
+        source: Option<IpAddr>,
+        (destination, next_hop): (IpAddr, IpAddr),
+        kind: AddressKind,
+    ) -> Option<RouteEntry> {
         let state = self.find_port(port)?;
-        let of_family = || state.addresses.iter().filter(|prefix| prefix.addr().is_ipv4() == next_hop.is_ipv4());
-        let source = source.or_else(|| {
-            let near = of_family().find(|prefix| prefix.contains(next_hop));
-            near.or_else(|| of_family().next()).map(|prefix| prefix.addr())
-        })?;
-        Some(RouteEntry { port, source, next_hop, mtu: state.mtu, kind })
+        let (source, mtu) = match destination {
+            IpAddr::V4(_) => {
+                let of_family = || state.addresses.iter().filter(|prefix| prefix.addr().is_ipv4());
+                let chosen = || {
+                    let near = of_family().find(|prefix| prefix.contains(next_hop));
+                    near.or_else(|| of_family().next()).map(|prefix| prefix.addr())
+                };
+                (source.or_else(chosen)?, state.mtu)
+            }
+            IpAddr::V6(destination) => {
+                let chosen = || Some(selection::source(destination, self.candidates(port))?.address.into());
+                (source.or_else(chosen)?, state.mtu_v6)
+            }
+        };
+        Some(RouteEntry { port, source, next_hop, mtu, kind, hop_limit: state.hop_limit })
+    }
+
+    /// The addresses of IPv6 from which a port may send.
+    fn candidates(&self, port: PortId) -> impl Iterator<Item = Candidate> + '_ {
+        let link = self.autoconf.link(port);
+        let addresses = self.find_port(port).into_iter().flat_map(|state| &state.addresses);
+        addresses.filter_map(move |prefix| {
+            let IpAddr::V6(address) = prefix.addr() else { return None };
+            let own = link.and_then(|link| link.own().iter().find(|own| own.address() == address));
+            Some(Candidate {
+                address,
+                prefix_len: prefix.len(),
+                avoided: own.is_some_and(|own| own.is_avoided()),
+                temporary: own.is_some_and(|own| own.is_temporary()),
+            })
+        })
+    }
+
+    /// Puts addresses of a peer in the order in which to try them.
+    pub(crate) fn order_destinations(&self, addresses: &mut [IpAddr]) {
+        let mut destinations: Vec<_> = addresses.iter().map(|&address| self.with_source(address)).collect();
+        selection::order(&mut destinations);
+        for (place, destination) in addresses.iter_mut().zip(destinations) {
+            *place = destination.address;
+        }
+    }
+
+    fn with_source(&self, address: IpAddr) -> Destination {
+        let route = self.route(address, None).ok();
+        let source = route.map(|route| {
+            let avoided = self.candidates(route.port).any(|own| IpAddr::V6(own.address) == route.source && own.avoided);
+            Source { address: route.source, avoided }
+        });
+        Destination { address, source }
     }
 
     fn is_usable(&self, port: PortId) -> bool {

@@ -82,6 +82,12 @@ impl Stack {
         self.ip.add_address(now, port, prefix);
     }
 
+    /// From now on a port looks after its addresses of IPv6 by itself: a link-local one, and what routers say. To be called
+    /// once, before addresses are given, so that nobody has them already.
+    pub fn configure_ipv6(&mut self, now: Instant, port: PortId, settings: crate::autoconf::Settings) {
+        self.ip.configure_ipv6(now, port, settings);
+    }
+
     /// Takes an address from a port.
     pub fn remove_address(&mut self, port: PortId, prefix: IpPrefix) {
         self.ip.remove_address(port, prefix);
@@ -111,9 +117,10 @@ impl Stack {
         self.ip.counters.link_frames_received += 1;
         let Some(state) = self.ip.find_port(port).filter(|port| port.up) else { return Err(Drop::LinkDown) };
         let arrived = link::decide(frame, state, port, &self.ip.multicast)?;
+        let carries_ipv6 = state.carries_ipv6();
         match arrived.ether_type {
             EtherType::IPV4 => self.handle_ipv4(now, port, frame, arrived),
-            EtherType::IPV6 => self.handle_ipv6(now, port, frame, arrived),
+            EtherType::IPV6 if carries_ipv6 => self.handle_ipv6(now, port, frame, arrived),
             EtherType::ARP => self.ip.handle_arp(now, port, &frame.buffer[arrived.payload]),
             _ => return Err(Drop::LinkProtocol),
         }
@@ -312,6 +319,11 @@ impl Stack {
     /// A buffer that the stack has finished with, for a device to receive into.
     pub fn spare_buffer(&mut self) -> Option<Vec<u8>> {
         self.tcp.pool.spare()
+    }
+
+    /// Puts addresses of a peer in the order in which to try them (RFC 6724, 6).
+    pub fn order_destinations(&self, addresses: &mut [IpAddr]) {
+        self.ip.order_destinations(addresses);
     }
 
     /// What was dropped and what was done.

@@ -7,15 +7,18 @@
 //! A question goes to the group in which the address itself tells who listens, so it disturbs few; a known neighbour is
 //! asked alone. All messages have a hop limit of 255, which nothing that came through a router has.
 //!
-//! Routers are not heard: addresses and routes are configured.
+//! What routers say, and the questions whether somebody has an address that we want, are [`autoconf`](super::autoconf)'s;
+//! here they are read and written.
 //!
 //! # Standards
 //!
-//! RFC 4861 §4.3, §4.4, §7.1, §7.2; RFC 4862 §5.4.3 (who asks from no address); RFC 6980 (no fragments).
+//! RFC 4861 §4, §6.3.7, §7.1, §7.2; RFC 4862 §5.4 (who asks from no address); RFC 4429 §3 (what an optimistic address may
+//! say); RFC 7527 §4; RFC 6980 (no fragments).
 
 use crate::counters::Drop;
 use crate::ip::{Ip, Outgoing};
 use crate::ipv4::output::{Fragmentation, SendError};
+use crate::ipv6::autoconf::AddressState;
 use crate::ipv6::input::Accepted;
 use crate::neighbor::Claim;
 use crate::port::PortId;
@@ -23,11 +26,13 @@ use crate::resolution::Claimed;
 use crate::route::{AddressKind, RouteEntry};
 use sockeye_device::Instant;
 use sockeye_wire::ndisc::{HOP_LIMIT, Message, NdOption, NeighborAdvertisement, Options};
-use sockeye_wire::{MacAddr, Protocol, icmpv6, ipv6};
+use sockeye_wire::{IpPrefix, MacAddr, Protocol, icmpv6, ipv6};
 use std::net::{IpAddr, Ipv6Addr};
 
 /// Type, reserved, target and one link-layer address.
 const MESSAGE_LEN: usize = 32;
+/// The number in a question whether somebody has an address, with its kind and length.
+const NONCE_LEN: usize = 8;
 
 impl Ip {
     /// A message about neighbours or routers has arrived.
@@ -50,9 +55,10 @@ impl Ip {
                     self.counters.nd_advertisements_received += 1;
                     self.take_advertisement(now, port, accepted.unicast, advertisement)
                 }
-                Message::RouterSolicitation { .. } | Message::RouterAdvertisement(_) | Message::Redirect { .. } => {
-                    Err(Drop::NdRouter)
+                Message::RouterAdvertisement(advertisement) => {
+                    self.take_router_advertisement(now, port, accepted.source, advertisement)
                 }
+                Message::RouterSolicitation { .. } | Message::Redirect { .. } => Err(Drop::NdRouter),
             },
         };
         if let Err(reason) = outcome {
@@ -76,6 +82,18 @@ impl Ip {
             }
             _ => Ok(()),
         };
+        let state = self.autoconf.link(port).and_then(|link| link.state(target));
+        if matches!(state, Some(AddressState::Tentative | AddressState::Optimistic)) && source.is_unspecified() {
+            // RFC 4862, 5.4.3: somebody wants it at the same time as we.
+            if self.is_own_probe(port, target, options.nonce()) {
+                return Err(Drop::NdLooped);
+            }
+            self.lose_address(now, port, target);
+            return Err(Drop::NdDuplicate);
+        }
+        if state == Some(AddressState::Tentative) {
+            return Err(Drop::NdTentative);
+        }
         if !self.addresses.is_on(port, target) {
             return outcome;
         }
@@ -96,11 +114,16 @@ impl Ip {
         unicast: bool,
         advertisement: &NeighborAdvertisement<'_>,
     ) -> Result<(), Drop> {
-        let NeighborAdvertisement { target, solicited, ref options, .. } = *advertisement;
-        if self.addresses.is_on(port, target) {
+        let NeighborAdvertisement { target, solicited, router, ref options, .. } = *advertisement;
+        let state = self.autoconf.link(port).and_then(|link| link.state(target));
+        if self.addresses.is_on(port, target) || state == Some(AddressState::Tentative) {
             if options.target_link_layer() == self.find_port(port).map(|port| port.mac) {
                 // Our own, come back.
                 return Err(Drop::Ipv6Source);
+            }
+            if matches!(state, Some(AddressState::Tentative | AddressState::Optimistic)) {
+                self.lose_address(now, port, target);
+                return Err(Drop::NdDuplicate);
             }
             self.defend(now, port, target.into());
             return Err(Drop::NdConflict);
@@ -109,7 +132,13 @@ impl Ip {
         // An answer to a question that was asked of it alone may leave its address out (RFC 4861, 4.4).
         let mac = options.target_link_layer().or_else(|| self.neighbors.link_address(port, target.into()));
         match mac {
-            Some(mac) if mac.is_unicast() => heard(self.hear(now, port, target.into(), mac, how), Drop::NdUnsolicited),
+            Some(mac) if mac.is_unicast() => {
+                let claimed = self.hear(now, port, target.into(), mac, how);
+                if claimed == Claimed::Heard && !router {
+                    self.forget_router(port, target);
+                }
+                heard(claimed, Drop::NdUnsolicited)
+            }
             Some(_) => Err(Drop::NdMalformed),
             None => Err(Drop::NdUnsolicited),
         }
@@ -127,10 +156,11 @@ impl Ip {
         let Some(mac) = self.find_port(port).map(|port| port.mac) else { return };
         let mut bytes = [0; MESSAGE_LEN];
         let options = Options::write(&[NdOption::TargetLinkLayer(mac)], &mut bytes);
+        let state = self.autoconf.link(port).and_then(|link| link.state(address));
         let message = Message::NeighborAdvertisement(NeighborAdvertisement {
             router: false,
             solicited: !to.is_multicast(),
-            overrides: true,
+            overrides: state != Some(AddressState::Optimistic),
             target: address,
             options,
         });
@@ -151,15 +181,45 @@ impl Ip {
         self.send_discovery(now, port, source, to, known, &message);
     }
 
-    /// One of the port's addresses, rather of the same network.
+    /// Asks whether somebody has an address that we want.
+    pub(crate) fn send_duplicate_probe(&mut self, now: Instant, port: PortId, target: Ipv6Addr, nonce: &[u8]) {
+        let mut bytes = [0; NONCE_LEN];
+        let options = Options::write(&[NdOption::Nonce(nonce)], &mut bytes);
+        let message = Message::NeighborSolicitation { target, options };
+        self.counters.nd_solicitations_sent += 1;
+        self.send_discovery(now, port, Ipv6Addr::UNSPECIFIED, ipv6::solicited_node(target), None, &message);
+    }
+
+    /// Asks which routers there are.
+    pub(crate) fn send_router_solicitation(&mut self, now: Instant, port: PortId) {
+        let Some(mac) = self.find_port(port).map(|port| port.mac) else { return };
+        let mut bytes = [0; 8];
+        // RFC 4429, 3.3: what is not certainly ours is not said to be at our station.
+        let (source, options) = match self.link_local(port) {
+            Some((address, true)) => (address, Options::write(&[NdOption::SourceLinkLayer(mac)], &mut bytes)),
+            Some((address, false)) => (address, Options::NONE),
+            None => (Ipv6Addr::UNSPECIFIED, Options::NONE),
+        };
+        self.counters.nd_router_solicitations_sent += 1;
+        self.send_discovery(now, port, source, ipv6::ALL_ROUTERS, None, &Message::RouterSolicitation { options });
+    }
+
+    /// One of the port's addresses, rather of the same network; but for one that may yet be another's.
     fn source_on_link(&self, port: PortId, target: Ipv6Addr) -> Option<Ipv6Addr> {
+        let link = self.autoconf.link(port);
+        let certain = |own: &&IpPrefix| match own.addr() {
+            IpAddr::V6(own) => link.and_then(|link| link.state(own)) != Some(AddressState::Optimistic),
+            IpAddr::V4(_) => false,
+        };
         let addresses = &self.find_port(port)?.addresses;
-        let near = addresses.iter().find(|own| own.contains(target.into()));
-        let any = || addresses.iter().find(|own| own.addr().is_ipv6());
-        match near.or_else(any)?.addr() {
-            IpAddr::V6(address) => Some(address),
-            IpAddr::V4(_) => None,
-        }
+        let near = addresses.iter().filter(certain).find(|own| own.contains(target.into()));
+        let near = near.and_then(|own| if let IpAddr::V6(own) = own.addr() { Some(own) } else { None });
+        near.or_else(|| self.link_local(port).map(|(own, _)| own)).or_else(|| {
+            addresses
+                .iter()
+                .filter(certain)
+                .find_map(|own| if let IpAddr::V6(own) = own.addr() { Some(own) } else { None })
+        })
     }
 
     /// Sends a message over the link, to a station that is known or as the neighbour table and the group say.
@@ -187,7 +247,7 @@ impl Ip {
         };
         let mtu = self.port(port).mtu;
         let kind = if to.is_multicast() { AddressKind::Multicast } else { AddressKind::Unicast };
-        let route = RouteEntry { port, source: source.into(), next_hop: to.into(), mtu, kind };
+        let route = RouteEntry { port, source: source.into(), next_hop: to.into(), mtu, kind, hop_limit: HOP_LIMIT };
         let sent = match mac {
             Some(mac) => self.send_v6_to(port, mac, &outgoing, (source, to), &bytes[..len]),
             None => self.send_v6_by(now, &route, &outgoing, Fragmentation::Never, &bytes[..len], &[]),

@@ -6,8 +6,10 @@
 //! | [`delivery`] | what was decided is done |
 //! | [`output`] | a header, a neighbour, a queue |
 //! | [`discovery`] | who is on the link, and that we are |
+//! | [`autoconf`] | addresses, routers and name servers that nobody configured |
 //! | [`icmp`] | answering echoes, complaining, and hearing complaints |
 
+pub mod autoconf;
 pub(crate) mod delivery;
 pub(crate) mod discovery;
 pub(crate) mod icmp;

@@ -384,10 +384,17 @@ pub(super) fn describe_ipv6(packet: &ipv6::Packet<'_>) -> String {
         Icmp::DestinationUnreachable { code, .. } => format!("{code}"),
         Icmp::TimeExceeded { code, .. } => format!("time exceeded {}", code.0),
         Icmp::ParameterProblem { pointer, .. } => format!("parameter problem at {pointer}"),
-        Icmp::Discovery(ndisc::Message::NeighborSolicitation { target, .. }) => format!("who-has {target}"),
+        Icmp::Discovery(ndisc::Message::NeighborSolicitation { target, options }) => {
+            format!("who-has {target}{}", if options.nonce().is_some() { " nonce" } else { "" })
+        }
+        Icmp::Discovery(ndisc::Message::RouterSolicitation { options }) => {
+            let mac = options.source_link_layer().map(|mac| format!(" from {mac}"));
+            format!("routers?{}", mac.unwrap_or_default())
+        }
         Icmp::Discovery(ndisc::Message::NeighborAdvertisement(said)) => {
             let mac = said.options.target_link_layer().unwrap();
-            format!("{} is-at {mac}{}", said.target, if said.solicited { " solicited" } else { "" })
+            let solicited = if said.solicited { " solicited" } else { "" };
+            format!("{} is-at {mac}{solicited}{}", said.target, if said.overrides { "" } else { " perhaps" })
         }
         other => format!("{other:?}"),
     };
