@@ -108,10 +108,6 @@ impl<'a> Writer<'a> {
         self.bytes(&value.to_le_bytes())
     }
 
-    pub(crate) fn u64(&mut self, value: u64) -> Result<(), NoRoom> {
-        self.bytes(&value.to_le_bytes())
-    }
-
     pub(crate) fn address(&mut self, address: IpAddr) -> Result<(), NoRoom> {
         let mut bytes = [0; ADDRESS_LEN];
         match address {
@@ -238,10 +234,6 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn i32(&mut self) -> Result<i32, Malformed> {
         Ok(i32::from_le_bytes(self.array()?))
-    }
-
-    pub(crate) fn u64(&mut self) -> Result<u64, Malformed> {
-        Ok(u64::from_le_bytes(self.array()?))
     }
 
     pub(crate) fn address(&mut self) -> Result<IpAddr, Malformed> {

@@ -84,6 +84,7 @@
 
 mod accept;
 mod address;
+pub mod ancillary;
 pub mod board;
 mod codec;
 pub mod datagram;

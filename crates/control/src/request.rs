@@ -106,7 +106,7 @@ pub enum Request<'a> {
         argument: &'a [u8],
     },
     /// What the program has written so far shall be taken before anything else. On a datagram socket: answer `Done`, or the
-    /// error of a datagram that asked for an answer ([`crate::datagram::Wanted::ANSWER`]). On a stream: an urgent byte follows, which the node must
+    /// error of a datagram that asked for an answer ([`crate::datagram::Header::answer`]). On a stream: an urgent byte follows, which the node must
     /// not read past. Answer: `Done`.
     Flush {
         /// Which socket.

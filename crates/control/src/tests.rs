@@ -1,6 +1,6 @@
 //! Whatever is encoded decodes to itself; whatever decodes encodes to the same bytes; nothing panics.
 
-use crate::datagram::{self, Header, Wanted};
+use crate::datagram::{self, Header};
 use crate::*;
 use proptest::prelude::*;
 use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6};
@@ -111,24 +111,16 @@ impl Parts {
     }
 
     fn header(&self) -> Header {
-        let mut wanted = Wanted::default();
-        wanted.set(Wanted::PACKET_INFO | Wanted::TOS, self.flag);
-        wanted.set(Wanted::TIMESTAMP, self.word & 1 != 0);
         Header {
             kind: if self.flag {
                 datagram::Kind::Data
             } else {
                 datagram::Kind::Error(self.numbers[1].unsigned_abs() as i32 % 4095 + 1)
             },
-            wanted,
+            answer: self.word & 1 != 0,
+            lost: self.word & 4 != 0,
             remote: (self.word & 2 != 0).then_some(self.any_address),
-            local: (self.word & 4 != 0).then_some(self.socket_address),
-            port: self.word,
-            ttl: (self.word & 8 != 0).then_some(self.id.0[0]),
-            tos: (self.word & 16 != 0).then_some(self.id.0[1]),
-            segment: self.word as u16,
-            control: (self.word >> 16) as u16 % (Header::MAX_CONTROL as u16 + 1),
-            timestamp: u64::from(self.word) << 20,
+            control: (self.word >> 16) as u16 % (Header::MAX_SENT as u16 + 1),
         }
     }
 }
@@ -174,6 +166,9 @@ proptest! {
         prop_assert_eq!(Header::decode(&message), Ok((header, parts.value.as_slice())));
         let apart = parts.value.split_at_checked(usize::from(header.control)).ok_or(Malformed::Truncated);
         prop_assert_eq!(Header::split(&message), apart.map(|(control, payload)| (header, control, payload)));
+        let received = message.get(header.payload_at()..).ok_or(Malformed::Truncated);
+        let control = parts.value.get(..header.control.into()).unwrap_or_default();
+        prop_assert_eq!(Header::split_received(&message), received.map(|payload| (header, control, payload)));
         let accepted = Accepted { local: parts.socket_address, remote: SocketAddr::new(parts.address, 7) };
         prop_assert_eq!(Accepted::decode(&accepted.encode()), Ok(accepted));
     }

@@ -1,22 +1,21 @@
 //! The pump of a socket that is no stream: messages with a header on the program's side, datagrams or packets on the stack's.
 //!
 //! What differs between kinds of sockets is how a message is sent and how the next one is received: a file each
-//! ([`udp`]).
+//! ([`udp`]). What they have in common are the control messages ([`ancillary`]).
 //!
 //! Both ways hold at most one datagram that found no room: then the pair fills up, and the program waits on its own
 //! descriptor; or the stack's receive queue does, and drops with a counter, as a host does. What a program sends that
 //! cannot go (no route, too long) comes back as an error message, which its next call reports.
 
+mod ancillary;
 mod udp;
 
 use std::io::IoSlice;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, sendmsg};
-use sockeye_control::datagram::{Header, Kind, Wanted};
-use sockeye_device::Instant;
-use sockeye_socket::settings::TimestampKind;
-use sockeye_socket::{Body, Errno, Settings, SocketId};
+use sockeye_control::ancillary::cut;
+use sockeye_control::datagram::{Header, Kind};
+use sockeye_socket::{Body, Errno, SocketId};
 
 use crate::boundary::{Context, Counters};
 use crate::end::{End, Fate, Pump};
@@ -35,6 +34,8 @@ pub(crate) struct DatagramPump {
     error: Option<Header>,
     /// An error that the program will ask for.
     answer: Option<Errno>,
+    /// The last list of control messages, whose memory the next one takes.
+    spare: Vec<u8>,
     /// A turn ended before the datagrams did.
     pub(crate) cut_short: bool,
 }
@@ -50,11 +51,13 @@ impl DatagramPump {
     }
 }
 
-/// What is on its way to a program.
+/// What is on its way to a program. The header's length of the list is filled in when it goes.
 #[derive(Debug)]
 struct Message {
     header: Header,
-    /// What follows the header: the control messages that it announces, and the payload.
+    /// The list of control messages.
+    control: Vec<u8>,
+    /// The payload.
     data: Vec<u8>,
 }
 
@@ -150,7 +153,7 @@ fn send(
     message: &[u8],
     counters: &mut Counters,
 ) -> Result<(), ()> {
-    let (header, _control, payload) = match Header::split(message) {
+    let (header, control, payload) = match Header::split(message) {
         Ok((header, control, payload)) if header.kind == Kind::Data => (header, control, payload),
         _ => {
             counters.datagrams_malformed += 1;
@@ -159,7 +162,7 @@ fn send(
     };
     let Some(body) = context.host.body(end.socket) else { return Ok(()) };
     let sent = match body {
-        Body::Datagram(_) | Body::Unbound => udp::send(context, end.socket, &header, payload),
+        Body::Datagram(_) | Body::Unbound => udp::send(context, end.socket, &header, control, payload),
         Body::Idle | Body::Connection(_) | Body::Joined(..) | Body::Listener(_) => Err(Errno::EOPNOTSUPP),
     };
     match sent {
@@ -167,12 +170,11 @@ fn send(
         Err(Errno::EAGAIN) => Err(()),
         Err(errno) => {
             counters.datagrams_refused += 1;
-            if header.wanted.contains(Wanted::ANSWER) {
+            if header.answer {
                 pump.answer = Some(errno);
                 return Ok(());
             }
-            let header = Header { kind: Kind::Error(errno.raw()), ..Header::data(header.remote) };
-            pump.error.get_or_insert(header);
+            pump.error.get_or_insert(Header::error(errno.raw(), header.remote));
             Ok(())
         }
     }
@@ -183,7 +185,7 @@ fn output(end: &mut End, pump: &mut DatagramPump, context: &mut Context<'_>) -> 
     if pump.error.is_none()
         && let Some(errno) = context.host.take_error(end.socket)
     {
-        pump.error = Some(Header { kind: Kind::Error(errno.raw()), ..Header::data(None) });
+        pump.error = Some(Header::error(errno.raw(), None));
     }
     if report(end, pump, context) == Fate::Close {
         return Fate::Close;
@@ -192,11 +194,15 @@ fn output(end: &mut End, pump: &mut DatagramPump, context: &mut Context<'_>) -> 
         if !end.ready.output {
             return Fate::Keep;
         }
-        let Some(message) = pump.undelivered.take().or_else(|| receive(end.socket, context)) else {
+        let next = pump.undelivered.take();
+        let Some(mut message) = next.or_else(|| receive(end.socket, context, std::mem::take(&mut pump.spare))) else {
             return Fate::Keep;
         };
-        match deliver(end, context, &message.header, &message.data) {
-            Delivery::Done => context.host.stack_mut().udp_recycle(message.data),
+        match deliver(end, context, message.header, &mut message.control, &message.data) {
+            Delivery::Done => {
+                context.host.stack_mut().udp_recycle(message.data);
+                pump.spare = message.control;
+            }
             Delivery::NoRoom => {
                 pump.undelivered = Some(message);
                 return Fate::Keep;
@@ -208,10 +214,11 @@ fn output(end: &mut End, pump: &mut DatagramPump, context: &mut Context<'_>) -> 
     Fate::Keep
 }
 
-/// The next message that the stack has for a socket.
-fn receive(socket: SocketId, context: &mut Context<'_>) -> Option<Message> {
+/// The next message that the stack has for a socket; `control` is memory for its list.
+fn receive(socket: SocketId, context: &mut Context<'_>, mut control: Vec<u8>) -> Option<Message> {
+    control.clear();
     match context.host.body(socket)? {
-        Body::Datagram(body) => udp::receive(context, socket, body),
+        Body::Datagram(body) => udp::receive(context, socket, body, control),
         Body::Unbound | Body::Idle | Body::Connection(_) | Body::Joined(..) | Body::Listener(_) => None,
     }
 }
@@ -219,7 +226,7 @@ fn receive(socket: SocketId, context: &mut Context<'_>) -> Option<Message> {
 /// Tells the program of an error.
 fn report(end: &mut End, pump: &mut DatagramPump, context: &mut Context<'_>) -> Fate {
     if let Some(header) = pump.error.take_if(|_| end.ready.output) {
-        match deliver(end, context, &header, &[]) {
+        match deliver(end, context, header, &mut [], &[]) {
             Delivery::Done => {}
             Delivery::NoRoom => pump.error = Some(header),
             Delivery::Gone => return Fate::Close,
@@ -228,9 +235,13 @@ fn report(end: &mut End, pump: &mut DatagramPump, context: &mut Context<'_>) -> 
     Fate::Keep
 }
 
-fn deliver(end: &mut End, context: &mut Context<'_>, header: &Header, payload: &[u8]) -> Delivery {
+fn deliver(end: &mut End, context: &mut Context<'_>, mut header: Header, list: &mut [u8], payload: &[u8]) -> Delivery {
+    static ZEROS: [u8; Header::PLACE] = [0; Header::PLACE];
+    let (listed, lost) = cut(list, Header::MAX_RECEIVED);
+    (header.control, header.lost) = (listed as u16, lost);
+    let (list, padding) = (&list[..listed], &ZEROS[listed.min(ZEROS.len())..]);
     let header = header.encode();
-    let slices = [IoSlice::new(&header), IoSlice::new(payload)];
+    let slices = [IoSlice::new(&header), IoSlice::new(list), IoSlice::new(padding), IoSlice::new(payload)];
     let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
     match sendmsg(&end.fd, &slices, &mut SendAncillaryBuffer::default(), flags) {
         Ok(_) => Delivery::Done,
@@ -240,19 +251,4 @@ fn deliver(end: &mut End, context: &mut Context<'_>, header: &Header, payload: &
         }
         Err(_) => Delivery::Gone,
     }
-}
-
-/// What the program wants to know of each message, and when this one arrived if that is part of it.
-fn wanted(settings: &Settings, now: Instant, arrived: Instant) -> (Wanted, u64) {
-    let mut wanted = Wanted::default();
-    wanted.set(Wanted::PACKET_INFO, settings.packet_info());
-    wanted.set(Wanted::TTL, settings.receive_hops());
-    wanted.set(Wanted::TOS, settings.receive_class());
-    wanted.set(Wanted::TIMESTAMP, settings.timestamp == Some(TimestampKind::Micros));
-    wanted.set(Wanted::TIMESTAMP_NANOSECONDS, settings.timestamp == Some(TimestampKind::Nanos));
-    if settings.timestamp.is_none() {
-        return (wanted, 0);
-    }
-    let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().saturating_sub(now.since(arrived));
-    (wanted, u64::try_from(at.as_nanos()).unwrap_or(0))
 }

@@ -1,8 +1,13 @@
 //! Datagram sockets: the header before each message.
 //!
-//! A datagram travels on the pair as one message, [`Header`] and payload. Sending puts our header before the program's pieces, receiving puts our
-//! buffer before the program's; payload is never copied here and pointers to it are the kernel's to judge. The kernel's own rules for
-//! truncation, peeking and waiting then hold for the payload as they stand.
+//! A datagram travels on the pair as one message: [`Header`], control messages, payload. Sending puts our header and the program's control
+//! messages before the program's pieces, receiving puts our buffer before them; payload is not copied here and pointers to it are the
+//! kernel's to judge. The kernel's own rules for peeking and waiting then hold as they stand.
+//!
+//! One call receives all, though nobody knows beforehand how long the list of control messages is: it has a place in our buffer. Of a
+//! longer one (IPv6's extension headers) the rest comes to stand before the payload in the program's pieces, and the payload's end behind them in a
+//! piece of ours; then all of it is moved to its place ([`unshift`]). Looking at the header first would be a second call, after which
+//! another thread or process may have taken the message.
 //!
 //! What the node finds wrong with a datagram (no route, no permission to broadcast), or hears of it later (a port nobody listens on), comes
 //! back as a message of its own, and the next call on the socket fails with that error, as on Linux. But a program wants to hear of the
@@ -14,9 +19,10 @@ use crate::address::Encoded;
 use crate::exchange::{self, NO_NODE};
 use crate::sys::{self, Errno, outcome};
 use crate::{memory, real};
-use libc::{c_int, iovec};
-use sockeye_control::datagram::{Header, Kind, Wanted};
-use sockeye_control::{Address, Family, Request, SocketName};
+use libc::{c_int, c_void, iovec};
+use sockeye_control::datagram::{Header, Kind};
+use sockeye_control::{Address, Family, Request, SocketName, ancillary};
+use std::mem::MaybeUninit;
 
 const AGAIN: Errno = Errno(libc::EAGAIN);
 const UNSUPPORTED: Errno = Errno(libc::EOPNOTSUPP);
@@ -24,16 +30,26 @@ const UNSUPPORTED: Errno = Errno(libc::EOPNOTSUPP);
 /// The most pieces that a system call takes (`UIO_MAXIOV`).
 pub(crate) const MAX_PIECES: usize = 1024;
 
-/// Calls `act` with the program's pieces behind a free place for the header.
+/// Places that each call has for pieces of its own: two before the program's, and one behind.
+pub(crate) const BEFORE: usize = 2;
+const AROUND: usize = BEFORE + 1;
+
+/// The places around one piece of the program's.
+pub(crate) fn around(base: *const c_void, len: usize) -> [iovec; 1 + AROUND] {
+    let free = exchange::piece(std::ptr::null(), 0);
+    [free, free, exchange::piece(base, len), free]
+}
+
+/// Calls `act` with the program's pieces among free places.
 ///
-/// [`MAX_PIECES`] pieces of the program leave no place: `EMSGSIZE`.
+/// So many pieces that they leave no place: `EMSGSIZE`.
 pub(crate) fn with_pieces<T>(
     from: *const iovec,
     count: usize,
     act: impl FnOnce(&mut [iovec]) -> Result<T, Errno>,
 ) -> Result<T, Errno> {
     // Most have one or two; a place for all is 16 KiB of a stack that may be small.
-    if count < 16 { gather::<16, T>(from, count, act) } else { gather::<MAX_PIECES, T>(from, count, act) }
+    if count <= 16 - AROUND { gather::<16, T>(from, count, act) } else { gather::<MAX_PIECES, T>(from, count, act) }
 }
 
 #[inline(never)]
@@ -43,16 +59,40 @@ fn gather<const N: usize, T>(
     act: impl FnOnce(&mut [iovec]) -> Result<T, Errno>,
 ) -> Result<T, Errno> {
     let mut pieces = [exchange::piece(std::ptr::null(), 0); N];
-    let used = pieces.get_mut(..=count).ok_or(Errno(libc::EMSGSIZE))?;
-    memory::read_array(from, &mut used[1..])?;
+    let used = pieces.get_mut(..count.saturating_add(AROUND)).ok_or(Errno(libc::EMSGSIZE))?;
+    memory::read_array(from, &mut used[BEFORE..BEFORE + count])?;
     act(used)
 }
 
-/// Sends the pieces but the first, which is the header's place.
+/// How long what the program's pieces hold is.
+pub(crate) fn total(pieces: &[iovec]) -> usize {
+    own_excluded(pieces).iter().fold(0, |len, piece| len.saturating_add(piece.iov_len))
+}
+
+fn own_excluded(pieces: &[iovec]) -> &[iovec] {
+    pieces.get(BEFORE..pieces.len() - 1).unwrap_or_default()
+}
+
+/// What a program attaches to a datagram: a list of control messages.
+#[derive(Clone, Copy)]
+pub(crate) enum Control<'a> {
+    /// Nothing, or what is short, as most are.
+    Read(&'a [u8]),
+    /// Where the program says it is; the kernel judges.
+    Unread(*const c_void, usize),
+}
+
+impl Control<'_> {
+    /// Nothing.
+    pub(crate) const NONE: Control<'static> = Control::Read(&[]);
+}
+
+/// Sends the program's pieces, and the control messages that go with them.
 pub(crate) fn send(
     fd: c_int,
     name: SocketName,
-    header: &Header,
+    remote: Option<Address>,
+    control: Control<'_>,
     pieces: &mut [iovec],
     flags: c_int,
 ) -> Result<usize, Errno> {
@@ -65,7 +105,7 @@ pub(crate) fn send(
         // With headers, and as many segments as travel in one piece.
         Family::Packet => 66 * 1024,
     };
-    let len = pieces.iter().skip(1).fold(0usize, |len, piece| len.saturating_add(piece.iov_len));
+    let len = total(pieces);
     if len > most {
         return Err(Errno(libc::EMSGSIZE));
     }
@@ -73,20 +113,28 @@ pub(crate) fn send(
     if let Some(errno) = take_error(fd) {
         return Err(errno);
     }
-    let destination = destination(header, len);
-    let known = is_last_destination(fd, destination);
-    let mut header = *header;
-    header.wanted.set(Wanted::ANSWER, !known);
-    let header = header.encode();
+    let (list, listed, destination) = match control {
+        Control::Read(list) => (list.as_ptr().cast(), list.len(), Some(destination(remote, list, len))),
+        Control::Unread(list, len) => (list, len, None),
+    };
+    if listed > Header::MAX_SENT {
+        return Err(Errno(libc::ENOBUFS));
+    }
+    let known = destination.is_some_and(|destination| is_last_destination(fd, destination));
+    let header = Header { answer: !known, control: listed as u16, ..Header::data(remote) }.encode();
     pieces[0] = exchange::piece(header.as_ptr().cast(), header.len());
-    let message = exchange::message(pieces);
+    pieces[1] = exchange::piece(list, listed);
+    let last = pieces.len() - 1;
+    let message = exchange::message(&mut pieces[..last]);
     let flags = flags & libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
     // SAFETY: the header points to our own bytes and to the program's, which the kernel judges.
     match outcome(|| unsafe { real::sendmsg(fd, &message, flags) }) {
         Ok(_) if known => Ok(len),
         Ok(_) => {
             exchange::order(fd, &Request::Flush { id: name.id })?;
-            let _ = sys::set_option(fd, libc::SO_RCVLOWAT, &destination);
+            if let Some(destination) = destination {
+                let _ = sys::set_option(fd, libc::SO_RCVLOWAT, &destination);
+            }
             Ok(len)
         }
         Err(Errno(libc::EPIPE | libc::ENOTCONN | libc::ECONNRESET | libc::ECONNREFUSED)) => {
@@ -100,20 +148,23 @@ pub(crate) fn send(
 /// A payload that fits into one packet nearly everywhere need not be judged by its length.
 const SHORT: usize = 1232;
 
-/// A number for what decides whether a datagram can be sent: where to, where from, how long. Never the one of a fresh descriptor, which is 1.
-fn destination(header: &Header, len: usize) -> c_int {
-    let piece = if header.segment == 0 { len } else { usize::from(header.segment) };
+/// `UDP_SEGMENT`.
+const SEGMENT: c_int = 103;
+
+/// A number for what decides whether a datagram can be sent: where to, with what, how long. Never the one of a fresh descriptor, which is 1.
+fn destination(remote: Option<Address>, control: &[u8], len: usize) -> c_int {
     // FNV-1a. A collision costs a program the error of one call, and it can only deceive itself.
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     let mut add = |byte: u8| hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    for address in [header.remote, header.local.map(Address::Internet)] {
-        match address {
-            None => add(0),
-            Some(address) => Encoded::new(address).as_bytes().iter().copied().for_each(&mut add),
-        }
+    match remote {
+        None => add(0),
+        Some(address) => Encoded::new(address).as_bytes().iter().copied().for_each(&mut add),
     }
-    if piece > SHORT {
-        piece.to_le_bytes().into_iter().for_each(&mut add);
+    control.iter().copied().for_each(&mut add);
+    // What is sent in segments is judged by their length, which is one of the control messages.
+    let is_segment = |message: ancillary::Message<'_>| (message.level, message.kind) == (libc::SOL_UDP, SEGMENT);
+    if len > SHORT && !ancillary::messages(control).flatten().any(is_segment) {
+        len.to_le_bytes().into_iter().for_each(&mut add);
     }
     ((hash >> 33) as c_int).max(2)
 }
@@ -144,40 +195,150 @@ pub(crate) fn take_error(fd: c_int) -> Option<Errno> {
 
 /// A datagram that was received.
 pub(crate) struct Incoming {
-    /// What was before it; `None` at the end, after the program shut the socket down.
-    pub(crate) header: Option<Header>,
+    /// Whom it came from.
+    pub(crate) remote: Option<Address>,
     /// What the call returns.
     pub(crate) len: usize,
     /// `msg_flags`.
     pub(crate) flags: c_int,
 }
 
-/// Receives into the pieces but the first, which is the header's place.
+impl Incoming {
+    /// After the program shut the socket down.
+    const END: Incoming = Incoming { remote: None, len: 0, flags: 0 };
+}
+
+/// A message's beginning: the header, and the place for control messages.
+const BEGINNING: usize = Header::LEN + Header::PLACE;
+
+/// What does not fit into the place.
+const BEYOND: usize = Header::MAX_RECEIVED - Header::PLACE;
+
+/// Receives into the program's pieces, without control messages.
 pub(crate) fn receive(fd: c_int, name: SocketName, pieces: &mut [iovec], flags: c_int) -> Result<Incoming, Errno> {
+    receive_with(fd, name, pieces, flags, |_| Ok(())).map(|(incoming, ())| incoming)
+}
+
+/// Receives into the program's pieces; `control` gets the list of control messages.
+pub(crate) fn receive_with<T: Default>(
+    fd: c_int,
+    name: SocketName,
+    pieces: &mut [iovec],
+    flags: c_int,
+    control: impl FnOnce(&mut [u8]) -> Result<T, Errno>,
+) -> Result<(Incoming, T), Errno> {
     if flags & libc::MSG_ERRQUEUE != 0 {
         return Err(AGAIN);
     }
-    let mut bytes = [0; Header::LEN];
-    pieces[0] = exchange::piece(bytes.as_mut_ptr().cast(), bytes.len());
-    let mut message = exchange::message(pieces);
-    let kept = flags & (libc::MSG_PEEK | libc::MSG_DONTWAIT | libc::MSG_TRUNC);
+    let room = total(pieces);
+    let mut beginning = [0; BEGINNING];
+    let mut end = MaybeUninit::<[u8; BEYOND]>::uninit();
+    let last = pieces.len() - 1;
+    pieces[BEFORE - 1] = exchange::piece(beginning.as_mut_ptr().cast(), beginning.len());
+    pieces[last] = exchange::piece(end.as_mut_ptr().cast_const().cast(), BEYOND);
+    let mut message = exchange::message(&mut pieces[BEFORE - 1..]);
+    // How long the payload was can only be told from how long all of it was.
+    let kept = flags & (libc::MSG_PEEK | libc::MSG_DONTWAIT) | libc::MSG_TRUNC;
     // SAFETY: the header points to our own bytes and to the program's, which the kernel judges.
-    let len = outcome(|| unsafe { real::recvmsg(fd, &mut message, kept) })? as usize;
-    if len == 0 {
+    let whole = outcome(|| unsafe { real::recvmsg(fd, &mut message, kept) })? as usize;
+    if whole == 0 {
         return match exchange::socket_error(fd, name.id) {
             Err(NO_NODE) => Err(NO_NODE),
-            _ => Ok(Incoming { header: None, len: 0, flags: 0 }),
+            _ => Ok((Incoming::END, T::default())),
         };
     }
-    let (header, _) = Header::decode(&bytes).map_err(|_| exchange::NONSENSE)?;
-    let len = len.checked_sub(Header::LEN).ok_or(exchange::NONSENSE)?;
+    let (header, place) = Header::decode(&beginning).map_err(|_| exchange::NONSENSE)?;
     if let Kind::Error(errno) = header.kind {
         if flags & libc::MSG_PEEK != 0 {
             take_next(fd);
         }
         return Err(Errno(errno));
     }
-    Ok(Incoming { header: Some(header), len, flags: message.msg_flags & libc::MSG_TRUNC })
+    let len = whole.checked_sub(header.payload_at()).ok_or(exchange::NONSENSE)?;
+    let listed = usize::from(header.control);
+    let given = if listed <= Header::PLACE {
+        control(&mut beginning[Header::LEN..Header::LEN + listed])?
+    } else {
+        // SAFETY: the kernel has just written to these pieces, from the first on, all that there was and room for.
+        unsafe { unshift(&pieces[BEFORE..], place, listed, whole - BEGINNING, control)? }
+    };
+    let told = if flags & libc::MSG_TRUNC != 0 { len } else { len.min(room) };
+    let lost = if header.lost { libc::MSG_CTRUNC } else { 0 };
+    let flags = if len > room { libc::MSG_TRUNC } else { 0 } | lost;
+    Ok((Incoming { remote: header.remote, len: told, flags }, given))
+}
+
+/// Gives `control` a list of control messages that found no room in its place, and takes the payload that stands behind the rest of it, in the
+/// same pieces, to where it belongs.
+///
+/// # Safety
+///
+/// The first `filled` bytes of the pieces, or all if they are fewer, can be read and written.
+#[cold]
+#[inline(never)]
+unsafe fn unshift<T>(
+    pieces: &[iovec],
+    place: &[u8],
+    listed: usize,
+    filled: usize,
+    control: impl FnOnce(&mut [u8]) -> Result<T, Errno>,
+) -> Result<T, Errno> {
+    let mut list = [0; Header::MAX_RECEIVED];
+    let list = list.get_mut(..listed).ok_or(exchange::NONSENSE)?;
+    let (front, rest) = list.split_at_mut_checked(place.len()).ok_or(exchange::NONSENSE)?;
+    front.copy_from_slice(place);
+    let rest = exchange::piece(rest.as_ptr().cast(), rest.len());
+    let mut from = Cursor::new(pieces);
+    // SAFETY: the list is ours, and the caller's promise. Each byte moves towards the beginning of the pieces, so that none is overwritten before
+    // it was read (pieces of the program's that overlap each other are the program's own fault).
+    unsafe {
+        let moved = from.copy_to(&mut Cursor::new(&[rest]), filled);
+        from.copy_to(&mut Cursor::new(pieces), filled.saturating_sub(moved));
+    }
+    control(list)
+}
+
+/// A place in pieces.
+struct Cursor<'a> {
+    pieces: &'a [iovec],
+    at: usize,
+}
+
+impl<'a> Cursor<'a> {
+    fn new(pieces: &'a [iovec]) -> Self {
+        Cursor { pieces, at: 0 }
+    }
+
+    /// The rest of the piece it is in; `None` at the end.
+    fn piece(&mut self) -> Option<(*mut u8, usize)> {
+        while let [piece, rest @ ..] = self.pieces {
+            if self.at < piece.iov_len {
+                return Some((piece.iov_base.cast::<u8>().wrapping_add(self.at), piece.iov_len - self.at));
+            }
+            (self.pieces, self.at) = (rest, 0);
+        }
+        None
+    }
+
+    /// Copies until either ends, `most` bytes at most; how many it were.
+    ///
+    /// # Safety
+    ///
+    /// That many bytes can be read here, and written there.
+    unsafe fn copy_to(&mut self, to: &mut Cursor<'_>, most: usize) -> usize {
+        let mut done = 0;
+        while let (Some((source, there)), Some((target, room))) = (self.piece(), to.piece())
+            && done < most
+        {
+            let count = there.min(room).min(most - done);
+            // SAFETY: the caller's promise; both are in one piece each.
+            unsafe { std::ptr::copy(source, target, count) };
+            self.at += count;
+            to.at += count;
+            done += count;
+        }
+        done
+    }
 }
 
 /// An error is told once, even to who only peeks.
@@ -192,7 +353,7 @@ pub(crate) fn next_len(fd: c_int) -> Result<usize, Errno> {
     let flags = libc::MSG_PEEK | libc::MSG_TRUNC | libc::MSG_DONTWAIT;
     match sys::receive_message(fd, &mut exchange::message(&mut [own(&mut bytes)]), flags) {
         Ok(len) => match Header::decode(&bytes) {
-            Ok((Header { kind: Kind::Data, .. }, _)) => Ok(len.saturating_sub(Header::LEN)),
+            Ok((header @ Header { kind: Kind::Data, .. }, _)) => Ok(len.saturating_sub(header.payload_at())),
             _ => Ok(0),
         },
         Err(AGAIN) => Ok(0),

@@ -61,7 +61,6 @@ mod accept;
 mod address;
 mod connect;
 mod connection;
-mod control_message;
 mod datagram;
 mod environment;
 mod exchange;

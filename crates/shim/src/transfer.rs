@@ -4,18 +4,19 @@
 //! sockets take the other way ([`datagram`]). [`names::identity_if`] tells them apart and costs nothing in a process that has no datagram socket.
 
 use crate::address::{self, Raw};
-use crate::control_message::{self, List};
-use crate::datagram::{self, Incoming};
+use crate::datagram::{self, Control, Incoming};
 use crate::names::{self, identity, identity_if};
 use crate::sys::{Errno, answer, errno, set_errno};
-use crate::{exchange, interpose, memory, patience, real, stream};
+use crate::{interpose, memory, patience, real, stream};
 use libc::{c_int, c_uint, c_void, iovec, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t, timespec};
-use sockeye_control::SocketName;
-use sockeye_control::datagram::Header;
+use sockeye_control::{Address, SocketName, ancillary};
 use std::mem::offset_of;
 
 const INVALID: Errno = Errno(libc::EINVAL);
 const UNSUPPORTED: Errno = Errno(libc::EOPNOTSUPP);
+
+/// A list of control messages that is looked at before it is sent; few are longer.
+const SHORT_LIST: usize = 256;
 
 /// What a descriptor takes.
 enum Way {
@@ -80,7 +81,7 @@ interpose! {
         match way_in(fd, 0) {
             Way::Broken => stream::broken(0),
             Way::Datagram(name) => answer(with_counted(pieces, count, |pieces| {
-                if total(pieces) == 0 { Ok(0) } else { datagram::receive(fd, name, pieces, 0).map(|got| got.len as ssize_t) }
+                if datagram::total(pieces) == 0 { Ok(0) } else { datagram::receive(fd, name, pieces, 0).map(|got| got.len as ssize_t) }
             })),
             Way::Refused(errno) => answer(Err(errno)),
             // SAFETY: the program's own arguments, as they came.
@@ -103,10 +104,10 @@ interpose! {
         match way_out(fd, 0) {
             Way::Broken => stream::broken(0),
             Way::Datagram(name) => answer(with_counted(pieces, count, |pieces| {
-                if total(pieces) == 0 {
+                if datagram::total(pieces) == 0 {
                     return Ok(0);
                 }
-                datagram::send(fd, name, &Header::data(None), pieces, 0).map(|len| len as ssize_t)
+                datagram::send(fd, name, None, Control::NONE, pieces, 0).map(|len| len as ssize_t)
             })),
             // SAFETY: the program's own arguments, as they came.
             _ => stream::sent(fd, unsafe { real::writev(fd, pieces, count) }),
@@ -294,10 +295,6 @@ fn pair_refuses_address(fd: c_int, sent: ssize_t) -> bool {
     refused
 }
 
-fn total(pieces: &[iovec]) -> usize {
-    pieces.iter().skip(1).fold(0, |len, piece| len.saturating_add(piece.iov_len))
-}
-
 /// The pieces of `readv` and `writev`, which count them in an int.
 fn with_counted<T>(
     pieces: *const iovec,
@@ -309,7 +306,7 @@ fn with_counted<T>(
 }
 
 fn receive_one(fd: c_int, name: SocketName, buffer: *mut c_void, len: usize, flags: c_int) -> Result<ssize_t, Errno> {
-    let mut pieces = [exchange::piece(std::ptr::null(), 0), exchange::piece(buffer, len)];
+    let mut pieces = datagram::around(buffer, len);
     datagram::receive(fd, name, &mut pieces, flags).map(|got| got.len as ssize_t)
 }
 
@@ -322,13 +319,10 @@ fn receive_from(
     from: *mut sockaddr,
     from_len: *mut socklen_t,
 ) -> Result<ssize_t, Errno> {
-    let mut pieces = [exchange::piece(std::ptr::null(), 0), exchange::piece(buffer, len)];
+    let mut pieces = datagram::around(buffer, len);
     let got = datagram::receive(fd, name, &mut pieces, flags)?;
     if !from.is_null() {
-        match got.header.and_then(|header| header.remote) {
-            Some(remote) => address::give(remote, from, from_len)?,
-            None => memory::write(from_len.cast(), &0u32.to_ne_bytes())?,
-        }
+        give(got.remote, from, from_len)?;
     }
     Ok(got.len as ssize_t)
 }
@@ -338,29 +332,30 @@ fn receive_message(fd: c_int, name: SocketName, to: *mut msghdr, flags: c_int) -
     if (message.msg_namelen as c_int) < 0 {
         return Err(INVALID);
     }
-    let count = message.msg_iovlen;
-    let Incoming { header, len, mut flags } =
-        datagram::with_pieces(message.msg_iov, count, |pieces| datagram::receive(fd, name, pieces, flags))?;
+    let room = if message.msg_control.is_null() { 0 } else { message.msg_controllen };
+    let give_control = |list: &mut [u8]| {
+        let (len, lost) = ancillary::cut(list, room);
+        memory::write(message.msg_control, &list[..len])?;
+        Ok((len, if lost { libc::MSG_CTRUNC } else { 0 }))
+    };
+    let (Incoming { remote, len, flags }, (control_len, lost)) =
+        datagram::with_pieces(message.msg_iov, message.msg_iovlen, |pieces| {
+            datagram::receive_with(fd, name, pieces, flags, give_control)
+        })?;
     if !message.msg_name.is_null() {
-        let len = field(to, offset_of!(msghdr, msg_namelen));
-        match header.and_then(|header| header.remote) {
-            Some(remote) => address::give(remote, message.msg_name.cast(), len.cast())?,
-            None => memory::write(len, &0u32.to_ne_bytes())?,
-        }
-    }
-    let mut control_len = 0;
-    if let Some(header) = header
-        && !header.wanted.is_empty()
-    {
-        let room = if message.msg_control.is_null() { 0 } else { message.msg_controllen };
-        let list = List::received(&header, name.family, room);
-        memory::write(message.msg_control, list.as_bytes())?;
-        control_len = list.as_bytes().len();
-        flags |= list.flags();
+        give(remote, message.msg_name.cast(), field(to, offset_of!(msghdr, msg_namelen)).cast())?;
     }
     memory::write(field(to, offset_of!(msghdr, msg_controllen)), &control_len.to_ne_bytes())?;
-    memory::write(field(to, offset_of!(msghdr, msg_flags)), &flags.to_ne_bytes())?;
+    memory::write(field(to, offset_of!(msghdr, msg_flags)), &(flags | lost).to_ne_bytes())?;
     Ok(len as ssize_t)
+}
+
+/// Tells whom a datagram came from.
+fn give(remote: Option<Address>, to: *mut sockaddr, len: *mut socklen_t) -> Result<(), Errno> {
+    match remote {
+        Some(remote) => address::give(remote, to, len),
+        None => memory::write(len.cast(), &0u32.to_ne_bytes()),
+    }
 }
 
 fn field(message: *mut msghdr, offset: usize) -> *mut c_void {
@@ -437,8 +432,8 @@ fn send_one(
     flags: c_int,
 ) -> Result<ssize_t, Errno> {
     let to = to.map(|raw| raw.to_send(name)).transpose()?;
-    let mut pieces = [exchange::piece(std::ptr::null(), 0), exchange::piece(buffer, len)];
-    datagram::send(fd, name, &Header::data(to), &mut pieces, flags).map(|len| len as ssize_t)
+    let mut pieces = datagram::around(buffer, len);
+    datagram::send(fd, name, to, Control::NONE, &mut pieces, flags).map(|len| len as ssize_t)
 }
 
 fn send_message(fd: c_int, name: SocketName, from: *const msghdr, flags: c_int) -> Result<ssize_t, Errno> {
@@ -450,16 +445,19 @@ fn send_message(fd: c_int, name: SocketName, from: *const msghdr, flags: c_int) 
         let len = (message.msg_namelen as c_int).min(128);
         Some(Raw::read(message.msg_name.cast(), len as socklen_t)?.to_send(name)?)
     };
-    let mut header = Header::data(to);
-    if !message.msg_control.is_null() && message.msg_controllen != 0 {
-        let mut list = [0; control_message::MAX_SENT];
-        let list = list.get_mut(..message.msg_controllen).ok_or(Errno(libc::ENOBUFS))?;
-        memory::read(message.msg_control, list)?;
-        control_message::read_sent(list, name.family, &mut header)?;
-    }
-    let count = message.msg_iovlen;
-    datagram::with_pieces(message.msg_iov, count, |pieces| datagram::send(fd, name, &header, pieces, flags))
-        .map(|len| len as ssize_t)
+    let listed = if message.msg_control.is_null() { 0 } else { message.msg_controllen };
+    let mut list = [0; SHORT_LIST];
+    let control = match list.get_mut(..listed) {
+        None => Control::Unread(message.msg_control, listed),
+        Some(list) => {
+            memory::read(message.msg_control, list)?;
+            Control::Read(list)
+        }
+    };
+    datagram::with_pieces(message.msg_iov, message.msg_iovlen, |pieces| {
+        datagram::send(fd, name, to, control, pieces, flags)
+    })
+    .map(|len| len as ssize_t)
 }
 
 fn send_many(fd: c_int, name: SocketName, messages: *mut mmsghdr, count: c_uint, flags: c_int) -> Result<c_int, Errno> {

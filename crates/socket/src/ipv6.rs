@@ -83,19 +83,4 @@ impl Settings {
     pub(crate) fn mtu_discover(&self) -> i32 {
         self.ipv6.and_then(|ipv6| ipv6.mtu_discover).unwrap_or(self.ip.mtu_discover)
     }
-
-    /// Whether a datagram comes with its destination and port.
-    pub fn packet_info(&self) -> bool {
-        self.ip.packet_info || self.ipv6.is_some_and(|ipv6| ipv6.packet_info)
-    }
-
-    /// Whether a datagram comes with its time to live, or hop limit.
-    pub fn receive_hops(&self) -> bool {
-        self.ip.receive_ttl || self.ipv6.is_some_and(|ipv6| ipv6.receive_hops)
-    }
-
-    /// Whether a datagram comes with its type of service, or traffic class.
-    pub fn receive_class(&self) -> bool {
-        self.ip.receive_tos || self.ipv6.is_some_and(|ipv6| ipv6.receive_class)
-    }
 }

@@ -9,7 +9,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
-use sockeye_control::datagram::{self, Header, Wanted};
+use sockeye_control::ancillary;
+use sockeye_control::datagram::{self, Header};
 use sockeye_control::{
     Accepted, Address, Addresses, ControlPath, Family, Kind, LinkAddress, MAX_ADDRESSES, MAX_CALL, MAX_MESSAGE,
     MAX_NAME, MAX_OPTION, MAX_REASON, MAX_TEXT, Reply, Request, SocketId, SocketName, What,
@@ -20,10 +21,28 @@ pub fn control_messages(bytes: &[u8]) {
     request(bytes);
     reply(bytes);
     header(bytes);
+    list(bytes);
     accepted(bytes);
     name(bytes);
     path(bytes);
     meanings(bytes);
+}
+
+/// A list of control messages of a program's own making.
+fn list(bytes: &[u8]) {
+    let Some((&room, bytes)) = bytes.split_first() else { return };
+    let mut len = 0;
+    let mut whole = Vec::new();
+    for message in ancillary::messages(bytes).map_while(Result::ok) {
+        len += ancillary::HEADER_LEN + message.data.len();
+        ancillary::put(&mut whole, message.level, message.kind, message.data);
+    }
+    assert!(len <= bytes.len());
+    assert!(ancillary::messages(&whole).eq(ancillary::messages(bytes).take_while(Result::is_ok)));
+    let (len, lost) = ancillary::cut(&mut whole.clone(), room.into());
+    assert!(len <= whole.len().min(room.into()) && (!lost || len < whole.len()));
+    let mut other = bytes.to_vec();
+    assert!(ancillary::cut(&mut other, room.into()).0 <= bytes.len().min(room.into()));
 }
 
 fn request(bytes: &[u8]) {
@@ -163,24 +182,12 @@ fn meanings(script: &[u8]) {
     let Ok(Reply::Error { reason, .. }) = Reply::decode(&buffer[..len]) else { panic!("a cut reason is none") };
     assert!(text.starts_with(reason) && (reason.len() == text.len() || reason.len() > MAX_REASON - 4));
 
-    let mut wanted = Wanted::default();
-    for (bit, one) in
-        [Wanted::PACKET_INFO, Wanted::TTL, Wanted::TOS, Wanted::TIMESTAMP, Wanted::SEGMENT].into_iter().enumerate()
-    {
-        wanted.set(one, b >> bit & 1 == 0);
-        assert_eq!(wanted.contains(one), b >> bit & 1 == 0);
-    }
     let header = Header {
         kind: if flag { datagram::Kind::Data } else { datagram::Kind::Error(errno) },
-        wanted,
+        answer: c & 1 == 0,
+        lost: b & 1 == 0,
         remote: optional,
-        local: Some(local),
-        port: a as u32,
-        ttl: flag.then_some(b as u8),
-        tos: (c & 1 == 0).then_some(c as u8),
-        segment: b as u16,
-        control: a.unsigned_abs() as u16 % (Header::MAX_CONTROL as u16 + 1),
-        timestamp: u64::from(a as u32) << 32 | u64::from(c as u32),
+        control: a.unsigned_abs() as u16 % (Header::MAX_SENT as u16 + 1),
     };
     let mut message = header.encode().to_vec();
     message.extend_from_slice(&bytes);

@@ -15,8 +15,9 @@ use rustix::net::{
     SendFlags, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, listen, recv, recvmsg, send, sendmsg,
     socket_with, socketpair, sockopt,
 };
+use sockeye_control::ancillary::{messages, put};
 use sockeye_control::board::Notice;
-use sockeye_control::datagram::{self, Header, Wanted};
+use sockeye_control::datagram::{self, Header};
 use sockeye_control::{Family, Kind, MAX_CALL, Reply, Request, SocketId, SocketName};
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{IoSlice, IoSliceMut};
@@ -87,7 +88,6 @@ struct Socket {
     /// Why the last datagram could not be sent.
     unsendable: i32,
     options: BTreeMap<(i32, i32), Vec<u8>>,
-    wanted: Wanted,
     state: Stream,
     /// For the program, not yet written.
     pending: VecDeque<u8>,
@@ -348,7 +348,6 @@ impl State {
             error: 0,
             unsendable: 0,
             options: BTreeMap::new(),
-            wanted: Wanted::default(),
             state: Stream::Fresh,
             pending: VecDeque::new(),
             peer_finished: false,
@@ -388,16 +387,10 @@ impl State {
         if !OPTIONS.contains(&(level, name)) {
             return Err(libc::ENOPROTOOPT);
         }
-        let Some(&number) = value.first_chunk() else { return Err(libc::EINVAL) };
-        let on = i32::from_ne_bytes(number) != 0;
-        let socket = self.sockets.get_mut(&id.0).unwrap();
-        match (level, name) {
-            (libc::IPPROTO_IP, libc::IP_PKTINFO) => socket.wanted.set(Wanted::PACKET_INFO, on),
-            (libc::IPPROTO_IP, libc::IP_RECVTTL) => socket.wanted.set(Wanted::TTL, on),
-            (libc::IPPROTO_IP, libc::IP_RECVTOS) => socket.wanted.set(Wanted::TOS, on),
-            (libc::SOL_SOCKET, libc::SO_TIMESTAMP) => socket.wanted.set(Wanted::TIMESTAMP, on),
-            _ => {}
+        if value.len() < 4 {
+            return Err(libc::EINVAL);
         }
+        let socket = self.sockets.get_mut(&id.0).unwrap();
         socket.options.insert((level, name), value.to_vec());
         Ok(Reply::Done)
     }
@@ -422,9 +415,10 @@ impl State {
                 }
                 Err(errno) => panic!("{errno}"),
             };
-            let (header, payload) = Header::decode(&message[..len]).expect("the shim's headers are well formed");
+            let (header, control, payload) =
+                Header::split(&message[..len]).expect("the shim's headers are well formed");
             assert_eq!(header.kind, datagram::Kind::Data);
-            self.route(id, &header, payload);
+            self.route(id, &header, control, payload);
         }
     }
 
@@ -434,7 +428,7 @@ impl State {
         self.sockets.get_mut(&id.0).map_or(0, |socket| std::mem::take(&mut socket.unsendable))
     }
 
-    fn route(&mut self, id: SocketId, header: &Header, payload: &[u8]) {
+    fn route(&mut self, id: SocketId, header: &Header, control: &[u8], payload: &[u8]) {
         let ephemeral = self.ephemeral();
         let from = self.sockets.get_mut(&id.0).unwrap();
         let Some(to) = header.remote.map(|to| to.internet().unwrap()).or(from.remote) else {
@@ -446,28 +440,55 @@ impl State {
             return;
         }
         let bound = *from.local.get_or_insert(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), ephemeral));
-        let source = match header.local {
-            Some(local) => SocketAddr::new(local.ip(), bound.port()),
-            None if bound.ip().is_unspecified() => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), bound.port()),
-            None => bound,
-        };
-        let (ttl, tos) = (header.ttl.unwrap_or(64), header.tos.unwrap_or(0));
+        let mut source = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), bound.port());
+        if !bound.ip().is_unspecified() {
+            source = bound;
+        }
+        let (mut ttl, mut tos, mut beyond) = (64i32.to_ne_bytes().to_vec(), vec![0], Vec::new());
+        for message in messages(control) {
+            let Ok(message) = message else { return from.unsendable = libc::EINVAL };
+            match (message.level, message.kind) {
+                (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
+                    source.set_ip(Ipv4Addr::from(*message.data[4..].first_chunk::<4>().unwrap()).into());
+                }
+                (libc::IPPROTO_IP, libc::IP_TTL) if message.data == 256i32.to_ne_bytes() => {
+                    return from.unsendable = libc::EINVAL;
+                }
+                (libc::IPPROTO_IP, libc::IP_TTL) => ttl = message.data.to_vec(),
+                (libc::IPPROTO_IP, libc::IP_TOS) => tos = message.data[..1].to_vec(),
+                (libc::IPPROTO_IP, libc::IP_RETOPTS) => beyond = message.data.to_vec(),
+                (libc::IPPROTO_IP | libc::SOL_SOCKET, _) => return from.unsendable = libc::EINVAL,
+                _ => {}
+            }
+        }
         let takes = |socket: &&mut Socket| {
             socket.name.kind == Kind::Datagram
                 && socket.local.is_some_and(|local| matches(local, to))
                 && socket.remote.is_none_or(|remote| remote == source)
         };
         if let Some(socket) = self.sockets.values_mut().find(takes) {
-            let header = Header {
-                wanted: socket.wanted,
-                local: Some(to),
-                port: 1,
-                ttl: Some(ttl),
-                tos: Some(tos),
-                timestamp: 1_000_000_000,
-                ..Header::data(Some(source.into()))
-            };
-            let message = [&header.encode(), payload].concat();
+            let mut list = Vec::new();
+            let asked = |level, name| socket.options.get(&(level, name)).is_some_and(|value| value[..4] != [0; 4]);
+            if asked(libc::SOL_SOCKET, libc::SO_TIMESTAMP) {
+                put(&mut list, libc::SOL_SOCKET, libc::SO_TIMESTAMP, &[1; 16]);
+            }
+            if asked(libc::IPPROTO_IP, libc::IP_PKTINFO) {
+                let IpAddr::V4(to) = to.ip() else { panic!("IPv4 only") };
+                let info = [&1u32.to_ne_bytes()[..], &to.octets(), &to.octets()].concat();
+                put(&mut list, libc::IPPROTO_IP, libc::IP_PKTINFO, &info);
+            }
+            if asked(libc::IPPROTO_IP, libc::IP_RECVTTL) {
+                put(&mut list, libc::IPPROTO_IP, libc::IP_TTL, &ttl);
+            }
+            if asked(libc::IPPROTO_IP, libc::IP_RECVTOS) {
+                put(&mut list, libc::IPPROTO_IP, libc::IP_TOS, &tos);
+            }
+            if asked(libc::IPPROTO_IP, libc::IP_RECVOPTS) && !beyond.is_empty() {
+                put(&mut list, libc::IPPROTO_IP, libc::IP_RECVOPTS, &beyond);
+            }
+            let header = Header { control: list.len() as u16, ..Header::data(Some(source.into())) };
+            list.resize(list.len().max(Header::PLACE), 0);
+            let message = [&header.encode(), &list[..], payload].concat();
             // A full queue drops, as a network does.
             let _ = send(socket.end.as_ref().unwrap(), &message, SendFlags::NOSIGNAL);
         } else if self.sockets[&id.0].remote.is_some() {
@@ -479,13 +500,13 @@ impl State {
 impl Socket {
     /// Sends an error to the program.
     fn tell(&self, remote: Option<SocketAddr>, errno: i32) {
-        let header = Header { kind: datagram::Kind::Error(errno), ..Header::data(remote.map(Into::into)) };
+        let header = Header::error(errno, remote.map(Into::into));
         let _ = send(self.end.as_ref().unwrap(), &header.encode(), SendFlags::NOSIGNAL);
     }
 }
 
 /// What the peer takes and keeps.
-const OPTIONS: [(i32, i32); 18] = [
+const OPTIONS: [(i32, i32); 19] = [
     (libc::SOL_SOCKET, libc::SO_REUSEADDR),
     (libc::SOL_SOCKET, libc::SO_REUSEPORT),
     (libc::SOL_SOCKET, libc::SO_SNDBUF),
@@ -504,6 +525,7 @@ const OPTIONS: [(i32, i32); 18] = [
     (libc::IPPROTO_IP, libc::IP_PKTINFO),
     (libc::IPPROTO_IP, libc::IP_RECVTTL),
     (libc::IPPROTO_IP, libc::IP_RECVTOS),
+    (libc::IPPROTO_IP, libc::IP_RECVOPTS),
 ];
 
 fn matches(local: SocketAddr, to: SocketAddr) -> bool {

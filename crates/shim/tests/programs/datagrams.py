@@ -91,6 +91,34 @@ for room in (0, 8, 20, 30):
     print("cut", room, data, bool(flags & socket.MSG_CTRUNC), [(l, t, d.hex()) for l, t, d in control])
 a.sendmsg([b"from"], [(socket.IPPROTO_IP, PKTINFO, struct.pack("i4s4s", 0, socket.inet_aton("127.0.0.5"), bytes(4)))], 0, B)
 print("source", b.recvfrom(10))
+
+# A list longer than most, with options of IP: each bound of the program's buffers, and no byte beyond what came.
+RECVOPTS, RETOPTS = 6, 7
+e = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); e.bind(("127.0.0.1", 7403))
+E = ("127.0.0.1", 7403)
+for level, option in ((1, 29), (0, PKTINFO), (0, RECVTTL), (0, RECVTOS), (0, RECVOPTS)):
+    e.setsockopt(level, option, 1)
+PAYLOAD = bytes(range(200))
+def long():
+    a.sendmsg([PAYLOAD], [(socket.IPPROTO_IP, RETOPTS, b"\x01" * 40)], 0, E)
+for size in (0, 1, 23, 24, 25, 100, 176, 199, 200, 201, 300):
+    long()
+    data, control, flags, address = e.recvmsg(size, 500)
+    print("long", size, data == PAYLOAD[:size], [(l, t, len(d), t != 29 and d.hex()) for l, t, d in control], int(flags), address)
+for size in (10, 190, 200, 240):
+    long()
+    whole = bytearray(b"x" * size)
+    print("long peeked", e.recv(size, socket.MSG_PEEK) == PAYLOAD[:size], e.recv_into(whole, size, socket.MSG_TRUNC), whole[:200] == PAYLOAD[:size])
+long()
+buffers = [bytearray(n) for n in (3, 0, 50, 1, 90, 40, 100)]
+print("long readv", os.readv(e.fileno(), buffers), b"".join(buffers)[:200] == PAYLOAD)
+for room in (0, 8, 32, 100, 120, 150, 165, 168, 300):
+    long()
+    data, control, flags, address = e.recvmsg(50, room)
+    print("long cut", room, data == PAYLOAD[:50], [(l, t, len(d)) for l, t, d in control], int(flags))
+many = [(77, 1, b"for nobody" * 10)] * 30
+print("many", a.sendmsg([b"with many"], many, 0, E), a.sendmsg([b"again"], many, 0, E), e.recv(100), e.recv(100))
+attempt("wrong among many", lambda: a.sendmsg([b"x"], many + [(socket.IPPROTO_IP, 2, struct.pack("i", 256))], 0, E))
 attempt("wrong ttl", lambda: a.sendmsg([b"x"], [(socket.IPPROTO_IP, 2, struct.pack("i", 256))], 0, B))
 attempt("unknown", lambda: a.sendmsg([b"x"], [(socket.IPPROTO_IP, 99, struct.pack("i", 1))], 0, B))
 attempt("not ours", lambda: a.sendmsg([b"x"], [(77, 99, struct.pack("i", 1))], 0, B))
