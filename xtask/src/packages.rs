@@ -24,6 +24,7 @@ pub(crate) const TEST: &[Program] = &[
     ("tshark", "tshark"),
     ("wget", "wget"),
     ("xargs", "findutils"),
+    ("/usr/lib/python3/dist-packages/cryptography/__init__.py", "python3-cryptography"),
     ("/usr/lib/python3/dist-packages/scapy/__init__.py", "python3-scapy"),
 ];
 

@@ -64,8 +64,7 @@ pub(crate) fn run(test: &Test) -> ExitCode {
 
     report.section("Build");
     // The whole workspace each time, so that one build of each crate serves all.
-    let built = report.step(&mut cargo(&["test", "--workspace", "--no-run", "--locked", "--quiet"]))
-        && report.step(&mut cargo(&["test", "--workspace", "--test", "real", "--no-run", "--locked", "--quiet"]));
+    let built = report.step(&mut cargo(&["test", "--workspace", "--no-run", "--locked", "--quiet"]));
     if !(built && build_lab(&mut report) && privileges(&mut report)) {
         return report.finish();
     }
@@ -83,7 +82,10 @@ pub(crate) fn run(test: &Test) -> ExitCode {
 }
 
 fn build_lab(report: &mut Report) -> bool {
-    report.step(&mut cargo(&["build", "--release", "--locked", "--quiet", "--package", "sockeye"]))
+    // With the test of their command lines come the examples, which the tests in the lab run.
+    let tests = ["test", "--workspace", "--test", "real", "--test", "command_line", "--no-run", "--locked", "--quiet"];
+    report.step(&mut cargo(&tests))
+        && report.step(&mut cargo(&["build", "--release", "--locked", "--quiet", "--package", "sockeye"]))
 }
 
 /// From here on nothing is fetched: a user namespace has a network of its own, with nothing in it.

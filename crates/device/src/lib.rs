@@ -26,6 +26,7 @@ mod error;
 mod frame;
 pub mod impair;
 pub mod link;
+mod link_address;
 mod mac;
 pub mod memory;
 mod packet;
@@ -47,6 +48,7 @@ pub use frame::{
     BUFFER_LEN, Capabilities, Checksum, Full, MAX_SUPER_FRAME, Offload, RxFrame, SegmentKind, Segmentation, TxFrame,
 };
 pub use impair::{Impaired, Impairer, Impairments};
+pub use link_address::LinkAddress;
 pub use mac::MacChoice;
 pub use memory::MemoryDevice;
 pub use packet::PacketSocket;

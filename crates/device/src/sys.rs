@@ -98,14 +98,35 @@ pub(crate) fn attach_filter(fd: BorrowedFd<'_>, program: &mut [libc::sock_filter
 
 /// Binds a packet socket to an interface. From here on it receives.
 pub(crate) fn bind_packet(fd: BorrowedFd<'_>, protocol: u16, index: u32) -> io::Result<()> {
+    let (address, len) = link_address(protocol, index, [0; 6]);
+    // SAFETY: the address is `len` bytes and lives through the call.
+    check(unsafe { libc::bind(fd.as_raw_fd(), (&raw const address).cast(), len) })
+}
+
+/// Sends by a packet socket that is bound to nothing.
+pub(crate) fn send_packet(
+    fd: BorrowedFd<'_>,
+    packet: &[u8],
+    protocol: u16,
+    index: u32,
+    mac: [u8; 6],
+) -> io::Result<usize> {
+    let (address, len) = link_address(protocol, index, mac);
+    let (bytes, count) = (packet.as_ptr().cast(), packet.len());
+    // SAFETY: packet and address are as long as is said, and live through the call.
+    let sent = unsafe { libc::sendto(fd.as_raw_fd(), bytes, count, 0, (&raw const address).cast(), len) };
+    usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+}
+
+fn link_address(protocol: u16, index: u32, mac: [u8; 6]) -> (libc::sockaddr_ll, socklen_t) {
     // SAFETY: zeros are a value of this plain structure.
     let mut address: libc::sockaddr_ll = unsafe { mem::zeroed() };
     address.sll_family = libc::AF_PACKET as u16;
     address.sll_protocol = protocol.to_be();
     address.sll_ifindex = index as c_int;
-    let len = size_of::<libc::sockaddr_ll>() as socklen_t;
-    // SAFETY: the address is `len` bytes and lives through the call.
-    check(unsafe { libc::bind(fd.as_raw_fd(), (&raw const address).cast(), len) })
+    address.sll_halen = mac.len() as u8;
+    address.sll_addr[..mac.len()].copy_from_slice(&mac);
+    (address, size_of::<libc::sockaddr_ll>() as socklen_t)
 }
 
 /// What came with a frame.

@@ -4,6 +4,7 @@
 
 mod bulk;
 mod calls;
+mod examples;
 mod faults;
 mod filter;
 mod formats;

@@ -1,0 +1,227 @@
+//! Neighbour and router discovery by hand: what ARP and much of DHCP is to IPv4.
+//!
+//! ```text
+//! neighbors --interface eth0 solicit fe80::1        who has this address? (to its solicited-node group)
+//! neighbors --interface eth0 advertise fe80::1      I have it (to all nodes)
+//! neighbors --interface eth0 routers                which routers are there? (to all routers)
+//! neighbors --interface eth0 router                 I am one (to all nodes; others will believe it!)
+//! neighbors --interface eth0 listen --count 10      prints what others say
+//! ```
+//!
+//! Watch it with `tcpdump -v -n -i eth0 'icmp6 and ip6[40] >= 133'`. These are messages of ICMPv6 that are believed only with a hop limit of 255:
+//! so they have come from this link. On a raw socket (`--socket raw`) the system writes the IP header, and the hop limit goes along as
+//! ancillary data; on a packet socket the frame is ours, and its destination is the group's own MAC address.
+//! A receiver on a raw socket sees the message and its sender, but no header: it must trust the system for the hop limit.
+
+use std::io::IoSlice;
+use std::net::{Ipv6Addr, SocketAddrV6};
+use std::os::fd::AsRawFd;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::{Parser, Subcommand};
+use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrIn6, sendmsg};
+use socket2::{Domain, Type};
+use sockeye_examples::interface::Interface;
+use sockeye_examples::way::{Kind, Way, open, packet_socket};
+use sockeye_examples::{Explain, Result, end, packet, receive};
+use sockeye_wire::icmpv6::{self, Arrival};
+use sockeye_wire::ndisc::{
+    HOP_LIMIT, Message, NdOption, NeighborAdvertisement, Options, Preference, PrefixInformation, RouterAdvertisement,
+};
+use sockeye_wire::{EtherType, MacAddr, Protocol, ethernet, ipv6};
+
+/// Asks, tells and hears who is on a link
+#[derive(Parser)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+    /// The interface
+    #[arg(long, value_name = "NAME", global = true, default_value = "eth0")]
+    interface: String,
+    /// The address to say it from, where it is not the interface's link-local one
+    #[arg(long, value_name = "ADDRESS", global = true)]
+    from: Option<Ipv6Addr>,
+    /// The socket
+    #[arg(long, value_enum, global = true, default_value = "raw")]
+    socket: Kind,
+    /// How long to listen, in seconds
+    #[arg(long, value_name = "SECONDS", global = true, default_value_t = 10)]
+    wait: u64,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Asks who has an address
+    Solicit { address: Ipv6Addr },
+    /// Tells everybody that it is here
+    Advertise { address: Ipv6Addr },
+    /// Asks for routers
+    Routers,
+    /// Tells everybody that a router is here, and which prefix the link has
+    Router {
+        /// The upper half of the addresses on this link
+        #[arg(long, default_value = "2001:db8:1::")]
+        prefix: Ipv6Addr,
+    },
+    /// Prints what comes
+    Listen {
+        /// Ends after so many
+        #[arg(long, default_value_t = 1)]
+        count: usize,
+    },
+}
+
+fn main() -> ExitCode {
+    end(run(&Cli::parse()))
+}
+
+fn run(cli: &Cli) -> Result<()> {
+    let interface = Interface::named(&cli.interface)?;
+    let mut buffer = [0; 64];
+    let mut options =
+        |options: &[NdOption<'_>]| -> Vec<u8> { Options::write(options, &mut buffer).as_bytes().to_vec() };
+    let (own, target) = (NdOption::SourceLinkLayer(interface.mac), NdOption::TargetLinkLayer(interface.mac));
+    match cli.verb {
+        Verb::Solicit { address } => {
+            let options = options(&[own]);
+            let message = Message::NeighborSolicitation { target: address, options: parsed(&options)? };
+            send(cli, &interface, ipv6::solicited_node(address), message)
+        }
+        Verb::Advertise { address } => {
+            let options = options(&[target]);
+            let message = Message::NeighborAdvertisement(NeighborAdvertisement {
+                router: false,
+                // Nobody has asked; but whoever knows another MAC address for it shall forget that one.
+                solicited: false,
+                overrides: true,
+                target: address,
+                options: parsed(&options)?,
+            });
+            send(cli, &interface, ipv6::ALL_NODES, message)
+        }
+        Verb::Routers => {
+            let options = options(&[own]);
+            send(cli, &interface, ipv6::ALL_ROUTERS, Message::RouterSolicitation { options: parsed(&options)? })
+        }
+        Verb::Router { prefix } => {
+            let prefix = PrefixInformation {
+                prefix,
+                prefix_len: 64,
+                on_link: true,
+                autonomous: true,
+                router_address: false,
+                valid_lifetime: 7200,
+                preferred_lifetime: 1800,
+            };
+            let options = options(&[own, NdOption::Mtu(1500), NdOption::Prefix(prefix)]);
+            let message = Message::RouterAdvertisement(RouterAdvertisement {
+                hop_limit: 64,
+                managed: false,
+                other: false,
+                preference: Preference::Medium,
+                lifetime: 1800,
+                reachable_time: 0,
+                retransmit_time: 0,
+                options: parsed(&options)?,
+            });
+            send(cli, &interface, ipv6::ALL_NODES, message)
+        }
+        Verb::Listen { count } => listen(cli, &interface, count),
+    }
+}
+
+fn parsed(options: &[u8]) -> Result<Options<'_>> {
+    Options::parse(options).explain("read the options that were just written")
+}
+
+/// Says something to a group of this link.
+fn send(cli: &Cli, interface: &Interface, group: Ipv6Addr, message: Message<'_>) -> Result<()> {
+    let src = cli.from.map_or_else(|| interface.link_local(), Ok)?;
+    let message = icmpv6::Message::Discovery(message);
+    let mut bytes = vec![0; message.total_len()];
+    message.emit(src, group, &mut bytes);
+
+    if cli.socket != Kind::Raw {
+        let (hop_limit, next_header) = (HOP_LIMIT, Protocol::ICMPV6);
+        let header = ipv6::Repr { src, dst: group, next_header, hop_limit, traffic_class: 0, flow_label: 0 };
+        let way = Way { interface: Some(interface.name.clone()), mac: Some(MacAddr::for_group(group.into())) };
+        return way.send(cli.socket, group.into(), &[packet::ipv6(&header, &[], next_header, &bytes)]);
+    }
+    let socket = open(Domain::IPV6, Type::RAW, Protocol::ICMPV6.0.into())?;
+    let source =
+        libc::in6_pktinfo { ipi6_addr: libc::in6_addr { s6_addr: src.octets() }, ipi6_ifindex: interface.index as _ };
+    let hop_limit = HOP_LIMIT.into();
+    let beside = [ControlMessage::Ipv6HopLimit(&hop_limit), ControlMessage::Ipv6PacketInfo(&source)];
+    // Every link has this group: the interface must be said.
+    let to = SockaddrIn6::from(SocketAddrV6::new(group, 0, 0, interface.index));
+    let flags = MsgFlags::empty();
+    sendmsg(socket.as_raw_fd(), &[IoSlice::new(&bytes)], &beside, flags, Some(&to))
+        .explain(format_args!("send to {group}"))?;
+    Ok(())
+}
+
+/// On a raw socket with what it gives, on a packet socket with all there is.
+fn listen(cli: &Cli, interface: &Interface, count: usize) -> Result<()> {
+    let until = Instant::now() + Duration::from_secs(cli.wait);
+    let mut buffer = vec![0; receive::LARGEST];
+    let socket = match cli.socket {
+        Kind::Raw => open(Domain::IPV6, Type::RAW, Protocol::ICMPV6.0.into())?,
+        Kind::Packet => packet_socket(interface, EtherType::IPV6)?,
+        Kind::Hdrincl | Kind::Cooked => return Err("listen with --socket raw or packet".into()),
+    };
+    if cli.socket == Kind::Raw {
+        // Routers are told by a group that a host does not otherwise hear.
+        socket.join_multicast_v6(&ipv6::ALL_ROUTERS, interface.index).explain("join the group of all routers")?;
+    }
+    eprintln!("listening on {}", interface.name);
+    let mut heard = 0;
+    while heard < count {
+        let line = if cli.socket == Kind::Raw {
+            let (src, bytes) = receive::from_by(&socket, until, &mut buffer)?.ok_or("the time is over")?;
+            // The system has verified the checksum. To do so again one would need the destination: see IPV6_RECVPKTINFO.
+            without_checksum(bytes).map(|message| format!("{src}: {message}"))
+        } else {
+            let frame = receive::by(&socket, until, &mut buffer)?.ok_or("the time is over")?;
+            from_frame(frame)
+        };
+        if let Some(line) = line {
+            println!("{line}");
+            heard += 1;
+        }
+    }
+    Ok(())
+}
+
+/// A message of discovery whose checksum was somebody else's to verify.
+fn without_checksum(bytes: &[u8]) -> Option<String> {
+    let mut bytes = bytes.to_vec();
+    let nobody = Ipv6Addr::UNSPECIFIED;
+    bytes.get_mut(icmpv6::CHECKSUM_OFFSET..)?.get_mut(..2)?.fill(0);
+    let mut sum =
+        sockeye_wire::checksum::pseudo_header(nobody.into(), nobody.into(), Protocol::ICMPV6.0, bytes.len() as u32);
+    sum.add(&bytes);
+    bytes[icmpv6::CHECKSUM_OFFSET..][..2].copy_from_slice(&sum.finish().to_be_bytes());
+    match icmpv6::Message::parse(&bytes, nobody, nobody) {
+        Ok(icmpv6::Message::Discovery(message)) => Some(message.to_string()),
+        _ => None,
+    }
+}
+
+/// A message of discovery in a frame, if one is in it that may be believed.
+fn from_frame(frame: &[u8]) -> Option<String> {
+    let frame = ethernet::Frame::parse(frame).ok()?;
+    let packet = ipv6::Packet::parse(frame.payload()).ok()?;
+    if packet.next_header() != Protocol::ICMPV6 {
+        return None;
+    }
+    let (src, dst) = (packet.src(), packet.dst());
+    let Ok(icmpv6::Message::Discovery(message)) = icmpv6::Message::parse(packet.payload(), src, dst) else {
+        return None;
+    };
+    let arrival = Arrival { src, dst, hop_limit: packet.hop_limit(), fragmented: false, router_alert: false };
+    Some(match message.validate(&arrival) {
+        Ok(()) => format!("{src}: {message}"),
+        Err(reason) => format!("{src}: {message} (not to be believed: {reason:?})"),
+    })
+}

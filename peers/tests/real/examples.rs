@@ -1,0 +1,236 @@
+//! The worked examples in `examples/`: what each sends is decoded by tshark, and is what was meant; what each receives it says as
+//! tshark says it.
+//!
+//! All that is sent goes by in one scene, under one capture, and is decoded once. A number of its own tells the frames of one
+//! command from those of another ([`cases`] says what is meant). What AH covers tshark does not verify: scapy does.
+
+mod cases;
+mod decoded;
+
+use std::net::Ipv4Addr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use rustix::process::Signal;
+use sockeye_lab::Command;
+use sockeye_peers::scene::python;
+use sockeye_peers::{Medium, PEER, Pattern, Process, Scene, Setup, Side, Subject, wait_for};
+
+use cases::Case;
+use decoded::Decoded;
+
+/// The scene of the examples, and how a side's commands are written.
+struct Stage {
+    scene: Scene,
+    peers_mac: String,
+}
+
+impl Stage {
+    fn new(medium: Medium) -> Stage {
+        let ipv6 = !matches!(medium, Medium::Narrow(_));
+        // Until a node has raw and packet sockets.
+        let subject = Some(Subject::Kernel);
+        let scene = Scene::with(Setup { subject, medium, ipv6, ..Setup::default() });
+        if ipv6 {
+            // A link-local address may not be used before it is known that nobody else has it.
+            wait_for("a link-local address", || has_link_local(&scene).then_some(()));
+        }
+        let mac = scene.peer().mac("veth0").unwrap();
+        let peers_mac = mac.map(|byte| format!("{byte:02x}")).join(":");
+        // Many errors come back in a short time, and each is wanted.
+        scene.peer().sysctl("ipv4/icmp_ratelimit", "0").unwrap();
+        scene.peer().sysctl("ipv6/icmp/ratelimit", "0").unwrap();
+        Stage { scene, peers_mac }
+    }
+
+    /// An example with its arguments, as a shell would take them.
+    fn command(&self, side: Side, line: &str) -> Command {
+        let mut words = line.split_whitespace();
+        let path = example(words.next().expect("a program"));
+        let mut command = self.scene.command(side, path.to_str().unwrap());
+        command.args(words);
+        command
+    }
+
+    fn start(&self, side: Side, line: &str) -> Process {
+        Process::start(&mut self.command(side, line))
+    }
+
+    /// Everything that goes by at the peer while `body` runs, in a file.
+    fn capture(&self, body: impl FnOnce()) -> PathBuf {
+        let file = self.scene.file("capture.pcap");
+        // tcpdump gives up being root, and must still be able to write.
+        let directory = file.parent().unwrap();
+        std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o777)).unwrap();
+        let mut command = self.scene.command(Side::Peer, "tcpdump");
+        command.args(["-i", "veth0", "--immediate-mode", "-U", "-w"]).arg(&file);
+        let mut tcpdump = Process::start(&mut command);
+        tcpdump.line_with("listening on");
+        body();
+        // What was sent before this has passed the capture when this has: a ping with a pattern of its own.
+        let mut ping = self.scene.command(Side::Peer, "ping");
+        Process::start(ping.args(["-n", "-c1", "-w20", "-p", "656e64", Side::Subject.address()])).success();
+        wait_for("the last frame in the capture", || {
+            std::fs::read(&file).is_ok_and(|bytes| bytes.windows(12).any(|seen| seen == b"endendendend")).then_some(())
+        });
+        tcpdump.signal(Signal::INT);
+        tcpdump.success();
+        file
+    }
+}
+
+/// Whether the subject has a link-local address that is no longer tentative.
+fn has_link_local(scene: &Scene) -> bool {
+    let table = scene.subject_host().enter(|| std::fs::read_to_string("/proc/thread-self/net/if_inet6"));
+    let table = table.expect("the namespace can be entered").unwrap_or_default();
+    // Address, index, length of the prefix, scope, flags, interface; the flag 0x40 is IFA_F_TENTATIVE.
+    table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()).any(|words| {
+        words[0].starts_with("fe80")
+            && words[5] == "veth0"
+            && u8::from_str_radix(words[4], 16).is_ok_and(|flags| flags & 0x40 == 0)
+    })
+}
+
+/// Where the examples lie: beside this test.
+fn example(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("a test knows its own path");
+    // TARGET/PROFILE/deps/TEST
+    let path = test.ancestors().nth(2).expect("a directory").join(name);
+    assert!(path.is_file(), "{} is missing: `cargo test -p sockeye-examples --no-run` builds it", path.display());
+    path
+}
+
+#[test]
+fn all_that_is_sent_is_what_was_meant() {
+    let stage = Stage::new(Medium::Veth);
+    let cases = cases::all(&stage.peers_mac);
+    let file = stage.capture(|| {
+        for case in &cases {
+            stage.start(Side::Subject, &case.command).success();
+        }
+    });
+    let decoded = Decoded::new(&stage.scene, &file, &cases);
+    let wrong: Vec<String> = cases.iter().filter_map(|case| decoded.judge(case, &stage.peers_mac).err()).collect();
+    assert!(wrong.is_empty(), "{} of {} cases:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
+    authentic(&stage.scene, &file, &cases);
+}
+
+/// scapy verifies the check values of AH.
+fn authentic(scene: &Scene, file: &std::path::Path, cases: &[Case]) {
+    let script = scene.file("authentic.py");
+    std::fs::write(&script, include_str!("examples/authentic.py")).unwrap();
+    let mut command = scene.command(Side::Peer, python());
+    let said = Process::start(command.arg(script).arg(file).arg(cases::KEY)).success().text();
+    let meant = cases.iter().filter(|case| case.command.contains("--protocol ah")).count();
+    assert_eq!(said.trim(), format!("{meant} packets are authentic"));
+}
+
+/// What the peer's examples send, and what the subject's say of it.
+#[test]
+fn receivers_say_what_was_sent() {
+    let stage = Stage::new(Medium::Veth);
+    let mut arp = stage.start(Side::Subject, "arp --interface veth0 --wait 60 listen --count 1000");
+    let mut raw = stage.start(Side::Subject, "neighbors --interface veth0 --wait 60 listen --count 1000");
+    let mut packet =
+        stage.start(Side::Subject, "neighbors --interface veth0 --socket packet --wait 60 listen --count 1000");
+    for receiver in [&mut arp, &mut raw, &mut packet] {
+        receiver.line_with("listening on veth0");
+    }
+    let commands = [
+        "arp --interface veth0 --from 10.9.0.99 announce",
+        "neighbors --interface veth0 --from fe80::99 --socket packet solicit fd09::2",
+        "neighbors --interface veth0 --from fe80::99 --socket packet advertise fd09::99",
+        "neighbors --interface veth0 --from fe80::99 --socket packet routers",
+        "neighbors --interface veth0 --from fe80::99 --socket packet router --prefix 2001:db8:99::",
+    ];
+    let fields = [
+        "eth.src",
+        "eth.dst",
+        "arp.src.proto_ipv4",
+        "arp.dst.proto_ipv4",
+        "arp.src.hw_mac",
+        "ipv6.src",
+        "icmpv6.type",
+        "icmpv6.nd.ns.target_address",
+        "icmpv6.nd.na.target_address",
+        "icmpv6.nd.ra.router_lifetime",
+        "icmpv6.opt.linkaddr",
+    ];
+    let file = stage.capture(|| commands.iter().for_each(|line| _ = stage.start(Side::Peer, line).success()));
+    let mut seen = 0;
+    for row in decoded::rows(&stage.scene, &file, &fields, &[]) {
+        let field = |name: &str| row[name].as_str();
+        if field("arp.src.proto_ipv4") == "10.9.0.99" {
+            seen += 1;
+            arp.line_with(&format!(
+                "{} > {}: who has {}? tell 10.9.0.99 at {}",
+                field("eth.src"),
+                field("eth.dst"),
+                field("arp.dst.proto_ipv4"),
+                field("arp.src.hw_mac"),
+            ));
+        }
+        if field("ipv6.src") == "fe80::99" {
+            seen += 1;
+            let mac = field("icmpv6.opt.linkaddr");
+            let meant = match field("icmpv6.type") {
+                "133" => format!("which routers are there?, says {mac}"),
+                "134" => format!("router for {} s, 3 options, says {mac}", field("icmpv6.nd.ra.router_lifetime")),
+                "135" => format!("who has {}?, says {mac}", field("icmpv6.nd.ns.target_address")),
+                _ => format!("{} is at {mac}", field("icmpv6.nd.na.target_address")),
+            };
+            for receiver in [&mut raw, &mut packet] {
+                // A host that does not listen to all solicited-node groups hears those of its own addresses.
+                receiver.line_with(&format!("fe80::99: {meant}"));
+            }
+        }
+    }
+    assert_eq!(seen, commands.len());
+    let asked = stage.start(Side::Subject, &format!("arp --interface veth0 ask {PEER}")).success();
+    assert!(asked.text().contains(&format!("{PEER} is at {}", stage.peers_mac)), "{asked}");
+}
+
+#[test]
+fn the_way_to_the_peer_is_found() {
+    let stage = Stage::new(Medium::Narrow(1500));
+    // The routers' own addresses towards the subject, and the peer's; the ends say in words of their own that they are the end.
+    let way = [Ipv4Addr::new(10, 9, 0, 3), Ipv4Addr::new(10, 9, 9, 1)];
+    for (payload, end) in [("icmp", "echo reply"), ("udp", "port unreachable"), ("tcp", "RST|ACK")] {
+        let printed = stage.start(Side::Subject, &format!("traceroute {PEER} --payload {payload}")).success().text();
+        let lines: Vec<&str> = printed.lines().collect();
+        assert_eq!(lines.len(), 3, "{payload}: {printed}");
+        for (hop, line) in lines.iter().enumerate() {
+            let (from, what) =
+                way.get(hop).map_or((PEER.to_owned(), end), |router| (router.to_string(), "time to live exceeded"));
+            let words: Vec<&str> = line.split("  ").collect();
+            assert_eq!((words[1], words[3]), (from.as_str(), what), "{payload}: {printed}");
+        }
+    }
+}
+
+#[test]
+fn a_neighbour_is_one_hop_away() {
+    let stage = Stage::new(Medium::Veth);
+    let peer = Side::Peer.address6();
+    for (payload, end) in [("icmp", "echo reply"), ("udp", "port unreachable"), ("tcp", "RST|ACK")] {
+        let printed = stage.start(Side::Subject, &format!("traceroute {peer} --payload {payload}")).success().text();
+        let words: Vec<&str> = printed.trim().split("  ").collect();
+        assert_eq!((words[0], words[1], words[3]), ("1", peer, end), "{payload}: {printed}");
+    }
+}
+
+#[test]
+fn a_page_is_fetched_by_hand() {
+    let stage = Stage::new(Medium::Veth);
+    const LEN: usize = 300_000;
+    std::fs::write(stage.scene.file("page"), Pattern::bytes(4, LEN)).unwrap();
+    let mut serve = stage.scene.command(Side::Peer, python());
+    let _server = Process::start(serve.args(["-u", "-m", "http.server", "8000"]));
+    stage.scene.listens(Side::Peer, 8000);
+    let line = format!("http_get {PEER} --port 8000 --path /page --interface veth0 --address 10.9.0.77");
+    let got = stage.start(Side::Subject, &line).success().stdout;
+    let body = got.windows(4).position(|bytes| bytes == b"\r\n\r\n").expect("a header") + 4;
+    assert!(got.starts_with(b"HTTP/1.0 200"));
+    Pattern::check(4, LEN as u64, &mut &got[body..]).unwrap();
+    assert_eq!(got.len() - body, LEN);
+}
