@@ -94,6 +94,14 @@ reasons! {
     NdLimit = "nd_limit", "A router said more than this host remembers of a link.";
     NdRedirect = "nd_redirect", "A redirect from a host that is not the router in use, or that leads nowhere.";
 
+    // Groups.
+    IgmpMalformed = "igmp_malformed", "The message is truncated, or a length in it a lie.";
+    IgmpChecksum = "igmp_checksum", "The checksum is wrong.";
+    IgmpInvalid = "igmp_invalid", "It does not come from the link, does not ask routers to look, or is about no group.";
+    IgmpUnknown = "igmp_unknown", "What is said to routers, or a type that this host has no use for.";
+    MldInvalid = "mld_invalid", "It does not come from the link, does not ask routers to look, or is about no group.";
+    MldUnknown = "mld_unknown", "What is said to routers.";
+
     // Reassembly.
     FragmentMalformed = "fragment_malformed", "A fragment without bytes, or not the last and not a multiple of eight long.";
     FragmentTooLong = "fragment_too_long", "The fragments make more than 65,535 bytes.";
@@ -231,6 +239,18 @@ counters! {
     ipv6_fragments_sent;
     /// Path MTUs learnt.
     ipv6_path_mtu_learnt;
+    /// IGMP queries received.
+    igmp_queries_received;
+    /// Reports of others, which save us ours where the querier is an older one.
+    igmp_reports_received;
+    /// IGMP reports and leaves sent.
+    igmp_messages_sent;
+    /// MLD queries received.
+    mld_queries_received;
+    /// Reports of others, which save us ours where the querier is an older one.
+    mld_reports_received;
+    /// MLD reports and dones sent.
+    mld_messages_sent;
     /// Fragments received.
     ipv4_fragments_received;
     /// Datagrams made whole.

@@ -22,6 +22,7 @@ use crate::port::{Buffers, OutFrame, Port, PortConfig, PortId};
 use crate::reassembly::{Reassembly, TimedOut};
 use crate::rng::Rng;
 use crate::route::Addresses;
+use crate::selection::is_of_a_link;
 use crate::wheel::{Wheel, earlier};
 use crate::{Config, Egress};
 use sockeye_device::{Capabilities, Checksum, Instant, Segmentation};
@@ -183,6 +184,7 @@ impl Ip {
         state.up = up;
         self.route_generation += 1;
         if up {
+            self.restate_groups(port);
             let detects = self.autoconf.link(port).is_some();
             for prefix in self.ports[port.index()].addresses.clone() {
                 if prefix.addr().is_ipv4() || !detects {
@@ -198,6 +200,7 @@ impl Ip {
                 self.counters.drop(Drop::LinkDown);
             }
             self.forget_neighbors(port, None);
+            self.silence_groups(port);
         }
     }
 
@@ -234,6 +237,9 @@ impl Ip {
             self.fib.insert(connected(port, prefix));
         }
         self.readdress();
+        if is_of_a_link(prefix.addr()) {
+            self.restate_v6_groups(port);
+        }
         // Whoever had it before is no neighbour.
         self.forget_neighbors(port, Some(prefix.addr()));
         true
@@ -358,6 +364,7 @@ impl Ip {
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         self.handle_neighbor_timeouts(now);
         self.handle_autoconf_timeout(now);
+        self.handle_multicast_timeouts(now);
         while let Some(Timer::Announce(port, address)) = self.timers.expire(now) {
             if self.addresses.is_local(address) {
                 self.announce(now, port, address);
@@ -379,7 +386,8 @@ impl Ip {
         let ours = earlier(self.timers.next(), dead_gateway);
         let learnt = earlier(self.neighbors.poll_timeout(), self.path_mtus.poll_timeout());
         let learnt = earlier(learnt, self.autoconf.poll_timeout());
-        earlier(earlier(ours, learnt), self.reassembly.poll_timeout())
+        let groups = earlier(self.reassembly.poll_timeout(), self.multicast.poll_timeout());
+        earlier(earlier(ours, learnt), groups)
     }
 
     /// RFC 1122 §3.3.2: the sender learns that a datagram did not become whole, if its first fragment had come.

@@ -21,6 +21,7 @@ use crate::hash::Keys;
 use crate::icmp::Complaint;
 use crate::ip::{Incoming, Ip};
 use crate::ipv4::input::{self, Accepted, Arrival, Decision};
+use crate::multicast::GroupSummary;
 use crate::neighbor::Neighbor;
 use crate::port::{Port, PortConfig, PortId};
 use crate::reassembly::{Key, Outcome, Piece, Whole};
@@ -186,6 +187,10 @@ impl Stack {
                 let (options, payload) = (&frame.buffer[incoming.options.clone()], &frame.buffer[payload]);
                 self.handle_icmp(now, &incoming, options, payload);
             }
+            Protocol::IGMP => {
+                let options = &frame.buffer[incoming.options.clone()];
+                self.ip.handle_igmp(now, &incoming, options, &frame.buffer[payload]);
+            }
             _ => {
                 self.ip.counters.drop(Drop::Ipv4Protocol);
                 self.ip.complain(now, &frame.buffer[incoming.packet], unicast, Complaint::Protocol);
@@ -339,6 +344,11 @@ impl Stack {
     /// All routes, in no order.
     pub fn routes(&self) -> impl Iterator<Item = &Route> {
         self.ip.fib.iter()
+    }
+
+    /// All groups that are listened to, by port.
+    pub fn groups(&self) -> impl Iterator<Item = GroupSummary> + '_ {
+        self.ip.multicast.summaries()
     }
 
     /// All neighbours, in no order.

@@ -86,7 +86,9 @@ pub(crate) fn decide(
     if !packet.verify_checksum() {
         return Decision::Drop(Drop::Ipv4Checksum);
     }
-    if !may_be_source(packet.src(), arrival, addresses) {
+    // RFC 4541, 2.1.1: a switch that asks about groups may have no address.
+    let nobody = packet.src().is_unspecified() && packet.protocol() == Protocol::IGMP;
+    if !nobody && !may_be_source(packet.src(), arrival, addresses) {
         return Decision::Drop(Drop::Ipv4Source);
     }
     let unicast = match destination(packet.dst(), arrival, addresses) {

@@ -119,7 +119,7 @@ impl Stack {
             }
             // Until there are raw sockets, nobody here asks.
             Message::EchoReply { .. } => self.ip.counters.drop(Drop::IcmpNoSocket),
-            Message::Listener(_) => self.ip.counters.drop(Drop::IcmpUnknown),
+            Message::Listener(ref message) => self.ip.handle_mld(now, port, accepted, message),
             ref error => match (error.original().map(Packet::parse_quoted), meaning(error)) {
                 (Some(Ok(quoted)), Some(meaning)) => self.handle_complaint_v6(now, meaning, &quoted),
                 (Some(Err(_)), _) => self.ip.counters.drop(Drop::IcmpMalformed),

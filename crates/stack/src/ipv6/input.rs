@@ -22,12 +22,12 @@ use crate::ipv4::input::Arrival;
 use crate::multicast::Multicast;
 use crate::port::PortId;
 use crate::route::{AddressKind, Addresses};
-use sockeye_wire::Protocol;
 use sockeye_wire::icmpv6::ParameterCode;
 use sockeye_wire::ipv6::extension::{
     Extension, Extensions, FRAGMENT_LEN, Fragment, HeaderOption, Limits, OptionsHeader, PlacedOption, UnknownAction,
 };
 use sockeye_wire::ipv6::{NEXT_HEADER_OFFSET, Packet};
+use sockeye_wire::{Protocol, ipv6};
 use std::net::Ipv6Addr;
 use std::ops::Range;
 
@@ -216,15 +216,10 @@ fn destination(to: Ipv6Addr, port: PortId, arrival: Arrival, addresses: &Address
         AddressKind::Local if to.is_unicast_link_local() && !arrival.loopback && !addresses.is_on(port, to) => {
             Err(Drop::Ipv6NotForUs)
         }
-        // RFC 4291, 2.7: nobody sends to the reserved scope, and nobody further than to himself to the least.
-        AddressKind::Multicast if scope(to) == 0 || scope(to) == 1 && !arrival.loopback => Err(Drop::Ipv6Destination),
+        // RFC 4291, 2.7: nobody sends to scope 0, and scope 1 ends at the host.
+        AddressKind::Multicast if ipv6::scope(to).0 <= u8::from(!arrival.loopback) => Err(Drop::Ipv6Destination),
         kind @ (AddressKind::Local | AddressKind::Multicast) => Ok(kind),
         AddressKind::Unicast => Err(Drop::Ipv6NotForUs),
         AddressKind::Broadcast | AddressKind::Invalid => Err(Drop::Ipv6Destination),
     }
-}
-
-/// How far a packet to a group goes (RFC 4291, 2.7).
-fn scope(group: Ipv6Addr) -> u8 {
-    group.octets()[1] & 0xf
 }

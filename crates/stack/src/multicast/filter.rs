@@ -122,7 +122,6 @@ impl Votes {
     }
 
     /// The merge.
-    #[cfg(test)]
     pub(crate) fn merged(&self) -> SourceFilter {
         let mode = if self.excluding > 0 { FilterMode::Exclude } else { FilterMode::Include };
         let listed = |vote: &Vote| vote.admits(self.excluding) == (mode == FilterMode::Include);

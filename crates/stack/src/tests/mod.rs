@@ -10,6 +10,7 @@ mod hostile;
 mod icmp;
 mod input;
 mod ipv6;
+mod multicast;
 mod neighbors;
 mod routes;
 mod udp;
@@ -108,9 +109,10 @@ impl Host {
         taker.frames.into_iter().map(|(_, frame, offload)| (frame, offload)).collect()
     }
 
-    /// What has left since this was last asked.
+    /// What has left since this was last asked, but for what is said to routers about groups.
     fn sent(&mut self) -> Vec<String> {
-        self.sent_frames().iter().map(|(frame, _)| describe(frame)).collect()
+        let frames = self.sent_frames();
+        frames.iter().filter(|(frame, _)| !multicast::is_report(frame)).map(|(frame, _)| describe(frame)).collect()
     }
 
     /// The same, without ARP.
