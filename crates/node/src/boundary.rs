@@ -17,7 +17,7 @@ use rustix::event::epoll::EventFlags;
 use rustix::rand::{GetRandomFlags, getrandom};
 use sockeye_control::{self as control, Accepted, Family, Kind, SocketName};
 use sockeye_device::Instant;
-use sockeye_socket::names::POLLIN;
+use sockeye_socket::names::{POLLIN, SOCK_RAW, SOCK_STREAM};
 use sockeye_socket::table::{Key, Table};
 use sockeye_socket::{Body, Errno, Host, Settings, SocketId};
 
@@ -172,7 +172,11 @@ impl Boundary {
         nonblocking: bool,
     ) -> Result<(Key, OwnedFd), Errno> {
         let id = control::SocketId(random().map_err(|_| Errno::ENOBUFS)?);
-        let kind = if context.host.is_stream(socket) { Kind::Stream } else { Kind::Datagram };
+        let kind = match context.host.kind(socket) {
+            SOCK_STREAM => Kind::Stream,
+            SOCK_RAW => Kind::Raw,
+            _ => Kind::Datagram,
+        };
         let name = SocketName { kind, ..self.stream_name(context.host, socket, id) };
         let Pair { ours, theirs, cookie } = Pair::new(&name, nonblocking).map_err(|error| {
             tracing::warn!(%error, "cannot make a pair");

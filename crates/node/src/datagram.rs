@@ -1,13 +1,14 @@
 //! The pump of a socket that is no stream: messages with a header on the program's side, datagrams or packets on the stack's.
 //!
 //! What differs between kinds of sockets is how a message is sent and how the next one is received: a file each
-//! ([`udp`]). What they have in common are the control messages ([`ancillary`]).
+//! ([`udp`], [`raw`]). What they have in common are the control messages ([`ancillary`]).
 //!
 //! Both ways hold at most one datagram that found no room: then the pair fills up, and the program waits on its own
 //! descriptor; or the stack's receive queue does, and drops with a counter, as a host does. What a program sends that
 //! cannot go (no route, too long) comes back as an error message, which its next call reports.
 
 mod ancillary;
+mod raw;
 mod udp;
 
 use std::io::IoSlice;
@@ -163,6 +164,7 @@ fn send(
     let Some(body) = context.host.body(end.socket) else { return Ok(()) };
     let sent = match body {
         Body::Datagram(_) | Body::Unbound => udp::send(context, end.socket, &header, control, payload),
+        Body::Raw(body) => raw::send(context, end.socket, body, &header, control, payload),
         Body::Idle | Body::Connection(_) | Body::Joined(..) | Body::Listener(_) => Err(Errno::EOPNOTSUPP),
     };
     match sent {
@@ -200,7 +202,7 @@ fn output(end: &mut End, pump: &mut DatagramPump, context: &mut Context<'_>) -> 
         };
         match deliver(end, context, message.header, &mut message.control, &message.data) {
             Delivery::Done => {
-                context.host.stack_mut().udp_recycle(message.data);
+                recycle(end.socket, context, message.data);
                 pump.spare = message.control;
             }
             Delivery::NoRoom => {
@@ -219,7 +221,16 @@ fn receive(socket: SocketId, context: &mut Context<'_>, mut control: Vec<u8>) ->
     control.clear();
     match context.host.body(socket)? {
         Body::Datagram(body) => udp::receive(context, socket, body, control),
+        Body::Raw(body) => raw::receive(context, socket, body, control),
         Body::Unbound | Body::Idle | Body::Connection(_) | Body::Joined(..) | Body::Listener(_) => None,
+    }
+}
+
+/// The stack may use the buffer of a message again.
+fn recycle(socket: SocketId, context: &mut Context<'_>, buffer: Vec<u8>) {
+    match context.host.body(socket) {
+        Some(Body::Raw(_)) => context.host.stack_mut().raw_recycle(buffer),
+        _ => context.host.stack_mut().udp_recycle(buffer),
     }
 }
 

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use sockeye_control::{Address, Kind, Request, SocketId};
 use sockeye_socket::names::{
-    AF_INET, AF_INET6, IPPROTO_TCP, SO_ERROR, SO_OOBINLINE, SOCK_DGRAM, SOCK_STREAM, SOL_SOCKET, TCP_CORK, TCP_INFO,
+    AF_INET, AF_INET6, IPPROTO_TCP, SO_ERROR, SO_OOBINLINE, SOCK_DGRAM, SOCK_RAW, SOCK_STREAM, SOL_SOCKET, TCP_CORK,
+    TCP_INFO,
 };
 use sockeye_socket::table::Key;
 use sockeye_socket::{Body, Errno, Privilege, Progress};
@@ -186,6 +187,10 @@ impl Call<'_, '_> {
 
     fn socket(&mut self, family: i32, kind: i32, protocol: i32, nonblocking: bool) -> Outcome {
         let socket = self.context.host.socket(family, kind, protocol)?;
+        if kind == SOCK_RAW && self.privilege == Privilege::User {
+            self.context.host.abort(self.context.now, socket);
+            return refuse(Errno::EPERM, "raw sockets are for root");
+        }
         match self.boundary.open(self.context, socket, self.who, nonblocking) {
             Ok((key, theirs)) => {
                 self.boundary.freshen(key);
@@ -395,7 +400,7 @@ pub(crate) fn describe(request: &Request<'_>, number: Option<u64>) -> String {
     match *request {
         Request::Socket { family, kind, protocol, nonblocking } => {
             let family = word(family, &[(AF_INET.into(), "AF_INET"), (AF_INET6.into(), "AF_INET6")]);
-            let kind = word(kind, &[(SOCK_STREAM, "SOCK_STREAM"), (SOCK_DGRAM, "SOCK_DGRAM"), (3, "SOCK_RAW")]);
+            let kind = word(kind, &[(SOCK_STREAM, "SOCK_STREAM"), (SOCK_DGRAM, "SOCK_DGRAM"), (SOCK_RAW, "SOCK_RAW")]);
             let flag = if nonblocking { "|SOCK_NONBLOCK" } else { "" };
             format!("socket({family}, {kind}{flag}, {protocol})")
         }

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use sockeye_control::What;
 use sockeye_socket::{Body, SocketId};
 use sockeye_stack::PortId;
+use sockeye_stack::raw::Kind;
 use sockeye_stack::tcp::{Flow, Side, State, Summary, TimerInfo};
 
 use crate::local::Local;
@@ -264,6 +265,23 @@ fn sockets(node: &Node) -> Table {
             json!(0),
             json!(view.local.map(|local| local.to_string())),
             json!(view.remote.map_or_else(|| "*".to_owned(), |remote| remote.to_string())),
+            Value::Null,
+        ];
+        row.extend(holder(node, Some(view.id), &mut names));
+        row.push(Value::Null);
+        rows.push(row);
+    }
+    for view in node.host.iter() {
+        let Body::Raw(raw) = view.body else { continue };
+        let kind = node.host.settings(view.id).and_then(|settings| settings.raw).map(|raw| raw.kind);
+        let mut row = vec![
+            json!(if kind == Some(Kind::Echo) { "icmp" } else { "raw" }),
+            json!(if node.host.stack().raw_remote(raw).is_some() { "ESTAB" } else { "UNCONN" }),
+            json!(node.host.stack().raw_status(raw).queued),
+            json!(0),
+            // The port is the protocol, or an echo's identifier.
+            json!(view.local.map(|local| local.to_string())),
+            json!(node.host.stack().raw_remote(raw).map_or_else(|| "*".to_owned(), |(peer, _)| peer.to_string())),
             Value::Null,
         ];
         row.extend(holder(node, Some(view.id), &mut names));

@@ -1,5 +1,6 @@
 //! What the stack says, as an errno: the only place where the two meet.
 
+use sockeye_stack::errors::Cause;
 use sockeye_stack::tcp::{self, ConnectError};
 use sockeye_stack::{Bind, BindError, udp};
 
@@ -47,7 +48,7 @@ impl From<udp::SendError> for Errno {
             udp::SendError::Full => Errno::EAGAIN,
             udp::SendError::Closed => Errno::EBADF,
             udp::SendError::NotConnected => Errno::EDESTADDRREQ,
-            udp::SendError::Destination => Errno::EINVAL,
+            udp::SendError::Destination | udp::SendError::Payload => Errno::EINVAL,
             udp::SendError::NotLocal => Errno::EADDRNOTAVAIL,
             udp::SendError::Broadcast => Errno::EACCES,
             udp::SendError::NoRoute => Errno::ENETUNREACH,
@@ -66,6 +67,38 @@ impl From<udp::Error> for Errno {
             udp::Error::HostUnreachable | udp::Error::Prohibited => Errno::EHOSTUNREACH,
             udp::Error::MessageSize => Errno::EMSGSIZE,
             udp::Error::Protocol => Errno::EPROTO,
+            udp::Error::Reported(cause) => cause.into(),
+        }
+    }
+}
+
+/// As Linux has it, code by code.
+impl From<Cause> for Errno {
+    fn from(cause: Cause) -> Self {
+        match cause {
+            Cause::MessageSize => Errno::EMSGSIZE,
+            Cause::Icmp { kind: 3, code } => match code {
+                0 | 6 | 9 | 11 => Errno::ENETUNREACH,
+                2 => Errno::ENOPROTOOPT,
+                3 => Errno::ECONNREFUSED,
+                4 => Errno::EMSGSIZE,
+                5 => Errno::EOPNOTSUPP,
+                7 => Errno::EHOSTDOWN,
+                8 => Errno::ENONET,
+                _ => Errno::EHOSTUNREACH,
+            },
+            Cause::Icmp { kind: 12, .. } => Errno::EPROTO,
+            Cause::Icmp { .. } => Errno::EHOSTUNREACH,
+            Cause::Icmpv6 { kind: 1, code } => match code {
+                0 => Errno::ENETUNREACH,
+                1 | 5 | 6 => Errno::EACCES,
+                2 | 3 => Errno::EHOSTUNREACH,
+                4 => Errno::ECONNREFUSED,
+                _ => Errno::EPROTO,
+            },
+            Cause::Icmpv6 { kind: 2, .. } => Errno::EMSGSIZE,
+            Cause::Icmpv6 { kind: 3, .. } => Errno::EHOSTUNREACH,
+            Cause::Icmpv6 { .. } => Errno::EPROTO,
         }
     }
 }

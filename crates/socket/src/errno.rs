@@ -46,6 +46,7 @@ errnos! {
     EPIPE = 32, "Broken pipe";
     EDOM = 33, "Numerical argument out of domain";
     ENODATA = 61, "No data available";
+    ENONET = 64, "Machine is not on the network";
     EPROTO = 71, "Protocol error";
     EOVERFLOW = 75, "Value too large for defined data type";
     ENOTSOCK = 88, "Socket operation on non-socket";

@@ -9,18 +9,20 @@
 //! program may connect once more.
 
 mod joined;
+mod raw;
 mod readiness;
 
 use std::net::{IpAddr, SocketAddr};
 
 use sockeye_device::Instant;
 use sockeye_stack::tcp::{ConnectionId, JoinedId, ListenerId, Side};
-use sockeye_stack::{BindingId, PortId, Stack, udp};
+use sockeye_stack::{BindingId, PortId, Stack, raw as stack_raw, udp};
 
 use crate::convert::bind_of;
 use crate::errno::Errno;
 use crate::names::*;
 use crate::options::tcp_options;
+use crate::raw::RawSettings;
 use crate::settings::{Ipv6Settings, Privilege, Settings};
 use crate::table::{Key, Table};
 
@@ -52,6 +54,8 @@ pub enum Body {
     Datagram(udp::SocketId),
     /// A datagram socket that has none yet.
     Unbound,
+    /// A raw or an echo socket.
+    Raw(stack_raw::SocketId),
 }
 
 /// How far a connect came.
@@ -113,6 +117,7 @@ pub(crate) enum State {
         binding: BindingId,
     },
     Datagram(Option<udp::SocketId>),
+    Raw(stack_raw::SocketId),
 }
 
 /// A stack and the sockets on it.
@@ -122,12 +127,20 @@ pub struct Host {
     connections: Vec<Option<SocketId>>,
     listeners: Vec<Option<SocketId>>,
     datagrams: Vec<Option<SocketId>>,
+    raws: Vec<Option<SocketId>>,
 }
 
 impl Host {
     /// No sockets yet.
     pub fn new(stack: Stack) -> Self {
-        Host { stack, sockets: Table::new(), connections: Vec::new(), listeners: Vec::new(), datagrams: Vec::new() }
+        Host {
+            stack,
+            sockets: Table::new(),
+            connections: Vec::new(),
+            listeners: Vec::new(),
+            datagrams: Vec::new(),
+            raws: Vec::new(),
+        }
     }
 
     /// The stack below.
@@ -160,7 +173,11 @@ impl Host {
         let state = match (kind, protocol) {
             (SOCK_STREAM, 0 | IPPROTO_TCP) => State::Fresh,
             (SOCK_DGRAM, 0 | IPPROTO_UDP) => State::Datagram(None),
-            (SOCK_STREAM | SOCK_DGRAM, _) => return Err(Errno::EPROTONOSUPPORT),
+            (SOCK_RAW | SOCK_DGRAM, _) => {
+                let raw = RawSettings::new(ipv6.is_some(), kind, protocol)?;
+                return Ok(self.raw_socket(ipv6, raw));
+            }
+            (SOCK_STREAM, _) => return Err(Errno::EPROTONOSUPPORT),
             _ => return Err(Errno::ESOCKTNOSUPPORT),
         };
         Ok(self.insert(state, Settings { ipv6, ..Settings::default() }))
@@ -175,6 +192,9 @@ impl Host {
     pub fn bind(&mut self, now: Instant, id: SocketId, address: SocketAddr, who: Privilege) -> Result<(), Errno> {
         let socket = self.sockets.get_mut(id.0).ok_or(Errno::EBADF)?;
         let address = socket.settings.inward(address, Errno::EINVAL)?;
+        if let State::Raw(raw) = socket.state {
+            return self.raw_bind(raw, address);
+        }
         if (1..1024).contains(&address.port()) && who == Privilege::User {
             return Err(Errno::EACCES);
         }
@@ -225,7 +245,7 @@ impl Host {
                 return Ok(());
             }
             State::Connection { .. } | State::Joined { .. } => return Err(Errno::EINVAL),
-            State::Datagram(_) => return Err(Errno::EOPNOTSUPP),
+            State::Datagram(_) | State::Raw(_) => return Err(Errno::EOPNOTSUPP),
         };
         let listener = self.stack.tcp_listen(binding, backlog, tcp_options(&socket.settings))?;
         socket.state = State::Listening { id: listener, binding };
@@ -238,7 +258,7 @@ impl Host {
         let socket = self.sockets.get(id.0).ok_or(Errno::EBADF)?;
         let listener = match socket.state {
             State::Listening { id, .. } => id,
-            State::Datagram(_) => return Err(Errno::EOPNOTSUPP),
+            State::Datagram(_) | State::Raw(_) => return Err(Errno::EOPNOTSUPP),
             _ => return Err(Errno::EINVAL),
         };
         let settings = socket.settings.clone();
@@ -264,6 +284,9 @@ impl Host {
             self.stack.udp_connect(udp, remote)?;
             return Ok(Progress::Done);
         }
+        if let State::Raw(raw) = socket.state {
+            return self.raw_connect(raw, remote).map(|()| Progress::Done);
+        }
         // A device and an address are parts of a binding.
         let wish = (socket.device.is_some() || socket.address.is_some()).then(|| bind_of(socket, socket.portless()));
         match socket.state {
@@ -276,7 +299,7 @@ impl Host {
                 *announced = true;
                 return Ok(Progress::Done);
             }
-            State::Listening { .. } | State::Datagram(_) => return Err(Errno::EISCONN),
+            State::Listening { .. } | State::Datagram(_) | State::Raw(_) => return Err(Errno::EISCONN),
         }
         let remote = remote.ok_or(Errno::EAFNOSUPPORT)?;
         let options = tcp_options(&socket.settings);
@@ -314,6 +337,7 @@ impl Host {
             State::Connection { id, .. } => self.stack.tcp_addresses(id).ok_or(Errno::EINVAL)?.local,
             State::Joined { id, side, .. } => self.stack.tcp_joined_addresses(id, side).ok_or(Errno::EINVAL)?.local,
             State::Datagram(Some(udp)) => self.stack.udp_local(udp).unwrap_or(any),
+            State::Raw(raw) => self.stack.raw_local(raw).map_or(any, SocketAddr::from),
         };
         Ok(socket.settings.outward(address))
     }
@@ -327,6 +351,7 @@ impl Host {
             }
             State::Joined { id, side, .. } => self.joined_peer(id, side),
             State::Datagram(Some(udp)) => self.stack.udp_remote(udp).ok_or(Errno::ENOTCONN),
+            State::Raw(raw) => self.raw_peer(raw),
             _ => Err(Errno::ENOTCONN),
         };
         address.map(|address| socket.settings.outward(address))
@@ -369,6 +394,7 @@ impl Host {
             State::Connection { established: true, .. } | State::Listening { .. } => Ok(()),
             State::Joined { id, side, .. } => self.joined_peer(id, side).map(drop),
             State::Datagram(Some(udp)) if self.stack.udp_remote(udp).is_some() => Ok(()),
+            State::Raw(raw) if self.stack.raw_remote(raw).is_some() => Ok(()),
             _ => Err(Errno::ENOTCONN),
         }
     }
@@ -418,6 +444,7 @@ impl Host {
             State::Listening { id, .. } => Body::Listener(id),
             State::Datagram(Some(id)) => Body::Datagram(id),
             State::Datagram(None) => Body::Unbound,
+            State::Raw(id) => Body::Raw(id),
         })
     }
 
@@ -439,7 +466,17 @@ impl Host {
 
     /// True for TCP.
     pub fn is_stream(&self, id: SocketId) -> bool {
-        self.sockets.get(id.0).is_some_and(|socket| !matches!(socket.state, State::Datagram(_)))
+        self.sockets.get(id.0).is_some_and(|socket| !matches!(socket.state, State::Datagram(_) | State::Raw(_)))
+    }
+
+    /// What kind of socket it is: SOCK_STREAM, SOCK_DGRAM or SOCK_RAW.
+    pub fn kind(&self, id: SocketId) -> i32 {
+        match self.settings(id).and_then(|settings| settings.raw) {
+            Some(raw) if raw.is_raw() => SOCK_RAW,
+            Some(_) => SOCK_DGRAM,
+            None if self.is_stream(id) => SOCK_STREAM,
+            None => SOCK_DGRAM,
+        }
     }
 
     /// What the program has set.
@@ -494,7 +531,7 @@ impl Host {
             State::Connection { id, established: true, .. } => Ok(id),
             State::Connection { established: false, .. } => Err(Errno::EAGAIN),
             // Its bytes are not ours.
-            State::Joined { .. } | State::Datagram(_) => Err(Errno::EOPNOTSUPP),
+            State::Joined { .. } | State::Datagram(_) | State::Raw(_) => Err(Errno::EOPNOTSUPP),
             _ => Err(Errno::ENOTCONN),
         }
     }
@@ -519,6 +556,10 @@ impl Host {
             State::Datagram(Some(udp)) => {
                 clear_back(&mut self.datagrams, udp.index());
                 self.stack.udp_close(udp);
+            }
+            State::Raw(raw) => {
+                clear_back(&mut self.raws, raw.index());
+                self.stack.raw_close(raw);
             }
         }
     }

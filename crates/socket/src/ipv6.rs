@@ -22,6 +22,8 @@ pub struct Ipv6Settings {
     pub traffic_class: Option<u8>,
     /// IPV6_MTU_DISCOVER, one of IP_PMTUDISC_*; `None` until set: what IP_MTU_DISCOVER says.
     pub mtu_discover: Option<i32>,
+    /// IPV6_RECVERR: errors are kept for the program one by one.
+    pub receive_errors: bool,
     /// IPV6_RECVPKTINFO.
     pub packet_info: bool,
     /// IPV6_RECVHOPLIMIT.
@@ -41,11 +43,12 @@ impl Ipv6Settings {
             // The two bits of ECN belong to TCP.
             IPV6_TCLASS if stream => self.traffic_class = Some(within(value, 0, 255)? as u8 & !0b11),
             IPV6_TCLASS => self.traffic_class = Some(within(value, 0, 255)? as u8),
-            // Probing is not done; and TCP always discovers the MTU.
-            IPV6_MTU_DISCOVER if value == IP_PMTUDISC_PROBE || stream && value == IP_PMTUDISC_DONT => {
+            // TCP always discovers the MTU, and does not probe.
+            IPV6_MTU_DISCOVER if stream && matches!(value, IP_PMTUDISC_DONT | IP_PMTUDISC_PROBE) => {
                 return Err(Errno::ENOPROTOOPT);
             }
-            IPV6_MTU_DISCOVER => self.mtu_discover = Some(within(value, IP_PMTUDISC_DONT, IP_PMTUDISC_DO)?),
+            IPV6_MTU_DISCOVER => self.mtu_discover = Some(within(value, IP_PMTUDISC_DONT, IP_PMTUDISC_PROBE)?),
+            IPV6_RECVERR if !stream => self.receive_errors = value != 0,
             IPV6_RECVPKTINFO => self.packet_info = value != 0,
             IPV6_RECVHOPLIMIT => self.receive_hops = value != 0,
             IPV6_RECVTCLASS => self.receive_class = value != 0,
@@ -54,12 +57,13 @@ impl Ipv6Settings {
         Ok(())
     }
 
-    pub(crate) fn value(&self, name: i32) -> Result<i32, Errno> {
+    pub(crate) fn value(&self, stream: bool, name: i32) -> Result<i32, Errno> {
         Ok(match name {
             IPV6_V6ONLY => self.only.into(),
             IPV6_UNICAST_HOPS => self.hops.map_or(TTL, i32::from),
             IPV6_TCLASS => self.traffic_class.unwrap_or(0).into(),
             IPV6_MTU_DISCOVER => self.mtu_discover.unwrap_or(IP_PMTUDISC_WANT),
+            IPV6_RECVERR if !stream => self.receive_errors.into(),
             IPV6_RECVPKTINFO => self.packet_info.into(),
             IPV6_RECVHOPLIMIT => self.receive_hops.into(),
             IPV6_RECVTCLASS => self.receive_class.into(),

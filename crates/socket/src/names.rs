@@ -7,12 +7,19 @@ pub const AF_INET6: u16 = 10;
 
 pub const SOCK_STREAM: i32 = 1;
 pub const SOCK_DGRAM: i32 = 2;
+pub const SOCK_RAW: i32 = 3;
 
 pub const IPPROTO_IP: i32 = 0;
+pub const IPPROTO_ICMP: i32 = 1;
 pub const IPPROTO_TCP: i32 = 6;
 pub const IPPROTO_UDP: i32 = 17;
 
 pub const IPPROTO_IPV6: i32 = 41;
+pub const IPPROTO_ICMPV6: i32 = 58;
+pub const SOL_RAW: i32 = 255;
+
+pub const ICMP_FILTER: i32 = 1;
+pub const ICMP6_FILTER: i32 = 1;
 
 pub const UDP_SEGMENT: i32 = 103;
 
@@ -60,17 +67,22 @@ pub const TCP_NOTSENT_LOWAT: i32 = 25;
 
 pub const IP_TOS: i32 = 1;
 pub const IP_TTL: i32 = 2;
+pub const IP_HDRINCL: i32 = 3;
 pub const IP_PKTINFO: i32 = 8;
 pub const IP_MTU_DISCOVER: i32 = 10;
+pub const IP_RECVERR: i32 = 11;
 pub const IP_RECVTTL: i32 = 12;
 pub const IP_RECVTOS: i32 = 13;
 pub const IP_MTU: i32 = 14;
 pub const IP_BIND_ADDRESS_NO_PORT: i32 = 24;
 
+pub const IPV6_CHECKSUM: i32 = 7;
 pub const IPV6_UNICAST_HOPS: i32 = 16;
 pub const IPV6_MTU_DISCOVER: i32 = 23;
 pub const IPV6_MTU: i32 = 24;
+pub const IPV6_RECVERR: i32 = 25;
 pub const IPV6_V6ONLY: i32 = 26;
+pub const IPV6_HDRINCL: i32 = 36;
 pub const IPV6_RECVPKTINFO: i32 = 49;
 pub const IPV6_PKTINFO: i32 = 50;
 pub const IPV6_RECVHOPLIMIT: i32 = 51;
@@ -103,7 +115,7 @@ pub fn option_name(level: i32, name: i32) -> Option<&'static str> {
             SO_TIMESTAMPNS SO_MARK SO_PROTOCOL SO_DOMAIN SO_COOKIE;
         IPPROTO_TCP: TCP_NODELAY TCP_MAXSEG TCP_CORK TCP_KEEPIDLE TCP_KEEPINTVL TCP_KEEPCNT TCP_SYNCNT TCP_LINGER2
             TCP_DEFER_ACCEPT TCP_WINDOW_CLAMP TCP_INFO TCP_QUICKACK TCP_CONGESTION TCP_USER_TIMEOUT TCP_NOTSENT_LOWAT;
-        IPPROTO_IP: IP_TOS IP_TTL IP_PKTINFO IP_MTU_DISCOVER IP_RECVTTL IP_RECVTOS IP_MTU
+        IPPROTO_IP: IP_TOS IP_TTL IP_HDRINCL IP_PKTINFO IP_MTU_DISCOVER IP_RECVERR IP_RECVTTL IP_RECVTOS IP_MTU
             IP_BIND_ADDRESS_NO_PORT;
     }
 }

@@ -46,9 +46,13 @@ impl Host {
         let body = self.body(id).ok_or(Errno::EBADF)?;
         match (level, name) {
             (SOL_SOCKET, SO_ERROR) => Ok(int(self.take_error(id).map_or(0, Errno::raw))),
-            (SOL_SOCKET, SO_TYPE) => Ok(int(if stream { SOCK_STREAM } else { SOCK_DGRAM })),
+            (SOL_SOCKET, SO_TYPE) => Ok(int(self.kind(id))),
             (SOL_SOCKET, SO_DOMAIN) => Ok(int(self.settings(id).map_or(AF_INET, Settings::family).into())),
-            (SOL_SOCKET, SO_PROTOCOL) => Ok(int(if stream { IPPROTO_TCP } else { IPPROTO_UDP })),
+            (SOL_SOCKET, SO_PROTOCOL) => Ok(int(match self.settings(id) {
+                Some(Settings { raw: Some(raw), ipv6, .. }) => raw.protocol(ipv6.is_some()),
+                _ if stream => IPPROTO_TCP,
+                _ => IPPROTO_UDP,
+            })),
             (SOL_SOCKET, SO_ACCEPTCONN) => Ok(int(matches!(body, Body::Listener(_)).into())),
             (SOL_SOCKET, SO_COOKIE) => Ok((id.index() as u64 + 1).to_ne_bytes().to_vec()),
             (SOL_SOCKET, SO_BINDTODEVICE) => {
@@ -91,6 +95,7 @@ impl Host {
                     Ok(int(info.path_mtu.cast_signed()))
                 }
                 Body::Datagram(udp) => self.stack().udp_path_mtu(udp).map(|mtu| int(mtu.into())).ok_or(Errno::ENOTCONN),
+                Body::Raw(raw) => self.stack().raw_path_mtu(raw).map(|mtu| int(mtu.into())).ok_or(Errno::ENOTCONN),
                 _ => Err(Errno::ENOTCONN),
             },
             _ => self.settings(id).ok_or(Errno::EBADF)?.value(stream, level, name),
@@ -117,6 +122,7 @@ impl Host {
             State::Connection { id, .. } => stack.tcp_set_options(now, *id, tcp_options(settings)),
             State::Listening { id, .. } => stack.tcp_set_listener_options(*id, tcp_options(settings)),
             State::Datagram(Some(udp)) => apply_udp(stack, *udp, socket),
+            State::Raw(raw) => crate::raw::apply(stack, *raw, socket),
         }
     }
 }
@@ -155,6 +161,16 @@ pub(crate) fn tcp_options(settings: &Settings) -> tcp::Options {
     }
 }
 
+/// What IP_MTU_DISCOVER says.
+pub(crate) fn fragmentation(settings: &Settings) -> Fragmentation {
+    match settings.mtu_discover() {
+        IP_PMTUDISC_DONT => Fragmentation::Anywhere,
+        IP_PMTUDISC_DO => Fragmentation::Never,
+        IP_PMTUDISC_PROBE => Fragmentation::Probe,
+        _ => Fragmentation::WhenNeeded,
+    }
+}
+
 fn apply_udp(stack: &mut Stack, id: udp::SocketId, socket: &Socket) {
     let settings = &socket.settings;
     let Settings { receive_buffer, broadcast, reuse_address, reuse_port, .. } = settings;
@@ -164,12 +180,10 @@ fn apply_udp(stack: &mut Stack, id: udp::SocketId, socket: &Socket) {
         ttl: settings.hops().unwrap_or(own.ttl),
         tos: settings.traffic_class(),
         broadcast: *broadcast,
-        fragmentation: match settings.mtu_discover() {
-            IP_PMTUDISC_DONT => Fragmentation::Anywhere,
-            IP_PMTUDISC_DO => Fragmentation::Never,
-            _ => Fragmentation::WhenNeeded,
-        },
+        fragmentation: fragmentation(settings),
         device: socket.device,
+        receive_errors: settings.ip.receive_errors,
+        receive_errors_v6: settings.ipv6.is_some_and(|ipv6| ipv6.receive_errors),
         ..own
     };
     stack.udp_set_options(id, options);

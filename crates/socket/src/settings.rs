@@ -17,6 +17,7 @@ use crate::errno::Errno;
 use crate::names::*;
 
 pub use crate::ipv6::Ipv6Settings;
+pub use crate::raw::RawSettings;
 
 /// The largest SO_SNDBUF or SO_RCVBUF that a program may ask for, before doubling (net.core.wmem_max, rmem_max).
 pub const BUFFER_MAX: i32 = 4 << 20;
@@ -68,6 +69,8 @@ pub struct Settings {
     pub ip: IpSettings,
     /// The IPv6 level; none on a socket of AF_INET.
     pub ipv6: Option<Ipv6Settings>,
+    /// What only raw and echo sockets have.
+    pub raw: Option<RawSettings>,
 }
 
 /// Which control message brings the time of a datagram.
@@ -127,6 +130,8 @@ pub struct IpSettings {
     pub receive_ttl: bool,
     /// IP_RECVTOS.
     pub receive_tos: bool,
+    /// IP_RECVERR: errors are kept for the program one by one.
+    pub receive_errors: bool,
     /// IP_BIND_ADDRESS_NO_PORT: bind to port 0 leaves the port to connect or listen.
     pub bind_address_no_port: bool,
 }
@@ -166,9 +171,11 @@ impl Default for Settings {
                 packet_info: false,
                 receive_ttl: false,
                 receive_tos: false,
+                receive_errors: false,
                 bind_address_no_port: false,
             },
             ipv6: None,
+            raw: None,
         }
     }
 }
@@ -181,6 +188,10 @@ pub(crate) const TTL: i32 = 64;
 impl Settings {
     /// setsockopt on a stream (`stream`) or datagram socket.
     pub fn set(&mut self, stream: bool, who: Privilege, level: i32, name: i32, bytes: &[u8]) -> Result<(), Errno> {
+        let ipv6 = self.ipv6.is_some();
+        if let Some(set) = self.raw.as_mut().and_then(|raw| raw.set(ipv6, level, name, bytes)) {
+            return set;
+        }
         match level {
             SOL_SOCKET => self.set_socket(stream, who, name, bytes),
             IPPROTO_TCP if stream => self.tcp.set(name, bytes),
@@ -192,11 +203,14 @@ impl Settings {
 
     /// getsockopt of what can be set: the value as Linux lays it out.
     pub fn value(&self, stream: bool, level: i32, name: i32) -> Result<Vec<u8>, Errno> {
+        if let Some(value) = self.raw.and_then(|raw| raw.value(self.ipv6.is_some(), level, name)) {
+            return value;
+        }
         match level {
             SOL_SOCKET => self.socket_value(stream, name),
             IPPROTO_TCP if stream => self.tcp.value(name),
-            IPPROTO_IP => self.ip.value(name).map(int),
-            IPPROTO_IPV6 => self.ipv6.as_ref().ok_or(Errno::ENOPROTOOPT)?.value(name).map(int),
+            IPPROTO_IP => self.ip.value(stream, name).map(int),
+            IPPROTO_IPV6 => self.ipv6.as_ref().ok_or(Errno::ENOPROTOOPT)?.value(stream, name).map(int),
             _ => Err(Errno::ENOPROTOOPT),
         }
     }
@@ -319,11 +333,12 @@ impl IpSettings {
             IP_TOS => self.tos = value as u8,
             IP_TTL if value == -1 => self.ttl = None,
             IP_TTL => self.ttl = Some(within(value, 1, 255)? as u8),
-            // Probing is not done; and TCP always discovers the MTU.
-            IP_MTU_DISCOVER if value == IP_PMTUDISC_PROBE || stream && value == IP_PMTUDISC_DONT => {
+            // TCP always discovers the MTU, and does not probe.
+            IP_MTU_DISCOVER if stream && matches!(value, IP_PMTUDISC_DONT | IP_PMTUDISC_PROBE) => {
                 return Err(Errno::ENOPROTOOPT);
             }
-            IP_MTU_DISCOVER => self.mtu_discover = within(value, IP_PMTUDISC_DONT, IP_PMTUDISC_DO)?,
+            IP_MTU_DISCOVER => self.mtu_discover = within(value, IP_PMTUDISC_DONT, IP_PMTUDISC_PROBE)?,
+            IP_RECVERR if !stream => self.receive_errors = value != 0,
             IP_PKTINFO => self.packet_info = value != 0,
             IP_RECVTTL => self.receive_ttl = value != 0,
             IP_RECVTOS => self.receive_tos = value != 0,
@@ -333,7 +348,7 @@ impl IpSettings {
         Ok(())
     }
 
-    fn value(&self, name: i32) -> Result<i32, Errno> {
+    fn value(&self, stream: bool, name: i32) -> Result<i32, Errno> {
         Ok(match name {
             IP_TOS => self.tos.into(),
             IP_TTL => self.ttl.map_or(TTL, i32::from),
@@ -341,6 +356,7 @@ impl IpSettings {
             IP_PKTINFO => self.packet_info.into(),
             IP_RECVTTL => self.receive_ttl.into(),
             IP_RECVTOS => self.receive_tos.into(),
+            IP_RECVERR if !stream => self.receive_errors.into(),
             IP_BIND_ADDRESS_NO_PORT => self.bind_address_no_port.into(),
             _ => return Err(Errno::ENOPROTOOPT),
         })

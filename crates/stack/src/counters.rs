@@ -129,6 +129,12 @@ reasons! {
     UdpReceiveBuffer = "udp_receive_buffer", "The socket's receive buffer was full.";
     UdpMemory = "udp_memory", "The receive buffers of all sockets together were full.";
 
+    // Raw sockets, and what errors wait for programs.
+    RawReceiveBuffer = "raw_receive_buffer", "A raw socket's receive buffer was full: its copy was dropped.";
+    RawMemory = "raw_memory", "The receive buffers of all raw sockets together were full.";
+    RawChecksum = "raw_checksum", "A raw socket wants right checksums, and this one was not.";
+    ErrorQueueFull = "error_queue_full", "An error for a program that has not asked for those before it.";
+
     // TCP.
     TcpMalformed = "tcp_malformed", "The header is truncated or its length a lie.";
     TcpChecksum = "tcp_checksum", "The checksum is wrong.";
@@ -271,6 +277,10 @@ counters! {
     icmp_errors_sent;
     /// ICMP errors handed to a socket.
     icmp_errors_delivered;
+    /// Packets put into receive buffers of raw and echo sockets, each copy counted.
+    raw_packets_received;
+    /// Packets sent by raw and echo sockets.
+    raw_packets_sent;
     /// UDP datagrams delivered to a socket.
     udp_datagrams_received;
     /// UDP datagrams sent.

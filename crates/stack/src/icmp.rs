@@ -19,9 +19,11 @@
 
 use crate::Stack;
 use crate::counters::Drop;
+use crate::errors::Cause;
 use crate::hash::Keyed;
 use crate::ip::{IcmpError, Incoming, Ip, Outgoing};
 use crate::ipv4::output::{Fragmentation, Manner, SendError};
+use crate::raw::View;
 use crate::rng::Rng;
 use sockeye_device::Instant;
 use sockeye_wire::icmpv4::{Message, TimeExceededCode, UnreachableCode};
@@ -144,10 +146,10 @@ impl Ip {
 }
 
 impl Stack {
-    /// An ICMP message has arrived: `payload`, in a packet with these options.
-    pub(crate) fn handle_icmp(&mut self, now: Instant, incoming: &Incoming, options: &[u8], payload: &[u8]) {
+    /// An ICMP message has arrived, in a packet with these options.
+    pub(crate) fn handle_icmp(&mut self, now: Instant, incoming: &Incoming, options: &[u8], view: &View<'_>) {
         self.ip.counters.icmp_messages_received += 1;
-        let message = match Message::parse(payload) {
+        let message = match Message::parse(view.payload) {
             Ok(message) => message,
             Err(Malformed::Checksum) => return self.ip.counters.drop(Drop::IcmpChecksum),
             Err(_) => return self.ip.counters.drop(Drop::IcmpMalformed),
@@ -157,7 +159,9 @@ impl Stack {
             Message::EchoRequest { ident, seq, data } => {
                 self.ip.answer_echo(now, incoming, options, &Message::EchoReply { ident, seq, data });
             }
-            // Until there are raw sockets, nobody here asks.
+            Message::EchoReply { ident, .. } if self.raw.deliver_echo(now, &mut self.ip, ident, view) => {}
+            // Who asks this has a raw socket, and has seen it.
+            Message::EchoReply { .. } | Message::TimestampReply(_) if self.raw.speaks(false, Protocol::ICMP) => {}
             Message::EchoReply { .. } | Message::TimestampReply(_) => self.ip.counters.drop(Drop::IcmpNoSocket),
             Message::Redirect { .. } => self.ip.counters.drop(Drop::IcmpRedirect),
             Message::SourceQuench { .. } | Message::TimestampRequest(_) | Message::Unknown { .. } => {
@@ -166,14 +170,14 @@ impl Stack {
             Message::DestinationUnreachable { original, .. }
             | Message::TimeExceeded { original, .. }
             | Message::ParameterProblem { original, .. } => match (Packet::parse_quoted(original), meaning(&message)) {
-                (Ok(quoted), Some(error)) => self.handle_complaint(now, error, &quoted),
+                (Ok(quoted), Some(error)) => self.handle_complaint(now, error, view, info(&message), &quoted),
                 _ => self.ip.counters.drop(Drop::IcmpMalformed),
             },
         }
     }
 
     /// Somebody says something about a packet that we are said to have sent.
-    fn handle_complaint(&mut self, now: Instant, error: IcmpError, quoted: &Packet<'_>) {
+    fn handle_complaint(&mut self, now: Instant, error: IcmpError, view: &View<'_>, info: u32, quoted: &Packet<'_>) {
         let (source, destination) = (IpAddr::V4(quoted.src()), IpAddr::V4(quoted.dst()));
         if !self.ip.is_local(source) || quoted.fragment_offset() != 0 {
             return self.ip.counters.drop(Drop::IcmpNoSocket);
@@ -185,15 +189,30 @@ impl Stack {
             }
             error => error,
         };
+        let (message, packet) = (view.payload, &view.payload[icmpv4::HEADER_LEN..]);
+        let cause = Cause::Icmp { kind: message[0], code: message[1] };
+        let transport = packet.get(quoted.header_len()..).unwrap_or_default();
+        let report = view.report(cause, info, (source, destination, quoted.protocol()), packet, transport);
+        let concerned = self.raw.handle_report(now, &mut self.ip, Some(error), &report);
         match quoted.protocol() {
             Protocol::TCP => {
                 self.tcp.handle_icmp(now, &mut self.ip, error, source, destination, quoted.payload());
             }
-            Protocol::UDP => {
-                self.udp.handle_icmp(now, &mut self.ip, error, source, destination, quoted.payload());
-            }
+            Protocol::UDP => self.udp.handle_icmp(now, &mut self.ip, error, &report),
+            _ if concerned => {}
             _ => self.ip.counters.drop(Drop::IcmpNoSocket),
         }
+    }
+}
+
+/// What an error message says besides type and code: an MTU, or a place in the header.
+fn info(message: &Message<'_>) -> u32 {
+    match *message {
+        Message::DestinationUnreachable { code: UnreachableCode::FRAGMENTATION_NEEDED, next_hop_mtu, .. } => {
+            next_hop_mtu.into()
+        }
+        Message::ParameterProblem { pointer, .. } => pointer.into(),
+        _ => 0,
     }
 }
 

@@ -19,6 +19,7 @@ use crate::multicast::Multicast;
 use crate::neighbor::Neighbors;
 use crate::path_mtu::PathMtus;
 use crate::port::{Buffers, OutFrame, Port, PortConfig, PortId};
+use crate::raw::View;
 use crate::reassembly::{Reassembly, TimedOut};
 use crate::rng::Rng;
 use crate::route::Addresses;
@@ -26,7 +27,7 @@ use crate::selection::is_of_a_link;
 use crate::wheel::{Wheel, earlier};
 use crate::{Config, Egress};
 use sockeye_device::{Capabilities, Checksum, Instant, Segmentation};
-use sockeye_wire::{IpPrefix, MacAddr, ipv6};
+use sockeye_wire::{IpPrefix, MacAddr, Protocol, ipv6};
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv6Addr};
 use std::ops::Range;
@@ -54,6 +55,23 @@ pub(crate) struct Incoming {
     pub(crate) packet: Range<usize>,
     /// The options, in the frame's buffer.
     pub(crate) options: Range<usize>,
+}
+
+impl Incoming {
+    /// The packet as raw sockets see it; `payload` is what it carries, in the frame's `buffer`.
+    pub(crate) fn view<'a>(&self, protocol: Protocol, buffer: &'a [u8], payload: Range<usize>) -> View<'a> {
+        View {
+            source: self.source,
+            destination: self.destination,
+            protocol,
+            port: self.port,
+            ttl: self.ttl,
+            tos: self.tos,
+            packet: &buffer[self.packet.clone()],
+            payload: &buffer[payload],
+            unchecked: self.checksum == Checksum::Present,
+        }
+    }
 }
 
 /// What an ICMP error says of a packet that we sent, whatever the family.

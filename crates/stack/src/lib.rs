@@ -13,6 +13,7 @@
 //! | `icmp` | echoes and errors |
 //! | [`multicast`] | groups, and who listens to them |
 //! | [`udp`], [`tcp`] | the transports, and what their owners call |
+//! | [`raw`], [`errors`] | packets as they are; what the network says of those that we sent |
 //! | [`bind`] | who holds which port |
 //! | [`counters`] | what was dropped and why |
 //! | [`hash`], `rng` | secrets, and what they key |
@@ -30,6 +31,7 @@ pub mod bind;
 pub mod buffer;
 mod checksum;
 pub mod counters;
+pub mod errors;
 pub mod fib;
 pub mod hash;
 mod icmp;
@@ -42,6 +44,7 @@ pub mod multicast;
 pub mod neighbor;
 mod path_mtu;
 pub mod port;
+pub mod raw;
 mod reassembly;
 mod resolution;
 mod rng;
@@ -98,4 +101,6 @@ pub enum Event {
     Listener(tcp::ListenerId),
     /// At a datagram socket: its status says what.
     Udp(udp::SocketId),
+    /// At a raw or an echo socket: its status says what.
+    Raw(raw::SocketId),
 }

@@ -16,6 +16,7 @@
 //! handled as soon as the devices have theirs; so it takes the same ways, and a program cannot tell.
 
 use crate::counters::{Counters, Drop};
+use crate::errors::{Cause, Report};
 use crate::fib::Route;
 use crate::hash::Keys;
 use crate::icmp::Complaint;
@@ -24,6 +25,7 @@ use crate::ipv4::input::{self, Accepted, Arrival, Decision};
 use crate::multicast::GroupSummary;
 use crate::neighbor::Neighbor;
 use crate::port::{Port, PortConfig, PortId};
+use crate::raw::Raw;
 use crate::reassembly::{Key, Outcome, Piece, Whole};
 use crate::tcp::{Flow, Tcp};
 use crate::udp::{self, Udp};
@@ -41,6 +43,7 @@ use std::ops::Range;
 pub struct Stack {
     pub(crate) ip: Ip,
     pub(crate) udp: Udp,
+    pub(crate) raw: Raw,
     pub(crate) tcp: Tcp,
     /// Frames that we have sent to ourselves.
     looped: VecDeque<RxFrame>,
@@ -62,6 +65,7 @@ impl Stack {
         Stack {
             ip: Ip::new(&config, &keys),
             udp: Udp::new(&keys, config.udp_memory),
+            raw: Raw::new(&keys, config.udp_memory),
             tcp: Tcp::new(&keys),
             looped: VecDeque::new(),
             spare: Vec::new(),
@@ -106,7 +110,8 @@ impl Stack {
 
     /// A frame has arrived on `port`. Its buffer may be kept: then it is empty afterwards.
     pub fn handle_frame(&mut self, now: Instant, port: PortId, frame: &mut RxFrame) {
-        if self.tcp.handle_predicted(now, &mut self.ip, port, frame) {
+        // A raw socket sees a segment before TCP does.
+        if self.raw.is_empty() && self.tcp.handle_predicted(now, &mut self.ip, port, frame) {
             return;
         }
         if let Err(reason) = self.take_frame(now, port, frame) {
@@ -180,17 +185,23 @@ impl Stack {
             packet,
             options,
         };
+        let heard = !self.raw.is_empty() && {
+            let view = incoming.view(protocol, &frame.buffer, payload.clone());
+            self.show_raw(now, &view)
+        };
         match protocol {
             Protocol::TCP => self.tcp.handle_segment(now, &mut self.ip, &incoming, frame, payload),
             Protocol::UDP => self.deliver_datagram(now, &incoming, frame, payload),
             Protocol::ICMP => {
-                let (options, payload) = (&frame.buffer[incoming.options.clone()], &frame.buffer[payload]);
-                self.handle_icmp(now, &incoming, options, payload);
+                let options = &frame.buffer[incoming.options.clone()];
+                let view = incoming.view(protocol, &frame.buffer, payload);
+                self.handle_icmp(now, &incoming, options, &view);
             }
             Protocol::IGMP => {
                 let options = &frame.buffer[incoming.options.clone()];
                 self.ip.handle_igmp(now, &incoming, options, &frame.buffer[payload]);
             }
+            _ if heard => {}
             _ => {
                 self.ip.counters.drop(Drop::Ipv4Protocol);
                 self.ip.complain(now, &frame.buffer[incoming.packet], unicast, Complaint::Protocol);
@@ -294,7 +305,7 @@ impl Stack {
 
     /// A socket about which something has changed; each is named once until it is looked at.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.tcp.poll_event().or_else(|| self.udp.poll_event())
+        self.tcp.poll_event().or_else(|| self.udp.poll_event()).or_else(|| self.raw.poll_event())
     }
 
     /// Sends all that may be sent, as far as the devices take it.
@@ -306,6 +317,7 @@ impl Stack {
             // Segments that belong to no connection's transmission went into the queues meanwhile.
             if sent + self.ip.flush(&mut way) > 0 {
                 self.udp.handle_room();
+                self.raw.handle_room();
             }
             // What we have sent to ourselves arrives, and may be answered.
             let count = self.looped.len().min(LOOP_BATCH);
@@ -368,8 +380,29 @@ impl Stack {
             if let Some(Sent { source, destination, protocol, payload }) =
                 frame.bytes().get(ethernet::HEADER_LEN..).and_then(Sent::parse)
             {
+                let packet = frame.bytes().get(ethernet::HEADER_LEN..).unwrap_or_default();
+                // As ICMP would say it, from ourselves.
+                let cause = match source {
+                    IpAddr::V4(_) => Cause::Icmp { kind: 3, code: 1 },
+                    IpAddr::V6(_) => Cause::Icmpv6 { kind: 1, code: 3 },
+                };
+                let report = Report {
+                    cause,
+                    info: 0,
+                    offender: source,
+                    to: source,
+                    port: PortId::LOOPBACK,
+                    ttl: 64,
+                    tos: 0,
+                    source,
+                    destination,
+                    protocol,
+                    packet,
+                    transport: payload,
+                };
+                self.raw.handle_report(now, &mut self.ip, None, &report);
                 match protocol {
-                    Protocol::UDP => self.udp.handle_unreachable(source, destination, payload),
+                    Protocol::UDP => self.udp.handle_unreachable(now, &mut self.ip, &report),
                     Protocol::TCP => {
                         if let Ok(quoted) = sockeye_wire::tcp::Quoted::parse(payload) {
                             let local = SocketAddr::new(source, quoted.src_port);

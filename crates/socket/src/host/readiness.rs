@@ -26,6 +26,7 @@ impl Host {
                 Event::Connection(id) => self.connections.get(id.index()).copied().flatten(),
                 Event::Listener(id) => self.listeners.get(id.index()).copied().flatten(),
                 Event::Udp(id) => self.datagrams.get(id.index()).copied().flatten(),
+                Event::Raw(id) => self.raws.get(id.index()).copied().flatten(),
             };
             // What its owner has let go of has no socket any more.
             let Some(id) = id else { continue };
@@ -42,6 +43,7 @@ impl Host {
             State::Datagram(Some(udp)) => {
                 socket.error.take().or_else(|| self.stack.udp_take_error(udp).map(|error| error.into()))
             }
+            State::Raw(raw) => socket.error.take().or_else(|| self.stack.raw_take_error(raw).map(Errno::from)),
             State::Connection { id, .. } => {
                 socket.error.take().or_else(|| self.stack.tcp_take_error(id).map(Errno::from))
             }
@@ -94,7 +96,19 @@ impl Host {
                 if status.readable.is_some() {
                     flags |= POLLIN;
                 }
-                if status.error.is_some() {
+                if status.error.is_some() || status.has_reports {
+                    flags |= POLLERR;
+                }
+            }
+            State::Raw(raw) => {
+                let status = self.stack.raw_status(raw);
+                if status.writable {
+                    flags |= POLLOUT;
+                }
+                if status.readable.is_some() {
+                    flags |= POLLIN;
+                }
+                if status.error.is_some() || status.has_reports {
                     flags |= POLLERR;
                 }
             }

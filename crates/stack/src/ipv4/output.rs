@@ -38,6 +38,8 @@ pub enum Fragmentation {
     WhenNeeded,
     /// Every packet is marked; one that does not fit is refused.
     Never,
+    /// The same, but only the link is heeded, not what is known of the path: whoever sends wants to find that out.
+    Probe,
     /// Packets are not marked, so that routers may cut them too; one that does not fit is cut.
     Anywhere,
 }
@@ -136,7 +138,7 @@ impl Ip {
             return Err(SendError::MessageSize);
         }
         let fits = header_len + len <= usize::from(route.mtu) || outgoing.segment_size.is_some();
-        if !fits && fragmentation == Fragmentation::Never {
+        if !fits && matches!(fragmentation, Fragmentation::Never | Fragmentation::Probe) {
             return Err(SendError::MessageSize);
         }
         let state = self.find_port(route.port).filter(|port| port.up).ok_or(SendError::LinkDown)?;

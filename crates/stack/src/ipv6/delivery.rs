@@ -16,12 +16,30 @@ use crate::ip::Incoming;
 use crate::ipv4::input::Arrival;
 use crate::link;
 use crate::port::PortId;
+use crate::raw::View;
 use crate::reassembly::{Key, Piece, Whole};
-use sockeye_device::{Instant, RxFrame};
+use sockeye_device::{Checksum, Instant, RxFrame};
 use sockeye_wire::Protocol;
 use sockeye_wire::icmpv6::ParameterCode;
 use sockeye_wire::ipv6::extension::FRAGMENT_LEN;
 use sockeye_wire::ipv6::{HEADER_LEN, PAYLOAD_LEN_OFFSET};
+
+impl Accepted {
+    /// The packet as raw sockets see it.
+    fn view<'a>(&self, port: PortId, frame: &'a RxFrame) -> View<'a> {
+        View {
+            source: self.source.into(),
+            destination: self.destination.into(),
+            protocol: self.protocol,
+            port,
+            ttl: self.hop_limit,
+            tos: self.traffic_class,
+            packet: &frame.buffer[self.packet.clone()],
+            payload: &frame.buffer[self.payload.clone()],
+            unchecked: frame.offload.checksum == Checksum::Present,
+        }
+    }
+}
 
 impl Stack {
     pub(crate) fn handle_ipv6(&mut self, now: Instant, port: PortId, frame: &mut RxFrame, arrived: link::Arrived) {
@@ -45,6 +63,10 @@ impl Stack {
 
     /// A whole packet.
     fn deliver_ipv6(&mut self, now: Instant, port: PortId, accepted: Accepted, frame: &mut RxFrame) {
+        let heard = !self.raw.is_empty() && {
+            let view = accepted.view(port, frame);
+            self.show_raw(now, &view)
+        };
         match accepted.protocol {
             Protocol::TCP | Protocol::UDP => {
                 self.ip.counters.ipv6_packets_delivered += 1;
@@ -68,8 +90,9 @@ impl Stack {
             }
             Protocol::ICMPV6 => {
                 self.ip.counters.ipv6_packets_delivered += 1;
-                self.handle_icmpv6(now, port, &accepted, &frame.buffer[accepted.payload.clone()]);
+                self.handle_icmpv6(now, &accepted, &accepted.view(port, frame));
             }
+            _ if heard => self.ip.counters.ipv6_packets_delivered += 1,
             _ => {
                 let why = (ParameterCode::UNKNOWN_NEXT_HEADER, accepted.protocol_at as u32);
                 self.refuse(now, frame, &accepted, Drop::Ipv6Protocol, why);

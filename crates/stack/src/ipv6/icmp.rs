@@ -10,11 +10,12 @@
 
 use crate::Stack;
 use crate::counters::Drop;
+use crate::errors::Cause;
 use crate::icmp::Complaint;
 use crate::ip::{IcmpError, Ip, Outgoing};
 use crate::ipv4::output::{Fragmentation, SendError};
 use crate::ipv6::input::Accepted;
-use crate::port::PortId;
+use crate::raw::View;
 use sockeye_device::Instant;
 use sockeye_wire::icmpv6::{self, Message, ParameterCode, TimeExceededCode, UnreachableCode, message_type};
 use sockeye_wire::ipv6::extension::{Extensions, Limits, Upper};
@@ -93,10 +94,11 @@ impl Ip {
 }
 
 impl Stack {
-    /// An ICMPv6 message has arrived: `payload`.
-    pub(crate) fn handle_icmpv6(&mut self, now: Instant, port: PortId, accepted: &Accepted, payload: &[u8]) {
+    /// An ICMPv6 message has arrived: what `view` carries.
+    pub(crate) fn handle_icmpv6(&mut self, now: Instant, accepted: &Accepted, view: &View<'_>) {
         self.ip.counters.icmp_messages_received += 1;
-        let message = match Message::parse(payload, accepted.source, accepted.destination) {
+        let port = view.port;
+        let message = match Message::parse(view.payload, accepted.source, accepted.destination) {
             Ok(message) => message,
             Err(Malformed::Checksum) => return self.ip.counters.drop(Drop::IcmpChecksum),
             Err(_) => return self.ip.counters.drop(Drop::IcmpMalformed),
@@ -117,11 +119,13 @@ impl Stack {
                     self.ip.counters.icmp_echoes_answered += 1;
                 }
             }
-            // Until there are raw sockets, nobody here asks.
+            Message::EchoReply { ident, .. } if self.raw.deliver_echo(now, &mut self.ip, ident, view) => {}
+            // Who asks this has a raw socket, and has seen it.
+            Message::EchoReply { .. } if self.raw.speaks(true, Protocol::ICMPV6) => {}
             Message::EchoReply { .. } => self.ip.counters.drop(Drop::IcmpNoSocket),
             Message::Listener(ref message) => self.ip.handle_mld(now, port, accepted, message),
             ref error => match (error.original().map(Packet::parse_quoted), meaning(error)) {
-                (Some(Ok(quoted)), Some(meaning)) => self.handle_complaint_v6(now, meaning, &quoted),
+                (Some(Ok(quoted)), Some(meaning)) => self.handle_complaint_v6(now, meaning, view, &quoted),
                 (Some(Err(_)), _) => self.ip.counters.drop(Drop::IcmpMalformed),
                 _ => self.ip.counters.drop(Drop::IcmpUnknown),
             },
@@ -129,9 +133,9 @@ impl Stack {
     }
 
     /// Somebody says something about a packet that we are said to have sent.
-    fn handle_complaint_v6(&mut self, now: Instant, error: IcmpError, quoted: &Packet<'_>) {
+    fn handle_complaint_v6(&mut self, now: Instant, error: IcmpError, view: &View<'_>, quoted: &Packet<'_>) {
         let (source, destination) = (IpAddr::V6(quoted.src()), IpAddr::V6(quoted.dst()));
-        let Ok(Upper { protocol, payload, fragment, .. }) = Extensions::new(quoted, Limits::DEFAULT).upper() else {
+        let Ok(Upper { protocol, at, payload, fragment, .. }) = Extensions::new(quoted, Limits::DEFAULT).upper() else {
             return self.ip.counters.drop(Drop::IcmpMalformed);
         };
         if !self.ip.is_local(source) || fragment.is_some_and(|fragment| fragment.offset != 0) {
@@ -144,9 +148,16 @@ impl Stack {
             }
             error => error,
         };
+        let (message, packet) = (view.payload, &view.payload[icmpv6::HEADER_LEN..]);
+        let cause = Cause::Icmpv6 { kind: message[0], code: message[1] };
+        let info = u32::from_be_bytes([message[4], message[5], message[6], message[7]]);
+        let transport = packet.get(at..).unwrap_or_default();
+        let report = view.report(cause, info, (source, destination, protocol), packet, transport);
+        let concerned = self.raw.handle_report(now, &mut self.ip, Some(error), &report);
         match protocol {
             Protocol::TCP => self.tcp.handle_icmp(now, &mut self.ip, error, source, destination, payload),
-            Protocol::UDP => self.udp.handle_icmp(now, &mut self.ip, error, source, destination, payload),
+            Protocol::UDP => self.udp.handle_icmp(now, &mut self.ip, error, &report),
+            _ if concerned => {}
             _ => self.ip.counters.drop(Drop::IcmpNoSocket),
         }
     }

@@ -40,7 +40,7 @@ impl Ip {
             return Err(SendError::MessageSize);
         }
         let fits = HEADER_LEN + len <= usize::from(route.mtu) || outgoing.segment_size.is_some();
-        if !fits && fragmentation == Fragmentation::Never {
+        if !fits && matches!(fragmentation, Fragmentation::Never | Fragmentation::Probe) {
             return Err(SendError::MessageSize);
         }
         let state = self.find_port(route.port).filter(|port| port.up).ok_or(SendError::LinkDown)?;

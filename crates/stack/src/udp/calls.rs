@@ -6,6 +6,8 @@ use super::{
 };
 use crate::Stack;
 use crate::bind::{Bind, BindError};
+use crate::counters::Drop;
+use crate::errors::{ErrorQueue, Reported};
 use crate::ip::{Ip, Outgoing};
 use crate::ipv4::output::{Fragmentation, Manner, SendError as IpError};
 use crate::route::AddressKind;
@@ -40,6 +42,7 @@ impl Stack {
             queue: VecDeque::new(),
             memory: 0,
             error: None,
+            reports: ErrorQueue::default(),
             queued_event: false,
             blocked: false,
             route: None,
@@ -116,6 +119,7 @@ impl Stack {
             queued: socket.queue.len(),
             writable: !socket.blocked,
             error: socket.error,
+            has_reports: !socket.reports.is_empty(),
         })
     }
 
@@ -134,6 +138,16 @@ impl Stack {
         self.udp.get_mut(id)?.error.take()
     }
 
+    /// The oldest error that was not asked for yet, where the socket receives them.
+    pub fn udp_take_report(&mut self, id: SocketId) -> Option<Reported> {
+        let socket = self.udp.get_mut(id)?;
+        let (reported, pending) = socket.reports.pop()?;
+        if let Some(pending) = pending {
+            socket.error = pending.map(Error::Reported);
+        }
+        Some(reported)
+    }
+
     /// The socket's settings.
     pub fn udp_options(&self, id: SocketId) -> Option<&Options> {
         Some(&self.udp.get(id)?.options)
@@ -142,6 +156,9 @@ impl Stack {
     /// Changes them.
     pub fn udp_set_options(&mut self, id: SocketId, options: Options) {
         if let Some(socket) = self.udp.get_mut(id) {
+            if !options.receive_errors && !options.receive_errors_v6 {
+                socket.reports.clear();
+            }
             socket.options = options;
             socket.route = None;
         }
@@ -215,7 +232,7 @@ impl Udp {
         let own = Some(socket.local.ip()).filter(|own| own.is_ipv4() == to.is_ipv4() && ip.is_local(*own));
         let from = send.from.filter(|from| !from.is_unspecified()).or(own);
         let generation = ip.route_generation();
-        let route = match socket.route {
+        let mut route = match socket.route {
             Some((destination, source, at, route)) if (destination, source, at) == (to.ip(), from, generation) => route,
             _ => {
                 let found = ip.route_by(to.ip(), from, socket.options.device).map_err(|_| SendError::NoRoute)?;
@@ -231,13 +248,16 @@ impl Udp {
             AddressKind::Invalid => return Err(SendError::Destination),
             AddressKind::Local | AddressKind::Unicast => (ttl, fragmentation),
         };
+        if fragmentation == Fragmentation::Probe {
+            route.mtu = ip.port(route.port).mtu;
+        }
         let outgoing = Outgoing {
             source: from.unwrap_or(route.source),
             destination: to.ip(),
             protocol: Protocol::UDP,
             ttl: send.ttl.unwrap_or(ttl),
             tos: send.tos.unwrap_or(tos),
-            dont_fragment: fragmentation == Fragmentation::Never,
+            dont_fragment: matches!(fragmentation, Fragmentation::Never | Fragmentation::Probe),
             // RFC 8200 section 8.1: over IPv6 there is no datagram without.
             checksum_offset: (checksum || to.is_ipv6()).then_some(CHECKSUM_OFFSET as u16),
             segment_size: None,
@@ -260,7 +280,18 @@ impl Udp {
             Err(IpError::NoRoute) => Err(SendError::NoRoute),
             Err(IpError::HostUnreachable) => Err(SendError::HostUnreachable),
             Err(IpError::LinkDown) => Err(SendError::LinkDown),
-            Err(IpError::MessageSize) => Err(SendError::MessageSize),
+            Err(IpError::MessageSize) => {
+                if socket.receives_errors(to.is_ipv6()) {
+                    let to = SocketAddr::new(to.ip(), socket.remote.map_or(0, |remote| remote.port()));
+                    if !socket.reports.push_too_long(now, outgoing.source, to, route.mtu) {
+                        ip.counters.drop(Drop::ErrorQueueFull);
+                    }
+                    if !std::mem::replace(&mut socket.queued_event, true) {
+                        self.events.push_back(id);
+                    }
+                }
+                Err(SendError::MessageSize)
+            }
             Err(IpError::Family) => Err(SendError::Family),
         }
     }

@@ -2,11 +2,12 @@
 
 use super::{Error, OVERHEAD, Received, SocketId, Udp, notify};
 use crate::counters::Drop;
+use crate::errors::{Cause, Report};
 use crate::ip::{IcmpError, Incoming, Ip};
 use crate::ipv4::output::Fragmentation;
 use crate::port::PortId;
 use sockeye_device::{Checksum, Instant};
-use sockeye_wire::udp::{Datagram, Quoted};
+use sockeye_wire::udp::{Datagram, HEADER_LEN, Quoted};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// What became of a datagram.
@@ -125,17 +126,10 @@ impl Udp {
             .collect()
     }
 
-    /// An ICMP error about a datagram of ours, with the original's transport header.
-    pub(crate) fn handle_icmp(
-        &mut self,
-        now: Instant,
-        ip: &mut Ip,
-        error: IcmpError,
-        source: IpAddr,
-        destination: IpAddr,
-        original: &[u8],
-    ) {
-        let Ok(quoted) = Quoted::parse(original) else { return ip.counters.drop(Drop::IcmpMalformed) };
+    /// An ICMP error about a datagram of ours.
+    pub(crate) fn handle_icmp(&mut self, now: Instant, ip: &mut Ip, error: IcmpError, report: &Report<'_>) {
+        let Report { source, destination, .. } = *report;
+        let Ok(quoted) = Quoted::parse(report.transport) else { return ip.counters.drop(Drop::IcmpMalformed) };
         let local = SocketAddr::new(source, quoted.src_port);
         let remote = SocketAddr::new(destination, quoted.dst_port);
         let connected = self.connected.get(&(local, remote)).and_then(|found| found.last().copied());
@@ -145,18 +139,47 @@ impl Udp {
         if let IcmpError::FragmentationNeeded { mtu, packet } = error {
             ip.learn_path_mtu(now, destination, mtu, packet);
         }
+        if self.report(now, ip, index, report, quoted.dst_port) {
+            return;
+        }
         let Some(error) = self.final_error(index, error) else { return };
         if let Some(index) = connected {
             self.set_error(index, error);
         }
     }
 
-    /// The next hop of a datagram of ours does not answer.
-    pub(crate) fn handle_unreachable(&mut self, source: IpAddr, destination: IpAddr, original: &[u8]) {
-        let Ok(quoted) = Quoted::parse(original) else { return };
+    /// Keeps an error for a socket that receives them. False if it does not.
+    fn report(&mut self, now: Instant, ip: &mut Ip, index: u32, report: &Report<'_>, port: u16) -> bool {
+        let Some(socket) = self.slots[index as usize].socket.as_mut() else { return false };
+        if !socket.receives_errors(report.source.is_ipv6()) {
+            return false;
+        }
+        let is_dont = socket.options.fragmentation == Fragmentation::Anywhere;
+        if is_dont && matches!(report.cause, Cause::Icmp { kind: 3, code: 4 }) {
+            return true;
+        }
+        let data = report.transport.get(HEADER_LEN..).unwrap_or_default();
+        if socket.reports.push(report.keep(now, port, data)) {
+            self.set_error(index, Error::Reported(report.cause));
+        } else {
+            ip.counters.drop(Drop::ErrorQueueFull);
+        }
+        true
+    }
+
+    /// The next hop of a datagram of ours does not answer: `report` says it in the words of ICMP.
+    pub(crate) fn handle_unreachable(&mut self, now: Instant, ip: &mut Ip, report: &Report<'_>) {
+        let Report { source, destination, .. } = *report;
+        let Ok(quoted) = Quoted::parse(report.transport) else { return };
         let local = SocketAddr::new(source, quoted.src_port);
         let remote = SocketAddr::new(destination, quoted.dst_port);
-        if let Some(&index) = self.connected.get(&(local, remote)).and_then(|found| found.last()) {
+        let connected = self.connected.get(&(local, remote)).and_then(|found| found.last().copied());
+        if let Some(index) = connected.or_else(|| self.find(remote, local, PortId::LOOPBACK))
+            && self.report(now, ip, index, report, quoted.dst_port)
+        {
+            return;
+        }
+        if let Some(index) = connected {
             self.set_error(index, Error::HostUnreachable);
         }
     }

@@ -10,7 +10,8 @@
 //! is dropped and counted for the socket too. All sockets together have a bound as well.
 //!
 //! **Errors.** What ICMP says of a datagram concerns a connected socket only (others cannot tell which of their peers is
-//! meant), and only what is final, as Linux has it; that the next hop does not answer is told too.
+//! meant), and only what is final, as Linux has it; that the next hop does not answer is told too. A socket that receives
+//! errors gets each of them ([`errors`](crate::errors)).
 //!
 //! # Standards
 //!
@@ -23,6 +24,7 @@ pub(crate) use input::Outcome;
 
 use crate::Event;
 use crate::bind::{BindingId, Bindings};
+use crate::errors::{Cause, ErrorQueue};
 use crate::hash::{Keyed, Keys};
 use crate::ipv4::output::Fragmentation;
 use crate::port::PortId;
@@ -79,6 +81,10 @@ pub struct Options {
     pub checksum: bool,
     /// `SO_BINDTODEVICE`: only by this port, both ways.
     pub device: Option<PortId>,
+    /// `IP_RECVERR`: every error about what went over IPv4 is kept for the program.
+    pub receive_errors: bool,
+    /// `IPV6_RECVERR`: the same of IPv6.
+    pub receive_errors_v6: bool,
 }
 
 impl Default for Options {
@@ -92,6 +98,8 @@ impl Default for Options {
             fragmentation: Fragmentation::WhenNeeded,
             checksum: true,
             device: None,
+            receive_errors: false,
+            receive_errors_v6: false,
         }
     }
 }
@@ -136,6 +144,8 @@ pub enum SendError {
     MessageSize,
     /// An address of another family than the socket's.
     Family,
+    /// On a raw or an echo socket: what it carries is not what the socket may send.
+    Payload,
 }
 
 /// What the network said of datagrams that were sent.
@@ -151,6 +161,8 @@ pub enum Error {
     MessageSize,
     /// A header was not understood.
     Protocol,
+    /// On a socket that receives errors: whatever it was.
+    Reported(Cause),
 }
 
 /// A datagram that has arrived.
@@ -183,6 +195,8 @@ pub struct Status {
     pub writable: bool,
     /// What the network said. Stays until [`udp_take_error`](crate::Stack::udp_take_error).
     pub error: Option<Error>,
+    /// There are errors to be asked for one by one.
+    pub has_reports: bool,
 }
 
 /// A socket, for people.
@@ -219,6 +233,7 @@ struct Socket {
     queue: VecDeque<Received>,
     memory: usize,
     error: Option<Error>,
+    reports: ErrorQueue,
     queued_event: bool,
     blocked: bool,
     /// The route that was used last, to whom and from where.
@@ -229,6 +244,11 @@ struct Socket {
 }
 
 impl Socket {
+    /// Whether the program wants to hear of each error about what went over that family.
+    fn receives_errors(&self, ipv6: bool) -> bool {
+        if ipv6 { self.options.receive_errors_v6 } else { self.options.receive_errors }
+    }
+
     /// True where it can speak to a peer of that family.
     fn reaches(&self, peer: IpAddr) -> bool {
         peer.is_ipv4() == self.local.is_ipv4() || peer.is_ipv4() && self.dual && self.bound.ip().is_unspecified()

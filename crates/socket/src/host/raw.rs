@@ -1,0 +1,75 @@
+//! Raw and echo sockets: bind, connect, addresses; and the errors of all sockets that ask for each of them.
+
+use std::net::SocketAddr;
+
+use sockeye_stack::errors::Reported;
+use sockeye_stack::raw;
+
+use super::{Host, SocketId, State, set_back};
+use crate::errno::Errno;
+use crate::raw::RawSettings;
+use crate::settings::{Ipv6Settings, Settings};
+
+impl Host {
+    /// A raw or an echo socket, which hears from now on.
+    pub(super) fn raw_socket(&mut self, ipv6: Option<Ipv6Settings>, raw: RawSettings) -> SocketId {
+        let body = self.stack.raw_open(ipv6.is_some(), raw.kind);
+        let id = self.insert(State::Raw(body), Settings { ipv6, raw: Some(raw), ..Settings::default() });
+        set_back(&mut self.raws, body.index(), id);
+        id
+    }
+
+    pub(super) fn raw_bind(&mut self, body: raw::SocketId, address: SocketAddr) -> Result<(), Errno> {
+        let is_echo = self.stack.raw_sockets().any(|socket| socket.id == body && socket.kind == raw::Kind::Echo);
+        let bound = self.stack.raw_local(body).is_some_and(|(_, port)| port != 0);
+        // An echo socket has its identifier for good; a raw socket may be bound again while it has no peer.
+        if is_echo && bound || self.stack.raw_remote(body).is_some() {
+            return Err(Errno::EINVAL);
+        }
+        Ok(self.stack.raw_bind(body, address.ip(), address.port())?)
+    }
+
+    pub(super) fn raw_connect(&mut self, body: raw::SocketId, remote: Option<SocketAddr>) -> Result<(), Errno> {
+        Ok(self.stack.raw_connect(body, remote.map(|remote| (remote.ip(), remote.port())))?)
+    }
+
+    /// The peer; Linux has none to tell where the program gave no port, which means nothing here.
+    pub(super) fn raw_peer(&self, body: raw::SocketId) -> Result<SocketAddr, Errno> {
+        match self.stack.raw_remote(body) {
+            Some((address, port)) if port != 0 => Ok(SocketAddr::new(address, port)),
+            _ => Err(Errno::ENOTCONN),
+        }
+    }
+
+    /// Whether errors are kept for the program one by one.
+    pub fn receives_errors(&self, id: SocketId) -> bool {
+        self.settings(id)
+            .is_some_and(|settings| settings.ip.receive_errors || settings.ipv6.is_some_and(|ipv6| ipv6.receive_errors))
+    }
+
+    /// On a socket that receives errors: what poll(2) calls an error, which is the pending one, or that there are some in the queue.
+    pub fn reported_error(&self, id: SocketId) -> Option<Errno> {
+        let socket = self.sockets.get(id.0)?;
+        let (error, queued) = match socket.state {
+            State::Datagram(Some(udp)) => {
+                let status = self.stack.udp_status(udp);
+                (status.error.map(Errno::from), status.has_reports)
+            }
+            State::Raw(raw) => {
+                let status = self.stack.raw_status(raw);
+                (status.error.map(Errno::from), status.has_reports)
+            }
+            _ => (None, false),
+        };
+        socket.error.or(error).or(queued.then_some(Errno::EMSGSIZE))
+    }
+
+    /// The oldest error of the queue (MSG_ERRQUEUE).
+    pub fn take_report(&mut self, id: SocketId) -> Option<Reported> {
+        match self.sockets.get(id.0)?.state {
+            State::Datagram(Some(udp)) => self.stack.udp_take_report(udp),
+            State::Raw(raw) => self.stack.raw_take_report(raw),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! Raw and echo sockets: how they are opened, what can be set on them alone, and their options as the stack has them.
+//!
+//! `ICMP_FILTER` is for raw sockets of ICMP, `ICMP6_FILTER` for those of ICMPv6, `IP_HDRINCL`, `IPV6_HDRINCL` and `IPV6_CHECKSUM` for all raw
+//! sockets of their family; elsewhere they are refused, as Linux refuses them.
+//!
+//! # Standards
+//!
+//! Linux raw(7), icmp(7); RFC 3542 §3.
+
+use sockeye_stack::raw::{Filter, Kind, Options};
+use sockeye_stack::{Stack, raw};
+
+use crate::errno::Errno;
+use crate::host::Socket;
+use crate::names::*;
+use crate::options::fragmentation;
+use crate::settings::{int, read_int};
+
+/// What a raw or an echo socket has besides other options.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RawSettings {
+    /// What it is for.
+    pub kind: Kind,
+    /// IP_HDRINCL, IPV6_HDRINCL.
+    pub header_included: bool,
+    /// IPV6_CHECKSUM.
+    pub checksum_offset: Option<u16>,
+    /// ICMP_FILTER, ICMP6_FILTER.
+    pub filter: Filter,
+}
+
+impl RawSettings {
+    /// Of a fresh socket; none if there are no such sockets.
+    pub(crate) fn new(ipv6: bool, kind: i32, protocol: i32) -> Result<RawSettings, Errno> {
+        let kind = match (kind, u8::try_from(protocol), ipv6) {
+            (SOCK_DGRAM, Ok(1), false) | (SOCK_DGRAM, Ok(58), true) => Kind::Echo,
+            (SOCK_RAW, Ok(protocol @ 1..), _) => Kind::Protocol(protocol),
+            _ => return Err(Errno::EPROTONOSUPPORT),
+        };
+        let checksum_offset = match kind {
+            Kind::Protocol(58) if ipv6 => Some(2),
+            // RFC 6275, 6.1.1: mobility's.
+            Kind::Protocol(135) if ipv6 => Some(4),
+            _ => None,
+        };
+        let header_included = kind == Kind::Protocol(255);
+        Ok(RawSettings { kind, header_included, checksum_offset, filter: Filter::default() })
+    }
+
+    /// The socket's protocol.
+    pub(crate) fn protocol(&self, ipv6: bool) -> i32 {
+        match self.kind {
+            Kind::Protocol(protocol) => protocol.into(),
+            Kind::Echo if ipv6 => IPPROTO_ICMPV6,
+            Kind::Echo => IPPROTO_ICMP,
+        }
+    }
+
+    /// True for a raw socket, false for an echo socket.
+    pub(crate) fn is_raw(&self) -> bool {
+        self.kind != Kind::Echo
+    }
+
+    /// setsockopt, where the option is one of these.
+    pub(crate) fn set(&mut self, ipv6: bool, level: i32, name: i32, bytes: &[u8]) -> Option<Result<(), Errno>> {
+        if !self.is_raw() {
+            return None;
+        }
+        Some(match (level, name) {
+            (IPPROTO_IP, IP_HDRINCL) if !ipv6 => flag(bytes).map(|on| self.header_included = on),
+            (IPPROTO_IPV6, IPV6_HDRINCL) if ipv6 => read_int(bytes).map(|value| self.header_included = value != 0),
+            (IPPROTO_IPV6 | SOL_RAW, IPV6_CHECKSUM) if ipv6 => self.set_checksum(level, bytes),
+            (SOL_RAW, ICMP_FILTER) if !ipv6 => self.set_filter(IPPROTO_ICMP, 4, bytes),
+            (IPPROTO_ICMPV6, ICMP6_FILTER) if ipv6 => self.set_filter(IPPROTO_ICMPV6, 32, bytes),
+            _ => return None,
+        })
+    }
+
+    /// getsockopt, where the option is one of these.
+    pub(crate) fn value(&self, ipv6: bool, level: i32, name: i32) -> Option<Result<Vec<u8>, Errno>> {
+        if !self.is_raw() {
+            return None;
+        }
+        Some(match (level, name) {
+            (IPPROTO_IP, IP_HDRINCL) if !ipv6 => Ok(int(self.header_included.into())),
+            (IPPROTO_IPV6, IPV6_HDRINCL) if ipv6 => Ok(int(self.header_included.into())),
+            (IPPROTO_IPV6 | SOL_RAW, IPV6_CHECKSUM) if ipv6 => Ok(int(self.checksum_offset.map_or(-1, i32::from))),
+            (SOL_RAW, ICMP_FILTER) if !ipv6 => self.filter(IPPROTO_ICMP, 4),
+            (IPPROTO_ICMPV6, ICMP6_FILTER) if ipv6 => self.filter(IPPROTO_ICMPV6, 32),
+            _ => return None,
+        })
+    }
+
+    fn set_checksum(&mut self, level: i32, bytes: &[u8]) -> Result<(), Errno> {
+        let value = read_int(bytes)?;
+        // RFC 3542, 3.1: ICMPv6 has its own at its own place.
+        if level == IPPROTO_IPV6 && self.kind == Kind::Protocol(58) || value > 0 && value & 1 == 1 {
+            return Err(Errno::EINVAL);
+        }
+        // No packet is longer; a place beyond it is refused when something is sent.
+        self.checksum_offset = (value >= 0).then(|| u16::try_from(value).unwrap_or(u16::MAX));
+        Ok(())
+    }
+
+    /// A filter that is shorter than the whole changes its beginning.
+    fn set_filter(&mut self, protocol: i32, len: usize, bytes: &[u8]) -> Result<(), Errno> {
+        let mut whole = self.filter(protocol, len)?;
+        let count = bytes.len().min(len);
+        whole[..count].copy_from_slice(&bytes[..count]);
+        for (word, bytes) in self.filter.0.iter_mut().zip(whole.chunks_exact(4)) {
+            *word = u32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+        }
+        Ok(())
+    }
+
+    fn filter(&self, protocol: i32, len: usize) -> Result<Vec<u8>, Errno> {
+        if i32::from(self.number()) != protocol {
+            return Err(Errno::EOPNOTSUPP);
+        }
+        Ok(self.filter.0.iter().flat_map(|word| word.to_ne_bytes()).take(len).collect())
+    }
+
+    fn number(&self) -> u8 {
+        match self.kind {
+            Kind::Protocol(protocol) => protocol,
+            Kind::Echo => 0,
+        }
+    }
+}
+
+/// At the IP level a `char` will do as well.
+fn flag(bytes: &[u8]) -> Result<bool, Errno> {
+    read_int(bytes).or_else(|errno| bytes.first().map(|&byte| byte.into()).ok_or(errno)).map(|value| value != 0)
+}
+
+/// Hands the settings down to the stack.
+pub(crate) fn apply(stack: &mut Stack, id: raw::SocketId, socket: &Socket) {
+    let settings = &socket.settings;
+    let Some(raw) = settings.raw else { return };
+    let own = Options::default();
+    let options = Options {
+        receive_buffer: settings
+            .receive_buffer
+            .and_then(|size| usize::try_from(size).ok())
+            .unwrap_or(own.receive_buffer),
+        ttl: settings.hops().unwrap_or(own.ttl),
+        tos: settings.traffic_class(),
+        broadcast: settings.broadcast,
+        fragmentation: fragmentation(settings),
+        device: socket.device,
+        reuse_address: settings.reuse_address,
+        header_included: raw.header_included,
+        checksum_offset: raw.checksum_offset,
+        filter: raw.filter,
+        receive_errors: settings.ipv6.map_or(settings.ip.receive_errors, |ipv6| ipv6.receive_errors),
+        ..own
+    };
+    stack.raw_set_options(id, options);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw(ipv6: bool, protocol: i32) -> RawSettings {
+        RawSettings::new(ipv6, SOCK_RAW, protocol).unwrap()
+    }
+
+    #[test]
+    fn what_linux_has_no_socket_for_is_refused() {
+        for (ipv6, kind, protocol) in [
+            (false, SOCK_RAW, 0),
+            (false, SOCK_RAW, 256),
+            (false, SOCK_RAW, -1),
+            (false, SOCK_DGRAM, 58),
+            (true, SOCK_DGRAM, 1),
+            (true, SOCK_DGRAM, 2),
+        ] {
+            assert_eq!(RawSettings::new(ipv6, kind, protocol), Err(Errno::EPROTONOSUPPORT), "{ipv6} {kind} {protocol}");
+        }
+        assert_eq!(RawSettings::new(true, SOCK_DGRAM, 58).map(|raw| raw.kind), Ok(Kind::Echo));
+        assert!(raw(false, 255).header_included && raw(true, 255).header_included && !raw(false, 1).header_included);
+    }
+
+    #[test]
+    fn filters_belong_to_their_protocol() {
+        let mut icmp = raw(false, 1);
+        let all = !0u32;
+        assert_eq!(icmp.set(false, SOL_RAW, ICMP_FILTER, &(all - 1).to_ne_bytes()), Some(Ok(())));
+        assert!(!icmp.filter.blocks(0) && icmp.filter.blocks(8) && icmp.filter.blocks(31));
+        assert_eq!(icmp.value(false, SOL_RAW, ICMP_FILTER), Some(Ok((all - 1).to_ne_bytes().to_vec())));
+        assert_eq!(raw(false, 6).set(false, SOL_RAW, ICMP_FILTER, &[0; 4]), Some(Err(Errno::EOPNOTSUPP)));
+        let mut icmpv6 = raw(true, 58);
+        assert_eq!(icmpv6.set(true, IPPROTO_ICMPV6, ICMP6_FILTER, &[0xff; 40]), Some(Ok(())));
+        assert!(icmpv6.filter.blocks(0) && icmpv6.filter.blocks(255));
+        assert_eq!(icmpv6.set(true, IPPROTO_ICMPV6, ICMP6_FILTER, &[0; 16]), Some(Ok(())));
+        assert!(!icmpv6.filter.blocks(127) && icmpv6.filter.blocks(128));
+        assert_eq!(icmpv6.set(true, SOL_RAW, ICMP_FILTER, &[0; 4]), None);
+    }
+
+    #[test]
+    fn checksums_have_even_places_and_icmpv6_its_own() {
+        let set = |raw: &mut RawSettings, level, value: i32| raw.set(true, level, IPV6_CHECKSUM, &value.to_ne_bytes());
+        let mut some = raw(true, 89);
+        assert_eq!(some.value(true, IPPROTO_IPV6, IPV6_CHECKSUM), Some(Ok(int(-1))));
+        assert_eq!(set(&mut some, IPPROTO_IPV6, 12), Some(Ok(())));
+        assert_eq!(some.checksum_offset, Some(12));
+        assert_eq!(set(&mut some, IPPROTO_IPV6, 3), Some(Err(Errno::EINVAL)));
+        assert_eq!(set(&mut some, IPPROTO_IPV6, -1), Some(Ok(())));
+        assert_eq!(some.checksum_offset, None);
+        let mut icmpv6 = raw(true, 58);
+        assert_eq!(set(&mut icmpv6, IPPROTO_IPV6, 2), Some(Err(Errno::EINVAL)));
+        assert_eq!(icmpv6.value(true, IPPROTO_IPV6, IPV6_CHECKSUM), Some(Ok(int(2))));
+    }
+
+    #[test]
+    fn the_header_is_the_programs_on_raw_sockets_only() {
+        let mut echo = RawSettings::new(false, SOCK_DGRAM, 1).unwrap();
+        assert_eq!(echo.set(false, IPPROTO_IP, IP_HDRINCL, &1i32.to_ne_bytes()), None);
+        let mut v4 = raw(false, 1);
+        assert_eq!(v4.set(false, IPPROTO_IP, IP_HDRINCL, &[1]), Some(Ok(())));
+        assert!(v4.header_included);
+        assert_eq!(v4.set(false, IPPROTO_IPV6, IPV6_HDRINCL, &[1, 0, 0, 0]), None);
+    }
+}

@@ -1,0 +1,176 @@
+//! What the network says of packets that we sent: why, in which words, and the queue of a socket that wants to hear all of it.
+//!
+//! A socket hears of an error in one of two ways. By default as one number, of the last error that is final, and where it has no peer not at all: it
+//! could not tell whom it is about. One whose program asked for it (`IP_RECVERR`) hears of each error, with the message's own type and
+//! code, who sent it, and the packet that it quotes: these wait in an [`ErrorQueue`], and the number is that of the first of them.
+//! What cannot be sent for its length is told there, too, with the length that would do.
+//!
+//! The queue is bounded, in number and by what is kept of each quoted packet: what a stranger can say costs little, and nothing where
+//! nobody asked.
+//!
+//! # Standards
+//!
+//! RFC 792, RFC 4443 §3, RFC 1122 §4.1.3.3; Linux ip(7), ipv6(7) (`IP_RECVERR`, `IPV6_RECVERR`), and which errors it takes for final.
+
+use crate::port::PortId;
+use sockeye_device::Instant;
+use sockeye_wire::Protocol;
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+
+/// Errors that one socket keeps.
+const MOST: usize = 64;
+/// As much as is kept of a quoted packet: what an error of IPv6 can hold.
+const QUOTE: usize = 1_280;
+
+/// Why a packet did not arrive, in the words of who says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// A message of ICMP.
+    Icmp {
+        /// Its type.
+        kind: u8,
+        /// Its code.
+        code: u8,
+    },
+    /// A message of ICMPv6.
+    Icmpv6 {
+        /// Its type.
+        kind: u8,
+        /// Its code.
+        code: u8,
+    },
+    /// This host: longer than what can go in one piece.
+    MessageSize,
+}
+
+impl Cause {
+    /// True for what will not mend itself, so that a connected socket is told without having asked.
+    pub(crate) fn is_final(self) -> bool {
+        match self {
+            // A wrong header; no such protocol, port, network or host; forbidden.
+            Cause::Icmp { kind: 12, .. } => true,
+            Cause::Icmp { kind: 3, code } => matches!(code, 2 | 3 | 6..=10 | 13..=15),
+            // The same, as far as it has words for it; an unknown code is taken for the worst.
+            Cause::Icmpv6 { kind: 4, .. } => true,
+            Cause::Icmpv6 { kind: 1, code } => !matches!(code, 0 | 2 | 3),
+            Cause::Icmp { .. } | Cause::Icmpv6 { .. } | Cause::MessageSize => false,
+        }
+    }
+
+    fn is_told_by_others(self) -> bool {
+        self != Cause::MessageSize
+    }
+}
+
+/// An error, for a program that asked for all of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reported {
+    /// Why.
+    pub cause: Cause,
+    /// The MTU that would do, the place of what is wrong in the header, or 0.
+    pub info: u32,
+    /// Where the packet was going.
+    pub destination: SocketAddr,
+    /// Who says so; none if it is this host.
+    pub offender: Option<IpAddr>,
+    /// To which of our addresses it was said.
+    pub to: IpAddr,
+    /// By which port it came.
+    pub port: PortId,
+    /// Of the packet that brought it.
+    pub ttl: u8,
+    /// Of the packet that brought it.
+    pub tos: u8,
+    /// When it came.
+    pub timestamp: Instant,
+    /// What the packet carried, as far as it is known.
+    pub data: Vec<u8>,
+}
+
+/// A message about a packet of ours, read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Report<'a> {
+    pub(crate) cause: Cause,
+    pub(crate) info: u32,
+    pub(crate) offender: IpAddr,
+    pub(crate) to: IpAddr,
+    pub(crate) port: PortId,
+    pub(crate) ttl: u8,
+    pub(crate) tos: u8,
+    /// Of the packet.
+    pub(crate) source: IpAddr,
+    pub(crate) destination: IpAddr,
+    pub(crate) protocol: Protocol,
+    /// The packet from its IP header on, with all that follows in the message.
+    pub(crate) packet: &'a [u8],
+    /// The same from its transport header on.
+    pub(crate) transport: &'a [u8],
+}
+
+impl Report<'_> {
+    /// For a socket: `port` is what it calls the packet's destination there, `data` what it knows of the packet.
+    pub(crate) fn keep(&self, now: Instant, port: u16, data: &[u8]) -> Reported {
+        Reported {
+            cause: self.cause,
+            info: self.info,
+            destination: SocketAddr::new(self.destination, port),
+            offender: Some(self.offender),
+            to: self.to,
+            port: self.port,
+            ttl: self.ttl,
+            tos: self.tos,
+            timestamp: now,
+            data: data[..data.len().min(QUOTE)].to_vec(),
+        }
+    }
+}
+
+/// Errors that a program has not asked for yet.
+#[derive(Debug, Default)]
+pub(crate) struct ErrorQueue {
+    queue: VecDeque<Reported>,
+}
+
+impl ErrorQueue {
+    /// Keeps one; false if there is no room.
+    pub(crate) fn push(&mut self, reported: Reported) -> bool {
+        let fits = self.queue.len() < MOST;
+        if fits {
+            self.queue.push_back(reported);
+        }
+        fits
+    }
+
+    /// A packet of ours could not be sent for its length; `mtu` would do.
+    pub(crate) fn push_too_long(&mut self, now: Instant, from: IpAddr, to: SocketAddr, mtu: u16) -> bool {
+        self.push(Reported {
+            cause: Cause::MessageSize,
+            info: mtu.into(),
+            destination: to,
+            offender: None,
+            to: from,
+            port: PortId::LOOPBACK,
+            ttl: 0,
+            tos: 0,
+            timestamp: now,
+            data: Vec::new(),
+        })
+    }
+
+    /// The oldest, and what the socket's pending error becomes by taking it: that of the next one that others have told. None: it stays.
+    pub(crate) fn pop(&mut self) -> Option<(Reported, Option<Option<Cause>>)> {
+        let reported = self.queue.pop_front()?;
+        let next = self.queue.front().map(|next| next.cause).filter(|cause| cause.is_told_by_others());
+        let pending = (next.is_some() || reported.cause.is_told_by_others()).then_some(next);
+        Some((reported, pending))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.queue.clear();
+    }
+}

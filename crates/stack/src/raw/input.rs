@@ -1,0 +1,236 @@
+//! A packet, or what the network says of one, arrives.
+
+use super::{Kind, OVERHEAD, Raw, Received, Socket, SocketId, notify};
+use crate::Stack;
+use crate::counters::Drop;
+use crate::errors::{Cause, Report};
+use crate::ip::{IcmpError, Ip};
+use crate::ipv4::output::Fragmentation;
+use crate::port::PortId;
+use sockeye_device::Instant;
+use sockeye_wire::Protocol;
+use sockeye_wire::checksum::pseudo_header;
+use std::net::IpAddr;
+
+/// A packet that was sent to this host, whole, as raw sockets see it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct View<'a> {
+    pub(crate) source: IpAddr,
+    pub(crate) destination: IpAddr,
+    pub(crate) protocol: Protocol,
+    pub(crate) port: PortId,
+    pub(crate) ttl: u8,
+    pub(crate) tos: u8,
+    /// From the IP header on.
+    pub(crate) packet: &'a [u8],
+    pub(crate) payload: &'a [u8],
+    /// Nobody has vouched for the transport's checksum.
+    pub(crate) unchecked: bool,
+}
+
+impl View<'_> {
+    /// What this packet, a message of ICMP, says of one of ours: between which addresses that went and of which protocol, from its IP header and its
+    /// transport header on.
+    pub(crate) fn report<'b>(
+        &self,
+        cause: Cause,
+        info: u32,
+        (source, destination, protocol): (IpAddr, IpAddr, Protocol),
+        packet: &'b [u8],
+        transport: &'b [u8],
+    ) -> Report<'b> {
+        Report {
+            cause,
+            info,
+            offender: self.source,
+            to: self.destination,
+            port: self.port,
+            ttl: self.ttl,
+            tos: self.tos,
+            source,
+            destination,
+            protocol,
+            packet,
+            transport,
+        }
+    }
+}
+
+impl Stack {
+    /// Copies of a packet for raw sockets. True if there are any for its protocol.
+    pub(crate) fn show_raw(&mut self, now: Instant, view: &View<'_>) -> bool {
+        self.raw.show(now, &mut self.ip, view)
+    }
+}
+
+impl Raw {
+    fn show(&mut self, now: Instant, ip: &mut Ip, view: &View<'_>) -> bool {
+        let key = (view.source.is_ipv6(), view.protocol.0);
+        // Lent while packets are handed out, which does not change it.
+        let Some(sockets) = self.by_protocol.get_mut(&key).map(std::mem::take) else { return false };
+        let mut shown = false;
+        for &index in &sockets {
+            let Some(socket) = self.at(index).filter(|socket| socket.hears(view)) else { continue };
+            shown = true;
+            if !socket.wants(view) {
+                continue;
+            }
+            let data = if socket.ipv6 { view.payload } else { view.packet };
+            if socket.ipv6 && socket.options.checksum_offset.is_some() && view.unchecked && !is_right(view) {
+                ip.counters.drop(Drop::RawChecksum);
+                continue;
+            }
+            self.queue(now, ip, index, view, data);
+        }
+        if let Some(place) = self.by_protocol.get_mut(&key) {
+            *place = sockets;
+        }
+        shown
+    }
+
+    /// A reply to an echo request, from its ICMP header on. True if somebody waits for it.
+    pub(crate) fn deliver_echo(&mut self, now: Instant, ip: &mut Ip, identifier: u16, view: &View<'_>) -> bool {
+        let Some(sockets) = self.by_identifier.get(&identifier) else { return false };
+        let ipv6 = view.source.is_ipv6();
+        let fits = |&&index: &&u32| self.at(index).is_some_and(|socket| socket.ipv6 == ipv6 && socket.is_for(view));
+        let Some(&index) = sockets.iter().find(fits) else { return false };
+        self.queue(now, ip, index, view, view.payload);
+        true
+    }
+
+    /// True if somebody has a raw socket for a protocol.
+    pub(crate) fn speaks(&self, ipv6: bool, protocol: Protocol) -> bool {
+        self.by_protocol.contains_key(&(ipv6, protocol.0))
+    }
+
+    fn queue(&mut self, now: Instant, ip: &mut Ip, index: u32, view: &View<'_>, data: &[u8]) {
+        let slot = &mut self.slots[index as usize];
+        let Some(socket) = slot.socket.as_mut() else { return };
+        let cost = data.len() + OVERHEAD;
+        // As Linux: one more is taken while there is any room at all, so that a small buffer still takes a large one.
+        if socket.memory > socket.options.receive_buffer.saturating_sub(cost) && socket.memory > 0 {
+            socket.dropped += 1;
+            return ip.counters.drop(Drop::RawReceiveBuffer);
+        }
+        if self.memory + cost > self.limit {
+            socket.dropped += 1;
+            return ip.counters.drop(Drop::RawMemory);
+        }
+        let mut bytes = self.spare.pop().unwrap_or_default();
+        bytes.clear();
+        bytes.extend_from_slice(data);
+        let View { source, destination, port, ttl, tos, .. } = *view;
+        socket.queue.push_back(Received { from: source, to: destination, port, ttl, tos, timestamp: now, data: bytes });
+        socket.memory += cost;
+        self.memory += cost;
+        socket.received += 1;
+        ip.counters.raw_packets_received += 1;
+        notify(&mut self.events, socket, SocketId { index, generation: slot.generation });
+    }
+
+    /// An error about a packet of ours that was not TCP's or UDP's alone. True if it concerns somebody.
+    pub(crate) fn handle_report(
+        &mut self,
+        now: Instant,
+        ip: &mut Ip,
+        error: Option<IcmpError>,
+        report: &Report<'_>,
+    ) -> bool {
+        let ipv6 = report.source.is_ipv6();
+        let concerned = if is_echo(report) {
+            let identifier = report.transport.get(4..6).map_or(0, |field| u16::from_be_bytes([field[0], field[1]]));
+            let mut echo = self.by_identifier.get(&identifier).into_iter().flatten().copied();
+            echo.find(|&index| self.at(index).is_some_and(|socket| socket.ipv6 == ipv6))
+        } else {
+            None
+        };
+        let raw = self.by_protocol.get(&(ipv6, report.protocol.0)).into_iter().flatten().copied();
+        let raw = raw.filter(|&index| self.at(index).is_some_and(|socket| socket.has_sent(report)));
+        let concerned: Vec<u32> = concerned.into_iter().chain(raw).collect();
+        if concerned.is_empty() {
+            return false;
+        }
+        if let Some(IcmpError::FragmentationNeeded { mtu, packet }) = error {
+            ip.learn_path_mtu(now, report.destination, mtu, packet);
+        }
+        for index in concerned {
+            self.tell(now, ip, index, report);
+        }
+        true
+    }
+
+    fn tell(&mut self, now: Instant, ip: &mut Ip, index: u32, report: &Report<'_>) {
+        let slot = &mut self.slots[index as usize];
+        let Some(socket) = slot.socket.as_mut() else { return };
+        let is_final = report.cause.is_final() || is_too_long(report.cause) && socket.hears_of_length(report);
+        if !socket.options.receive_errors && (socket.remote.is_none() || !is_final) {
+            return;
+        }
+        if socket.options.receive_errors {
+            let data = if socket.options.header_included { report.packet } else { report.transport };
+            if !socket.reports.push(report.keep(now, 0, data)) {
+                return ip.counters.drop(Drop::ErrorQueueFull);
+            }
+        }
+        ip.counters.icmp_errors_delivered += 1;
+        socket.error = Some(report.cause);
+        notify(&mut self.events, socket, SocketId { index, generation: slot.generation });
+    }
+}
+
+impl Socket {
+    /// By the socket's addresses and device.
+    fn is_for(&self, view: &View<'_>) -> bool {
+        (self.local.is_unspecified() || self.local == view.destination)
+            && self.options.device.is_none_or(|device| device == view.port)
+    }
+
+    fn hears(&self, view: &View<'_>) -> bool {
+        self.remote.is_none_or(|(peer, _)| peer == view.source) && self.is_for(view)
+    }
+
+    /// What the program lets through: the one place where it is decided.
+    fn wants(&self, view: &View<'_>) -> bool {
+        let kind = view.payload.first().copied();
+        match (self.kind, kind) {
+            // Linux lets types through that its 32 bits do not know.
+            (Kind::Protocol(1), Some(kind)) if !self.ipv6 => kind >= 32 || !self.options.filter.blocks(kind),
+            (Kind::Protocol(58), Some(kind)) if self.ipv6 => !self.options.filter.blocks(kind),
+            (Kind::Protocol(1), None) => self.ipv6,
+            (Kind::Protocol(58), None) => !self.ipv6,
+            _ => true,
+        }
+    }
+
+    /// Whether it may have sent the packet that is spoken of.
+    fn has_sent(&self, report: &Report<'_>) -> bool {
+        self.remote.is_none_or(|(peer, _)| peer == report.destination)
+            && (self.local.is_unspecified() || self.local == report.source)
+            && self.options.device.is_none_or(|device| device == report.port)
+    }
+
+    /// Whether a packet that is too long for its path is the program's affair.
+    fn hears_of_length(&self, report: &Report<'_>) -> bool {
+        match (report.source, self.kind) {
+            (IpAddr::V6(_), Kind::Protocol(_)) => self.options.fragmentation == Fragmentation::Never,
+            _ => self.options.fragmentation != Fragmentation::Anywhere,
+        }
+    }
+}
+
+fn is_too_long(cause: Cause) -> bool {
+    matches!(cause, Cause::Icmp { kind: 3, code: 4 } | Cause::Icmpv6 { kind: 2, .. })
+}
+
+/// Whether a packet that is spoken of was an echo request.
+fn is_echo(report: &Report<'_>) -> bool {
+    matches!((report.protocol, report.transport.first()), (Protocol::ICMP, Some(8)) | (Protocol::ICMPV6, Some(128)))
+}
+
+/// Whether the checksum over what a packet carries is right.
+fn is_right(view: &View<'_>) -> bool {
+    let len = view.payload.len() as u32;
+    let mut sum = pseudo_header(view.source, view.destination, view.protocol.0, len);
+    sum.add(view.payload);
+    sum.finish() == 0
+}

@@ -1,0 +1,301 @@
+//! Raw sockets: packets of a protocol as they are, and the echoes of ICMP for those who may not have that.
+//!
+//! **Raw sockets** are of a family and a protocol. Each gets a copy of every packet of its protocol that is for this host, once it is
+//! whole and before the protocol itself has it, if it is from whom the socket is connected to, to where it is bound, by the device that it is bound to, and
+//! of a type that its filter lets through (`ICMP_FILTER`, `ICMP6_FILTER`). Of IPv4 it gets the packet with its header, of IPv6 what the packet carries. A
+//! protocol that somebody has a raw socket for is not said to be unknown here. What is sent gets a header of ours, or, where the program wrote its own
+//! (`IP_HDRINCL`), what Linux fills in there.
+//!
+//! **Echo sockets** (Linux's "ping sockets") send echo requests and nothing else. Their port is the identifier in the message, which is filled in, as the
+//! checksum is; the replies to that identifier are theirs.
+//!
+//! While there is no raw socket, a packet costs one comparison for it.
+//!
+//! What a socket has not read is bounded by its receive buffer, with what keeping it costs; all sockets together have a bound as well. Errors: see
+//! [`errors`](crate::errors).
+//!
+//! # Standards
+//!
+//! Linux raw(7), icmp(7), ip(7), ipv6(7); RFC 3542 §3 (IPv6: checksums, filters).
+
+mod calls;
+mod input;
+mod output;
+
+use crate::Event;
+use crate::errors::{Cause, ErrorQueue};
+use crate::hash::{Keyed, Keys};
+use crate::ipv4::output::Fragmentation;
+use crate::port::PortId;
+use hashbrown::HashMap;
+use sockeye_device::Instant;
+use std::collections::VecDeque;
+use std::net::IpAddr;
+
+pub(crate) use input::View;
+
+pub use crate::udp::SendError;
+
+/// What keeping a packet costs a receive buffer besides its bytes.
+const OVERHEAD: usize = 512;
+
+/// A socket. Goes stale when it is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SocketId {
+    index: u32,
+    generation: u32,
+}
+
+impl SocketId {
+    /// A dense index: small, and used again after the end.
+    pub fn index(self) -> usize {
+        self.index as usize
+    }
+}
+
+/// What a socket is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Packets of a protocol.
+    Protocol(u8),
+    /// Echo requests and their replies.
+    Echo,
+}
+
+/// Types of messages that a socket does not want, a bit each: `ICMP_FILTER` (the first 32), `ICMP6_FILTER`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Filter(pub [u32; 8]);
+
+impl Filter {
+    /// Whether messages of a type are kept away.
+    pub fn blocks(&self, kind: u8) -> bool {
+        self.0[usize::from(kind / 32)] >> (kind % 32) & 1 == 1
+    }
+}
+
+/// What a socket's owner may set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// `SO_RCVBUF`: what may wait to be read, with what keeping it costs.
+    pub receive_buffer: usize,
+    /// `IP_TTL`.
+    pub ttl: u8,
+    /// `IP_MULTICAST_TTL`.
+    pub multicast_ttl: u8,
+    /// `IP_TOS`.
+    pub tos: u8,
+    /// `SO_BROADCAST`.
+    pub broadcast: bool,
+    /// `IP_MTU_DISCOVER`.
+    pub fragmentation: Fragmentation,
+    /// `SO_BINDTODEVICE`: only by this port, both ways.
+    pub device: Option<PortId>,
+    /// `SO_REUSEADDR`: echo sockets that all have it may share an identifier.
+    pub reuse_address: bool,
+    /// `IP_HDRINCL`, `IPV6_HDRINCL`: what is sent begins with its own header.
+    pub header_included: bool,
+    /// `IPV6_CHECKSUM`: where in what is sent the checksum is to be put; what is received must have a right one.
+    pub checksum_offset: Option<u16>,
+    /// `ICMP_FILTER`, `ICMP6_FILTER`.
+    pub filter: Filter,
+    /// `IP_RECVERR`, `IPV6_RECVERR`.
+    pub receive_errors: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            receive_buffer: 212_992,
+            ttl: 64,
+            multicast_ttl: 1,
+            tos: 0,
+            broadcast: false,
+            fragmentation: Fragmentation::WhenNeeded,
+            device: None,
+            reuse_address: false,
+            header_included: false,
+            checksum_offset: None,
+            filter: Filter::default(),
+            receive_errors: false,
+        }
+    }
+}
+
+/// A packet to send.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Send<'a> {
+    /// To whom; none for the peer that the socket is connected to.
+    pub to: Option<IpAddr>,
+    /// From which of our addresses (`IP_PKTINFO`); none for the socket's, or the best.
+    pub from: Option<IpAddr>,
+    /// By which port (`IP_PKTINFO`, or an address's scope).
+    pub port: Option<PortId>,
+    /// Instead of the socket's.
+    pub ttl: Option<u8>,
+    /// Instead of the socket's.
+    pub tos: Option<u8>,
+    /// What it carries, or the packet itself.
+    pub payload: &'a [u8],
+}
+
+/// A packet that has arrived.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// From whom.
+    pub from: IpAddr,
+    /// To which of our addresses.
+    pub to: IpAddr,
+    /// By which port.
+    pub port: PortId,
+    /// As it arrived.
+    pub ttl: u8,
+    /// As it arrived.
+    pub tos: u8,
+    /// When it arrived.
+    pub timestamp: Instant,
+    /// A raw socket of IPv4: the packet; others: what it carried.
+    pub data: Vec<u8>,
+}
+
+/// What an owner looks at when it was told that something has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Status {
+    /// Length of the next packet, if there is one.
+    pub readable: Option<usize>,
+    /// Packets that wait.
+    pub queued: usize,
+    /// False after [`SendError::Full`], until there is room.
+    pub writable: bool,
+    /// What the network said. Stays until [`raw_take_error`](crate::Stack::raw_take_error).
+    pub error: Option<Cause>,
+    /// There are errors to be asked for one by one.
+    pub has_reports: bool,
+}
+
+/// A socket, for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// Which.
+    pub id: SocketId,
+    /// What for.
+    pub kind: Kind,
+    /// Charged to the receive buffer.
+    pub receive_memory: usize,
+    /// Size of the receive buffer.
+    pub receive_buffer: usize,
+    /// Packets received.
+    pub received: u64,
+    /// Packets sent.
+    pub sent: u64,
+    /// Packets dropped for want of room.
+    pub dropped: u64,
+}
+
+struct Socket {
+    ipv6: bool,
+    kind: Kind,
+    /// Of an echo socket; 0 while it has none.
+    identifier: u16,
+    /// Where the program has bound it.
+    bound: IpAddr,
+    /// To where packets must be: as bound, or as connecting has chosen.
+    local: IpAddr,
+    /// From whom packets must be. The port means nothing, but is given back.
+    remote: Option<(IpAddr, u16)>,
+    options: Options,
+    queue: VecDeque<Received>,
+    memory: usize,
+    error: Option<Cause>,
+    reports: ErrorQueue,
+    queued_event: bool,
+    blocked: bool,
+    received: u64,
+    sent: u64,
+    dropped: u64,
+}
+
+struct Slot {
+    generation: u32,
+    socket: Option<Socket>,
+}
+
+/// All of a host's raw sockets.
+pub(crate) struct Raw {
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    /// Raw sockets by family and protocol.
+    by_protocol: HashMap<(bool, u8), Vec<u32>, Keyed>,
+    /// Echo sockets of both families by identifier.
+    by_identifier: HashMap<u16, Vec<u32>, Keyed>,
+    events: VecDeque<SocketId>,
+    blocked: Vec<SocketId>,
+    spare: Vec<Vec<u8>>,
+    /// What all queues together hold, with what keeping it costs, and may.
+    memory: usize,
+    limit: usize,
+}
+
+impl Raw {
+    pub(crate) fn new(keys: &Keys, limit: usize) -> Self {
+        Raw {
+            slots: Vec::new(),
+            free: Vec::new(),
+            by_protocol: HashMap::with_hasher(keys.hasher(b"raw protocols")),
+            by_identifier: HashMap::with_hasher(keys.hasher(b"echo identifiers")),
+            events: VecDeque::new(),
+            blocked: Vec::new(),
+            spare: Vec::new(),
+            memory: 0,
+            limit,
+        }
+    }
+
+    /// No packet needs to be shown to anybody.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.by_protocol.is_empty()
+    }
+
+    /// The queues towards the devices have become shorter: whoever was refused may try again.
+    pub(crate) fn handle_room(&mut self) {
+        for id in std::mem::take(&mut self.blocked) {
+            let Some(slot) = self.slots.get_mut(id.index()).filter(|slot| slot.generation == id.generation) else {
+                continue;
+            };
+            if let Some(socket) = slot.socket.as_mut() {
+                socket.blocked = false;
+                notify(&mut self.events, socket, id);
+            }
+        }
+    }
+
+    pub(crate) fn poll_event(&mut self) -> Option<Event> {
+        while let Some(id) = self.events.pop_front() {
+            if let Some(socket) = self.get_mut(id) {
+                socket.queued_event = false;
+                return Some(Event::Raw(id));
+            }
+        }
+        None
+    }
+
+    fn get(&self, id: SocketId) -> Option<&Socket> {
+        let slot = self.slots.get(id.index())?;
+        if slot.generation == id.generation { slot.socket.as_ref() } else { None }
+    }
+
+    fn get_mut(&mut self, id: SocketId) -> Option<&mut Socket> {
+        let slot = self.slots.get_mut(id.index())?;
+        if slot.generation == id.generation { slot.socket.as_mut() } else { None }
+    }
+
+    fn at(&self, index: u32) -> Option<&Socket> {
+        self.slots.get(index as usize)?.socket.as_ref()
+    }
+}
+
+fn notify(events: &mut VecDeque<SocketId>, socket: &mut Socket, id: SocketId) {
+    if !std::mem::replace(&mut socket.queued_event, true) {
+        events.push_back(id);
+    }
+}

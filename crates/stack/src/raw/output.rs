@@ -1,0 +1,230 @@
+//! The way out: a header of ours, or what is missing in the program's.
+//!
+//! **A header of ours** is as any other datagram's; what does not fit its path is cut, unless the program forbids it. Over IPv6 a checksum is put where the program
+//! says (`IPV6_CHECKSUM`), with ICMPv6 always.
+//!
+//! **A header of the program's** over IPv4 gets its total length and its checksum, an identification where it has none and could be cut, and a source
+//! where it has none; over IPv6 nothing. It goes where the call says, not where the header says, and is never cut. Nobody checks what else is in it: that is what it is for.
+
+use super::calls::or_ourselves;
+use super::{Kind, Raw, Send, SendError, Socket, SocketId};
+use crate::counters::Drop;
+use crate::ip::{Ip, Outgoing};
+use crate::ipv4::output::{Fragmentation, Manner, SendError as IpError};
+use crate::port::OutFrame;
+use crate::route::{AddressKind, RouteEntry};
+use sockeye_device::{Instant, Offload};
+use sockeye_wire::checksum::{Sum, pseudo_header, sum};
+use sockeye_wire::{EtherType, MacAddr, Protocol, ethernet, icmpv4, icmpv6, ipv4, ipv6};
+use std::net::{IpAddr, SocketAddr};
+
+const MAX: usize = 65_535;
+const DONT_FRAGMENT: u8 = 0x40;
+
+impl Raw {
+    pub(super) fn send(&mut self, now: Instant, ip: &mut Ip, id: SocketId, send: &Send<'_>) -> Result<(), SendError> {
+        self.identified(ip, id)?;
+        let Raw { slots, blocked, events, .. } = self;
+        let slot = slots.get_mut(id.index()).filter(|slot| slot.generation == id.generation);
+        let socket = slot.and_then(|slot| slot.socket.as_mut()).ok_or(SendError::Closed)?;
+        let to = or_ourselves(send.to.or(socket.remote.map(|(peer, _)| peer)).ok_or(SendError::NotConnected)?);
+        if to.is_ipv6() != socket.ipv6 {
+            return Err(SendError::Family);
+        }
+        if send.payload.len() > MAX {
+            return Err(SendError::MessageSize);
+        }
+        let from = send.from.filter(|from| !from.is_unspecified());
+        if from.is_some_and(|from| !ip.is_local(from)) {
+            return Err(SendError::NotLocal);
+        }
+        // Who is bound to an address of many hears there, but cannot speak from it.
+        let from = from.or(Some(socket.local).filter(|own| ip.is_local(*own)));
+        let route = ip.route_by(to, from, send.port.or(socket.options.device)).map_err(|_| SendError::NoRoute)?;
+        if route.kind == AddressKind::Broadcast && !socket.options.broadcast {
+            return Err(SendError::Broadcast);
+        }
+        let sent = if socket.options.header_included {
+            socket.send_as_it_is(now, ip, &route, send.payload)
+        } else {
+            socket.send_behind_header(now, ip, route, to, send)
+        };
+        match sent {
+            Ok(()) => {
+                socket.sent += 1;
+                ip.counters.raw_packets_sent += 1;
+            }
+            Err(SendError::Full) => {
+                if !std::mem::replace(&mut socket.blocked, true) {
+                    blocked.push(id);
+                }
+            }
+            Err(SendError::MessageSize) if socket.options.receive_errors => {
+                let mtu = if socket.heeds_path() { route.mtu } else { ip.port(route.port).mtu };
+                let port = socket.remote.map_or(0, |(_, port)| port);
+                if !socket.reports.push_too_long(now, route.source, SocketAddr::new(to, port), mtu) {
+                    ip.counters.drop(Drop::ErrorQueueFull);
+                }
+                super::notify(events, socket, id);
+            }
+            Err(_) => {}
+        }
+        sent
+    }
+}
+
+impl Socket {
+    /// Whether what is known of a path bounds what is sent there; else only the link does.
+    fn heeds_path(&self) -> bool {
+        !self.options.header_included && self.options.fragmentation != Fragmentation::Probe
+    }
+
+    fn send_behind_header(
+        &self,
+        now: Instant,
+        ip: &mut Ip,
+        mut route: RouteEntry,
+        to: IpAddr,
+        send: &Send<'_>,
+    ) -> Result<(), SendError> {
+        let protocol = match (self.kind, self.ipv6) {
+            (Kind::Protocol(protocol), _) => Protocol(protocol),
+            (Kind::Echo, false) => Protocol::ICMP,
+            (Kind::Echo, true) => Protocol::ICMPV6,
+        };
+        if self.options.fragmentation == Fragmentation::Probe {
+            route.mtu = ip.port(route.port).mtu;
+        }
+        let (ttl, fragmentation) = match route.kind {
+            AddressKind::Multicast => (self.options.multicast_ttl, Fragmentation::Anywhere),
+            AddressKind::Broadcast => (self.options.ttl, Fragmentation::Anywhere),
+            _ => (self.options.ttl, self.options.fragmentation),
+        };
+        let source = route.source;
+        let outgoing = Outgoing {
+            source,
+            destination: to,
+            protocol,
+            ttl: send.ttl.unwrap_or(ttl),
+            tos: send.tos.unwrap_or(self.options.tos),
+            dont_fragment: fragmentation == Fragmentation::Never,
+            checksum_offset: None,
+            segment_size: None,
+        };
+        let manner = Manner { fragmentation, options: &[] };
+        let pseudo = || pseudo_header(source, to, protocol.0, send.payload.len() as u32);
+        match (self.kind, self.options.checksum_offset) {
+            (Kind::Echo, _) => {
+                let sum = if self.ipv6 { pseudo() } else { Sum::default() };
+                let message = self.echo(send.payload, sum)?;
+                dispatch(ip.send_by(now, &route, &outgoing, &manner, &[], &[&message]))
+            }
+            (Kind::Protocol(_), Some(at)) if self.ipv6 => {
+                let payload = with_checksum(send.payload, at.into(), pseudo(), protocol)?;
+                dispatch(ip.send_by(now, &route, &outgoing, &manner, &[], &[&payload]))
+            }
+            (Kind::Protocol(_), _) => dispatch(ip.send_by(now, &route, &outgoing, &manner, &[], &[send.payload])),
+        }
+    }
+
+    /// An echo request with the socket's identifier.
+    fn echo(&self, message: &[u8], sum: Sum) -> Result<Vec<u8>, SendError> {
+        const _: () = assert!(icmpv4::HEADER_LEN == icmpv6::HEADER_LEN, "one echo serves both");
+        let request = if self.ipv6 { icmpv6::message_type::ECHO_REQUEST } else { 8 };
+        if message.len() < icmpv4::HEADER_LEN || message[..2] != [request, 0] {
+            return Err(SendError::Payload);
+        }
+        let mut message = message.to_vec();
+        message[4..6].copy_from_slice(&self.identifier.to_be_bytes());
+        with_checksum(&message, icmpv6::CHECKSUM_OFFSET, sum, Protocol::ICMPV6)
+    }
+
+    fn send_as_it_is(&self, now: Instant, ip: &mut Ip, route: &RouteEntry, packet: &[u8]) -> Result<(), SendError> {
+        if packet.len() > usize::from(ip.port(route.port).mtu) {
+            return Err(SendError::MessageSize);
+        }
+        let mut packet = packet.to_vec();
+        if self.ipv6 {
+            if packet.len() < ipv6::HEADER_LEN {
+                return Err(SendError::Payload);
+            }
+            return dispatch(ip.send_packet(now, route, EtherType::IPV6, &packet));
+        }
+        let header_len = usize::from(packet.first().copied().unwrap_or(0) & 0x0f) * 4;
+        if packet.len() < ipv4::HEADER_LEN || packet.len() < header_len {
+            return Err(SendError::Payload);
+        }
+        // One that says that it is shorter than any header goes as it is.
+        if header_len >= ipv4::HEADER_LEN {
+            self.fill_in(ip, route, &mut packet, header_len);
+        }
+        dispatch(ip.send_packet(now, route, EtherType::IPV4, &packet))
+    }
+
+    fn fill_in(&self, ip: &mut Ip, route: &RouteEntry, packet: &mut [u8], header_len: usize) {
+        let total = packet.len() as u16;
+        if packet[12..16] == [0; 4]
+            && let IpAddr::V4(source) = route.source
+        {
+            packet[12..16].copy_from_slice(&source.octets());
+        }
+        packet[2..4].copy_from_slice(&total.to_be_bytes());
+        if packet[4..6] == [0; 2] && packet[6] & DONT_FRAGMENT == 0 {
+            let address = |at: usize| IpAddr::from([packet[at], packet[at + 1], packet[at + 2], packet[at + 3]]);
+            let (source, destination, protocol) = (address(12), address(16), packet[9]);
+            let id = ip.identifications.next(&mut ip.rng, source, destination, protocol);
+            packet[4..6].copy_from_slice(&id.to_be_bytes());
+        }
+        let at = ipv4::CHECKSUM_OFFSET;
+        packet[at..at + 2].fill(0);
+        let checksum = sum(&packet[..header_len]).finish();
+        packet[at..at + 2].copy_from_slice(&checksum.to_be_bytes());
+    }
+}
+
+/// What is sent, with the checksum at its place, whatever stood there before.
+fn with_checksum(bytes: &[u8], at: usize, mut sum: Sum, protocol: Protocol) -> Result<Vec<u8>, SendError> {
+    if at + 2 > bytes.len() {
+        return Err(SendError::Payload);
+    }
+    let mut bytes = bytes.to_vec();
+    bytes[at..at + 2].fill(0);
+    sum.add(&bytes);
+    let value = if protocol == Protocol::UDP { sum.finish_nonzero() } else { sum.finish() };
+    bytes[at..at + 2].copy_from_slice(&value.to_be_bytes());
+    Ok(bytes)
+}
+
+fn dispatch(sent: Result<(), IpError>) -> Result<(), SendError> {
+    sent.map_err(|error| match error {
+        IpError::Full => SendError::Full,
+        IpError::NoRoute => SendError::NoRoute,
+        IpError::HostUnreachable => SendError::HostUnreachable,
+        IpError::LinkDown => SendError::LinkDown,
+        IpError::MessageSize => SendError::MessageSize,
+        IpError::Family => SendError::Family,
+    })
+}
+
+impl Ip {
+    /// Sends a whole packet, header and all, by `route`, which carries it.
+    pub(crate) fn send_packet(
+        &mut self,
+        now: Instant,
+        route: &RouteEntry,
+        ether_type: EtherType,
+        packet: &[u8],
+    ) -> Result<(), IpError> {
+        let state = self.find_port(route.port).filter(|port| port.up).ok_or(IpError::LinkDown)?;
+        if !state.queue.has_room(1, 0) {
+            return Err(IpError::Full);
+        }
+        let link = ethernet::Repr { dst: MacAddr::ZERO, src: state.mac, vlan: None, ether_type };
+        let to = self.link_to(now, route)?;
+        let mut buffer = self.buffers.take(link.header_len() + packet.len());
+        let at = link.emit(&mut buffer);
+        let len = at + packet.len();
+        buffer[at..len].copy_from_slice(packet);
+        self.dispatch(route, to, OutFrame { buffer, len, offload: Offload::default() })
+    }
+}
