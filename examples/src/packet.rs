@@ -127,3 +127,83 @@ pub fn frame(dst: MacAddr, src: MacAddr, ether_type: EtherType, payload: &[u8]) 
     bytes.extend(payload);
     bytes
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
+    use sockeye_wire::ipv4::options::IpOption;
+    use sockeye_wire::ipv6::extension::{Extensions, HeaderOption, Limits};
+
+    use super::*;
+
+    /// Pieces with their places come to the whole, whatever their size; none is larger than it may be.
+    fn assert_whole(mut pieces: Vec<(usize, bool, Vec<u8>)>, payload: &[u8]) {
+        pieces.sort();
+        let mut whole: Vec<u8> = Vec::new();
+        for (index, (offset, more, piece)) in pieces.iter().enumerate() {
+            assert_eq!((*offset, *more), (whole.len(), index + 1 < pieces.len()));
+            whole.extend(piece);
+        }
+        assert_eq!(whole, payload);
+    }
+
+    #[test]
+    fn fragments_of_ipv4_come_to_the_whole() {
+        let mut options = OptionBuffer::new();
+        options.push_record_route(3).unwrap();
+        options.push(&IpOption::RouterAlert(0)).unwrap();
+        let header = ipv4::Repr {
+            src: Ipv4Addr::LOCALHOST,
+            dst: Ipv4Addr::LOCALHOST,
+            protocol: Protocol::UDP,
+            ttl: 64,
+            tos: 0,
+            id: 7,
+            dont_fragment: true,
+            more_fragments: false,
+            fragment_offset: 0,
+            options: options.as_bytes(),
+        };
+        let payload: Vec<u8> = (0..2000).map(|byte| byte as u8).collect();
+        for mtu in 68..2100 {
+            let packets = ipv4_fragments(&header, &payload, mtu);
+            let pieces = packets.iter().map(|bytes| {
+                let packet = ipv4::Packet::parse(bytes).unwrap();
+                assert!(packet.verify_checksum() && bytes.len() <= mtu && packet.id() == 7);
+                let at = usize::from(packet.fragment_offset());
+                assert_eq!(packet.header_len(), if at == 0 { 40 } else { 24 }, "routes are recorded in the first only");
+                (at, packet.more_fragments(), packet.payload().to_vec())
+            });
+            assert_whole(pieces.collect(), &payload);
+        }
+    }
+
+    #[test]
+    fn fragments_of_ipv6_have_what_routers_need_and_come_to_the_whole() {
+        let (alert, option) =
+            ([HeaderOption::RouterAlert(0)], [HeaderOption::Unknown { kind: 0x1e, data: b"sockeye" }]);
+        let extensions = [extension::Repr::HopByHop(&alert), extension::Repr::Destination(&option)];
+        let (src, dst, upper) = (Ipv6Addr::LOCALHOST, Ipv6Addr::LOCALHOST, Protocol::UDP);
+        let header = ipv6::Repr { src, dst, next_header: upper, hop_limit: 64, traffic_class: 0, flow_label: 0 };
+        let payload: Vec<u8> = (0..2000).map(|byte| byte as u8).collect();
+        let mut whole = vec![0; 16];
+        extensions[1].emit(upper, &mut whole);
+        whole.extend(&payload);
+        for mtu in 80..2100 {
+            let packets = ipv6_fragments(&header, &extensions, (upper, &payload), 7, mtu);
+            let pieces = packets.iter().map(|bytes| {
+                assert!(bytes.len() <= mtu);
+                let packet = ipv6::Packet::parse(bytes).unwrap();
+                let mut headers = Extensions::new(&packet, Limits::DEFAULT);
+                let first = headers.next().unwrap().unwrap();
+                assert!(matches!(first.extension, extension::Extension::HopByHop(_)));
+                let second = headers.next().unwrap().unwrap();
+                let extension::Extension::Fragment(fragment) = second.extension else { panic!("{second:?}") };
+                assert_eq!((fragment.id, second.next_header), (7, Protocol::DESTINATION_OPTIONS));
+                (fragment.offset.into(), fragment.more, second.rest.to_vec())
+            });
+            assert_whole(pieces.collect(), &whole);
+        }
+    }
+}

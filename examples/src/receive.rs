@@ -1,11 +1,12 @@
 //! Receiving: the next packet, or that none came in time.
 
-use std::io::{self, Read};
+use std::io::{self, IoSliceMut, Read};
 use std::net::Ipv6Addr;
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
-use nix::sys::socket::{SockaddrIn6, recvfrom};
+use nix::sys::socket::sockopt::Ipv6RecvPacketInfo;
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrIn6, recvfrom, recvmsg, setsockopt};
 use socket2::Socket;
 
 use crate::{Explain, Result};
@@ -23,6 +24,43 @@ pub fn by<'a>(socket: &Socket, until: Instant, buffer: &'a mut [u8]) -> Result<O
 pub fn from_by<'a>(socket: &Socket, until: Instant, buffer: &'a mut [u8]) -> Result<Option<(Ipv6Addr, &'a [u8])>> {
     let got = waiting(socket, until, || Ok(recvfrom::<SockaddrIn6>(socket.as_raw_fd(), buffer)?))?;
     Ok(got.map(|(len, from)| (from.map_or(Ipv6Addr::UNSPECIFIED, |from| from.ip()), &buffer[..len])))
+}
+
+/// What a raw socket of IPv6 was given beside a message, where it has asked for it: see [`ask_beside`].
+#[derive(Clone, Copy, Debug)]
+pub struct Beside {
+    /// Who sent it.
+    pub src: Ipv6Addr,
+    /// Whom it was for: a group, perhaps.
+    pub dst: Ipv6Addr,
+    /// The hop limit that it came with.
+    pub hop_limit: u8,
+}
+
+/// Asks for what [`with_header_by`] gives.
+pub fn ask_beside(socket: &Socket) -> Result<()> {
+    socket.set_recv_hoplimit_v6(true).explain("set IPV6_RECVHOPLIMIT")?;
+    setsockopt(socket, Ipv6RecvPacketInfo, &true).explain("set IPV6_RECVPKTINFO")
+}
+
+/// The same with what is otherwise lost with the IP header: it comes as ancillary data.
+pub fn with_header_by<'a>(socket: &Socket, until: Instant, buffer: &'a mut [u8]) -> Result<Option<(Beside, &'a [u8])>> {
+    let got = waiting(socket, until, || {
+        let mut control = nix::cmsg_space!(libc::c_int, libc::in6_pktinfo);
+        let mut parts = [IoSliceMut::new(buffer)];
+        let got = recvmsg::<SockaddrIn6>(socket.as_raw_fd(), &mut parts, Some(&mut control), MsgFlags::empty())?;
+        let nobody = Ipv6Addr::UNSPECIFIED;
+        let mut beside = Beside { src: got.address.map_or(nobody, |from| from.ip()), dst: nobody, hop_limit: 0 };
+        for message in got.cmsgs()? {
+            match message {
+                ControlMessageOwned::Ipv6HopLimit(limit) => beside.hop_limit = limit as u8,
+                ControlMessageOwned::Ipv6PacketInfo(info) => beside.dst = info.ipi6_addr.s6_addr.into(),
+                _ => {}
+            }
+        }
+        Ok((beside, got.bytes))
+    })?;
+    Ok(got.map(|(beside, len)| (beside, &buffer[..len])))
 }
 
 /// Receives as long as there is time.

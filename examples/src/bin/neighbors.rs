@@ -11,7 +11,7 @@
 //! Watch it with `tcpdump -v -n -i eth0 'icmp6 and ip6[40] >= 133'`. These are messages of ICMPv6 that are believed only with a hop limit of 255:
 //! so they have come from this link. On a raw socket (`--socket raw`) the system writes the IP header, and the hop limit goes along as
 //! ancillary data; on a packet socket the frame is ours, and its destination is the group's own MAC address.
-//! A receiver on a raw socket sees the message and its sender, but no header: it must trust the system for the hop limit.
+//! A receiver on a raw socket gets the message without a header; what it must know of that comes as ancillary data, too.
 
 use std::io::IoSlice;
 use std::net::{Ipv6Addr, SocketAddrV6};
@@ -23,6 +23,7 @@ use clap::{Parser, Subcommand};
 use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrIn6, sendmsg};
 use socket2::{Domain, Type};
 use sockeye_examples::interface::Interface;
+use sockeye_examples::receive::Beside;
 use sockeye_examples::way::{Kind, Way, open, packet_socket};
 use sockeye_examples::{Explain, Result, end, packet, receive};
 use sockeye_wire::icmpv6::{self, Arrival};
@@ -171,6 +172,7 @@ fn listen(cli: &Cli, interface: &Interface, count: usize) -> Result<()> {
         Kind::Hdrincl | Kind::Cooked => return Err("listen with --socket raw or packet".into()),
     };
     if cli.socket == Kind::Raw {
+        receive::ask_beside(&socket)?;
         // Routers are told by a group that a host does not otherwise hear.
         socket.join_multicast_v6(&ipv6::ALL_ROUTERS, interface.index).explain("join the group of all routers")?;
     }
@@ -178,9 +180,8 @@ fn listen(cli: &Cli, interface: &Interface, count: usize) -> Result<()> {
     let mut heard = 0;
     while heard < count {
         let line = if cli.socket == Kind::Raw {
-            let (src, bytes) = receive::from_by(&socket, until, &mut buffer)?.ok_or("the time is over")?;
-            // The system has verified the checksum. To do so again one would need the destination: see IPV6_RECVPKTINFO.
-            without_checksum(bytes).map(|message| format!("{src}: {message}"))
+            let (beside, bytes) = receive::with_header_by(&socket, until, &mut buffer)?.ok_or("the time is over")?;
+            line(&beside, bytes)
         } else {
             let frame = receive::by(&socket, until, &mut buffer)?.ok_or("the time is over")?;
             from_frame(frame)
@@ -193,35 +194,23 @@ fn listen(cli: &Cli, interface: &Interface, count: usize) -> Result<()> {
     Ok(())
 }
 
-/// A message of discovery whose checksum was somebody else's to verify.
-fn without_checksum(bytes: &[u8]) -> Option<String> {
-    let mut bytes = bytes.to_vec();
-    let nobody = Ipv6Addr::UNSPECIFIED;
-    bytes.get_mut(icmpv6::CHECKSUM_OFFSET..)?.get_mut(..2)?.fill(0);
-    let mut sum =
-        sockeye_wire::checksum::pseudo_header(nobody.into(), nobody.into(), Protocol::ICMPV6.0, bytes.len() as u32);
-    sum.add(&bytes);
-    bytes[icmpv6::CHECKSUM_OFFSET..][..2].copy_from_slice(&sum.finish().to_be_bytes());
-    match icmpv6::Message::parse(&bytes, nobody, nobody) {
-        Ok(icmpv6::Message::Discovery(message)) => Some(message.to_string()),
-        _ => None,
-    }
+/// A message of discovery, if it is one, and whether it may be believed.
+fn line(beside: &Beside, bytes: &[u8]) -> Option<String> {
+    let Beside { src, dst, hop_limit } = *beside;
+    let Ok(icmpv6::Message::Discovery(message)) = icmpv6::Message::parse(bytes, src, dst) else { return None };
+    let arrival = Arrival { src, dst, hop_limit, fragmented: false, router_alert: false };
+    Some(match message.validate(&arrival) {
+        Ok(()) => format!("{src}: {message}"),
+        Err(reason) => format!("{src}: {message} (not to be believed: {reason:?})"),
+    })
 }
 
-/// A message of discovery in a frame, if one is in it that may be believed.
+/// The same in a frame, where all of it is ours to read.
 fn from_frame(frame: &[u8]) -> Option<String> {
     let frame = ethernet::Frame::parse(frame).ok()?;
     let packet = ipv6::Packet::parse(frame.payload()).ok()?;
     if packet.next_header() != Protocol::ICMPV6 {
         return None;
     }
-    let (src, dst) = (packet.src(), packet.dst());
-    let Ok(icmpv6::Message::Discovery(message)) = icmpv6::Message::parse(packet.payload(), src, dst) else {
-        return None;
-    };
-    let arrival = Arrival { src, dst, hop_limit: packet.hop_limit(), fragmented: false, router_alert: false };
-    Some(match message.validate(&arrival) {
-        Ok(()) => format!("{src}: {message}"),
-        Err(reason) => format!("{src}: {message} (not to be believed: {reason:?})"),
-    })
+    line(&Beside { src: packet.src(), dst: packet.dst(), hop_limit: packet.hop_limit() }, packet.payload())
 }

@@ -263,6 +263,14 @@ fn tunnels(cases: &mut Cases) {
             );
         }
     }
+    cases.add(
+        "tunnel --to 192.0.2.1 --from 192.0.2.2 --via {PEER} --payload udp --size 32",
+        &[&format!("ip.src={{SELF}},192.0.2.2 ip.dst={{PEER}},192.0.2.1 ip.proto=4,17 {UDP}")],
+    );
+    cases.add(
+        "tunnel --to 2001:db8::1 --from 2001:db8::2 --via {PEER6} --payload udp --size 32",
+        &[&format!("ipv6.src={{SELF6}},2001:db8::2 ipv6.dst={{PEER6}},2001:db8::1 ipv6.nxt=41,17 {UDP}")],
+    );
 }
 
 /// What is proved or sealed. tshark has the keys, and says whether what is sealed is right.
