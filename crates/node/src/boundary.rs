@@ -177,7 +177,9 @@ impl Boundary {
             SOCK_RAW => Kind::Raw,
             _ => Kind::Datagram,
         };
-        let name = SocketName { kind, ..self.stream_name(context.host, socket, id) };
+        let family = context.host.is_cooked(socket).map(|_| Family::Packet);
+        let named = self.stream_name(context.host, socket, id);
+        let name = SocketName { kind, family: family.unwrap_or(named.family), ..named };
         let Pair { ours, theirs, cookie } = Pair::new(&name, nonblocking).map_err(|error| {
             tracing::warn!(%error, "cannot make a pair");
             Errno::ENFILE

@@ -1,13 +1,14 @@
 //! The pump of a socket that is no stream: messages with a header on the program's side, datagrams or packets on the stack's.
 //!
 //! What differs between kinds of sockets is how a message is sent and how the next one is received: a file each
-//! ([`udp`], [`raw`]). What they have in common are the control messages ([`ancillary`]).
+//! ([`udp`], [`packet`], [`raw`]). What they have in common are the control messages ([`ancillary`]).
 //!
 //! Both ways hold at most one datagram that found no room: then the pair fills up, and the program waits on its own
 //! descriptor; or the stack's receive queue does, and drops with a counter, as a host does. What a program sends that
 //! cannot go (no route, too long) comes back as an error message, which its next call reports.
 
 mod ancillary;
+mod packet;
 mod raw;
 mod udp;
 
@@ -165,6 +166,7 @@ fn send(
     let sent = match body {
         Body::Datagram(_) | Body::Unbound => udp::send(context, end.socket, &header, control, payload),
         Body::Raw(body) => raw::send(context, end.socket, body, &header, control, payload),
+        Body::Packet(_) => packet::send(context, end.socket, &header, payload),
         Body::Idle | Body::Connection(_) | Body::Joined(..) | Body::Listener(_) => Err(Errno::EOPNOTSUPP),
     };
     match sent {
@@ -222,6 +224,7 @@ fn receive(socket: SocketId, context: &mut Context<'_>, mut control: Vec<u8>) ->
     match context.host.body(socket)? {
         Body::Datagram(body) => udp::receive(context, socket, body, control),
         Body::Raw(body) => raw::receive(context, socket, body, control),
+        Body::Packet(body) => packet::receive(context, socket, body, control),
         Body::Unbound | Body::Idle | Body::Connection(_) | Body::Joined(..) | Body::Listener(_) => None,
     }
 }

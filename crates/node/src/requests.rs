@@ -8,10 +8,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use sockeye_control::{Address, Kind, Request, SocketId};
+use sockeye_control::{Address, Kind, LinkAddress, Request, SocketId};
 use sockeye_socket::names::{
-    AF_INET, AF_INET6, IPPROTO_TCP, SO_ERROR, SO_OOBINLINE, SOCK_DGRAM, SOCK_RAW, SOCK_STREAM, SOL_SOCKET, TCP_CORK,
-    TCP_INFO,
+    AF_INET, AF_INET6, AF_PACKET, IPPROTO_TCP, SO_ERROR, SO_OOBINLINE, SOCK_DGRAM, SOCK_PACKET, SOCK_RAW, SOCK_STREAM,
+    SOL_SOCKET, TCP_CORK, TCP_INFO,
 };
 use sockeye_socket::table::Key;
 use sockeye_socket::{Body, Errno, Privilege, Progress};
@@ -186,7 +186,11 @@ impl Call<'_, '_> {
     }
 
     fn socket(&mut self, family: i32, kind: i32, protocol: i32, nonblocking: bool) -> Outcome {
-        let socket = self.context.host.socket(family, kind, protocol)?;
+        let socket = if family == i32::from(AF_PACKET) {
+            self.packet_socket(kind, protocol)?
+        } else {
+            self.context.host.socket(family, kind, protocol)?
+        };
         if kind == SOCK_RAW && self.privilege == Privilege::User {
             self.context.host.abort(self.context.now, socket);
             return refuse(Errno::EPERM, "raw sockets are for root");
@@ -201,6 +205,14 @@ impl Call<'_, '_> {
         }
     }
 
+    fn packet_socket(&mut self, kind: i32, protocol: i32) -> Result<sockeye_socket::SocketId, Refusal> {
+        match self.context.host.packet_socket(kind, protocol, self.privilege) {
+            Err(Errno::EPERM) => refuse(Errno::EPERM, "packet sockets are for root and the user who started the node"),
+            Err(errno) if kind == SOCK_PACKET => refuse(errno, "SOCK_PACKET is no more: use SOCK_RAW"),
+            made => Ok(made?),
+        }
+    }
+
     fn living(&mut self, key: Key, request: &Request<'_>, descriptor: &OwnedFd) -> Outcome {
         let Some(end) = self.boundary.ends.get(key) else { return Err(Errno::EBADF.into()) };
         let socket = end.socket;
@@ -211,10 +223,26 @@ impl Call<'_, '_> {
         }
         let Context { host, now, .. } = &mut *self.context;
         let answer = match *request {
-            Request::Bind { address: Address::Link(_), .. }
-            | Request::Connect { address: Some(Address::Link(_)), .. } => {
-                return Err(Errno::EAFNOSUPPORT.into());
+            Request::Bind { address: Address::Link(address), .. } => {
+                host.packet_bind(socket, address.protocol, address.port)?;
+                self.boundary.mark(key);
+                Answer::Done
             }
+            Request::LocalAddress { .. } if matches!(host.body(socket), Some(Body::Packet(_))) => {
+                let name = host.packet_name(socket)?;
+                let mut address = LinkAddress {
+                    protocol: name.protocol,
+                    port: name.index,
+                    hardware: name.hardware,
+                    ..LinkAddress::default()
+                };
+                if let Some(own) = name.address {
+                    address.len = 6;
+                    address.address[..6].copy_from_slice(&own);
+                }
+                Answer::Address(address.into())
+            }
+            Request::Connect { address: Some(Address::Link(_)), .. } => return Err(Errno::EOPNOTSUPP.into()),
             Request::Bind { address: Address::Internet(address), .. } => {
                 match host.bind(*now, socket, address, self.privilege) {
                     Err(Errno::EACCES) => {
@@ -398,8 +426,9 @@ pub(crate) fn directions(how: i32) -> Result<(bool, bool), Errno> {
 pub(crate) fn describe(request: &Request<'_>, number: Option<u64>) -> String {
     let socket = number.map_or_else(|| "#?".to_owned(), |number| format!("#{number}"));
     match *request {
-        Request::Socket { family, kind, protocol, nonblocking } => {
-            let family = word(family, &[(AF_INET.into(), "AF_INET"), (AF_INET6.into(), "AF_INET6")]);
+        Request::Socket { family: socket_family, kind, protocol, nonblocking } => {
+            let family = [(AF_INET.into(), "AF_INET"), (AF_INET6.into(), "AF_INET6"), (AF_PACKET.into(), "AF_PACKET")];
+            let family = word(socket_family, &family);
             let kind = word(kind, &[(SOCK_STREAM, "SOCK_STREAM"), (SOCK_DGRAM, "SOCK_DGRAM"), (SOCK_RAW, "SOCK_RAW")]);
             let flag = if nonblocking { "|SOCK_NONBLOCK" } else { "" };
             format!("socket({family}, {kind}{flag}, {protocol})")

@@ -256,6 +256,23 @@ fn sockets(node: &Node) -> Table {
     }
     rows.extend(node.boundary.locals.table.iter().flat_map(|(_, local)| local_rows(node, local, &mut names)));
     for view in node.host.iter() {
+        let Some(cooked) = node.host.is_cooked(view.id) else { continue };
+        let (Ok(name), Body::Packet(packet)) = (node.host.packet_name(view.id), view.body) else { continue };
+        let port = node.host.stack().ports().find(|(id, _)| id.interface_index() == name.index);
+        let mut row = vec![
+            json!(if cooked { "p_dgr" } else { "p_raw" }),
+            json!("UNCONN"),
+            json!(node.host.stack().packet_queued(packet)),
+            json!(0),
+            json!(format!("{}:{}", protocol_name(name.protocol), port.map_or("*", |(_, port)| port.name.as_str()))),
+            json!("*"),
+            Value::Null,
+        ];
+        row.extend(holder(node, Some(view.id), &mut names));
+        row.push(Value::Null);
+        rows.push(row);
+    }
+    for view in node.host.iter() {
         let Body::Datagram(udp) = view.body else { continue };
         let waiting = node.host.stack().udp_status(udp).queued;
         let mut row = vec![
@@ -304,6 +321,17 @@ fn sockets(node: &Node) -> Table {
             "peer_socket",
         ],
         rows,
+    }
+}
+
+/// A packet socket's protocol, as `ss` names it.
+fn protocol_name(protocol: u16) -> String {
+    match protocol {
+        sockeye_stack::packet::ALL_PROTOCOLS => "*".to_owned(),
+        0x0800 => "ipv4".to_owned(),
+        0x0806 => "arp".to_owned(),
+        0x86dd => "ipv6".to_owned(),
+        protocol => format!("[{protocol}]"),
     }
 }
 

@@ -23,6 +23,7 @@ use libc::{c_int, c_void, iovec};
 use sockeye_control::datagram::{Header, Kind};
 use sockeye_control::{Address, Family, Request, SocketName, ancillary};
 use std::mem::MaybeUninit;
+use std::ops::RangeInclusive;
 
 const AGAIN: Errno = Errno(libc::EAGAIN);
 const UNSUPPORTED: Errno = Errno(libc::EOPNOTSUPP);
@@ -145,8 +146,8 @@ pub(crate) fn send(
     }
 }
 
-/// A payload that fits into one packet nearly everywhere need not be judged by its length.
-const SHORT: usize = 1232;
+/// A payload that fits into one packet nearly everywhere, and is as long as any link header, need not be judged by its length.
+const SHORT: RangeInclusive<usize> = 14..=1232;
 
 /// `UDP_SEGMENT`.
 const SEGMENT: c_int = 103;
@@ -163,7 +164,7 @@ fn destination(remote: Option<Address>, control: &[u8], len: usize) -> c_int {
     control.iter().copied().for_each(&mut add);
     // What is sent in segments is judged by their length, which is one of the control messages.
     let is_segment = |message: ancillary::Message<'_>| (message.level, message.kind) == (libc::SOL_UDP, SEGMENT);
-    if len > SHORT && !ancillary::messages(control).flatten().any(is_segment) {
+    if !SHORT.contains(&len) && !ancillary::messages(control).flatten().any(is_segment) {
         len.to_le_bytes().into_iter().for_each(&mut add);
     }
     ((hash >> 33) as c_int).max(2)

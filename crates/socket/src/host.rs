@@ -16,12 +16,13 @@ use std::net::{IpAddr, SocketAddr};
 
 use sockeye_device::Instant;
 use sockeye_stack::tcp::{ConnectionId, JoinedId, ListenerId, Side};
-use sockeye_stack::{BindingId, PortId, Stack, raw as stack_raw, udp};
+use sockeye_stack::{BindingId, PortId, Stack, packet, raw as stack_raw, udp};
 
 use crate::convert::bind_of;
 use crate::errno::Errno;
 use crate::names::*;
 use crate::options::tcp_options;
+use crate::packet::PacketSocket;
 use crate::raw::RawSettings;
 use crate::settings::{Ipv6Settings, Privilege, Settings};
 use crate::table::{Key, Table};
@@ -56,6 +57,8 @@ pub enum Body {
     Unbound,
     /// A raw or an echo socket.
     Raw(stack_raw::SocketId),
+    /// A packet socket.
+    Packet(packet::SocketId),
 }
 
 /// How far a connect came.
@@ -118,6 +121,7 @@ pub(crate) enum State {
     },
     Datagram(Option<udp::SocketId>),
     Raw(stack_raw::SocketId),
+    Packet(PacketSocket),
 }
 
 /// A stack and the sockets on it.
@@ -128,6 +132,7 @@ pub struct Host {
     listeners: Vec<Option<SocketId>>,
     datagrams: Vec<Option<SocketId>>,
     raws: Vec<Option<SocketId>>,
+    pub(crate) packets: Vec<Option<SocketId>>,
 }
 
 impl Host {
@@ -140,6 +145,7 @@ impl Host {
             listeners: Vec::new(),
             datagrams: Vec::new(),
             raws: Vec::new(),
+            packets: Vec::new(),
         }
     }
 
@@ -245,7 +251,7 @@ impl Host {
                 return Ok(());
             }
             State::Connection { .. } | State::Joined { .. } => return Err(Errno::EINVAL),
-            State::Datagram(_) | State::Raw(_) => return Err(Errno::EOPNOTSUPP),
+            State::Datagram(_) | State::Raw(_) | State::Packet(_) => return Err(Errno::EOPNOTSUPP),
         };
         let listener = self.stack.tcp_listen(binding, backlog, tcp_options(&socket.settings))?;
         socket.state = State::Listening { id: listener, binding };
@@ -258,7 +264,7 @@ impl Host {
         let socket = self.sockets.get(id.0).ok_or(Errno::EBADF)?;
         let listener = match socket.state {
             State::Listening { id, .. } => id,
-            State::Datagram(_) | State::Raw(_) => return Err(Errno::EOPNOTSUPP),
+            State::Datagram(_) | State::Raw(_) | State::Packet(_) => return Err(Errno::EOPNOTSUPP),
             _ => return Err(Errno::EINVAL),
         };
         let settings = socket.settings.clone();
@@ -279,6 +285,9 @@ impl Host {
             Some(remote) => Some(socket.settings.inward(remote, Errno::ENETUNREACH)?),
             None => None,
         };
+        if let State::Packet(_) = socket.state {
+            return Err(Errno::EOPNOTSUPP);
+        }
         if let State::Datagram(_) = socket.state {
             let udp = self.opened(now, id)?;
             self.stack.udp_connect(udp, remote)?;
@@ -299,7 +308,9 @@ impl Host {
                 *announced = true;
                 return Ok(Progress::Done);
             }
-            State::Listening { .. } | State::Datagram(_) | State::Raw(_) => return Err(Errno::EISCONN),
+            State::Listening { .. } | State::Datagram(_) | State::Raw(_) | State::Packet(_) => {
+                return Err(Errno::EISCONN);
+            }
         }
         let remote = remote.ok_or(Errno::EAFNOSUPPORT)?;
         let options = tcp_options(&socket.settings);
@@ -338,6 +349,7 @@ impl Host {
             State::Joined { id, side, .. } => self.stack.tcp_joined_addresses(id, side).ok_or(Errno::EINVAL)?.local,
             State::Datagram(Some(udp)) => self.stack.udp_local(udp).unwrap_or(any),
             State::Raw(raw) => self.stack.raw_local(raw).map_or(any, SocketAddr::from),
+            State::Packet(_) => return Err(Errno::EOPNOTSUPP),
         };
         Ok(socket.settings.outward(address))
     }
@@ -352,6 +364,7 @@ impl Host {
             State::Joined { id, side, .. } => self.joined_peer(id, side),
             State::Datagram(Some(udp)) => self.stack.udp_remote(udp).ok_or(Errno::ENOTCONN),
             State::Raw(raw) => self.raw_peer(raw),
+            State::Packet(_) => Err(Errno::EOPNOTSUPP),
             _ => Err(Errno::ENOTCONN),
         };
         address.map(|address| socket.settings.outward(address))
@@ -395,6 +408,7 @@ impl Host {
             State::Joined { id, side, .. } => self.joined_peer(id, side).map(drop),
             State::Datagram(Some(udp)) if self.stack.udp_remote(udp).is_some() => Ok(()),
             State::Raw(raw) if self.stack.raw_remote(raw).is_some() => Ok(()),
+            State::Packet(_) => Err(Errno::EOPNOTSUPP),
             _ => Err(Errno::ENOTCONN),
         }
     }
@@ -445,6 +459,7 @@ impl Host {
             State::Datagram(Some(id)) => Body::Datagram(id),
             State::Datagram(None) => Body::Unbound,
             State::Raw(id) => Body::Raw(id),
+            State::Packet(ref packet) => Body::Packet(packet.id),
         })
     }
 
@@ -466,11 +481,16 @@ impl Host {
 
     /// True for TCP.
     pub fn is_stream(&self, id: SocketId) -> bool {
-        self.sockets.get(id.0).is_some_and(|socket| !matches!(socket.state, State::Datagram(_) | State::Raw(_)))
+        self.sockets
+            .get(id.0)
+            .is_some_and(|socket| !matches!(socket.state, State::Datagram(_) | State::Raw(_) | State::Packet(_)))
     }
 
     /// What kind of socket it is: SOCK_STREAM, SOCK_DGRAM or SOCK_RAW.
     pub fn kind(&self, id: SocketId) -> i32 {
+        if let Some(cooked) = self.is_cooked(id) {
+            return if cooked { SOCK_DGRAM } else { SOCK_RAW };
+        }
         match self.settings(id).and_then(|settings| settings.raw) {
             Some(raw) if raw.is_raw() => SOCK_RAW,
             Some(_) => SOCK_DGRAM,
@@ -515,7 +535,7 @@ impl Host {
         })
     }
 
-    fn insert(&mut self, state: State, settings: Settings) -> SocketId {
+    pub(crate) fn insert(&mut self, state: State, settings: Settings) -> SocketId {
         SocketId(self.sockets.insert_with(|_| Socket {
             state,
             settings,
@@ -531,7 +551,7 @@ impl Host {
             State::Connection { id, established: true, .. } => Ok(id),
             State::Connection { established: false, .. } => Err(Errno::EAGAIN),
             // Its bytes are not ours.
-            State::Joined { .. } | State::Datagram(_) | State::Raw(_) => Err(Errno::EOPNOTSUPP),
+            State::Joined { .. } | State::Datagram(_) | State::Raw(_) | State::Packet(_) => Err(Errno::EOPNOTSUPP),
             _ => Err(Errno::ENOTCONN),
         }
     }
@@ -561,11 +581,15 @@ impl Host {
                 clear_back(&mut self.raws, raw.index());
                 self.stack.raw_close(raw);
             }
+            State::Packet(packet) => {
+                clear_back(&mut self.packets, packet.id.index());
+                self.stack.packet_close(packet.id);
+            }
         }
     }
 }
 
-fn set_back(table: &mut Vec<Option<SocketId>>, index: usize, id: SocketId) {
+pub(crate) fn set_back(table: &mut Vec<Option<SocketId>>, index: usize, id: SocketId) {
     if table.len() <= index {
         table.resize(index + 1, None);
     }

@@ -17,6 +17,7 @@ mod info;
 mod ipv6;
 pub mod names;
 mod options;
+pub mod packet;
 mod raw;
 pub mod settings;
 pub mod table;

@@ -23,6 +23,9 @@ impl Host {
         name: i32,
         value: &[u8],
     ) -> Result<(), Errno> {
+        if let Some(done) = self.set_packet_option(id, level, name, value) {
+            return done;
+        }
         let stream = self.is_stream(id);
         if (level, name) == (SOL_SOCKET, SO_BINDTODEVICE) {
             let device = self.device(value)?;
@@ -42,6 +45,9 @@ impl Host {
 
     /// getsockopt(2): the whole value; the caller cuts it to the program's buffer.
     pub fn option(&mut self, now: Instant, id: SocketId, level: i32, name: i32) -> Result<Vec<u8>, Errno> {
+        if let Some(value) = self.packet_option(id, level, name) {
+            return value;
+        }
         let stream = self.is_stream(id);
         let body = self.body(id).ok_or(Errno::EBADF)?;
         match (level, name) {
@@ -123,6 +129,7 @@ impl Host {
             State::Listening { id, .. } => stack.tcp_set_listener_options(*id, tcp_options(settings)),
             State::Datagram(Some(udp)) => apply_udp(stack, *udp, socket),
             State::Raw(raw) => crate::raw::apply(stack, *raw, socket),
+            State::Packet(packet) => packet.apply(stack, settings),
         }
     }
 }

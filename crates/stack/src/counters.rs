@@ -134,6 +134,8 @@ reasons! {
     RawMemory = "raw_memory", "The receive buffers of all raw sockets together were full.";
     RawChecksum = "raw_checksum", "A raw socket wants right checksums, and this one was not.";
     ErrorQueueFull = "error_queue_full", "An error for a program that has not asked for those before it.";
+    // Packet sockets.
+    PacketReceiveBuffer = "packet_receive_buffer", "A packet socket had no room for its copy of the frame.";
 
     // TCP.
     TcpMalformed = "tcp_malformed", "The header is truncated or its length a lie.";

@@ -12,6 +12,7 @@
 //! | [`ipv6`] | the same, neighbours, and addresses by themselves |
 //! | `icmp` | echoes and errors |
 //! | [`multicast`] | groups, and who listens to them |
+//! | [`packet`] | frames to and from programs, past all of the above |
 //! | [`udp`], [`tcp`] | the transports, and what their owners call |
 //! | [`raw`], [`errors`] | packets as they are; what the network says of those that we sent |
 //! | [`bind`] | who holds which port |
@@ -42,6 +43,7 @@ mod line;
 mod link;
 pub mod multicast;
 pub mod neighbor;
+pub mod packet;
 mod path_mtu;
 pub mod port;
 pub mod raw;
@@ -78,11 +80,13 @@ pub struct Config {
     pub reassembly_memory: usize,
     /// Memory that datagrams which nobody has read may take, in bytes, of all sockets together.
     pub udp_memory: usize,
+    /// Memory that frames may take which packet sockets have not read, in bytes, of all sockets together.
+    pub packet_memory: usize,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Config { max_neighbors: 4_096, reassembly_memory: 4 << 20, udp_memory: 64 << 20 }
+        Config { max_neighbors: 4_096, reassembly_memory: 4 << 20, udp_memory: 64 << 20, packet_memory: 64 << 20 }
     }
 }
 
@@ -103,4 +107,6 @@ pub enum Event {
     Udp(udp::SocketId),
     /// At a raw or an echo socket: its status says what.
     Raw(raw::SocketId),
+    /// At a packet socket: there are frames, or there is room.
+    Packet(packet::SocketId),
 }

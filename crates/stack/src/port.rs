@@ -39,6 +39,16 @@ impl PortId {
         self == PortId::LOOPBACK
     }
 
+    /// What programs call it: from 1, as Linux counts interfaces.
+    pub const fn interface_index(self) -> u32 {
+        self.0 as u32 + 1
+    }
+
+    /// The port that programs call so, if there can be one.
+    pub fn from_interface_index(index: u32) -> Option<Self> {
+        u16::try_from(index.checked_sub(1)?).ok().map(PortId)
+    }
+
     /// The port with this index, as [`PortId::index`] gave it. Whether there is one is seen when it is used.
     pub const fn from_index(index: u16) -> Self {
         PortId(index)

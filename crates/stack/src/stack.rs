@@ -24,6 +24,7 @@ use crate::ip::{Incoming, Ip};
 use crate::ipv4::input::{self, Accepted, Arrival, Decision};
 use crate::multicast::GroupSummary;
 use crate::neighbor::Neighbor;
+use crate::packet::Packets;
 use crate::port::{Port, PortConfig, PortId};
 use crate::raw::Raw;
 use crate::reassembly::{Key, Outcome, Piece, Whole};
@@ -45,6 +46,7 @@ pub struct Stack {
     pub(crate) udp: Udp,
     pub(crate) raw: Raw,
     pub(crate) tcp: Tcp,
+    pub(crate) packets: Packets,
     /// Frames that we have sent to ourselves.
     looped: VecDeque<RxFrame>,
     spare: Vec<Vec<u8>>,
@@ -62,8 +64,10 @@ impl Stack {
     /// (or fixed, in a test).
     pub fn new(config: Config, seed: [u8; 32]) -> Self {
         let keys = Keys::new(seed);
+        let mut ip = Ip::new(&config, &keys);
         Stack {
-            ip: Ip::new(&config, &keys),
+            packets: Packets::new(config.packet_memory, ip.rng.next_u64()),
+            ip,
             udp: Udp::new(&keys, config.udp_memory),
             raw: Raw::new(&keys, config.udp_memory),
             tcp: Tcp::new(&keys),
@@ -110,12 +114,30 @@ impl Stack {
 
     /// A frame has arrived on `port`. Its buffer may be kept: then it is empty afterwards.
     pub fn handle_frame(&mut self, now: Instant, port: PortId, frame: &mut RxFrame) {
+        if self.packets.is_watching() {
+            self.show(now, port, frame);
+        }
         // A raw socket sees a segment before TCP does.
         if self.raw.is_empty() && self.tcp.handle_predicted(now, &mut self.ip, port, frame) {
             return;
         }
         if let Err(reason) = self.take_frame(now, port, frame) {
             self.ip.counters.drop(reason);
+        }
+    }
+
+    /// Shows a frame that has arrived to those who look.
+    #[cold]
+    fn show(&mut self, now: Instant, port: PortId, frame: &RxFrame) {
+        if let Some(state) = self.ip.find_port(port).filter(|port| port.up) {
+            self.packets.see_arrived(now, port, state.mac, frame);
+            self.count_packet_drops();
+        }
+    }
+
+    fn count_packet_drops(&mut self) {
+        for _ in 0..self.packets.take_drops() {
+            self.ip.counters.drop(Drop::PacketReceiveBuffer);
         }
     }
 
@@ -305,19 +327,28 @@ impl Stack {
 
     /// A socket about which something has changed; each is named once until it is looked at.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.tcp.poll_event().or_else(|| self.udp.poll_event()).or_else(|| self.raw.poll_event())
+        let transports = self.tcp.poll_event().or_else(|| self.udp.poll_event());
+        transports.or_else(|| self.raw.poll_event()).or_else(|| self.packets.poll_event())
     }
 
     /// Sends all that may be sent, as far as the devices take it.
     pub fn poll_transmit(&mut self, now: Instant, egress: &mut dyn Egress) {
         for round in 0.. {
-            let mut way = Way { egress: &mut *egress, looped: &mut self.looped, spare: &mut self.spare };
+            let Stack { looped, spare, packets, .. } = self;
+            if packets.is_sending() {
+                packets.transmit(now, &mut self.ip, &mut Loop { egress: &mut *egress, looped, spare });
+            }
+            let watched = packets.is_watching();
+            let mut way = Way { devices: Loop { egress: &mut *egress, looped, spare }, packets, watched, now };
             let sent = self.ip.flush(&mut way);
             self.tcp.poll_transmit(now, &mut self.ip, &mut way);
             // Segments that belong to no connection's transmission went into the queues meanwhile.
             if sent + self.ip.flush(&mut way) > 0 {
                 self.udp.handle_room();
                 self.raw.handle_room();
+            }
+            if watched {
+                self.count_packet_drops();
             }
             // What we have sent to ourselves arrives, and may be answered.
             let count = self.looped.len().min(LOOP_BATCH);
@@ -441,14 +472,33 @@ impl<'a> Sent<'a> {
     }
 }
 
-/// The devices, and the way back to ourselves.
+/// The way out, past those who look.
 struct Way<'a> {
+    devices: Loop<'a>,
+    packets: &'a mut Packets,
+    watched: bool,
+    now: Instant,
+}
+
+impl Egress for Way<'_> {
+    #[inline]
+    fn transmit(&mut self, port: PortId, frame: &TxFrame<'_>) -> Result<(), Full> {
+        self.devices.transmit(port, frame)?;
+        if self.watched {
+            self.packets.see_leaving(self.now, port, frame, None);
+        }
+        Ok(())
+    }
+}
+
+/// The devices, and the way back to ourselves.
+struct Loop<'a> {
     egress: &'a mut dyn Egress,
     looped: &'a mut VecDeque<RxFrame>,
     spare: &'a mut Vec<Vec<u8>>,
 }
 
-impl Egress for Way<'_> {
+impl Egress for Loop<'_> {
     fn transmit(&mut self, port: PortId, frame: &TxFrame<'_>) -> Result<(), Full> {
         if !port.is_loopback() {
             return self.egress.transmit(port, frame);

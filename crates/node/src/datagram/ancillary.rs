@@ -184,7 +184,7 @@ pub(crate) fn list(list: &mut Vec<u8>, settings: &Settings, now: Instant, arriva
 }
 
 /// When a message arrived: the stack's clock has no date, so what has passed since is subtracted from now.
-fn time(list: &mut Vec<u8>, kind: TimestampKind, now: Instant, arrived: Instant) {
+pub(super) fn time(list: &mut Vec<u8>, kind: TimestampKind, now: Instant, arrived: Instant) {
     let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().saturating_sub(now.since(arrived));
     let (kind, fraction) = match kind {
         TimestampKind::Micros => (SO_TIMESTAMP, at.subsec_micros()),

@@ -27,6 +27,7 @@ impl Host {
                 Event::Listener(id) => self.listeners.get(id.index()).copied().flatten(),
                 Event::Udp(id) => self.datagrams.get(id.index()).copied().flatten(),
                 Event::Raw(id) => self.raws.get(id.index()).copied().flatten(),
+                Event::Packet(id) => self.packets.get(id.index()).copied().flatten(),
             };
             // What its owner has let go of has no socket any more.
             let Some(id) = id else { continue };
@@ -88,6 +89,12 @@ impl Host {
                 }
             }
             State::Datagram(None) => flags |= POLLOUT,
+            State::Packet(ref packet) => {
+                flags |= POLLOUT;
+                if self.stack.packet_readable(packet.id).is_some() {
+                    flags |= POLLIN;
+                }
+            }
             State::Datagram(Some(udp)) => {
                 let status = self.stack.udp_status(udp);
                 if status.writable {

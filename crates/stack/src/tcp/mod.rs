@@ -456,7 +456,7 @@ impl Tcp {
                     listener.queued_event = false;
                 }
             }
-            Event::Udp(_) | Event::Raw(_) => {}
+            Event::Udp(_) | Event::Raw(_) | Event::Packet(_) => {}
         }
         Some(event)
     }

@@ -12,6 +12,7 @@ mod input;
 mod ipv6;
 mod multicast;
 mod neighbors;
+mod packet;
 mod routes;
 mod udp;
 

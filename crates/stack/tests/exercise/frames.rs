@@ -111,8 +111,12 @@ impl Egress for Taker {
 impl Host {
     /// With a connection that it opened, one that it accepted, a listener and two datagram sockets.
     fn new(script: &mut Script<'_>) -> Host {
-        let config =
-            Config { max_neighbors: MAX_NEIGHBORS, reassembly_memory: REASSEMBLY_MEMORY, udp_memory: 256 << 10 };
+        let config = Config {
+            max_neighbors: MAX_NEIGHBORS,
+            reassembly_memory: REASSEMBLY_MEMORY,
+            udp_memory: 256 << 10,
+            ..Config::default()
+        };
         let mut stack = Stack::new(config, [7; 32]);
         let capabilities = script.choose(&[Capabilities::ALL, Capabilities::NONE]);
         let mtu = script.choose(&MTUS);

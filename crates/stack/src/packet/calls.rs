@@ -1,0 +1,153 @@
+//! What the owners of packet sockets call.
+
+use super::{OVERHEAD, Send, SendError};
+use super::{Options, Packets, Received, SPARE, SPARE_SIZE, Slot, Socket, SocketId, Statistics, Summary};
+use crate::Stack;
+use crate::port::PortId;
+use sockeye_device::Instant;
+use sockeye_filter::Program;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+impl Stack {
+    /// A socket that sees frames of this protocol (in the machine's own order; 0: none) of all ports, with the link header or without.
+    pub fn packet_open(&mut self, cooked: bool, protocol: u16) -> SocketId {
+        self.packets.open(cooked, protocol)
+    }
+
+    /// Binds a socket to a protocol and a port (none: all).
+    pub fn packet_bind(&mut self, id: SocketId, protocol: u16, port: Option<PortId>) {
+        let Some(socket) = self.packets.get_mut(id) else { return };
+        (socket.protocol, socket.port) = (protocol, port);
+        self.packets.activate(id);
+    }
+
+    /// Protocol and port.
+    pub fn packet_bound(&self, id: SocketId) -> Option<(u16, Option<PortId>)> {
+        self.packets.get(id).map(|socket| (socket.protocol, socket.port))
+    }
+
+    /// The next frame.
+    pub fn packet_recv(&mut self, id: SocketId) -> Option<Received> {
+        let socket = self.packets.get_mut(id)?;
+        let received = socket.queue.pop_front()?;
+        let cost = received.data.len() + OVERHEAD;
+        socket.memory -= cost;
+        self.packets.memory -= cost;
+        Some(received)
+    }
+
+    /// Length of the next frame, if there is one.
+    pub fn packet_readable(&self, id: SocketId) -> Option<usize> {
+        self.packets.get(id)?.queue.front().map(|received| received.data.len())
+    }
+
+    /// Frames that wait.
+    pub fn packet_queued(&self, id: SocketId) -> usize {
+        self.packets.get(id).map_or(0, |socket| socket.queue.len())
+    }
+
+    /// Takes the buffer of a frame back.
+    pub fn packet_recycle(&mut self, data: Vec<u8>) {
+        if self.packets.spare.len() < SPARE && data.capacity() <= SPARE_SIZE {
+            self.packets.spare.push(data);
+        }
+    }
+
+    /// Sends a frame.
+    pub fn packet_send(&mut self, now: Instant, id: SocketId, send: &Send<'_>) -> Result<(), SendError> {
+        let _ = now;
+        self.packets.send(&mut self.ip, id, send)
+    }
+
+    /// The socket's settings.
+    pub fn packet_options(&self, id: SocketId) -> Option<&Options> {
+        self.packets.get(id).map(|socket| &socket.options)
+    }
+
+    /// Changes them.
+    pub fn packet_set_options(&mut self, id: SocketId, options: Options) {
+        if let Some(socket) = self.packets.get_mut(id) {
+            socket.options = options;
+        }
+    }
+
+    /// What the socket sees goes through this filter first; none: it sees all.
+    pub fn packet_set_filter(&mut self, id: SocketId, filter: Option<Arc<Program>>) {
+        if let Some(socket) = self.packets.get_mut(id) {
+            socket.filter = filter;
+        }
+    }
+
+    /// What was counted since the last call.
+    pub fn packet_take_statistics(&mut self, id: SocketId) -> Statistics {
+        let Some(socket) = self.packets.get_mut(id) else { return Statistics::default() };
+        let Statistics { packets, drops } = std::mem::take(&mut socket.statistics);
+        Statistics { packets: packets.wrapping_add(drops), drops }
+    }
+
+    /// The end of a socket, and of what it has not read. What it sent still goes.
+    pub fn packet_close(&mut self, id: SocketId) {
+        self.packets.close(id);
+    }
+
+    /// All sockets.
+    pub fn packet_sockets(&self) -> impl Iterator<Item = Summary> + '_ {
+        self.packets.slots.iter().enumerate().filter_map(|(index, slot)| {
+            let socket = slot.socket.as_ref()?;
+            Some(Summary {
+                id: SocketId { index: index as u32, generation: slot.generation },
+                protocol: socket.protocol,
+                port: socket.port,
+                receive_memory: socket.memory,
+                receive_buffer: socket.options.receive_buffer,
+            })
+        })
+    }
+}
+
+impl Packets {
+    fn open(&mut self, cooked: bool, protocol: u16) -> SocketId {
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot::default());
+            self.slots.len() as u32 - 1
+        });
+        let slot = &mut self.slots[index as usize];
+        slot.socket = Some(Socket {
+            cooked,
+            protocol,
+            port: None,
+            options: Options::default(),
+            filter: None,
+            queue: VecDeque::new(),
+            memory: 0,
+            statistics: Statistics::default(),
+            sending: 0,
+            blocked: false,
+            queued_event: false,
+        });
+        let id = SocketId { index, generation: slot.generation };
+        self.activate(id);
+        id
+    }
+
+    /// Puts a socket among those that see frames, if it wants to see any.
+    fn activate(&mut self, id: SocketId) {
+        let sees = self.get(id).is_some_and(|socket| socket.protocol != 0);
+        let stands = self.active.iter().position(|&other| other == id.index);
+        match (stands, sees) {
+            (None, true) => self.active.push(id.index),
+            (Some(at), false) => drop(self.active.remove(at)),
+            _ => {}
+        }
+    }
+
+    fn close(&mut self, id: SocketId) {
+        let Some(slot) = self.slots.get_mut(id.index()).filter(|slot| slot.generation == id.generation) else { return };
+        let Some(socket) = slot.socket.take() else { return };
+        slot.generation = slot.generation.wrapping_add(1);
+        self.free.push(id.index);
+        self.active.retain(|&other| other != id.index);
+        self.memory -= socket.memory;
+    }
+}

@@ -1,0 +1,235 @@
+//! Packet sockets: frames as they stand on a port's wire, in both directions, to whoever may look.
+//!
+//! **Taps.** A frame that has arrived is shown before anything else is done with it; one that leaves when its device has taken it (and
+//! then it is [`PacketType::Outgoing`]). Each socket whose port and protocol match gets a copy of what its filter keeps. Sockets for
+//! all protocols see both directions, the others what arrives. While there is no such socket, a frame costs one comparison.
+//!
+//! **What is shown.** What Linux's packet sockets show: a super-frame is one frame, whose offload says what a device is still to do;
+//! a VLAN tag is told beside the frame, out of which it was taken.
+//!
+//! **Queue.** What nobody has read is bounded by the socket's receive buffer, with what keeping it costs; what comes beyond is dropped
+//! and counted, for the socket (`PACKET_STATISTICS`) and for the host. All sockets together have a bound as well.
+//!
+//! **Sending.** A frame goes by the port's device as it stands, without being looked at by IP. It waits in a queue of this room while the
+//! device is full; a socket that has as much waiting as its send buffer holds is told so.
+//!
+//! # Standards
+//!
+//! packet(7), Linux `net/packet/af_packet.c` as observed.
+
+mod calls;
+mod send;
+mod tap;
+mod view;
+
+use crate::Event;
+use crate::port::{OutFrame, PortId};
+use sockeye_device::{Instant, Offload};
+use sockeye_filter::{Program, VlanTag};
+use sockeye_wire::MacAddr;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+pub use send::{Send, SendError};
+pub use view::hardware;
+
+/// `ETH_P_ALL`.
+pub const ALL_PROTOCOLS: u16 = 3;
+/// What keeping a frame costs a receive buffer besides its bytes.
+const OVERHEAD: usize = 512;
+/// Buffers of frames that were read, kept for the next.
+const SPARE: usize = 256;
+/// Larger ones are not kept.
+const SPARE_SIZE: usize = 2_048;
+
+/// To whom a frame was sent: `sll_pkttype`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PacketType {
+    /// To the port's own station.
+    Host = 0,
+    /// To all stations.
+    Broadcast = 1,
+    /// To a group.
+    Multicast = 2,
+    /// To another station.
+    OtherHost = 3,
+    /// By us.
+    Outgoing = 4,
+}
+
+/// A socket. Goes stale when it is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SocketId {
+    index: u32,
+    generation: u32,
+}
+
+impl SocketId {
+    /// A dense index: small, and used again after the end.
+    pub fn index(self) -> usize {
+        self.index as usize
+    }
+}
+
+/// What a socket's owner may set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// `SO_RCVBUF`: what may wait to be read, with what keeping it costs.
+    pub receive_buffer: usize,
+    /// `SO_SNDBUF`: what may wait to be sent.
+    pub send_buffer: usize,
+    /// `PACKET_IGNORE_OUTGOING`.
+    pub ignore_outgoing: bool,
+    /// `PACKET_QDISC_BYPASS`: what is sent is shown to nobody.
+    pub unseen: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { receive_buffer: 212_992, send_buffer: 212_992, ignore_outgoing: false, unseen: false }
+    }
+}
+
+/// A frame that was seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// Which way it came, or went.
+    pub port: PortId,
+    /// The kind of the port's hardware (`ARPHRD_*`).
+    pub hardware: u16,
+    /// To whom.
+    pub kind: PacketType,
+    /// What it carries.
+    pub protocol: u16,
+    /// Who sent it.
+    pub source: MacAddr,
+    /// What a device is still to do.
+    pub offload: Offload,
+    /// The tag that was taken out of it.
+    pub vlan: Option<VlanTag>,
+    /// Bytes of it, before the filter cut it.
+    pub len: usize,
+    /// Where the network header begins.
+    pub network: usize,
+    /// When it was seen.
+    pub timestamp: Instant,
+    /// As much of it as the filter kept. Give the buffer back with [`packet_recycle`](crate::Stack::packet_recycle).
+    pub data: Vec<u8>,
+}
+
+/// `PACKET_STATISTICS`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Statistics {
+    /// Frames for the socket, those that were dropped counted in.
+    pub packets: u32,
+    /// Frames that found no room.
+    pub drops: u32,
+}
+
+/// A socket, for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// Which.
+    pub id: SocketId,
+    /// What it asked for.
+    pub protocol: u16,
+    /// Where it is bound.
+    pub port: Option<PortId>,
+    /// Charged to the receive buffer.
+    pub receive_memory: usize,
+    /// Size of the receive buffer.
+    pub receive_buffer: usize,
+}
+
+#[derive(Debug)]
+struct Socket {
+    /// Without the link header (`SOCK_DGRAM`).
+    cooked: bool,
+    protocol: u16,
+    port: Option<PortId>,
+    options: Options,
+    filter: Option<Arc<Program>>,
+    queue: VecDeque<Received>,
+    memory: usize,
+    statistics: Statistics,
+    /// What waits for a device.
+    sending: usize,
+    blocked: bool,
+    queued_event: bool,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    generation: u32,
+    socket: Option<Socket>,
+}
+
+/// A frame of a socket's on its way to a device.
+#[derive(Debug)]
+struct Outgoing {
+    port: PortId,
+    frame: OutFrame,
+    from: SocketId,
+    unseen: bool,
+}
+
+/// All of a host's packet sockets.
+#[derive(Debug, Default)]
+pub(crate) struct Packets {
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    /// Those that want to see something: bound to a protocol.
+    active: Vec<u32>,
+    outgoing: VecDeque<Outgoing>,
+    events: VecDeque<SocketId>,
+    spare: Vec<Vec<u8>>,
+    /// What all queues together hold, and may.
+    memory: usize,
+    limit: usize,
+    /// Drops that were not counted for the host yet.
+    drops: u64,
+    random: u64,
+}
+
+impl Packets {
+    pub(crate) fn new(limit: usize, random: u64) -> Self {
+        Packets { limit, random, ..Packets::default() }
+    }
+
+    /// Whether anybody wants to see frames.
+    #[inline]
+    pub(crate) fn is_watching(&self) -> bool {
+        !self.active.is_empty()
+    }
+
+    pub(crate) fn poll_event(&mut self) -> Option<Event> {
+        while let Some(id) = self.events.pop_front() {
+            if let Some(socket) = self.get_mut(id) {
+                socket.queued_event = false;
+                return Some(Event::Packet(id));
+            }
+        }
+        None
+    }
+
+    /// Drops since the last call.
+    pub(crate) fn take_drops(&mut self) -> u64 {
+        std::mem::take(&mut self.drops)
+    }
+
+    fn get(&self, id: SocketId) -> Option<&Socket> {
+        let slot = self.slots.get(id.index())?;
+        if slot.generation == id.generation { slot.socket.as_ref() } else { None }
+    }
+
+    fn get_mut(&mut self, id: SocketId) -> Option<&mut Socket> {
+        let slot = self.slots.get_mut(id.index())?;
+        if slot.generation == id.generation { slot.socket.as_mut() } else { None }
+    }
+}
+
+fn notify(events: &mut VecDeque<SocketId>, socket: &mut Socket, id: SocketId) {
+    if !std::mem::replace(&mut socket.queued_event, true) {
+        events.push_back(id);
+    }
+}

@@ -1,0 +1,93 @@
+//! A frame is shown to the sockets that want to see it.
+
+use super::view::{Seen, View, hardware, headers};
+use super::{ALL_PROTOCOLS, OVERHEAD, PacketType, Packets, Received, SocketId, notify};
+use crate::port::PortId;
+use sockeye_device::{Instant, RxFrame, TxFrame};
+use sockeye_filter::{Bytes, Packet};
+use sockeye_wire::{MacAddr, ethernet};
+
+impl Packets {
+    /// A frame has arrived on a port whose station is `mac`.
+    #[cold]
+    pub(crate) fn see_arrived(&mut self, now: Instant, port: PortId, mac: MacAddr, frame: &RxFrame) {
+        let Some(bytes) = frame.buffer.get(frame.range.clone()) else { return };
+        if let Some(seen) = Seen::arrived(now, port, mac, bytes, frame.offload) {
+            self.show(&seen, None);
+        }
+    }
+
+    /// A frame leaves by a port; `from` whom, if it is a packet socket's.
+    #[cold]
+    pub(crate) fn see_leaving(&mut self, now: Instant, port: PortId, frame: &TxFrame<'_>, from: Option<SocketId>) {
+        let view = View::new(frame.header, frame.payload);
+        if let Some(seen) = Seen::leaving(now, port, view, frame.offload) {
+            self.show(&seen, from);
+        }
+    }
+
+    fn show(&mut self, seen: &Seen<'_>, from: Option<SocketId>) {
+        for at in 0..self.active.len() {
+            let index = self.active[at];
+            if from.is_none_or(|from| from.index != index) {
+                self.show_to(index, seen);
+            }
+        }
+    }
+
+    fn show_to(&mut self, index: u32, seen: &Seen<'_>) {
+        let slot = &mut self.slots[index as usize];
+        let Some(socket) = slot.socket.as_mut() else { return };
+        let outgoing = seen.kind == PacketType::Outgoing;
+        let all = socket.protocol == ALL_PROTOCOLS;
+        let wanted = if all {
+            !(outgoing && socket.options.ignore_outgoing)
+        } else {
+            !outgoing && socket.protocol == seen.protocol
+        };
+        if !wanted || socket.port.is_some_and(|port| port != seen.port) {
+            return;
+        }
+        let (kind, vlan) = if all { (seen.kind, seen.vlan) } else { seen.past_tag() };
+        let headers = headers(socket.cooked);
+        let len = seen.view.len().saturating_sub(headers.data);
+        let mut kept = len;
+        if let Some(filter) = &socket.filter {
+            self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let metadata = seen.metadata(kind, vlan, self.random);
+            let verdict = filter.run(&Packet::with_headers(&seen.view, headers, &metadata));
+            if verdict == 0 {
+                return;
+            }
+            kept = kept.min(verdict as usize);
+        }
+        let cost = kept + OVERHEAD;
+        // As Linux: one more is taken while there is any room at all.
+        if socket.memory >= socket.options.receive_buffer || self.memory + cost > self.limit {
+            socket.statistics.drops = socket.statistics.drops.wrapping_add(1);
+            self.drops += 1;
+            return;
+        }
+        let mut data = self.spare.pop().unwrap_or_default();
+        data.clear();
+        data.reserve(kept);
+        seen.view.pieces(headers.data, kept).for_each(|piece| data.extend_from_slice(piece));
+        socket.statistics.packets = socket.statistics.packets.wrapping_add(1);
+        socket.memory += cost;
+        self.memory += cost;
+        socket.queue.push_back(Received {
+            port: seen.port,
+            hardware: hardware(seen.port),
+            kind,
+            protocol: seen.protocol,
+            source: seen.source,
+            offload: seen.offload,
+            vlan,
+            len,
+            network: ethernet::HEADER_LEN - headers.data,
+            timestamp: seen.at,
+            data,
+        });
+        notify(&mut self.events, socket, SocketId { index, generation: slot.generation });
+    }
+}
