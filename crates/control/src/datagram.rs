@@ -38,7 +38,8 @@ pub enum Kind {
 pub struct Header {
     /// Data or an error.
     pub kind: Kind,
-    /// From the program to the node: the error of this datagram, if it has one, is asked for by [`crate::Request::Flush`], and told no other way.
+    /// From the program to the node: the error of this datagram, if it has one, is asked for by [`crate::Request::Flush`], and told no other way. From the
+    /// node, with an error: that is kept, and asked for (`SO_ERROR`); there may be none any more.
     pub answer: bool,
     /// The other side.
     pub remote: Option<Address>,

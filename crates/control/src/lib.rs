@@ -70,6 +70,10 @@
 //! Each message on the pair of a socket that is no stream begins with a [`datagram::Header`], in both directions. What is wrong with a datagram
 //! the node tells afterwards, by a message of its own, or, if it is asked at once ([`Request::Flush`]), in the answer.
 //!
+//! Whoever asked for errors one by one (`IP_RECVERR`) fetches them with [`Request::TakeError`], from a queue that the node keeps. That there are some
+//! is told by a message on the pair, of kind error and with `answer` set: the errno is not in it but is asked for (`SO_ERROR`), since it may be told or
+//! taken meanwhile; whoever is then told 0 reads on. At most one of these is on its way.
+//!
 //! ## Errors
 //!
 //! [`Reply::Error`] carries an errno of Linux and a text that names the culprit, for people. A request that cannot be decoded is
@@ -114,6 +118,9 @@ pub const MAX_CALL: usize = 2048;
 
 /// The longest value of a socket option or argument of an ioctl, in bytes.
 pub const MAX_OPTION: usize = 1024;
+
+/// The longest message of an error, with its header.
+pub const MAX_ERROR: usize = MAX_CALL - 4;
 
 /// The longest host name, in bytes (RFC 1035 section 2.3.4 says 255 on the wire, which is 253 in text and a final dot).
 pub const MAX_NAME: usize = 255;

@@ -1,7 +1,7 @@
 //! What a node answers.
 
 use crate::codec::{ADDRESS_LEN, Malformed, NoRoom, Reader, Writer};
-use crate::{Address, MAX_ADDRESSES, MAX_NAME, MAX_OPTION, MAX_REASON, MAX_TEXT};
+use crate::{Address, MAX_ADDRESSES, MAX_ERROR, MAX_NAME, MAX_OPTION, MAX_REASON, MAX_TEXT};
 use std::fmt;
 use std::net::IpAddr;
 
@@ -16,6 +16,8 @@ pub enum Reply<'a> {
     Address(Address),
     /// An option's value or an ioctl's result, at most [`MAX_OPTION`] bytes.
     Value(&'a [u8]),
+    /// An error of the queue, as a datagram's message: [`crate::datagram::Header`], control messages, payload; at most [`MAX_ERROR`] bytes.
+    Message(&'a [u8]),
     /// A name's addresses in the order of preference, at most [`MAX_ADDRESSES`].
     Addresses {
         /// The name's canonical name; empty when it is the name itself.
@@ -60,6 +62,7 @@ const ADDRESSES: u8 = 132;
 const NAME: u8 = 133;
 const TEXT: u8 = 134;
 const ERROR: u8 = 135;
+const MESSAGE: u8 = 140;
 
 impl<'a> Reply<'a> {
     /// Writes the reply into `buffer` and returns its length; [`crate::MAX_CALL`] bytes are always enough except for
@@ -79,6 +82,11 @@ impl<'a> Reply<'a> {
                 writer.head(VALUE)?;
                 within(value.len(), MAX_OPTION)?;
                 writer.bytes(value)?;
+            }
+            Reply::Message(message) => {
+                writer.head(MESSAGE)?;
+                within(message.len(), MAX_ERROR)?;
+                writer.bytes(message)?;
             }
             Reply::Addresses { canonical, addresses } => {
                 within(canonical.len(), MAX_NAME)?;
@@ -117,6 +125,7 @@ impl<'a> Reply<'a> {
             DONE => Reply::Done,
             IN_PROGRESS => Reply::InProgress,
             ADDRESS => Reply::Address(reader.any_address()?),
+            MESSAGE => return Ok(Reply::Message(reader.remaining(MAX_ERROR, "message")?)),
             VALUE => return Ok(Reply::Value(reader.remaining(MAX_OPTION, "value")?)),
             ADDRESSES => {
                 let canonical = usize::from(reader.u8()?);

@@ -112,6 +112,11 @@ pub enum Request<'a> {
         /// Which socket.
         id: SocketId,
     },
+    /// `recvmsg(2)` with `MSG_ERRQUEUE`. Answer: [`crate::Reply::Message`], or `EAGAIN` if no error waits.
+    TakeError {
+        /// Which socket.
+        id: SocketId,
+    },
     /// Memory to write statements in ([`crate::board`]). Answer: `Done` and its file, or an error if there are enough of them.
     Board,
     /// There is something on the board: a statement. No answer.
@@ -178,6 +183,7 @@ const FLUSH: u8 = 16;
 const TELL_OPTION: u8 = 17;
 const BOARD: u8 = 18;
 const RING: u8 = 19;
+const TAKE_ERROR: u8 = 24;
 
 impl<'a> Request<'a> {
     /// In `Resolve`: only addresses of families of which the node has an address itself (`AI_ADDRCONFIG`).
@@ -248,6 +254,7 @@ impl<'a> Request<'a> {
                 writer.limited(argument, MAX_OPTION)?;
             }
             Request::Flush { id } => writer.about(FLUSH, id)?,
+            Request::TakeError { id } => writer.about(TAKE_ERROR, id)?,
             Request::Board => writer.head(BOARD)?,
             Request::Ring => writer.head(RING)?,
             Request::Resolve { family, flags, name } => {
@@ -300,6 +307,7 @@ impl<'a> Request<'a> {
                 Request::Option { id: reader.id()?, level: reader.i32()?, name: reader.i32()?, len: reader.u32()? }
             }
             FLUSH => Request::Flush { id: reader.id()? },
+            TAKE_ERROR => Request::TakeError { id: reader.id()? },
             BOARD => Request::Board,
             RING => Request::Ring,
             SHUTDOWN => Request::Shutdown { id: reader.id()?, how: reader.i32()? },
@@ -335,6 +343,7 @@ impl<'a> Request<'a> {
             | Request::TellOption { id, .. }
             | Request::Option { id, .. }
             | Request::Shutdown { id, .. }
+            | Request::TakeError { id }
             | Request::Flush { id }
             | Request::Ioctl { id, .. } => Some(id),
             Request::Socket { .. }

@@ -374,6 +374,11 @@ impl Boundary {
         }
     }
 
+    /// Whether it is a socket of messages, not a stream.
+    pub(crate) fn is_datagrams(&self, id: control::SocketId) -> bool {
+        self.find(id).and_then(|key| self.ends.get(key)).is_some_and(|end| matches!(end.pump, Pump::Datagram(_)))
+    }
+
     /// Takes in now what is to be read from a program in this turn.
     pub(crate) fn take_in(&mut self, context: &mut Context<'_>, id: control::SocketId) {
         if self.find(id).and_then(|key| self.ends.get(key)).is_some_and(|end| end.queued && end.ready.input) {
@@ -465,6 +470,14 @@ impl Boundary {
             Pump::Datagram(pump) => pump.take_error(),
             _ => None,
         }
+    }
+
+    /// A program has asked for an error of its own accord or because it was told to; `again`: there may be more to ask for.
+    pub(crate) fn asked_for_error(&mut self, key: Key, again: bool) {
+        if let Some(End { pump: Pump::Datagram(pump), .. }) = self.ends.get_mut(key) {
+            pump.asked(again);
+        }
+        self.mark(key);
     }
 
     /// Fills the program's end, and watches the connection.

@@ -1,13 +1,15 @@
 //! The pump of a socket that is no stream: messages with a header on the program's side, datagrams or packets on the stack's.
 //!
 //! What differs between kinds of sockets is how a message is sent and how the next one is received: a file each
-//! ([`udp`], [`packet`], [`raw`]). What they have in common are the control messages ([`ancillary`]).
+//! ([`udp`], [`packet`], [`raw`]). What they have in common are the control messages ([`ancillary`]) and the queue of
+//! errors ([`errors`]).
 //!
 //! Both ways hold at most one datagram that found no room: then the pair fills up, and the program waits on its own
 //! descriptor; or the stack's receive queue does, and drops with a counter, as a host does. What a program sends that
 //! cannot go (no route, too long) comes back as an error message, which its next call reports.
 
 mod ancillary;
+pub(crate) mod errors;
 mod packet;
 mod raw;
 mod udp;
@@ -38,14 +40,22 @@ pub(crate) struct DatagramPump {
     answer: Option<Errno>,
     /// The last list of control messages, whose memory the next one takes.
     spare: Vec<u8>,
+    /// What the program knows of errors that it asks for.
+    notice: errors::Notice,
     /// A turn ended before the datagrams did.
     pub(crate) cut_short: bool,
 }
 
 impl DatagramPump {
+    /// The program has asked for an error, and may be told of another.
+    pub(crate) fn asked(&mut self, again: bool) {
+        self.error.take_if(|header| header.answer);
+        self.notice.taken(again);
+    }
+
     /// The error that the program was not told of yet.
     pub(crate) fn take_error(&mut self) -> Option<Errno> {
-        let header = self.error.take()?;
+        let header = self.error.take_if(|header| !header.answer)?;
         match header.kind {
             Kind::Error(errno) => Errno::from_raw(errno),
             Kind::Data => None,
@@ -186,10 +196,12 @@ fn send(
 
 /// From the stack to the program.
 fn output(end: &mut End, pump: &mut DatagramPump, context: &mut Context<'_>) -> Fate {
-    if pump.error.is_none()
-        && let Some(errno) = context.host.take_error(end.socket)
-    {
-        pump.error = Some(Header::error(errno.raw(), None));
+    if pump.error.is_none() {
+        pump.error = if context.host.receives_errors(end.socket) {
+            pump.notice.due(context.host.reported_error(end.socket))
+        } else {
+            context.host.take_error(end.socket).map(|errno| Header::error(errno.raw(), None))
+        };
     }
     if report(end, pump, context) == Fate::Close {
         return Fate::Close;

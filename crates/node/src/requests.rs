@@ -18,6 +18,7 @@ use sockeye_socket::{Body, Errno, Privilege, Progress};
 use sockeye_stack::tcp::Side;
 
 use crate::boundary::{Boundary, Context, Grave};
+use crate::datagram;
 use crate::end::{Owner, Pump};
 use crate::pair;
 use crate::poller::{Happened, Token};
@@ -37,6 +38,8 @@ pub(crate) enum Answer {
     InProgress,
     Address(Address),
     Value(Vec<u8>),
+    /// An error of the queue.
+    Message(Vec<u8>),
 }
 
 /// Or why not.
@@ -86,6 +89,12 @@ impl Call<'_, '_> {
         }
         // What was written before a cork leaves as it would without one.
         if let Some((id, true)) = cork(request) {
+            self.boundary.take_in(self.context, id);
+        }
+        // Datagrams leave as the socket was when they were sent.
+        if let Request::SetOption { id, .. } | Request::Connect { id, .. } | Request::Bind { id, .. } = *request
+            && self.boundary.is_datagrams(id)
+        {
             self.boundary.take_in(self.context, id);
         }
         match self.attempt(request, descriptor.as_ref()) {
@@ -301,8 +310,18 @@ impl Call<'_, '_> {
                     return Ok((Answer::Value(errno.raw().to_ne_bytes().to_vec()), None));
                 }
                 let mut value = host.option(*now, socket, level, name)?;
+                if (level, name) == (SOL_SOCKET, SO_ERROR) {
+                    self.boundary.asked_for_error(key, value.iter().any(|&byte| byte != 0));
+                }
                 value.truncate(len as usize);
                 Answer::Value(value)
+            }
+            Request::TakeError { .. } => {
+                let reported = host.take_report(socket).ok_or(Errno::EAGAIN);
+                let settings = host.settings(socket).ok_or(Errno::EBADF)?;
+                let message = reported.map(|reported| datagram::errors::message(settings, *now, &reported));
+                self.boundary.asked_for_error(key, message.is_ok());
+                Answer::Message(message?)
             }
             Request::Shutdown { how, .. } => {
                 let (read, _) = directions(how)?;
@@ -452,6 +471,7 @@ pub(crate) fn describe(request: &Request<'_>, number: Option<u64>) -> String {
             format!("shutdown({socket}, {how})")
         }
         Request::Flush { .. } => format!("flush({socket})"),
+        Request::TakeError { .. } => format!("recvmsg({socket}, MSG_ERRQUEUE)"),
         Request::Board => "board".to_owned(),
         Request::Ring => "ring".to_owned(),
         Request::Ioctl { command, .. } => format!("ioctl({socket}, {command:#x})"),
@@ -470,6 +490,7 @@ pub(crate) fn describe_outcome(outcome: &Outcome, made: Option<u64>) -> String {
         Ok((Answer::Done, None)) => "0".to_owned(),
         Ok((Answer::InProgress, _)) => "in progress".to_owned(),
         Ok((Answer::Address(address), _)) => address.to_string(),
+        Ok((Answer::Message(message), _)) => format!("{} bytes", message.len()),
         Ok((Answer::Value(value), _)) => match value.first_chunk() {
             Some(&bytes) if value.len() == 4 => i32::from_ne_bytes(bytes).to_string(),
             _ => format!("{} bytes", value.len()),

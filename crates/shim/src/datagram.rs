@@ -20,8 +20,8 @@ use crate::exchange::{self, NO_NODE};
 use crate::sys::{self, Errno, outcome};
 use crate::{memory, real};
 use libc::{c_int, c_void, iovec};
-use sockeye_control::datagram::{Header, Kind};
-use sockeye_control::{Address, Family, Request, SocketName, ancillary};
+use sockeye_control::datagram::{self, Header};
+use sockeye_control::{Address, Family, Kind, Reply, Request, SocketName, ancillary};
 use std::mem::MaybeUninit;
 use std::ops::RangeInclusive;
 
@@ -110,8 +110,9 @@ pub(crate) fn send(
     if len > most {
         return Err(Errno(libc::EMSGSIZE));
     }
-    // Linux tells a pending error to whoever comes first.
-    if let Some(errno) = take_error(fd) {
+    // Linux tells a pending error to whoever comes first; but not who sends raw packets.
+    let raw = name.kind == Kind::Raw && name.family != Family::Packet;
+    if !raw && let Some(errno) = take_error(fd, name) {
         return Err(errno);
     }
     let (list, listed, destination) = match control {
@@ -181,17 +182,59 @@ pub(crate) fn forget_destination(fd: c_int) {
 }
 
 /// Takes the error that stands first in the queue, if one does.
-pub(crate) fn take_error(fd: c_int) -> Option<Errno> {
+pub(crate) fn take_error(fd: c_int, name: SocketName) -> Option<Errno> {
+    let (errno, answer) = first_error(fd)?;
+    take_next(fd);
+    if answer { kept_error(fd, name) } else { Some(errno) }
+}
+
+/// The error that stands first in the queue, if one does; and whether it is only said that there is one.
+pub(crate) fn first_error(fd: c_int) -> Option<(Errno, bool)> {
     let mut bytes = [0; Header::LEN];
     let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
     sys::receive_message(fd, &mut exchange::message(&mut [own(&mut bytes)]), flags).ok()?;
     match Header::decode(&bytes) {
-        Ok((Header { kind: Kind::Error(errno), .. }, _)) => {
-            take_next(fd);
-            Some(Errno(errno))
-        }
+        Ok((Header { kind: datagram::Kind::Error(errno), answer, .. }, _)) => Some((Errno(errno), answer)),
         _ => None,
     }
+}
+
+/// The error that the node keeps for the socket, if there is one.
+fn kept_error(fd: c_int, name: SocketName) -> Option<Errno> {
+    exchange::socket_error(fd, name.id).ok().filter(|&errno| errno != 0).map(Errno)
+}
+
+/// An error of the queue: `recvmsg` with `MSG_ERRQUEUE`.
+#[cold]
+#[inline(never)]
+fn receive_error<T: Default>(
+    fd: c_int,
+    name: SocketName,
+    pieces: &[iovec],
+    control: impl FnOnce(&mut [u8]) -> Result<T, Errno>,
+) -> Result<(Incoming, T), Errno> {
+    // The message that tells of it goes with it.
+    if let Some((_, true)) = first_error(fd) {
+        take_next(fd);
+    }
+    let mut buffer = exchange::buffer();
+    let Reply::Message(message) = exchange::about(fd, &Request::TakeError { id: name.id }, &mut buffer)? else {
+        return Err(exchange::NONSENSE);
+    };
+    let (header, list, payload) = Header::split(message).map_err(|_| exchange::NONSENSE)?;
+    let mut bytes = [0; Header::MAX_RECEIVED];
+    let copy = bytes.get_mut(..list.len()).ok_or(exchange::NONSENSE)?;
+    copy.copy_from_slice(list);
+    let given = control(copy)?;
+    let mut rest = payload;
+    for piece in own_excluded(pieces) {
+        let (part, more) = rest.split_at(rest.len().min(piece.iov_len));
+        memory::write(piece.iov_base, part)?;
+        rest = more;
+    }
+    let cut = if rest.is_empty() { 0 } else { libc::MSG_TRUNC };
+    let flags = libc::MSG_ERRQUEUE | cut;
+    Ok((Incoming { remote: header.remote, len: payload.len() - rest.len(), flags }, given))
 }
 
 /// A datagram that was received.
@@ -229,7 +272,7 @@ pub(crate) fn receive_with<T: Default>(
     control: impl FnOnce(&mut [u8]) -> Result<T, Errno>,
 ) -> Result<(Incoming, T), Errno> {
     if flags & libc::MSG_ERRQUEUE != 0 {
-        return Err(AGAIN);
+        return receive_error(fd, name, pieces, control);
     }
     let room = total(pieces);
     let mut beginning = [0; BEGINNING];
@@ -237,24 +280,31 @@ pub(crate) fn receive_with<T: Default>(
     let last = pieces.len() - 1;
     pieces[BEFORE - 1] = exchange::piece(beginning.as_mut_ptr().cast(), beginning.len());
     pieces[last] = exchange::piece(end.as_mut_ptr().cast_const().cast(), BEYOND);
-    let mut message = exchange::message(&mut pieces[BEFORE - 1..]);
     // How long the payload was can only be told from how long all of it was.
     let kept = flags & (libc::MSG_PEEK | libc::MSG_DONTWAIT) | libc::MSG_TRUNC;
-    // SAFETY: the header points to our own bytes and to the program's, which the kernel judges.
-    let whole = outcome(|| unsafe { real::recvmsg(fd, &mut message, kept) })? as usize;
-    if whole == 0 {
-        return match exchange::socket_error(fd, name.id) {
-            Err(NO_NODE) => Err(NO_NODE),
-            _ => Ok((Incoming::END, T::default())),
-        };
-    }
-    let (header, place) = Header::decode(&beginning).map_err(|_| exchange::NONSENSE)?;
-    if let Kind::Error(errno) = header.kind {
+    let (whole, header, place) = loop {
+        let mut message = exchange::message(&mut pieces[BEFORE - 1..]);
+        // SAFETY: the header points to our own bytes and to the program's, which the kernel judges.
+        let whole = outcome(|| unsafe { real::recvmsg(fd, &mut message, kept) })? as usize;
+        if whole == 0 {
+            return match exchange::socket_error(fd, name.id) {
+                Err(NO_NODE) => Err(NO_NODE),
+                _ => Ok((Incoming::END, T::default())),
+            };
+        }
+        let (header, place) = Header::decode(&beginning).map_err(|_| exchange::NONSENSE)?;
+        let datagram::Kind::Error(errno) = header.kind else { break (whole, header, place) };
         if flags & libc::MSG_PEEK != 0 {
             take_next(fd);
         }
-        return Err(Errno(errno));
-    }
+        if !header.answer {
+            return Err(Errno(errno));
+        }
+        // It was told or taken meanwhile: what comes next is what was meant.
+        if let Some(errno) = kept_error(fd, name) {
+            return Err(errno);
+        }
+    };
     let len = whole.checked_sub(header.payload_at()).ok_or(exchange::NONSENSE)?;
     let listed = usize::from(header.control);
     let given = if listed <= Header::PLACE {
@@ -354,7 +404,7 @@ pub(crate) fn next_len(fd: c_int) -> Result<usize, Errno> {
     let flags = libc::MSG_PEEK | libc::MSG_TRUNC | libc::MSG_DONTWAIT;
     match sys::receive_message(fd, &mut exchange::message(&mut [own(&mut bytes)]), flags) {
         Ok(len) => match Header::decode(&bytes) {
-            Ok((header @ Header { kind: Kind::Data, .. }, _)) => Ok(len.saturating_sub(header.payload_at())),
+            Ok((header @ Header { kind: datagram::Kind::Data, .. }, _)) => Ok(len.saturating_sub(header.payload_at())),
             _ => Ok(0),
         },
         Err(AGAIN) => Ok(0),

@@ -9,8 +9,8 @@
 //! fresh stream's descriptor bears a mark ([`Mark`]), and [`FRESH_STREAMS`] counts how many this process may hold, so that nobody is asked
 //! where there is none. One that is closed fresh, or connected by another process, stays counted; that costs system calls, and no more.
 
-use crate::patience;
 use crate::sys::{self, Errno};
+use crate::{patience, poll};
 use libc::{c_int, msghdr};
 use sockeye_control::{Kind, SocketName};
 use std::mem::offset_of;
@@ -131,5 +131,9 @@ pub(crate) unsafe fn learn_from(message: &msghdr) {
 pub(crate) fn look_for_inherited_sockets() {
     if sys::each_descriptor(learn).is_err() {
         (0..64).for_each(learn);
+    }
+    // Whoever set them up may have asked for errors.
+    if MAY_HOLD_DATAGRAM_SOCKETS.load(Ordering::Relaxed) {
+        poll::expect_errors();
     }
 }

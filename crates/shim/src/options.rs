@@ -8,7 +8,7 @@ use crate::accept::is_listener;
 use crate::exchange::{self, Along, NONSENSE};
 use crate::names::identity;
 use crate::sys::{self, Errno, answer};
-use crate::{datagram, interpose, memory, real, statement};
+use crate::{datagram, interpose, memory, poll, real, statement};
 use libc::{c_int, c_void, socklen_t};
 use sockeye_control::{Family, Kind, MAX_OPTION, Reply, Request, SocketName};
 
@@ -87,7 +87,7 @@ fn known(fd: c_int, socket: SocketName, level: c_int, name: c_int) -> Result<Opt
             Family::Packet => libc::AF_PACKET,
         },
         (libc::SO_ACCEPTCONN, _) => c_int::from(is_listener(fd)),
-        (libc::SO_ERROR, Kind::Datagram | Kind::Raw) => match datagram::take_error(fd) {
+        (libc::SO_ERROR, Kind::Datagram | Kind::Raw) => match datagram::take_error(fd, socket) {
             Some(errno) => errno.0,
             None => exchange::socket_error(fd, socket.id)?,
         },
@@ -126,6 +126,9 @@ fn set(
         _ => return Err(NONSENSE),
     }
     if !socket.kind.is_stream() {
+        if matches!((level, name), (libc::IPPROTO_IP, libc::IP_RECVERR) | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR)) {
+            poll::expect_errors();
+        }
         datagram::forget_destination(fd);
     } else if concerns_descriptor(level, name) {
         sys::set_option(fd, name, &memory::read_value(value.cast::<c_int>())?)?;

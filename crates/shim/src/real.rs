@@ -4,8 +4,8 @@
 //! constructor) looks it up itself. Two threads that do so at once find the same.
 
 use libc::{
-    addrinfo, c_char, c_int, c_uint, c_ulong, c_void, hostent, iovec, mmsghdr, msghdr, size_t, sockaddr, socklen_t,
-    ssize_t, timespec,
+    addrinfo, c_char, c_int, c_uint, c_ulong, c_void, hostent, iovec, mmsghdr, msghdr, nfds_t, pollfd, sigset_t,
+    size_t, sockaddr, socklen_t, ssize_t, timespec,
 };
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -92,6 +92,9 @@ real! {
     fn sendto(fd: c_int, buffer: *const c_void, len: size_t, flags: c_int, address: *const sockaddr, address_len: socklen_t) -> ssize_t = -1;
     fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) -> ssize_t = -1;
     fn sendmmsg(fd: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int) -> c_int = -1;
+
+    fn poll(descriptors: *mut pollfd, count: nfds_t, timeout: c_int) -> c_int = -1;
+    fn ppoll(descriptors: *mut pollfd, count: nfds_t, timeout: *const timespec, mask: *const sigset_t) -> c_int = -1;
 
     fn getaddrinfo(name: *const c_char, service: *const c_char, hints: *const addrinfo, result: *mut *mut addrinfo) -> c_int = libc::EAI_SYSTEM;
     fn getnameinfo(address: *const sockaddr, len: socklen_t, host: *mut c_char, host_len: socklen_t, service: *mut c_char, service_len: socklen_t, flags: c_int) -> c_int = libc::EAI_SYSTEM;

@@ -130,6 +130,7 @@ impl Report<'_> {
 #[derive(Debug, Default)]
 pub(crate) struct ErrorQueue {
     queue: VecDeque<Reported>,
+    pushed: u64,
 }
 
 impl ErrorQueue {
@@ -138,6 +139,7 @@ impl ErrorQueue {
         let fits = self.queue.len() < MOST;
         if fits {
             self.queue.push_back(reported);
+            self.pushed += 1;
         }
         fits
     }
@@ -166,8 +168,9 @@ impl ErrorQueue {
         Some((reported, pending))
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.queue.is_empty()
+    /// The number of the youngest that waits, from 1; none if none waits.
+    pub(crate) fn newest(&self) -> Option<u64> {
+        (!self.queue.is_empty()).then_some(self.pushed)
     }
 
     pub(crate) fn clear(&mut self) {

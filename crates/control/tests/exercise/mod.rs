@@ -12,8 +12,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use sockeye_control::ancillary;
 use sockeye_control::datagram::{self, Header};
 use sockeye_control::{
-    Accepted, Address, Addresses, ControlPath, Family, Kind, LinkAddress, MAX_ADDRESSES, MAX_CALL, MAX_MESSAGE,
-    MAX_NAME, MAX_OPTION, MAX_REASON, MAX_TEXT, Reply, Request, SocketId, SocketName, What,
+    Accepted, Address, Addresses, ControlPath, Family, Kind, LinkAddress, MAX_ADDRESSES, MAX_CALL, MAX_ERROR,
+    MAX_MESSAGE, MAX_NAME, MAX_OPTION, MAX_REASON, MAX_TEXT, Reply, Request, SocketId, SocketName, What,
 };
 
 /// Everything that crosses the boundary.
@@ -145,6 +145,7 @@ fn meanings(script: &[u8]) {
         (Request::ResolveAddress { address: local.ip() }, true),
         (Request::Show { what, json: flag }, true),
         (Request::Flush { id }, true),
+        (Request::TakeError { id }, true),
         (Request::Board, true),
         (Request::Ring, true),
         (Request::Trace, true),
@@ -166,6 +167,7 @@ fn meanings(script: &[u8]) {
         (Reply::InProgress, true),
         (Reply::Address(address), true),
         (Reply::Value(&bytes), bytes.len() <= MAX_OPTION),
+        (Reply::Message(&bytes), bytes.len() <= MAX_ERROR),
         (Reply::Addresses { canonical, addresses }, list.len() <= MAX_ADDRESSES),
         (Reply::Name(text), text.len() <= MAX_NAME),
         (Reply::Text { last: flag, text }, text.len() <= MAX_TEXT),

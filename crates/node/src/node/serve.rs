@@ -99,6 +99,7 @@ impl Node {
                     Answer::InProgress => Reply::InProgress,
                     Answer::Address(address) => Reply::Address(*address),
                     Answer::Value(value) => Reply::Value(value),
+                    Answer::Message(message) => Reply::Message(message),
                 };
                 server.reply(key, &reply, theirs.as_ref().map(AsFd::as_fd), poller)
             }

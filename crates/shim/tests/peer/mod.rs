@@ -299,6 +299,7 @@ impl State {
                     _ => Err(NOT_CONNECTED),
                 }
             }
+            Request::TakeError { .. } => Err(libc::EAGAIN),
             // What is written is routed when it is seen, before this; errors come as messages.
             Request::Flush { id } if self.sockets[&id.0].name.kind == Kind::Stream => Ok(Reply::Done),
             Request::Flush { id } => match self.take_in(id) {

@@ -47,21 +47,22 @@ impl Host {
             .is_some_and(|settings| settings.ip.receive_errors || settings.ipv6.is_some_and(|ipv6| ipv6.receive_errors))
     }
 
-    /// On a socket that receives errors: what poll(2) calls an error, which is the pending one, or that there are some in the queue.
-    pub fn reported_error(&self, id: SocketId) -> Option<Errno> {
+    /// On a socket that receives errors: whether poll(2) says POLLERR, because of the pending error or of those in the queue; and the number of the
+    /// youngest of these, 0 if there is none.
+    pub fn reported_error(&self, id: SocketId) -> Option<u64> {
         let socket = self.sockets.get(id.0)?;
-        let (error, queued) = match socket.state {
+        let (pending, newest) = match socket.state {
             State::Datagram(Some(udp)) => {
                 let status = self.stack.udp_status(udp);
-                (status.error.map(Errno::from), status.has_reports)
+                (status.error.is_some(), status.newest_report)
             }
             State::Raw(raw) => {
                 let status = self.stack.raw_status(raw);
-                (status.error.map(Errno::from), status.has_reports)
+                (status.error.is_some(), status.newest_report)
             }
-            _ => (None, false),
+            _ => (false, None),
         };
-        socket.error.or(error).or(queued.then_some(Errno::EMSGSIZE))
+        newest.or((pending || socket.error.is_some()).then_some(0))
     }
 
     /// The oldest error of the queue (MSG_ERRQUEUE).

@@ -103,7 +103,7 @@ impl Host {
                 if status.readable.is_some() {
                     flags |= POLLIN;
                 }
-                if status.error.is_some() || status.has_reports {
+                if status.error.is_some() || status.newest_report.is_some() {
                     flags |= POLLERR;
                 }
             }
@@ -115,7 +115,7 @@ impl Host {
                 if status.readable.is_some() {
                     flags |= POLLIN;
                 }
-                if status.error.is_some() || status.has_reports {
+                if status.error.is_some() || status.newest_report.is_some() {
                     flags |= POLLERR;
                 }
             }

@@ -130,7 +130,7 @@ impl Stack {
             queued: socket.queue.len(),
             writable: !socket.blocked,
             error: socket.error,
-            has_reports: !socket.reports.is_empty(),
+            newest_report: socket.reports.newest(),
         })
     }
 

@@ -195,8 +195,8 @@ pub struct Status {
     pub writable: bool,
     /// What the network said. Stays until [`udp_take_error`](crate::Stack::udp_take_error).
     pub error: Option<Error>,
-    /// There are errors to be asked for one by one.
-    pub has_reports: bool,
+    /// There are errors to be asked for one by one: the number of the youngest, which grows by one with each.
+    pub newest_report: Option<u64>,
 }
 
 /// A socket, for people.
