@@ -6,6 +6,7 @@
 //! control = "/run/sockeye/default.sock"
 //! gateways = ["10.0.0.1"]
 //! dns = ["10.0.0.53"]
+//! redirects = true        # shorter ways that the router in use knows are taken
 //! local_shortcut = true   # programs on the node that connect to each other get a way of their own
 //!
 //! [[interface]]
@@ -13,6 +14,9 @@
 //! addresses = ["10.0.0.2/24"]
 //! mac = "auto"            # or "inherit", or "02:00:00:00:00:01"
 //! driver = "packet"       # or "tap"
+//!
+//! [ipv6]
+//! temporary = false       # what interfaces do by themselves: see `config::ipv6`
 //!
 //! [limits]
 //! sockets = 65536         # of all programs together
@@ -22,6 +26,8 @@
 //! Whatever is not known is refused, so that a misspelt key is not silently nothing. Each value is read into its type
 //! at this edge (a prefix, an address, a MAC), and an error names file, line and key.
 
+mod ipv6;
+
 use core::fmt;
 use core::str::FromStr;
 use std::net::IpAddr;
@@ -29,6 +35,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer};
 use sockeye_device::MacChoice;
+use sockeye_stack::autoconf;
 use sockeye_wire::IpPrefix;
 use sockeye_wire::ethernet::MacAddr;
 
@@ -48,6 +55,10 @@ pub struct Config {
     /// Whether two programs on the node that connect to each other get a pair of their own, so that their bytes pass the
     /// node no more, and no packet is to be seen. On unless it is turned off.
     pub local_shortcut: bool,
+    /// Whether redirects of the router in use are followed. They are unless it is turned off.
+    pub redirects: bool,
+    /// What interfaces do by themselves, if anything: addresses of IPv6, routers, name servers.
+    pub ipv6: Option<autoconf::Settings>,
     /// How much programs may take.
     pub limits: Limits,
 }
@@ -103,6 +114,8 @@ impl Config {
             dns: Vec::new(),
             control: control.into(),
             local_shortcut: true,
+            redirects: true,
+            ipv6: ipv6::default(),
             limits: Limits::default(),
         }
     }
@@ -118,12 +131,13 @@ impl Config {
     }
 
     fn parse(&mut self, file: &Path, text: &str) -> Result<(), Error> {
-        let File { control, gateways, dns, local_shortcut, interface, limits } =
+        let File { control, gateways, dns, local_shortcut, redirects, interface, ipv6, limits } =
             toml::from_str(text).map_err(|error| locate(file, text, &error))?;
         if let Some(control) = control {
             self.control = control;
         }
         self.local_shortcut = local_shortcut.unwrap_or(self.local_shortcut);
+        self.redirects = redirects.unwrap_or(self.redirects);
         self.gateways.extend(gateways.into_iter().map(|Parsed(address)| address));
         self.dns.extend(dns.into_iter().map(|Parsed(address)| address));
         self.interfaces.extend(interface.into_iter().map(|InterfaceTable { name, addresses, mac, driver }| {
@@ -134,6 +148,9 @@ impl Config {
                 driver: driver.0,
             }
         }));
+        if let Some(table) = ipv6 {
+            self.ipv6 = table.settings();
+        }
         let LimitsTable { sockets, sockets_per_user, clients } = limits;
         self.limits.sockets = sockets.unwrap_or(self.limits.sockets);
         self.limits.sockets_per_user = sockets_per_user.unwrap_or(self.limits.sockets_per_user);
@@ -151,8 +168,10 @@ struct File {
     #[serde(default)]
     dns: Vec<Parsed<IpAddr>>,
     local_shortcut: Option<bool>,
+    redirects: Option<bool>,
     #[serde(default)]
     interface: Vec<InterfaceTable>,
+    ipv6: Option<ipv6::Table>,
     #[serde(default)]
     limits: LimitsTable,
 }
@@ -271,6 +290,15 @@ mod tests {
         assert_eq!(config.interfaces[0].addresses[0].to_string(), "10.0.0.2/24");
         assert_eq!(config.limits.sockets, 7);
         assert_eq!(config.limits.clients, Limits::default().clients);
+        assert_eq!(config.ipv6, Config::new("/tmp/x").ipv6);
+        let config = parse("[ipv6]\ntemporary = true\noptimistic = false\nsecret = 's'\nidentifiers = 'hardware'\n");
+        let settings = config.expect("good").ipv6.expect("on unless it is turned off");
+        assert!(settings.temporary && !settings.optimistic && settings.routers && settings.detection == 1);
+        assert_eq!(settings.identifiers, autoconf::Identifiers::Hardware);
+        // The same at each start, and from one release to the next.
+        assert_eq!(settings.secret, Some([179, 3, 90, 226, 36, 164, 117, 26, 92, 79, 140, 209, 134, 241, 133, 42]));
+        assert_eq!(parse("[ipv6]\nenabled = false\n").expect("good").ipv6, None);
+        assert!(!parse("redirects = false\n").expect("good").redirects);
     }
 
     #[test]
@@ -285,6 +313,8 @@ mod tests {
         assert!(error.starts_with("node.toml:3: mac: \"mine\""), "{error}");
         let error = wrong("[[interface]]\nname = 'a'\nadresses = []\n");
         assert!(error.starts_with("node.toml:3: ") && error.contains("adresses"), "{error}");
+        let error = wrong("[ipv6]\nidentifiers = 'mine'\n");
+        assert!(error.starts_with("node.toml:2: identifiers: \"mine\""), "{error}");
         let error = wrong("control = \n");
         assert!(error.starts_with("node.toml:1: control: "), "{error}");
         assert!(!error.contains('\n'), "{error}");

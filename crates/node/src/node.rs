@@ -9,6 +9,7 @@
 
 mod ending;
 mod hear;
+mod notices;
 mod serve;
 
 use std::io::Read;
@@ -60,6 +61,8 @@ pub struct Node {
     asked: Vec<Asked>,
     /// Another turn is due at once.
     restless: bool,
+    /// Of the name servers that routers have named, as the resolver knows them.
+    names_generation: u64,
 }
 
 impl Node {
@@ -81,15 +84,16 @@ impl Node {
         config: Config,
         devices: Vec<(Box<dyn Device>, Vec<sockeye_wire::IpPrefix>)>,
     ) -> Result<Node, Error> {
-        let Config { interfaces: _, gateways, dns, control, local_shortcut, mut limits } = config;
+        let Config { interfaces: _, gateways, dns, control, local_shortcut, redirects, ipv6, mut limits } = config;
         limits.sockets = limits.sockets.min(raise_descriptors().saturating_sub(RESERVED));
         let poller = Poller::new().map_err(Error::system("making an epoll descriptor"))?;
         let seed = boundary::random().map_err(Error::system("asking for random bytes"))?;
         let mut host = Host::new(Stack::new(sockeye_stack::Config::default(), seed));
+        host.stack_mut().set_redirects(redirects);
         let now = Instant::from_millis(1_000);
         let mut ports = Ports::default();
         for (device, addresses) in devices {
-            ports.add(now, host.stack_mut(), device, &addresses);
+            ports.add(now, host.stack_mut(), device, &addresses, ipv6.as_ref())?;
         }
         for (index, fd, _) in ports.descriptors() {
             poller.add(fd, Token::Device(index as u16), EventFlags::IN).map_err(Error::system("polling a device"))?;
@@ -113,6 +117,7 @@ impl Node {
             stopping: false,
             asked: Vec::new(),
             restless: false,
+            names_generation: 0,
         })
     }
 
@@ -229,6 +234,7 @@ impl Node {
         if self.resolver.poll_timeout().is_some_and(|due| due <= self.now) {
             self.resolver.handle_timeout(&mut self.host, self.now);
         }
+        self.tell_notices();
         for _ in 0..ROUNDS {
             self.take_events();
             if !self.boundary.is_dirty() {

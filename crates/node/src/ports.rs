@@ -12,8 +12,10 @@ use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
 
 use sockeye_device::{Device, Full, Instant, PacketSocket, RxBatch, Tap, TxFrame};
+use sockeye_stack::autoconf::Settings;
 use sockeye_stack::{Egress, PortConfig, PortId, Route, Stack};
 use sockeye_wire::IpPrefix;
+use sockeye_wire::ipv6::MIN_MTU;
 
 use crate::boundary::random;
 use crate::config::{Driver, Interface};
@@ -65,8 +67,15 @@ pub fn open(interface: &Interface) -> Result<Box<dyn Device>, Error> {
 }
 
 impl Ports {
-    /// Makes a device a port of the stack, with these addresses.
-    pub fn add(&mut self, now: Instant, stack: &mut Stack, device: Box<dyn Device>, addresses: &[IpPrefix]) -> PortId {
+    /// Makes a device a port of the stack, with these addresses. Of IPv6 it does by itself what `ipv6` says; without, nothing.
+    pub fn add(
+        &mut self,
+        now: Instant,
+        stack: &mut Stack,
+        device: Box<dyn Device>,
+        addresses: &[IpPrefix],
+        ipv6: Option<&Settings>,
+    ) -> Result<PortId, Error> {
         let id = stack.add_port(PortConfig {
             name: device.name().to_owned(),
             mac: device.mac(),
@@ -75,12 +84,21 @@ impl Ports {
         });
         let up = device.link_up();
         stack.set_link(now, id, up);
+        let narrow = usize::from(device.mtu()) < MIN_MTU;
+        if let Some(address) = addresses.iter().find(|address| narrow && address.addr().is_ipv6()) {
+            let (name, mtu) = (device.name(), device.mtu());
+            let mend = format!("raise its MTU to {MIN_MTU}, or leave the address out");
+            return Err(Error::Setup(format!("{address} on {name}: a link of {mtu} bytes carries no IPv6; {mend}")));
+        }
+        if let Some(settings) = ipv6 {
+            stack.configure_ipv6(now, id, settings.clone());
+        }
         for address in addresses {
             stack.add_address(now, id, *address);
         }
         let batch = RxBatch::new(BATCH);
         self.0.push(Port { id, device, batch, readable: true, blocked: false, unflushed: false, up });
-        id
+        Ok(id)
     }
 
     /// Hands a batch of each readable device to the stack. How many frames that were: 0 when nothing was there.
@@ -170,8 +188,9 @@ impl Ports {
 /// Default routes, each by the port on whose link the gateway is. The first is preferred.
 pub fn add_gateways(stack: &mut Stack, gateways: &[IpAddr]) -> Result<(), Error> {
     for (metric, gateway) in gateways.iter().enumerate() {
-        let port = stack.ports().find(|(_, port)| port.addresses().iter().any(|prefix| prefix.contains(*gateway)));
-        let Some((port, _)) = port else {
+        // Also by an address that is still being asked for.
+        let beside = |port| stack.addresses_of(port).iter().any(|own| own.prefix.contains(*gateway));
+        let Some(port) = stack.ports().map(|(port, _)| port).find(|&port| beside(port)) else {
             let what = format!("gateway {gateway} is on no link of the host: give an interface an address beside it");
             return Err(Error::Setup(what));
         };

@@ -5,11 +5,14 @@
 
 use std::collections::HashMap;
 use std::fmt::Write;
+use std::net::IpAddr;
 
 use serde_json::{Map, Value, json};
 use sockeye_control::What;
+use sockeye_device::Instant;
 use sockeye_socket::{Body, SocketId};
 use sockeye_stack::PortId;
+use sockeye_stack::autoconf::{AddressView, Origin, RouteView, RouterView};
 use sockeye_stack::raw::Kind;
 use sockeye_stack::tcp::{Flow, Side, State, Summary, TimerInfo};
 
@@ -156,39 +159,87 @@ fn interfaces(node: &Node) -> Table {
     }
 }
 
+/// Lifetimes are in seconds; none is for ever.
 fn addresses(node: &Node) -> Table {
-    let rows = node.host.stack().ports().flat_map(|(_, port)| {
-        port.addresses().iter().map(|address| vec![json!(port.name), json!(address.to_string())]).collect::<Vec<_>>()
+    let stack = node.host.stack();
+    let left = |until: Option<Instant>| json!(until.map(|until| until.since(node.now).as_secs()));
+    let rows = stack.ports().flat_map(|(id, port)| {
+        let views = stack.addresses_of(id).into_iter();
+        let row = |view: AddressView| {
+            vec![
+                json!(port.name),
+                json!(view.prefix.to_string()),
+                json!(scope_name(view.prefix.addr())),
+                json!(format!("{:?}", view.state).to_lowercase()),
+                json!(origin_name(view.origin)),
+                left(view.valid_until),
+                left(view.preferred_until),
+            ]
+        };
+        views.map(row).collect::<Vec<_>>()
     });
-    Table { columns: &["interface", "address"], rows: rows.collect() }
+    let columns = &["interface", "address", "scope", "state", "origin", "valid", "preferred"];
+    Table { columns, rows: rows.collect() }
+}
+
+fn scope_name(address: IpAddr) -> &'static str {
+    match address {
+        _ if address.is_loopback() => "host",
+        IpAddr::V4(address) if address.is_link_local() => "link",
+        IpAddr::V6(address) if address.is_unicast_link_local() => "link",
+        _ => "global",
+    }
+}
+
+fn origin_name(origin: Origin) -> &'static str {
+    match origin {
+        Origin::Configured => "configured",
+        Origin::LinkLocal => "link-local",
+        Origin::Stable => "router",
+        Origin::Temporary => "router, temporary",
+    }
 }
 
 fn routes(node: &Node) -> Table {
     let stack = node.host.stack();
     let rows = stack.routes().map(|route| {
         let everything = route.destination.len() == 0;
+        let view = stack.route_view(route);
+        let origin = match view {
+            Some(RouteView { redirect: true, .. }) => "redirect",
+            Some(RouteView { redirect: false, .. }) => "router",
+            None if route.next_hop.is_none() => "address",
+            None => "configured",
+        };
         vec![
             json!(if everything { "default".to_owned() } else { route.destination.network().to_string() }),
             json!(route.next_hop.map(|next_hop| next_hop.to_string())),
             json!(port_name(node, route.port)),
             json!(route.source.map(|source| source.to_string())),
             json!(route.metric),
+            json!(origin),
+            json!(view.and_then(|view| view.until).map(|until| until.since(node.now).as_secs())),
         ]
     });
-    Table { columns: &["destination", "via", "interface", "source", "metric"], rows: rows.collect() }
+    let columns = &["destination", "via", "interface", "source", "metric", "origin", "expires"];
+    Table { columns, rows: rows.collect() }
 }
 
 fn neighbors(node: &Node) -> Table {
-    let rows = node.host.stack().neighbors().map(|neighbor| {
+    let stack = node.host.stack();
+    let routers = stack.routers();
+    let rows = stack.neighbors().map(|neighbor| {
+        let is = |router: &RouterView| (router.port, IpAddr::V6(router.address)) == (neighbor.port, neighbor.address);
         vec![
             json!(neighbor.address.to_string()),
             json!(port_name(node, neighbor.port)),
             json!(neighbor.mac.map(|mac| mac.to_string())),
             json!(format!("{:?}", neighbor.state).to_lowercase()),
             json!(neighbor.queued),
+            json!(routers.iter().any(is)),
         ]
     });
-    Table { columns: &["address", "interface", "mac", "state", "queued"], rows: rows.collect() }
+    Table { columns: &["address", "interface", "mac", "state", "queued", "router"], rows: rows.collect() }
 }
 
 fn port_name(node: &Node, port: PortId) -> String {

@@ -6,6 +6,7 @@ use sockeye_device::Instant;
 use sockeye_stack::udp;
 
 use crate::errno::Errno;
+use crate::family::scoped;
 use crate::host::{Host, SocketId, State};
 
 impl Host {
@@ -21,8 +22,9 @@ impl Host {
         if let Some(error) = self.take_error(id) {
             return Err(error);
         }
+        let device = to.map(|to| self.zone(id, to)).transpose()?.flatten();
         let to = to.map(|to| self.inward(id, to)).transpose()?;
-        let send = udp::Send { to, from: None, ttl: None, tos: None, payload: &[bytes] };
+        let send = udp::Send { to, device, payload: &[bytes], ..udp::Send::default() };
         self.stack.udp_send(now, udp, &send)?;
         Ok(bytes.len())
     }
@@ -42,6 +44,7 @@ impl Host {
         let count = received.data.len().min(bytes.len());
         bytes[..count].copy_from_slice(&received.data[..count]);
         let from = self.settings(id).map_or(received.from, |settings| settings.outward(received.from));
+        let from = scoped(from, Some(received.port));
         self.stack.udp_recycle(received.data);
         Ok((count, from))
     }

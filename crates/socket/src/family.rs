@@ -4,14 +4,18 @@
 //! *mapped* (`::ffff:10.0.0.1`), on the wire and in the stack they are themselves. Here is the only place where one becomes
 //! the other.
 //!
-//! A scope (`%eth0`) says on which link a link-local address is meant. No port has link-local addresses unless one was
-//! configured, and then there is one way to it; scopes and flow labels go no further than here.
+//! A scope (`%eth0`) says on which link a link-local address is meant: the index of an interface. In the stack that is a port
+//! beside the address; the stack's own addresses bear none. As on Linux who binds or connects to such an address is
+//! bound to its interface, and has to name it. Flow labels go no further than here.
 //!
 //! # Standards
 //!
-//! RFC 3493 §3.7 (mapped addresses), §5.3 (IPV6_V6ONLY); Linux ipv6(7).
+//! RFC 3493 §3.7 (mapped addresses), §5.3 (IPV6_V6ONLY); RFC 4007 §11 (zones in programs); Linux ipv6(7).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use sockeye_device::Instant;
+use sockeye_stack::{PortId, Stack};
 
 use crate::errno::Errno;
 use crate::host::{Host, Socket, SocketId};
@@ -51,7 +55,50 @@ impl Settings {
     }
 }
 
+/// True for an address that means something on one link only.
+fn is_of_a_link(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V6(address) => address.is_unicast_link_local() || address.octets()[..2] == [0xff, 0x02],
+        IpAddr::V4(_) => false,
+    }
+}
+
+/// Adds the scope of an address that was heard, or is, on a port.
+pub fn scoped(address: SocketAddr, port: Option<PortId>) -> SocketAddr {
+    match (address, port) {
+        (SocketAddr::V6(mut address), Some(port)) if is_of_a_link(address.ip().to_owned().into()) => {
+            address.set_scope_id(port.interface_index());
+            address.into()
+        }
+        _ => address,
+    }
+}
+
 impl Socket {
+    /// The port that a program means by an address of a link; none where it does not say, or need not. `unknown` is for a
+    /// scope that is none.
+    pub(crate) fn zone(&self, stack: &Stack, address: SocketAddr, unknown: Errno) -> Result<Option<PortId>, Errno> {
+        let SocketAddr::V6(address) = address else { return Ok(self.device) };
+        if !is_of_a_link((*address.ip()).into()) || address.scope_id() == 0 {
+            return Ok(self.device);
+        }
+        let port = PortId::from_interface_index(address.scope_id());
+        let port = port.filter(|port| stack.ports().any(|(id, _)| id == *port)).ok_or(unknown)?;
+        if self.device.is_some_and(|device| device != port) { Err(Errno::EINVAL) } else { Ok(Some(port)) }
+    }
+
+    /// The same for one that has to be named: a host's address.
+    pub(crate) fn bound_zone(
+        &self,
+        stack: &Stack,
+        address: SocketAddr,
+        unknown: Errno,
+    ) -> Result<Option<PortId>, Errno> {
+        let zone = self.zone(stack, address, unknown)?;
+        let needed = matches!(address.ip(), IpAddr::V6(address) if address.is_unicast_link_local());
+        if needed && zone.is_none() { Err(Errno::EINVAL) } else { Ok(zone.filter(|_| needed).or(self.device)) }
+    }
+
     /// Where it is, as far as it is bound without a port.
     pub(crate) fn portless(&self) -> SocketAddr {
         SocketAddr::new(self.address.unwrap_or(self.settings.unspecified()), 0)
@@ -62,6 +109,28 @@ impl Host {
     /// The address that a datagram is to go to, or to come from, as the stack has it.
     pub fn inward(&self, id: SocketId, address: SocketAddr) -> Result<SocketAddr, Errno> {
         self.settings(id).ok_or(Errno::EBADF)?.inward(address, Errno::ENETUNREACH)
+    }
+
+    /// The port by which a datagram to an address is to go, where the program says or the socket is bound to one.
+    pub fn zone(&self, id: SocketId, address: SocketAddr) -> Result<Option<PortId>, Errno> {
+        self.sockets.get(id.0).ok_or(Errno::EBADF)?.zone(&self.stack, address, Errno::ENETUNREACH)
+    }
+
+    /// From now on the socket is bound to a port's link.
+    pub(crate) fn narrow(&mut self, now: Instant, id: SocketId, zone: Option<PortId>) {
+        if let Some(socket) = self.sockets.get_mut(id.0) {
+            socket.device = zone;
+            self.apply(now, id);
+        }
+    }
+
+    /// An address of one end, with the scope that the other end or the socket gives it.
+    pub(crate) fn with_scope(&self, socket: &Socket, address: SocketAddr, other: Option<IpAddr>) -> SocketAddr {
+        let port = socket.device.or_else(|| {
+            let local = [Some(address.ip()), other].into_iter().flatten();
+            local.filter_map(|local| self.stack.port_of(local)).next()
+        });
+        scoped(socket.settings.outward(address), port)
     }
 }
 

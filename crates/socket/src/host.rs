@@ -16,7 +16,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use sockeye_device::Instant;
 use sockeye_stack::tcp::{ConnectionId, JoinedId, ListenerId, Side};
-use sockeye_stack::{BindingId, PortId, Stack, packet, raw as stack_raw, udp};
+use sockeye_stack::{Bind, BindingId, PortId, Stack, packet, raw as stack_raw, udp};
 
 use crate::convert::bind_of;
 use crate::errno::Errno;
@@ -197,6 +197,7 @@ impl Host {
     /// bind(2).
     pub fn bind(&mut self, now: Instant, id: SocketId, address: SocketAddr, who: Privilege) -> Result<(), Errno> {
         let socket = self.sockets.get_mut(id.0).ok_or(Errno::EBADF)?;
+        let zone = socket.bound_zone(&self.stack, address, Errno::ENODEV)?;
         let address = socket.settings.inward(address, Errno::EINVAL)?;
         if let State::Raw(raw) = socket.state {
             return self.raw_bind(raw, address);
@@ -204,7 +205,7 @@ impl Host {
         if (1..1024).contains(&address.port()) && who == Privilege::User {
             return Err(Errno::EACCES);
         }
-        let bind = bind_of(socket, address);
+        let bind = Bind { device: zone, ..bind_of(socket, address) };
         if address.port() == 0 && socket.settings.ip.bind_address_no_port {
             match socket.state {
                 // Whether the address is one of ours is known now.
@@ -219,13 +220,18 @@ impl Host {
                 _ => return Err(Errno::EINVAL),
             }
             socket.address = Some(address.ip());
+            socket.device = zone;
             return Ok(());
         }
         match &mut socket.state {
-            state @ State::Fresh => *state = State::Bound(self.stack.tcp_bind(&bind)?),
+            state @ State::Fresh => {
+                *state = State::Bound(self.stack.tcp_bind(&bind)?);
+                socket.device = zone;
+            }
             State::Datagram(open @ None) => {
                 let udp = self.stack.udp_open(&bind)?;
                 *open = Some(udp);
+                socket.device = zone;
                 set_back(&mut self.datagrams, udp.index(), id);
                 self.apply(now, id);
             }
@@ -281,6 +287,11 @@ impl Host {
     /// connect(2); `None` (AF_UNSPEC) dissolves a datagram socket's association.
     pub fn connect(&mut self, now: Instant, id: SocketId, remote: Option<SocketAddr>) -> Result<Progress, Errno> {
         let socket = self.sockets.get_mut(id.0).ok_or(Errno::EBADF)?;
+        let zone = match remote {
+            Some(remote) => socket.bound_zone(&self.stack, remote, Errno::ENETUNREACH)?,
+            None => socket.device,
+        };
+        let narrowed = zone != socket.device;
         let remote = match remote {
             Some(remote) => Some(socket.settings.inward(remote, Errno::ENETUNREACH)?),
             None => None,
@@ -290,6 +301,9 @@ impl Host {
         }
         if let State::Datagram(_) = socket.state {
             let udp = self.opened(now, id)?;
+            if narrowed {
+                self.narrow(now, id, zone);
+            }
             self.stack.udp_connect(udp, remote)?;
             return Ok(Progress::Done);
         }
@@ -297,7 +311,8 @@ impl Host {
             return self.raw_connect(raw, remote).map(|()| Progress::Done);
         }
         // A device and an address are parts of a binding.
-        let wish = (socket.device.is_some() || socket.address.is_some()).then(|| bind_of(socket, socket.portless()));
+        let wish = (zone.is_some() || socket.address.is_some())
+            .then(|| Bind { device: zone, ..bind_of(socket, socket.portless()) });
         match socket.state {
             State::Fresh | State::Bound(_) => {}
             State::Connection { established: false, .. } => return Err(Errno::EALREADY),
@@ -331,6 +346,7 @@ impl Host {
             }
         };
         socket.state = State::Connection { id: connection, established: false, announced: false };
+        socket.device = zone;
         socket.error = None;
         set_back(&mut self.connections, connection.index(), id);
         Ok(Progress::Started)
@@ -351,12 +367,14 @@ impl Host {
             State::Raw(raw) => self.stack.raw_local(raw).map_or(any, SocketAddr::from),
             State::Packet(_) => return Err(Errno::EOPNOTSUPP),
         };
-        Ok(socket.settings.outward(address))
+        Ok(self.with_scope(socket, address, None))
     }
 
     /// getpeername(2).
     pub fn peer_address(&self, id: SocketId) -> Result<SocketAddr, Errno> {
         let socket = self.sockets.get(id.0).ok_or(Errno::EBADF)?;
+        let local = |id| self.stack.tcp_addresses(id).map(|flow| flow.local.ip());
+        let local = if let State::Connection { id, .. } = socket.state { local(id) } else { None };
         let address = match socket.state {
             State::Connection { id, established: true, .. } => {
                 self.stack.tcp_addresses(id).map(|flow| flow.remote).ok_or(Errno::ENOTCONN)
@@ -367,7 +385,7 @@ impl Host {
             State::Packet(_) => Err(Errno::EOPNOTSUPP),
             _ => Err(Errno::ENOTCONN),
         };
-        address.map(|address| socket.settings.outward(address))
+        address.map(|address| self.with_scope(socket, address, local))
     }
 
     /// send(2) on a stream: how many bytes were taken, or EAGAIN.
@@ -630,6 +648,48 @@ mod tests {
         // The trial at bind has reserved nothing: the port that was chosen is the only one taken.
         let other = host.socket(AF_INET.into(), SOCK_STREAM, 0).unwrap();
         assert_eq!(host.bind(NOW, other, bound, Privilege::User), Err(Errno::EADDRINUSE));
+    }
+
+    #[test]
+    fn an_address_of_a_link_needs_its_link() {
+        use sockeye_stack::{PortConfig, autoconf};
+        let mut stack = Stack::new(Config::default(), [7; 32]);
+        let mac = sockeye_wire::MacAddr([2, 0, 0, 0, 0, 1]);
+        let capabilities = sockeye_device::Capabilities::default();
+        let port = stack.add_port(PortConfig { name: "eth0".into(), mac, mtu: 1_500, capabilities });
+        stack.configure_ipv6(NOW, port, autoconf::Settings::default());
+        let own = stack.addresses_of(port)[0].prefix.addr();
+        let mut host = Host::new(stack);
+        let at = |ip: IpAddr, scope| match (ip, 80) {
+            (IpAddr::V6(ip), port) => SocketAddr::from(std::net::SocketAddrV6::new(ip, port, 0, scope)),
+            (ip, port) => SocketAddr::new(ip, port),
+        };
+        let peer: IpAddr = "fe80::9".parse().unwrap();
+        for kind in [SOCK_STREAM, SOCK_DGRAM] {
+            let socket = |host: &mut Host| host.socket(AF_INET6.into(), kind, 0).unwrap();
+            for (scope, refusal) in [(0, Errno::EINVAL), (77, Errno::ENETUNREACH)] {
+                let id = socket(&mut host);
+                assert_eq!(host.connect(NOW, id, Some(at(peer, scope))), Err(refusal));
+            }
+            let root = Privilege::Administrator;
+            for (address, refusal) in
+                [(at(own, 0), Errno::EINVAL), (at(own, 77), Errno::ENODEV), (at(peer, 2), Errno::EADDRNOTAVAIL)]
+            {
+                let id = socket(&mut host);
+                assert_eq!(host.bind(NOW, id, address, root), Err(refusal));
+            }
+            let id = socket(&mut host);
+            host.connect(NOW, id, Some(at(peer, 2))).unwrap();
+            let SocketAddr::V6(local) = host.local_address(id).unwrap() else { panic!("of another family") };
+            assert_eq!((IpAddr::V6(*local.ip()), local.scope_id()), (own, 2));
+            if kind == SOCK_DGRAM {
+                assert_eq!(host.peer_address(id), Ok(at(peer, 2)));
+            }
+            assert_eq!(host.option(NOW, id, SOL_SOCKET, SO_BINDTODEVICE).unwrap(), b"eth0\0");
+            let bound = socket(&mut host);
+            host.bind(NOW, bound, at(own, 2), root).unwrap();
+            assert_eq!(host.local_address(bound), Ok(at(own, 2)));
+        }
     }
 
     #[test]

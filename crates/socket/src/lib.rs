@@ -23,6 +23,7 @@ pub mod settings;
 pub mod table;
 
 pub use errno::Errno;
+pub use family::scoped;
 pub use host::{Body, Host, Progress, Readiness, SocketId, SocketView};
 pub use options::closed_info;
 pub use settings::{Privilege, Settings};

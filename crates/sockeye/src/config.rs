@@ -75,7 +75,7 @@ fn apply(args: &NodeArgs, interfaces: &mut Vec<Interface>) -> Result<(), Failure
 }
 
 fn check(config: &Config) -> Result<(), Failure> {
-    let Config { interfaces, gateways, dns, control: _, local_shortcut: _, limits: _ } = config;
+    let Config { interfaces, gateways, dns, control: _, local_shortcut: _, redirects: _, ipv6, limits: _ } = config;
     for (index, interface) in interfaces.iter().enumerate() {
         let Interface { name, addresses, mac: _, driver: _ } = interface;
         // IFNAMSIZ is 16 with the final zero; the kernel refuses the rest too.
@@ -88,7 +88,8 @@ fn check(config: &Config) -> Result<(), Failure> {
                 "interface {name} is named twice; name it once, with all its addresses"
             )));
         }
-        if addresses.is_empty() {
+        // IPv6 makes itself addresses.
+        if addresses.is_empty() && ipv6.is_none() {
             return Err(Failure::usage(format!("interface {name} has no address; add -a ADDR/LEN")));
         }
         for prefix in addresses {
@@ -98,6 +99,10 @@ fn check(config: &Config) -> Result<(), Failure> {
         }
     }
     let on_link = |address: IpAddr| {
+        let of_a_link = matches!(address, IpAddr::V6(address) if address.is_unicast_link_local());
+        if of_a_link && ipv6.is_some() {
+            return true;
+        }
         let prefixes = interfaces.iter().flat_map(|interface| &interface.addresses);
         prefixes.into_iter().any(|prefix| prefix.contains(address))
     };
@@ -207,7 +212,7 @@ mod tests {
     fn what_cannot_work_is_refused_by_name() {
         for (line, file, culprit) in [
             ("", None, "-i IFACE"),
-            ("-i eth0", None, "-a ADDR/LEN"),
+            ("-i eth0", Some("[ipv6]\nenabled = false"), "-a ADDR/LEN"),
             ("-i eth0 -a 10.0.0.0/24", None, "10.0.0.0/24"),
             ("-i eth0 -a 10.0.0.255/24", None, "broadcast"),
             ("-i eth0 -a 224.0.0.1/24", None, "group"),
@@ -229,5 +234,7 @@ mod tests {
         }
         // A point-to-point link has no broadcast address (RFC 3021).
         planned("-i eth0 -a 10.0.0.0/31", None).unwrap();
+        // IPv6 needs none, and its routers are known by addresses of the link.
+        planned("-i eth0 -g fe80::1", None).unwrap();
     }
 }

@@ -86,13 +86,12 @@ reasons! {
     NdUnsolicited = "nd_unsolicited", "An advertisement from a host that we do not talk to.";
     NdConflict = "nd_conflict", "Another station claims an address of ours.";
     NdDoubtful = "nd_doubtful", "An unsolicited claim to a known neighbour's address: the known one is asked first.";
-    NdRouter = "nd_router", "A router's advertisement or redirect on a port that hears none; or a question for routers.";
+    NdRouter = "nd_router", "A router's advertisement on a port that hears none, or a question for routers.";
     NdDuplicate = "nd_duplicate", "Another station has, or wants, an address that we were about to use.";
     NdLooped = "nd_looped", "Our own question for an address, come back.";
     NdTentative = "nd_tentative", "A question for an address that is not ours yet.";
     NdOption = "nd_option", "An option of a router's that cannot be: ignored, the rest of the message was not.";
     NdLimit = "nd_limit", "A router said more than this host remembers of a link.";
-    NdRedirect = "nd_redirect", "A redirect from a host that is not the router in use, or that leads nowhere.";
 
     // Groups.
     IgmpMalformed = "igmp_malformed", "The message is truncated, or a length in it a lie.";
@@ -119,7 +118,8 @@ reasons! {
     IcmpUnknown = "icmp_unknown", "A type that this host has no use for.";
     IcmpNoSocket = "icmp_no_socket", "An error or a reply that concerns no socket.";
     IcmpNotInFlight = "icmp_not_in_flight", "An error about a segment that is not in flight: forged, or late.";
-    IcmpRedirect = "icmp_redirect", "A redirect: not followed.";
+    RedirectOff = "redirect_off", "A redirect, where none are followed.";
+    RedirectInvalid = "redirect_invalid", "A redirect that is not from the router in use, or leads off the link.";
     IcmpRateLimit = "icmp_rate_limit", "An error of ours was not sent: too many to this host, or to all.";
 
     // UDP.
@@ -225,8 +225,8 @@ counters! {
     nd_router_solicitations_sent;
     /// Router advertisements received.
     nd_router_advertisements_received;
-    /// Redirects followed.
-    nd_redirects_followed;
+    /// Redirects followed, of either family.
+    redirects_followed;
     /// IPv6 packets received.
     ipv6_packets_received;
     /// IPv6 packets delivered to a transport protocol.

@@ -163,7 +163,9 @@ impl Stack {
             // Who asks this has a raw socket, and has seen it.
             Message::EchoReply { .. } | Message::TimestampReply(_) if self.raw.speaks(false, Protocol::ICMP) => {}
             Message::EchoReply { .. } | Message::TimestampReply(_) => self.ip.counters.drop(Drop::IcmpNoSocket),
-            Message::Redirect { .. } => self.ip.counters.drop(Drop::IcmpRedirect),
+            Message::Redirect { gateway, original, .. } => {
+                self.handle_redirect(now, incoming, gateway, original);
+            }
             Message::SourceQuench { .. } | Message::TimestampRequest(_) | Message::Unknown { .. } => {
                 self.ip.counters.drop(Drop::IcmpUnknown);
             }
@@ -173,6 +175,18 @@ impl Stack {
                 (Ok(quoted), Some(error)) => self.handle_complaint(now, error, view, info(&message), &quoted),
                 _ => self.ip.counters.drop(Drop::IcmpMalformed),
             },
+        }
+    }
+
+    /// RFC 1122 §3.2.2.2. Whatever the code says, it is about one host.
+    fn handle_redirect(&mut self, now: Instant, incoming: &Incoming, gateway: Ipv4Addr, original: &[u8]) {
+        let Ok(quoted) = Packet::parse_quoted(original) else { return self.ip.counters.drop(Drop::IcmpMalformed) };
+        if !self.ip.is_local(quoted.src().into()) {
+            return self.ip.counters.drop(Drop::RedirectInvalid);
+        }
+        let (router, destination) = (incoming.source, quoted.dst().into());
+        if let Err(reason) = self.ip.take_redirect(now, incoming.port, router, destination, gateway.into()) {
+            self.ip.counters.drop(reason);
         }
     }
 

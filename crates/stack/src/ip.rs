@@ -21,6 +21,7 @@ use crate::path_mtu::PathMtus;
 use crate::port::{Buffers, OutFrame, Port, PortConfig, PortId};
 use crate::raw::View;
 use crate::reassembly::{Reassembly, TimedOut};
+use crate::redirect::Redirects;
 use crate::rng::Rng;
 use crate::route::Addresses;
 use crate::selection::is_of_a_link;
@@ -123,6 +124,7 @@ pub(crate) struct Ip {
     pub(crate) path_mtus: PathMtus,
     pub(crate) reassembly: Reassembly,
     pub(crate) autoconf: Autoconf,
+    pub(crate) redirects: Redirects,
     pub(crate) limiter: Limiter,
     pub(crate) identifications: Identifications,
     pub(crate) rng: Rng,
@@ -153,6 +155,7 @@ impl Ip {
             path_mtus: PathMtus::new(keys.hasher(b"path mtu")),
             reassembly: Reassembly::new(keys.hasher(b"reassembly"), config.reassembly_memory),
             autoconf: Autoconf::new(keys),
+            redirects: Redirects::default(),
             limiter: Limiter::new(keys.hasher(b"icmp limit")),
             identifications: Identifications::new(keys.hasher(b"identification")),
             rng: Rng::new(keys.derive(b"random")),
@@ -212,6 +215,7 @@ impl Ip {
             self.start_ipv6(now, port);
         } else {
             self.stop_ipv6(port);
+            self.forget_redirects_of(port);
             let dropped = self.ports[port.index()].queue.clear(&mut self.buffers);
             self.queued -= dropped;
             for _ in 0..dropped {
@@ -382,6 +386,7 @@ impl Ip {
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         self.handle_neighbor_timeouts(now);
         self.handle_autoconf_timeout(now);
+        self.expire_redirects(now);
         self.handle_multicast_timeouts(now);
         while let Some(Timer::Announce(port, address)) = self.timers.expire(now) {
             if self.addresses.is_local(address) {
@@ -403,7 +408,7 @@ impl Ip {
         let dead_gateway = self.dead_gateways.iter().map(|&(_, _, until)| until).min();
         let ours = earlier(self.timers.next(), dead_gateway);
         let learnt = earlier(self.neighbors.poll_timeout(), self.path_mtus.poll_timeout());
-        let learnt = earlier(learnt, self.autoconf.poll_timeout());
+        let learnt = earlier(earlier(learnt, self.autoconf.poll_timeout()), self.redirects.poll_timeout());
         let groups = earlier(self.reassembly.poll_timeout(), self.multicast.poll_timeout());
         earlier(earlier(ours, learnt), groups)
     }

@@ -7,7 +7,7 @@
 //! | [`stack`] | frames and time in, frames and events out |
 //! | [`port`], `link` | devices as the stack knows them; Ethernet |
 //! | [`neighbor`], `arp` | who is behind an address on a link |
-//! | [`route`], [`fib`], `selection`, `path_mtu` | which way a packet goes, and from where |
+//! | [`route`], [`fib`], `selection`, `redirect`, `path_mtu` | which way a packet goes, and from where |
 //! | [`ipv4`] | in, out, fragments |
 //! | [`ipv6`] | the same, neighbours, and addresses by themselves |
 //! | `icmp` | echoes and errors |
@@ -48,6 +48,7 @@ mod path_mtu;
 pub mod port;
 pub mod raw;
 mod reassembly;
+mod redirect;
 mod resolution;
 mod rng;
 pub mod route;

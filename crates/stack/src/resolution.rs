@@ -113,6 +113,7 @@ impl Ip {
                 Action::Ask { port, address, to } => self.ask(now, port, address, to),
                 Action::Failed { port, address, packets } => {
                     self.counters.neighbor_failures += 1;
+                    self.forget_redirects(port, address);
                     self.bury_gateway(now, port, address);
                     for packet in packets {
                         self.counters.drop(Drop::NeighborFailed);

@@ -369,6 +369,11 @@ impl Stack {
         self.tcp.pool.spare()
     }
 
+    /// The port that an address of ours is on.
+    pub fn port_of(&self, address: IpAddr) -> Option<PortId> {
+        self.ip.addresses.port_of(address)
+    }
+
     /// Puts addresses of a peer in the order in which to try them (RFC 6724, 6).
     pub fn order_destinations(&self, addresses: &mut [IpAddr]) {
         self.ip.order_destinations(addresses);

@@ -1,8 +1,9 @@
 # A name server for one zone. Arguments: own address. Names: web.lab is the server itself, many.lab has three addresses,
-# big.lab comes truncated by datagram and whole by stream, silent.lab gets no answer, all others do not exist.
+# both.lab is the server itself and 10.9.0.1, big.lab comes truncated by datagram and whole by stream, silent.lab gets no answer, all others do not exist.
 import socket, struct, sys, threading
 
 own = sys.argv[1]
+family = socket.AF_INET6 if ":" in own else socket.AF_INET
 A, PTR, AAAA = 1, 12, 28
 addresses = {
     b"web.lab": [own],
@@ -30,6 +31,8 @@ def answer(question, by_stream):
     records, code = [], 0
     if name in addresses:
         records = [socket.inet_aton(address) for address in addresses[name]] if kind == A else []
+    elif name == b"both.lab":
+        records = {A: [socket.inet_aton("10.9.0.1")], AAAA: [socket.inet_pton(socket.AF_INET6, own)]}.get(kind, [])
     elif name == reverse:
         records = [encode(b"web.lab")] if kind == PTR else []
     else:
@@ -43,7 +46,7 @@ def answer(question, by_stream):
 
 
 def streams():
-    listener = socket.create_server((own, 53))
+    listener = socket.create_server((own, 53), family=family)
     while True:
         connection, _ = listener.accept()
         with connection:
@@ -56,7 +59,7 @@ def streams():
 
 
 threading.Thread(target=streams, daemon=True).start()
-datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+datagrams = socket.socket(family, socket.SOCK_DGRAM)
 datagrams.bind((own, 53))
 while True:
     question, sender = datagrams.recvfrom(4096)

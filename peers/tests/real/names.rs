@@ -2,8 +2,9 @@
 //! kernel as subject has the machine's own resolver, so there is nothing to hold these tests against: `cargo xtask test`
 //! leaves them out for it.
 
-use sockeye_peers::scene::python;
-use sockeye_peers::{PEER, Process, Scene, Side};
+use crate::autoconf::{NETWORK, ROUTER, router, settled, subjects};
+use sockeye_peers::scene::{python, sockeye_path};
+use sockeye_peers::{PEER, Process, Scene, Side, wait_for};
 
 fn scene() -> (Scene, Process) {
     let scene = Scene::new();
@@ -65,4 +66,28 @@ fn a_truncated_answer_is_asked_for_again_by_stream() {
     let (scene, _names) = scene();
     let count = asks(&scene, "len(socket.getaddrinfo('big.lab', 80, socket.AF_INET, socket.SOCK_STREAM))");
     assert!(count.parse::<u32>().unwrap() > 20, "{count} addresses");
+}
+
+/// A name server that only routers have named.
+#[test]
+fn a_router_names_the_name_server() {
+    let mut scene = Scene::new();
+    // The usual node was given one.
+    let node = scene.take_node();
+    scene.sockeye(&["down"]).success();
+    node.success();
+    let mut up = scene.subject_host().command(&sockeye_path());
+    let mut node =
+        Process::start(up.args(["up", "-i", "veth0", "-a", "10.9.0.2/24", "--control"]).arg(scene.control()));
+    node.line_with("ready");
+    let _radvd = router(&scene);
+    let mut serve = scene.command(Side::Peer, python());
+    let _names = Process::start(serve.args(["-c", include_str!("dns_server.py"), ROUTER]));
+    scene.is_bound(Side::Peer, 53);
+    wait_for("an address of the router's prefix", || settled(subjects(&scene), NETWORK));
+    let program =
+        "import socket; print([a[4][0] for a in socket.getaddrinfo('both.lab', 80, type=socket.SOCK_STREAM)])";
+    let found = Process::start(scene.command(Side::Subject, python()).args(["-c", program])).success();
+    // The one that it can reach best comes first.
+    assert_eq!(found.text().trim(), format!("['{ROUTER}', '10.9.0.1']"));
 }

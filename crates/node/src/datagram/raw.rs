@@ -66,7 +66,7 @@ pub(super) fn receive(
 fn from(received: &raw::Received) -> SocketAddr {
     match received.from {
         IpAddr::V6(address) if address.is_unicast_link_local() => {
-            SocketAddrV6::new(address, 0, 0, received.port.index() as u32).into()
+            SocketAddrV6::new(address, 0, 0, received.port.interface_index()).into()
         }
         address => SocketAddr::new(address, 0),
     }

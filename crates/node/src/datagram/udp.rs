@@ -2,7 +2,7 @@
 
 use sockeye_control::Address;
 use sockeye_control::datagram::Header;
-use sockeye_socket::{Errno, SocketId};
+use sockeye_socket::{Errno, SocketId, scoped};
 use sockeye_stack::udp;
 
 use super::Message;
@@ -22,6 +22,7 @@ pub(super) fn send(
     if to.is_some_and(|to| to.port() == 0) {
         return Err(Errno::EINVAL);
     }
+    let device = to.map(|to| context.host.zone(socket, to)).transpose()?.flatten();
     let to = to.map(|address| context.host.inward(socket, address)).transpose()?;
     let attached = if control.is_empty() {
         Attached::default()
@@ -35,7 +36,7 @@ pub(super) fn send(
     let mut pieces = payload.chunks(size);
     let mut next = Some(pieces.next().unwrap_or(&[]));
     while let Some(piece) = next {
-        let send = udp::Send { to, from, ttl, tos, payload: &[piece] };
+        let send = udp::Send { to, from, device, ttl, tos, payload: &[piece] };
         context.host.stack_mut().udp_send(context.now, body, &send)?;
         next = pieces.next();
     }
@@ -54,6 +55,6 @@ pub(super) fn receive(
     let udp::Received { to, ttl, tos, timestamp: at, .. } = received;
     let arrival = Arrival { at, to, port: received.port.index() as u32, ttl, tos };
     ancillary::list(&mut control, settings, context.now, &arrival);
-    let header = Header::data(Some(Address::Internet(settings.outward(received.from))));
+    let header = Header::data(Some(Address::Internet(scoped(settings.outward(received.from), Some(received.port)))));
     Some(Message { header, control, data: received.data })
 }

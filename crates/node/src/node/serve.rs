@@ -33,8 +33,9 @@ impl Node {
         };
         let privilege = self.privilege(who);
         let fine = match request {
-            Request::Resolve { family, flags: _, name } => {
-                self.ask(key, Question::Name { name: name.to_owned(), family })
+            Request::Resolve { family, flags, name } => {
+                let configured = flags & Request::RESOLVE_CONFIGURED != 0;
+                self.ask(key, Question::Name { name: name.to_owned(), family, configured })
             }
             Request::ResolveAddress { address } => self.ask(key, Question::Address(address)),
             Request::Board => self.server.give_board(key, &self.poller),

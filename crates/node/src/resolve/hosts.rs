@@ -3,7 +3,7 @@
 //! Both are read again when they change. Lines that make no sense are passed over, as every resolver does.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
@@ -12,6 +12,7 @@ use super::message::normal;
 /// At most so many servers are asked, as in glibc.
 const SERVERS_MAX: usize = 3;
 const SEARCH_MAX: usize = 6;
+pub(super) const DNS_PORT: u16 = 53;
 
 /// A file that is read again when it changed.
 #[derive(Debug)]
@@ -75,7 +76,7 @@ impl Hosts {
 /// `/etc/resolv.conf`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Settings {
-    pub(crate) servers: Vec<IpAddr>,
+    pub(crate) servers: Vec<SocketAddr>,
     pub(crate) search: Vec<String>,
     /// A name with at least so many dots is first tried as it is.
     pub(crate) dots: usize,
@@ -99,7 +100,7 @@ impl Settings {
             match words.next() {
                 Some("nameserver") => {
                     let server = words.next().and_then(|word| word.parse::<IpAddr>().ok());
-                    settings.servers.extend(server);
+                    settings.servers.extend(server.map(|server| SocketAddr::new(server, DNS_PORT)));
                 }
                 Some("search" | "domain") => settings.search = words.filter_map(normal).take(SEARCH_MAX).collect(),
                 Some("options") => words.for_each(|word| settings.option(word)),
@@ -120,6 +121,15 @@ impl Settings {
             "attempts" => self.attempts = value.clamp(1, 5),
             _ => {}
         }
+    }
+
+    /// Adds what routers say: their servers are of the network that programs see, and so asked first; their domains come
+    /// last.
+    pub(crate) fn add_advertised(&mut self, servers: &[SocketAddr], domains: &[String]) {
+        self.servers.splice(0..0, servers.iter().copied());
+        self.servers.truncate(SERVERS_MAX);
+        self.search.extend(domains.iter().filter_map(|domain| normal(domain)));
+        self.search.truncate(SEARCH_MAX);
     }
 
     /// The names to try for `name`, in order.
@@ -161,5 +171,11 @@ mod tests {
         assert_eq!(settings.candidates("a.b.c"), ["a.b.c", "a.b.c.lan", "a.b.c.example.org"]);
         assert_eq!(settings.candidates("www."), ["www"]);
         assert_eq!(settings.candidates("a b"), Vec::<String>::new());
+        let mut settings = settings;
+        let servers = ["[2001:db8::53]:53", "[fe80::53%2]:53"].map(|server| server.parse().expect("a server"));
+        settings.add_advertised(&servers, &["home.arpa".to_owned(), "a b".to_owned()]);
+        assert_eq!(settings.servers[..2], servers);
+        assert_eq!(settings.servers[2], SocketAddr::from(([10, 0, 0, 53], 53)));
+        assert_eq!(settings.candidates("www"), ["www.lan", "www.example.org", "www.home.arpa", "www"]);
     }
 }

@@ -1,7 +1,7 @@
 //! Names: the answers to getaddrinfo and getnameinfo of every program on the node.
 //!
-//! A question is answered from the hosts file, from the cache, or by name servers (`--dns`, else those of resolv.conf) over the
-//! node's own UDP, and over its own TCP where an answer does not fit a datagram. A [`Lookup`] is one question of one
+//! A question is answered from the hosts file, from the cache, or by name servers (`--dns`, else those that routers name and
+//! those of resolv.conf) over the node's own UDP, and over its own TCP where an answer does not fit a datagram. A [`Lookup`] is one question of one
 //! client; it tries the name under each search domain until one exists. For each it has one [`Exchange`] a kind of
 //! record, which goes from server to server until one answers, and from alias to alias.
 //!
@@ -24,20 +24,24 @@ use sockeye_socket::table::{Key, Table};
 use sockeye_socket::{Errno, Host, SocketId};
 
 use cache::{Cache, Known};
-use hosts::{Hosts, Settings, Watched};
+use hosts::{DNS_PORT, Hosts, Settings, Watched};
 use message::{Answer, Found, RecordKind, normal, reverse_name};
 
 /// Questions under way at once; more are told to try again.
 const LOOKUPS_MAX: usize = 512;
 /// Aliases followed from answer to answer.
 const HOPS_MAX: u8 = 8;
-const DNS_PORT: u16 = 53;
 const AF_UNSPEC: i32 = 0;
 
 /// What a client asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Question {
-    Name { name: String, family: i32 },
+    Name {
+        name: String,
+        family: i32,
+        /// Only families that the node has addresses of (AI_ADDRCONFIG).
+        configured: bool,
+    },
     Address(IpAddr),
 }
 
@@ -46,6 +50,16 @@ pub(crate) enum Question {
 pub(crate) enum Resolution {
     Addresses { canonical: String, addresses: Vec<IpAddr> },
     Name(String),
+}
+
+impl Resolution {
+    /// Addresses in the order in which to try them (RFC 6724).
+    fn in_order(mut self, host: &Host) -> Self {
+        if let Resolution::Addresses { addresses, .. } = &mut self {
+            host.stack().order_destinations(addresses);
+        }
+        self
+    }
 }
 
 /// Or why not, with a reason for people.
@@ -109,7 +123,9 @@ pub(crate) struct Counters {
 /// The node's resolver.
 pub(crate) struct Resolver {
     pub(crate) counters: Counters,
-    configured: Vec<IpAddr>,
+    configured: Vec<SocketAddr>,
+    /// What routers say: servers, and domains to look in.
+    advertised: (Vec<SocketAddr>, Vec<String>),
     settings: Watched<Settings>,
     hosts: Watched<Hosts>,
     cache: Cache,
@@ -123,7 +139,8 @@ impl Resolver {
     pub(crate) fn new(servers: Vec<IpAddr>) -> Self {
         Resolver {
             counters: Counters::default(),
-            configured: servers,
+            configured: servers.into_iter().map(|server| SocketAddr::new(server, DNS_PORT)).collect(),
+            advertised: Default::default(),
             settings: Watched::new("/etc/resolv.conf", Settings::parse),
             hosts: Watched::new("/etc/hosts", Hosts::parse),
             cache: Cache::default(),
@@ -139,10 +156,15 @@ impl Resolver {
         self.hosts = Watched::new(hosts, Hosts::parse);
     }
 
+    /// Routers have named these servers and domains, and no others.
+    pub(crate) fn set_advertised(&mut self, servers: Vec<SocketAddr>, domains: Vec<String>) {
+        self.advertised = (servers, domains);
+    }
+
     /// Takes a question up. The answer comes from [`Resolver::poll_done`], perhaps at once.
     pub(crate) fn ask(&mut self, host: &mut Host, now: Instant, client: Key, question: Question) {
         self.counters.questions += 1;
-        if let Some(outcome) = self.local_answer(&question) {
+        if let Some(outcome) = self.local_answer(host, &question) {
             self.done.push_back((client, outcome));
             return;
         }
@@ -153,7 +175,9 @@ impl Resolver {
             return;
         }
         let mut settings = self.settings.read().clone();
-        if !self.configured.is_empty() {
+        if self.configured.is_empty() {
+            settings.add_advertised(&self.advertised.0, &self.advertised.1);
+        } else {
             settings.servers.clone_from(&self.configured);
         }
         let candidates = match &question {
@@ -213,13 +237,13 @@ impl Resolver {
     }
 
     /// What needs no server.
-    fn local_answer(&mut self, question: &Question) -> Option<Outcome> {
+    fn local_answer(&mut self, host: &Host, question: &Question) -> Option<Outcome> {
         match question {
             Question::Address(address) => {
                 let name = self.hosts.read().name(*address)?.to_owned();
                 Some(Ok(Resolution::Name(name)))
             }
-            Question::Name { name, family } => {
+            Question::Name { name, family, configured } => {
                 if !matches!(*family, AF_UNSPEC) && *family != i32::from(AF_INET) && *family != i32::from(AF_INET6) {
                     let reason = format!("{name}: address family {family} has no names");
                     return Some(Err(Unresolved { errno: Errno::EAFNOSUPPORT, reason }));
@@ -235,7 +259,9 @@ impl Resolver {
                 if addresses.is_empty() {
                     return None;
                 }
-                addresses.retain(|address| wanted(*family, address));
+                let families = Families::wanted(host, *family, *configured);
+                addresses.retain(|address| families.contain(address));
+                host.stack().order_destinations(&mut addresses);
                 if addresses.is_empty() {
                     let reason = format!("{name} has no address of that family in the hosts file");
                     return Some(Err(Unresolved { errno: Errno::ENODATA, reason }));
@@ -259,16 +285,44 @@ impl Resolver {
                 continue;
             };
             if let Some(lookup) = self.lookups.remove(key) {
+                let outcome = outcome.map(|resolution| resolution.in_order(host));
                 self.done.push_back((lookup.client, outcome));
             }
         }
     }
 }
 
-/// IPv4 only, where the program leaves it open: the node has no IPv6 yet, and an address that cannot be reached costs a
-/// program a failed connect.
-fn wanted(family: i32, address: &IpAddr) -> bool {
-    if family == i32::from(AF_INET6) { address.is_ipv6() } else { address.is_ipv4() }
+/// Of which families addresses are wanted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Families {
+    v4: bool,
+    v6: bool,
+}
+
+impl Families {
+    /// Those that a program asks for. AI_ADDRCONFIG leaves those of which the node has an address, loopback aside; where it
+    /// would leave none, all.
+    fn wanted(host: &Host, family: i32, configured: bool) -> Families {
+        let asked =
+            Families { v4: family != i32::from(AF_INET6), v6: family == AF_UNSPEC || family == i32::from(AF_INET6) };
+        if !configured || family != AF_UNSPEC {
+            return asked;
+        }
+        let own = |v4: bool| {
+            let mut ports = host.stack().ports().skip(1);
+            ports.any(|(_, port)| port.addresses().iter().any(|own| own.addr().is_ipv4() == v4))
+        };
+        let has = Families { v4: own(true), v6: own(false) };
+        if has.v4 || has.v6 { has } else { asked }
+    }
+
+    fn contain(self, address: &IpAddr) -> bool {
+        if address.is_ipv4() { self.v4 } else { self.v6 }
+    }
+
+    fn kinds(self) -> impl Iterator<Item = RecordKind> {
+        [(self.v6, RecordKind::Aaaa), (self.v4, RecordKind::A)].into_iter().filter_map(|(is, kind)| is.then_some(kind))
+    }
 }
 
 impl Lookup {
@@ -298,7 +352,7 @@ impl Lookup {
             Question::Address(address) => address.to_string(),
         };
         if unanswered {
-            let servers: Vec<String> = self.settings.servers.iter().map(ToString::to_string).collect();
+            let servers: Vec<String> = self.settings.servers.iter().map(|server| server.ip().to_string()).collect();
             let reason = format!("{subject}: no answer from name server {}", servers.join(", "));
             return Some(Err(Unresolved { errno: Errno::EAGAIN, reason }));
         }
@@ -312,25 +366,26 @@ impl Lookup {
 
     fn start_next(&mut self, host: &mut Host, now: Instant, cache: &Cache) {
         let Some(name) = self.candidates.pop_front() else { return };
-        let kind = match &self.question {
-            Question::Name { family, .. } if *family == i32::from(AF_INET6) => RecordKind::Aaaa,
-            Question::Name { .. } => RecordKind::A,
-            Question::Address(_) => RecordKind::Ptr,
+        let kinds: Vec<RecordKind> = match &self.question {
+            Question::Name { family, configured, .. } => Families::wanted(host, *family, *configured).kinds().collect(),
+            Question::Address(_) => vec![RecordKind::Ptr],
         };
-        let mut exchange = Exchange {
-            asked: name.clone(),
-            name: name.clone(),
-            kind,
-            hops: 0,
-            ttl: u32::MAX,
-            attempt: 0,
-            flight: None,
-            result: cache.get(now, &name, kind).cloned().map(Some),
-        };
-        if exchange.result.is_none() {
-            exchange.send(host, now, &self.settings, false);
+        for kind in kinds {
+            let mut exchange = Exchange {
+                asked: name.clone(),
+                name: name.clone(),
+                kind,
+                hops: 0,
+                ttl: u32::MAX,
+                attempt: 0,
+                flight: None,
+                result: cache.get(now, &name, kind).cloned().map(Some),
+            };
+            if exchange.result.is_none() {
+                exchange.send(host, now, &self.settings, false);
+            }
+            self.exchanges.push(exchange);
         }
-        self.exchanges.push(exchange);
     }
 }
 
@@ -350,7 +405,7 @@ impl Exchange {
         let mut over_tcp = over_tcp;
         while self.attempt < turns {
             let server = settings.servers[self.attempt as usize % settings.servers.len()];
-            match self.launch(host, now, settings, SocketAddr::new(server, DNS_PORT), over_tcp) {
+            match self.launch(host, now, settings, server, over_tcp) {
                 Ok(()) => return,
                 Err(errno) => tracing::debug!(%server, %errno, "cannot ask"),
             }
@@ -372,7 +427,8 @@ impl Exchange {
         getrandom(&mut id, GetRandomFlags::empty()).map_err(|_| Errno::EAGAIN)?;
         let id = u16::from_ne_bytes(id);
         let question = message::question(id, &self.name, self.kind).ok_or(Errno::EINVAL)?;
-        let socket = host.socket(AF_INET.into(), if over_tcp { SOCK_STREAM } else { SOCK_DGRAM }, 0)?;
+        let family = if server.is_ipv4() { AF_INET } else { AF_INET6 };
+        let socket = host.socket(family.into(), if over_tcp { SOCK_STREAM } else { SOCK_DGRAM }, 0)?;
         let stream = over_tcp.then(|| {
             let mut unsent = (question.len() as u16).to_be_bytes().to_vec();
             unsent.extend_from_slice(&question);

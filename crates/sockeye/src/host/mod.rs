@@ -209,7 +209,7 @@ impl Host {
         let mut stack = Stack::new(sockeye_stack::Config::default(), ports::seed()?);
         let mut ports = Ports::default();
         for (device, addresses) in devices {
-            ports.add(Engine::EPOCH, &mut stack, device, &addresses);
+            ports.add(Engine::EPOCH, &mut stack, device, &addresses, None)?;
         }
         ports::add_gateways(&mut stack, gateways)?;
         let engine = Engine::new(sockeye_socket::Host::new(stack), ports, spin, linger);

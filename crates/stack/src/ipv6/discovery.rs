@@ -58,7 +58,16 @@ impl Ip {
                 Message::RouterAdvertisement(advertisement) => {
                     self.take_router_advertisement(now, port, accepted.source, advertisement)
                 }
-                Message::RouterSolicitation { .. } | Message::Redirect { .. } => Err(Drop::NdRouter),
+                Message::Redirect { target, destination, options } => {
+                    let router = accepted.source.into();
+                    let taken = self.take_redirect(now, port, router, (*destination).into(), (*target).into());
+                    let mac = options.target_link_layer().filter(|mac| mac.is_unicast() && taken.is_ok());
+                    if let Some(mac) = mac {
+                        self.hear(now, port, (*target).into(), mac, Claim::Passing);
+                    }
+                    taken
+                }
+                Message::RouterSolicitation { .. } => Err(Drop::NdRouter),
             },
         };
         if let Err(reason) = outcome {

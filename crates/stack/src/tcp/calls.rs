@@ -524,6 +524,7 @@ impl Tcp {
 
 /// The local address for a connection to `remote`.
 pub(super) fn source_for(ip: &Ip, bound: Option<&Bind>, remote: SocketAddr) -> Result<IpAddr, ConnectError> {
+    let device = bound.and_then(|bound| bound.device);
     let bound = match bound {
         Some(bound) => Some(bound.facing(remote.ip()).ok_or(ConnectError::Family)?),
         None => None,
@@ -534,7 +535,7 @@ pub(super) fn source_for(ip: &Ip, bound: Option<&Bind>, remote: SocketAddr) -> R
         return Err(ConnectError::NotUnicast);
     }
     let bound = bound.filter(|bound| !bound.is_unspecified());
-    match ip.route(remote.ip(), bound) {
+    match ip.route_by(remote.ip(), bound, device) {
         Ok(route) => Ok(bound.unwrap_or(route.source)),
         Err(_) => Err(ConnectError::NoRoute),
     }

@@ -2,7 +2,7 @@
 
 use super::{
     Error, OVERHEAD, Options, Received, SPARE, SPARE_SIZE, Send, SendError, Slot, Socket, SocketId, Status, Summary,
-    Udp, max_payload, or_ourselves,
+    Udp, Way, max_payload, or_ourselves,
 };
 use crate::Stack;
 use crate::bind::{Bind, BindError};
@@ -231,12 +231,13 @@ impl Udp {
         // One that is connected over IPv6 may send to a mapped address all the same, from another.
         let own = Some(socket.local.ip()).filter(|own| own.is_ipv4() == to.is_ipv4() && ip.is_local(*own));
         let from = send.from.filter(|from| !from.is_unspecified()).or(own);
-        let generation = ip.route_generation();
+        let device = send.device.or(socket.options.device);
+        let way = Way { to: to.ip(), from, device, generation: ip.route_generation() };
         let mut route = match socket.route {
-            Some((destination, source, at, route)) if (destination, source, at) == (to.ip(), from, generation) => route,
+            Some((last, route)) if last == way => route,
             _ => {
-                let found = ip.route_by(to.ip(), from, socket.options.device).map_err(|_| SendError::NoRoute)?;
-                socket.route = Some((to.ip(), from, generation, found));
+                let found = ip.route_by(to.ip(), from, device).map_err(|_| SendError::NoRoute)?;
+                socket.route = Some((way, found));
                 found
             }
         };

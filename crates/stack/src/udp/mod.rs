@@ -111,6 +111,8 @@ pub struct Send<'a> {
     pub to: Option<SocketAddr>,
     /// From which of our addresses (`IP_PKTINFO`); none for the socket's, or the best.
     pub from: Option<IpAddr>,
+    /// By which port; none for that to which the socket is bound, or the best.
+    pub device: Option<PortId>,
     /// Instead of the socket's.
     pub ttl: Option<u8>,
     /// Instead of the socket's.
@@ -237,7 +239,7 @@ struct Socket {
     queued_event: bool,
     blocked: bool,
     /// The route that was used last, to whom and from where.
-    route: Option<(IpAddr, Option<IpAddr>, u64, RouteEntry)>,
+    route: Option<(Way, RouteEntry)>,
     received: u64,
     sent: u64,
     dropped: u64,
@@ -263,6 +265,15 @@ fn or_ourselves(to: SocketAddr) -> SocketAddr {
         address => address,
     };
     SocketAddr::new(ourselves, to.port())
+}
+
+/// To whom, from where and by which port, while the host's tables stand.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Way {
+    to: IpAddr,
+    from: Option<IpAddr>,
+    device: Option<PortId>,
+    generation: u64,
 }
 
 struct Slot {

@@ -252,6 +252,7 @@ impl Ip {
 
     /// A neighbour says that it is no router: RFC 4861, 7.2.5.
     pub(crate) fn forget_router(&mut self, port: PortId, address: Ipv6Addr) {
+        self.forget_redirects(port, address.into());
         let Some(link) = self.autoconf.link_mut(port) else { return };
         let gone: Vec<_> = link.routes.extract_if(.., |route| route.router == address).collect();
         for route in &gone {

@@ -80,8 +80,6 @@ pub struct Settings {
     pub detection: u8,
     /// An address is used while that is still being asked.
     pub optimistic: bool,
-    /// Shorter ways that routers know are taken.
-    pub redirects: bool,
     /// What stable identifiers are made from; the stack's own seed, where there is none.
     pub secret: Option<[u8; 16]>,
 }
@@ -95,7 +93,6 @@ impl Default for Settings {
             identifiers: Identifiers::Stable,
             detection: 1,
             optimistic: true,
-            redirects: true,
             secret: None,
         }
     }

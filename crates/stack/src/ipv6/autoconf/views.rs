@@ -112,6 +112,9 @@ impl Stack {
 
     /// Whence a route is; none for one that was configured.
     pub fn route_view(&self, route: &crate::Route) -> Option<RouteView> {
+        if let Some(until) = self.ip.redirects.find(route) {
+            return Some(RouteView { redirect: true, until: Some(until) });
+        }
         let (port, next_hop) = (route.port, route.next_hop);
         self.ip.autoconf.link(port)?.advertised(route.destination.network(), next_hop)
     }

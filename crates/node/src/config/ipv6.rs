@@ -1,0 +1,91 @@
+//! The table `[ipv6]` of a node's file: what its interfaces do by themselves.
+//!
+//! ```toml
+//! [ipv6]
+//! enabled = true              # false: only the addresses that are given, at once and unasked
+//! routers = true              # believe routers: default routes, prefixes, MTU, name servers
+//! autonomous = true           # make addresses from the prefixes that they advertise for it
+//! temporary = false           # and beside each one that lasts a day, and is preferred (RFC 8981)
+//! identifiers = "stable"      # or "hardware": what the lower half of an address is made from
+//! duplicate_detection = true  # ask whether somebody has an address already
+//! optimistic = true           # and use it meanwhile, with care (RFC 4429)
+//! secret = "any text"         # what stable identifiers are made from (RFC 7217); else the machine's identity
+//! ```
+//!
+//! Temporary addresses are off, as in Linux itself: a node is where servers run, and what it is known by should last.
+//! Without a secret and without a machine's identity, addresses are other ones after each start.
+
+use serde::{Deserialize, Deserializer};
+use sockeye_stack::autoconf::{Identifiers, Settings};
+use sockeye_stack::hash::Keys;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Table {
+    #[serde(default = "yes")]
+    enabled: bool,
+    #[serde(default = "yes")]
+    routers: bool,
+    #[serde(default = "yes")]
+    autonomous: bool,
+    #[serde(default)]
+    temporary: bool,
+    #[serde(default)]
+    identifiers: Word,
+    #[serde(default = "yes")]
+    duplicate_detection: bool,
+    #[serde(default = "yes")]
+    optimistic: bool,
+    secret: Option<String>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[derive(Default)]
+struct Word(Identifiers);
+
+impl<'de> Deserialize<'de> for Word {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match String::deserialize(deserializer)?.as_str() {
+            "stable" => Ok(Word(Identifiers::Stable)),
+            "hardware" => Ok(Word(Identifiers::Hardware)),
+            text => Err(serde::de::Error::custom(format!("{text:?} is neither \"stable\" nor \"hardware\""))),
+        }
+    }
+}
+
+impl Table {
+    /// What the stack is told; nothing where it is to do nothing by itself.
+    pub(super) fn settings(self) -> Option<Settings> {
+        let Table { enabled, routers, autonomous, temporary, identifiers, duplicate_detection, optimistic, secret } =
+            self;
+        enabled.then(|| Settings {
+            routers,
+            autonomous,
+            temporary,
+            identifiers: identifiers.0,
+            detection: u8::from(duplicate_detection),
+            optimistic,
+            secret: secret.map_or_else(machine, |text| Some(digest(b"given", text.trim().as_bytes()))),
+        })
+    }
+}
+
+/// What a port does by itself where no file says anything.
+pub(super) fn default() -> Option<Settings> {
+    Some(Settings { secret: machine(), ..Settings::default() })
+}
+
+/// A secret that stays with the machine, as its addresses shall.
+fn machine() -> Option<[u8; 16]> {
+    let identity = std::fs::read("/etc/machine-id").ok().filter(|identity| !identity.trim_ascii().is_empty())?;
+    Some(digest(b"machine", identity.trim_ascii()))
+}
+
+fn digest(kind: &[u8], text: &[u8]) -> [u8; 16] {
+    let mut seed = [0; 32];
+    seed[..kind.len()].copy_from_slice(kind);
+    Keys::new(seed).derive(text)
+}

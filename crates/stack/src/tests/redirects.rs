@@ -1,0 +1,137 @@
+//! Redirects of both families: who is believed, where they lead, and when they end.
+
+use super::*;
+use crate::Route;
+use sockeye_wire::icmpv4::RedirectCode;
+use sockeye_wire::icmpv6::Message as Icmp;
+use sockeye_wire::ipv6::{self, Repr};
+use sockeye_wire::ndisc::{self, Options};
+use std::net::Ipv6Addr;
+
+const OTHER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 253);
+const ROUTER6: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0xff);
+const OTHER6: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0xfe);
+const FAR6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 7);
+
+/// A host with a gateway of each family.
+fn host() -> Host {
+    let mut host = Host::new();
+    host.stack.add_address(host.now, host.port, prefix("fd00::1/64"));
+    host.stack.add_address(host.now, host.port, prefix("fe80::1/64"));
+    for (destination, gateway) in [("0.0.0.0/0", IpAddr::from(GATEWAY)), ("::/0", IpAddr::from(ROUTER6))] {
+        let route = Route {
+            destination: prefix(destination),
+            next_hop: Some(gateway),
+            port: host.port,
+            source: None,
+            metric: 5,
+        };
+        host.stack.add_route(route);
+    }
+    host.pass(Duration::from_secs(5));
+    host.sent();
+    host
+}
+
+/// From `router`, about a packet of ours to `to`.
+fn v4(router: Ipv4Addr, to: Ipv4Addr, gateway: Ipv4Addr) -> Vec<u8> {
+    let original = packet(ipv4::Repr { src: US, dst: to, ..FROM_PEER }, &udp_bytes(1, 2, b""));
+    let message = Message::Redirect { code: RedirectCode(1), gateway, original: &original };
+    ipv4_frame(ipv4::Repr { src: router, protocol: Protocol::ICMP, ..FROM_PEER }, &icmp_bytes(&message))
+}
+
+fn v6(router: Ipv6Addr, destination: Ipv6Addr, target: Ipv6Addr) -> Vec<u8> {
+    let dst = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 1);
+    let message = Icmp::Discovery(ndisc::Message::Redirect { target, destination, options: Options::NONE });
+    let mut payload = vec![0; message.total_len()];
+    message.emit(router, dst, &mut payload);
+    let header =
+        Repr { src: router, dst, next_header: Protocol::ICMPV6, hop_limit: 255, traffic_class: 0, flow_label: 0 };
+    let mut bytes = vec![0; ipv6::HEADER_LEN];
+    header.emit(payload.len(), &mut bytes);
+    bytes.extend_from_slice(&payload);
+    frame(PEER_MAC, OUR_MAC, EtherType::IPV6, &bytes)
+}
+
+fn next_hop(host: &Host, to: impl Into<IpAddr>) -> IpAddr {
+    host.stack.ip.route(to.into(), None).unwrap().next_hop
+}
+
+#[test]
+fn the_router_in_use_shows_a_shorter_way() {
+    let mut host = host();
+    host.arrive(&v4(GATEWAY, FAR, OTHER));
+    host.arrive(&v6(ROUTER6, FAR6, OTHER6));
+    assert_eq!((next_hop(&host, FAR), next_hop(&host, FAR6)), (OTHER.into(), OTHER6.into()));
+    assert_eq!(next_hop(&host, Ipv4Addr::new(192, 0, 2, 8)), IpAddr::from(GATEWAY), "for one host");
+    // The next one shows a way again: the destination is on the link.
+    host.arrive(&v6(OTHER6, FAR6, FAR6));
+    assert_eq!(next_hop(&host, FAR6), IpAddr::from(FAR6));
+    assert_eq!((host.stack.counters().redirects_followed, host.drops()), (3, vec![]));
+    // It ends with its time.
+    host.pass(Duration::from_secs(601));
+    assert_eq!((next_hop(&host, FAR), next_hop(&host, FAR6)), (GATEWAY.into(), ROUTER6.into()));
+}
+
+#[test]
+fn nobody_else_is_believed_and_no_way_leads_off_the_link() {
+    let mut host = host();
+    let generation = host.stack.ip.route_generation();
+    let cases = [
+        v4(OTHER, FAR, PEER),
+        v4(GATEWAY, FAR, FAR),
+        v4(GATEWAY, FAR, US),
+        v4(GATEWAY, FAR, GATEWAY),
+        v4(GATEWAY, FAR, Ipv4Addr::new(10, 0, 0, 255)),
+        v4(GATEWAY, PEER, OTHER),
+        v4(GATEWAY, US, OTHER),
+        v6(OTHER6, FAR6, ROUTER6),
+        v6(ROUTER6, FAR6, Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1)),
+        v6(ROUTER6, Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2), OTHER6),
+    ];
+    for (index, frame) in cases.iter().enumerate() {
+        host.arrive(frame);
+        assert_eq!(host.drops(), [("redirect_invalid", index as u64 + 1)]);
+    }
+    let mut far = v6(ROUTER6, FAR6, OTHER6);
+    far[ethernet::HEADER_LEN + 7] = 254;
+    host.arrive(&far);
+    host.arrive(&v6(ROUTER6, FAR6, Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 8)));
+    assert_eq!(host.dropped(Drop::NdInvalid), 2);
+    assert_eq!(host.stack.ip.route_generation(), generation);
+    host.stack.set_redirects(false);
+    host.arrive(&v4(GATEWAY, FAR, OTHER));
+    assert_eq!(host.dropped(Drop::RedirectOff), 1);
+}
+
+#[test]
+fn a_way_that_does_not_answer_is_left() {
+    let mut host = host();
+    for (frame, to, target, router) in [
+        (v4(GATEWAY, FAR, OTHER), IpAddr::from(FAR), IpAddr::from(OTHER), IpAddr::from(GATEWAY)),
+        (v6(ROUTER6, FAR6, OTHER6), FAR6.into(), OTHER6.into(), ROUTER6.into()),
+        (v6(ROUTER6, FAR6, FAR6), FAR6.into(), FAR6.into(), ROUTER6.into()),
+    ] {
+        host.arrive(&frame);
+        assert_eq!(next_hop(&host, to), target);
+        host.stack.ip.link(host.now, host.port, target);
+        host.pass(Duration::from_secs(4));
+        assert_eq!(next_hop(&host, to), router);
+        host.pass(Duration::from_secs(120));
+    }
+}
+
+#[test]
+fn the_oldest_of_many_makes_way() {
+    let mut host = host();
+    let before = host.stack.routes().count();
+    for number in 0..1_000u16 {
+        let [high, low] = number.to_be_bytes();
+        host.arrive(&v4(GATEWAY, Ipv4Addr::new(192, 0, high, low), OTHER));
+    }
+    assert_eq!(host.stack.routes().count(), before + 256);
+    assert_eq!(next_hop(&host, Ipv4Addr::new(192, 0, 0, 1)), IpAddr::from(GATEWAY));
+    assert_eq!(next_hop(&host, Ipv4Addr::new(192, 0, 3, 231)), IpAddr::from(OTHER));
+    host.stack.set_link(host.now, host.port, false);
+    assert_eq!(host.stack.routes().count(), before);
+}
