@@ -15,11 +15,11 @@ use crate::port::PortId;
 use sockeye_device::{Checksum, Full, Instant, Offload, SegmentKind, Segmentation, TxFrame};
 use sockeye_wire::checksum::{self, Sum};
 use sockeye_wire::tcp::{CHECKSUM_OFFSET, Flags, HEADER_LEN, Options, Repr, Timestamps};
-use sockeye_wire::{EtherType, MacAddr, Protocol, SeqNumber, ethernet, ipv4};
+use sockeye_wire::{EtherType, MacAddr, Protocol, SeqNumber, ethernet, ipv4, ipv6};
 use std::net::SocketAddr;
 
 /// Ethernet, IP without options, TCP with all the options that there can be.
-const MAX_HEADERS: usize = 18 + 40 + 60;
+const MAX_HEADERS: usize = ethernet::HEADER_LEN + ipv6::HEADER_LEN + 60;
 /// RFC 9293, MUST-15, for IPv4 and IPv6.
 const DEFAULT_MSS: [u16; 2] = [536, 1220];
 /// IP and TCP headers without options.
@@ -206,7 +206,7 @@ impl Path {
         payload: &[&[u8]],
         cut: Option<u16>,
     ) -> Result<(), Full> {
-        egress.transmit(self.port(), &TxFrame { header, payload, offload: offload(TRANSPORT, header.len(), cut) })?;
+        egress.transmit(self.port(), &TxFrame { header, payload, offload: offload(self.ipv6, header.len(), cut) })?;
         let pieces = cut.map_or(1, |size| length(payload).div_ceil(usize::from(size)).max(1));
         self.identification = self.identification.wrapping_add(pieces as u16);
         ip.counters.tcp_segments_sent += 1;
@@ -237,18 +237,22 @@ impl Plain {
     }
 }
 
-fn offload(transport: usize, end: usize, cut: Option<u16>) -> Offload {
+#[inline]
+fn offload(ipv6: bool, end: usize, cut: Option<u16>) -> Offload {
+    let (transport, kind) = if ipv6 { (V6, SegmentKind::TcpV6) } else { (V4, SegmentKind::TcpV4) };
     Offload {
         checksum: Checksum::Partial { start: transport as u16, offset: CHECKSUM_OFFSET as u16 },
-        segmentation: cut.map(|size| Segmentation { kind: SegmentKind::TcpV4, size, header_len: end as u16 }),
+        segmentation: cut.map(|size| Segmentation { kind, size, header_len: end as u16 }),
     }
 }
 
 /// What every segment of a connection begins with, with zeros for what differs; and the sums that a checksum begins with,
 /// as a sum may be made in pieces.
 struct Template {
-    headers: [u8; PLAIN_HEADERS],
-    /// Of the IP header without length, identification and checksum.
+    /// IPv4's are shorter.
+    headers: [u8; MAX_PLAIN],
+    ipv6: bool,
+    /// Of IPv4's header without length, identification and checksum.
     network: Sum,
     /// Of the pseudo-header without the length.
     pseudo: Sum,
@@ -256,86 +260,135 @@ struct Template {
 }
 
 impl Template {
-    /// None for a family of which we make no frames ourselves.
+    /// None where the two ends are of different families.
     #[inline(never)]
     fn new((from, to): (MacAddr, MacAddr), flow: &Flow, hop: (u8, u8)) -> Option<Self> {
-        let (SocketAddr::V4(local), SocketAddr::V4(remote)) = (flow.local, flow.remote) else { return None };
-        let (src, dst, (ttl, tos)) = (*local.ip(), *remote.ip(), hop);
-        let mut headers = [0; PLAIN_HEADERS];
-        let link = ethernet::Repr { dst: to, src: from, vlan: None, ether_type: EtherType::IPV4 }.emit(&mut headers);
-        let network = ipv4::Repr {
-            src,
-            dst,
-            protocol: Protocol::TCP,
-            ttl,
-            tos,
-            id: 0,
-            dont_fragment: true,
-            more_fragments: false,
-            fragment_offset: 0,
-            options: &[],
-        };
-        network.emit(0, &mut headers[link..]);
-        put(&mut headers, LENGTH, [0; 2]);
-        put(&mut headers, NETWORK_CHECKSUM, [0; 2]);
-        let network = checksum::sum(&headers[link..TRANSPORT]);
+        let (hops, tos) = hop;
+        let mut headers = [0; MAX_PLAIN];
+        let mut link = ethernet::Repr { dst: to, src: from, vlan: None, ether_type: EtherType::IPV4 };
+        let mut network = Sum::default();
+        match (flow.local, flow.remote) {
+            (SocketAddr::V4(local), SocketAddr::V4(remote)) => {
+                let repr = ipv4::Repr {
+                    src: *local.ip(),
+                    dst: *remote.ip(),
+                    protocol: Protocol::TCP,
+                    ttl: hops,
+                    tos,
+                    id: 0,
+                    dont_fragment: true,
+                    more_fragments: false,
+                    fragment_offset: 0,
+                    options: &[],
+                };
+                repr.emit(0, &mut headers[ethernet::HEADER_LEN..]);
+                put(&mut headers, LENGTH_V4, [0; 2]);
+                put(&mut headers, NETWORK_CHECKSUM, [0; 2]);
+                network = checksum::sum(&headers[ethernet::HEADER_LEN..V4]);
+            }
+            (SocketAddr::V6(local), SocketAddr::V6(remote)) => {
+                link.ether_type = EtherType::IPV6;
+                let repr = ipv6::Repr {
+                    src: *local.ip(),
+                    dst: *remote.ip(),
+                    next_header: Protocol::TCP,
+                    hop_limit: hops,
+                    traffic_class: tos,
+                    flow_label: 0,
+                };
+                repr.emit(0, &mut headers[ethernet::HEADER_LEN..]);
+            }
+            _ => return None,
+        }
+        link.emit(&mut headers);
+        let ipv6 = flow.local.is_ipv6();
         let timestamps = Some(Timestamps { value: 0, echo: 0 });
         let segment = Plain { seq: SeqNumber(0), ack: SeqNumber(0), flags: Flags(0), window: 0, timestamps };
-        segment.repr(flow).emit(&mut headers[TRANSPORT..]);
-        let pseudo = checksum::pseudo_header(src.into(), dst.into(), Protocol::TCP.0, 0);
-        Some(Template { headers, network, pseudo, hop })
+        segment.repr(flow).emit(&mut headers[if ipv6 { V6 } else { V4 }..]);
+        let pseudo = checksum::pseudo_header(flow.local.ip(), flow.remote.ip(), Protocol::TCP.0, 0);
+        Some(Template { headers, ipv6, network, pseudo, hop })
     }
 
     /// Writes all headers of a segment, with the sum of the pseudo-header in the TCP checksum's field, for the device to
     /// complete.
     fn write(&self, id: u16, segment: &Repr, payload_len: usize, headers: &mut [u8; MAX_HEADERS]) -> usize {
-        headers[..TRANSPORT].copy_from_slice(&self.headers[..TRANSPORT]);
-        let transport = segment.emit(&mut headers[TRANSPORT..]);
-        self.complete(id, transport + payload_len, headers);
-        TRANSPORT + transport
+        let start = if self.ipv6 { V6 } else { V4 };
+        headers[..start].copy_from_slice(&self.headers[..start]);
+        let transport = segment.emit(&mut headers[start..]);
+        match self.ipv6 {
+            false => self.complete::<V4, _>(id, transport + payload_len, headers),
+            true => self.complete::<V6, _>(id, transport + payload_len, headers),
+        }
+        start + transport
     }
 
     /// The same for a plain segment.
     #[inline]
-    fn write_plain(&self, id: u16, segment: &Plain, payload_len: usize) -> ([u8; PLAIN_HEADERS], usize) {
-        let Plain { seq, ack, flags, window, timestamps } = *segment;
+    fn write_plain(&self, id: u16, segment: &Plain, payload_len: usize) -> ([u8; MAX_PLAIN], usize) {
         let mut headers = self.headers;
+        let end = match self.ipv6 {
+            false => self.fill_in::<V4>(id, segment, payload_len, &mut headers),
+            true => self.fill_in::<V6>(id, segment, payload_len, &mut headers),
+        };
+        (headers, end)
+    }
+
+    /// Fills in what differs between plain segments, behind an IP header that ends at `TRANSPORT`.
+    #[inline]
+    fn fill_in<const TRANSPORT: usize>(
+        &self,
+        id: u16,
+        segment: &Plain,
+        payload_len: usize,
+        headers: &mut [u8; MAX_PLAIN],
+    ) -> usize {
+        let Plain { seq, ack, flags, window, timestamps } = *segment;
         let mut transport = HEADER_LEN;
         if let Some(Timestamps { value, echo }) = timestamps {
-            put(&mut headers, STAMP, value.to_be_bytes());
-            put(&mut headers, STAMP + 4, echo.to_be_bytes());
-            transport = PLAIN_HEADERS - TRANSPORT;
+            put(headers, TRANSPORT + STAMP, value.to_be_bytes());
+            put(headers, TRANSPORT + STAMP + 4, echo.to_be_bytes());
+            transport = PLAIN;
         }
-        put(&mut headers, TRANSPORT + 4, seq.0.to_be_bytes());
-        put(&mut headers, TRANSPORT + 8, ack.0.to_be_bytes());
-        put(&mut headers, TRANSPORT + 12, [((transport / 4) << 4) as u8, flags.0]);
-        put(&mut headers, TRANSPORT + 14, window.to_be_bytes());
-        self.complete(id, transport + payload_len, &mut headers);
-        (headers, TRANSPORT + transport)
+        put(headers, TRANSPORT + 4, seq.0.to_be_bytes());
+        put(headers, TRANSPORT + 8, ack.0.to_be_bytes());
+        put(headers, TRANSPORT + 12, [((transport / 4) << 4) as u8, flags.0]);
+        put(headers, TRANSPORT + 14, window.to_be_bytes());
+        self.complete::<TRANSPORT, _>(id, transport + payload_len, headers);
+        TRANSPORT + transport
     }
 
     /// Fills in what depends on identification and length.
     #[inline]
-    fn complete<const N: usize>(&self, id: u16, segment_len: usize, headers: &mut [u8; N]) {
-        let (mut network, mut pseudo) = (self.network, self.pseudo);
-        let total = (ipv4::HEADER_LEN + segment_len) as u16;
-        network.add_u32(u32::from(total) << 16 | u32::from(id));
+    fn complete<const TRANSPORT: usize, const N: usize>(&self, id: u16, segment_len: usize, headers: &mut [u8; N]) {
+        if TRANSPORT == V4 {
+            let mut network = self.network;
+            let total = (ipv4::HEADER_LEN + segment_len) as u16;
+            network.add_u32(u32::from(total) << 16 | u32::from(id));
+            put(headers, LENGTH_V4, total.to_be_bytes());
+            put(headers, IDENTIFICATION, id.to_be_bytes());
+            put(headers, NETWORK_CHECKSUM, network.finish().to_be_bytes());
+        } else {
+            put(headers, LENGTH_V6, (segment_len as u16).to_be_bytes());
+        }
+        let mut pseudo = self.pseudo;
         pseudo.add_u32(segment_len as u32);
-        put(headers, LENGTH, total.to_be_bytes());
-        put(headers, IDENTIFICATION, id.to_be_bytes());
-        put(headers, NETWORK_CHECKSUM, network.finish().to_be_bytes());
         put(headers, TRANSPORT + CHECKSUM_OFFSET, pseudo.folded().to_be_bytes());
     }
 }
 
-/// Where the fields stand that differ, in a frame without tags and IP options.
-const LENGTH: usize = ethernet::HEADER_LEN + 2;
+/// Where the TCP header stands, in a frame without tags, IP options and extension headers.
+const V4: usize = ethernet::HEADER_LEN + ipv4::HEADER_LEN;
+const V6: usize = ethernet::HEADER_LEN + ipv6::HEADER_LEN;
+/// And the other fields that differ.
+const LENGTH_V4: usize = ethernet::HEADER_LEN + 2;
 const IDENTIFICATION: usize = ethernet::HEADER_LEN + 4;
 const NETWORK_CHECKSUM: usize = ethernet::HEADER_LEN + ipv4::CHECKSUM_OFFSET;
-const TRANSPORT: usize = ethernet::HEADER_LEN + ipv4::HEADER_LEN;
-/// The clock in the timestamps option, behind two "no operations", kind and length.
-const STAMP: usize = TRANSPORT + HEADER_LEN + 4;
-const PLAIN_HEADERS: usize = STAMP + 8;
+const LENGTH_V6: usize = ethernet::HEADER_LEN + ipv6::PAYLOAD_LEN_OFFSET;
+/// In the TCP header: the clock in the timestamps option, behind two "no operations", kind and length.
+const STAMP: usize = HEADER_LEN + 4;
+/// A TCP header with no other option.
+const PLAIN: usize = STAMP + 8;
+const MAX_PLAIN: usize = V6 + PLAIN;
 
 #[inline(always)]
 fn put<const N: usize, const M: usize>(headers: &mut [u8; N], at: usize, value: [u8; M]) {
@@ -395,21 +448,24 @@ pub(crate) fn bare(flow: &Flow, seq: SeqNumber, ack: SeqNumber, flags: Flags) ->
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::net::Ipv4Addr;
+    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
     proptest! {
         /// The template gives what writing each header anew gives.
         #[test]
         fn a_template_filled_in_is_what_the_headers_emit(
             macs in any::<[[u8; 6]; 2]>(),
-            addresses in any::<[u32; 2]>(),
+            addresses in prop_oneof![
+                any::<[u32; 2]>().prop_map(|ends| ends.map(|end| IpAddr::V4(Ipv4Addr::from_bits(end)))),
+                any::<[u128; 2]>().prop_map(|ends| ends.map(|end| IpAddr::V6(Ipv6Addr::from_bits(end)))),
+            ],
             hop in any::<(u8, u8)>(),
             (id, seq, ack, flags, window) in any::<(u16, u32, u32, u8, u16)>(),
             timestamps in prop::option::of(any::<(u32, u32)>()),
             payload_len in 0usize..65_000,
         ) {
             let [from, to] = macs.map(MacAddr);
-            let [src, dst] = addresses.map(Ipv4Addr::from_bits);
+            let [src, dst] = addresses;
             let (local, remote) = (SocketAddr::from((src, 7)), SocketAddr::from((dst, 80)));
             let flow = Flow { local, remote };
             let mut segment = bare(&flow, SeqNumber(seq), SeqNumber(ack), Flags(flags));
@@ -417,28 +473,41 @@ mod tests {
             segment.options.timestamps = timestamps.map(|(value, echo)| Timestamps { value, echo });
 
             let mut expected = [0; MAX_HEADERS];
-            let link = ethernet::Repr { dst: to, src: from, vlan: None, ether_type: EtherType::IPV4 };
-            let network = link.emit(&mut expected);
-            let repr = ipv4::Repr {
-                src,
-                dst,
-                protocol: Protocol::TCP,
-                ttl: hop.0,
-                tos: hop.1,
-                id,
-                dont_fragment: true,
-                more_fragments: false,
-                fragment_offset: 0,
-                options: &[],
-            };
+            let ether_type = if src.is_ipv4() { EtherType::IPV4 } else { EtherType::IPV6 };
+            let network = ethernet::Repr { dst: to, src: from, vlan: None, ether_type }.emit(&mut expected);
             let len = segment.header_len() + payload_len;
-            let transport = network + repr.emit(len, &mut expected[network..]);
+            let (hops, tos) = hop;
+            let transport = network + match (src, dst) {
+                (IpAddr::V4(src), IpAddr::V4(dst)) => ipv4::Repr {
+                    src,
+                    dst,
+                    protocol: Protocol::TCP,
+                    ttl: hops,
+                    tos,
+                    id,
+                    dont_fragment: true,
+                    more_fragments: false,
+                    fragment_offset: 0,
+                    options: &[],
+                }
+                .emit(len, &mut expected[network..]),
+                (IpAddr::V6(src), IpAddr::V6(dst)) => ipv6::Repr {
+                    src,
+                    dst,
+                    next_header: Protocol::TCP,
+                    hop_limit: hops,
+                    traffic_class: tos,
+                    flow_label: 0,
+                }
+                .emit(len, &mut expected[network..]),
+                _ => unreachable!("two of one family"),
+            };
             let end = transport + segment.emit(&mut expected[transport..]);
-            let sum = checksum::pseudo_header(src.into(), dst.into(), Protocol::TCP.0, len as u32).folded();
+            let sum = checksum::pseudo_header(src, dst, Protocol::TCP.0, len as u32).folded();
             put(&mut expected, transport + CHECKSUM_OFFSET, sum.to_be_bytes());
 
             let mut headers = [0; MAX_HEADERS];
-            let template = Template::new((from, to), &flow, hop).expect("IPv4");
+            let template = Template::new((from, to), &flow, hop).expect("one family");
             prop_assert_eq!(template.write(id, &segment, payload_len, &mut headers), end);
             prop_assert_eq!(&headers[..end], &expected[..end]);
 

@@ -18,9 +18,11 @@ use crate::port::{PortConfig, PortId};
 use crate::{Config, Egress, Stack};
 use sockeye_device::{Capabilities, Checksum, Full, Instant, Offload, RxFrame, TxFrame};
 use sockeye_wire::tcp::{self, Flags, Segment, Timestamps};
-use sockeye_wire::{EtherType, IpPrefix, MacAddr, Protocol, SeqNumber, arp, checksum, ethernet, icmpv4, ipv4};
+use sockeye_wire::{
+    EtherType, IpPrefix, MacAddr, Protocol, SeqNumber, arp, checksum, ethernet, icmpv4, icmpv6, ipv4, ipv6, ndisc,
+};
 use std::collections::VecDeque;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 pub(super) const OUR_IP: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 pub(super) const PEER_IP: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
@@ -78,6 +80,13 @@ pub(super) struct Bench {
     our_port: u16,
     peer_port: u16,
     full: bool,
+    /// Both ends are of IPv6: the [same addresses](six), but for the family.
+    ipv6: bool,
+}
+
+/// The address of IPv6 that stands for one of IPv4.
+fn six(address: Ipv4Addr) -> Ipv6Addr {
+    Ipv6Addr::from_bits(0xfd00 << 112 | u128::from(address.to_bits()))
 }
 
 struct Collect<'a> {
@@ -101,6 +110,10 @@ impl Egress for Collect<'_> {
 
 impl Bench {
     pub(super) fn new() -> Self {
+        Bench::of(false)
+    }
+
+    fn of(ipv6: bool) -> Self {
         let mut stack = Stack::new(Config::default(), [5; 32]);
         let port = stack.add_port(PortConfig {
             name: "test0".to_owned(),
@@ -109,8 +122,10 @@ impl Bench {
             capabilities: Capabilities { checksum: true, tcp_v4: true, tcp_v6: true, udp: true },
         });
         let now = Instant::from_millis(1_000_000);
-        let prefix = IpPrefix::new(OUR_IP.into(), 24).unwrap();
-        stack.add_address(now, port, prefix);
+        for (address, length) in [(OUR_IP.into(), 24), (six(OUR_IP).into(), 64)].into_iter().take(1 + usize::from(ipv6))
+        {
+            stack.add_address(now, port, IpPrefix::new(address, length).unwrap());
+        }
         let mut bench = Bench {
             stack,
             began: now,
@@ -121,9 +136,15 @@ impl Bench {
             our_port: OUR_PORT,
             peer_port: PEER_PORT,
             full: false,
+            ipv6,
         };
         bench.poll();
         bench
+    }
+
+    /// An address of the trace in the bench's family.
+    fn address(&self, address: Ipv4Addr) -> IpAddr {
+        if self.ipv6 { six(address).into() } else { address.into() }
     }
 
     /// The peer answers a question for its hardware address.
@@ -145,8 +166,13 @@ impl Bench {
 
     /// A bench with a listener.
     pub(super) fn listening(backlog: usize, options: Options) -> (Self, ListenerId) {
-        let mut bench = Bench::new();
-        let binding = bench.stack.tcp_bind(&Bind::new(Ipv4Addr::UNSPECIFIED.into(), OUR_PORT)).unwrap();
+        Bench::new().listens(backlog, options)
+    }
+
+    fn listens(self, backlog: usize, options: Options) -> (Self, ListenerId) {
+        let mut bench = self;
+        let any = if bench.ipv6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
+        let binding = bench.stack.tcp_bind(&Bind::new(any, OUR_PORT)).unwrap();
         let listener = bench.stack.tcp_listen(binding, backlog, options).unwrap();
         (bench, listener)
     }
@@ -159,7 +185,11 @@ impl Bench {
 
     /// The same with these options in the peer's SYN.
     pub(super) fn established_with(options: Options, theirs: tcp::Options) -> (Self, ConnectionId) {
-        let (mut bench, listener) = Bench::listening(10, options);
+        Bench::new().establishes(options, theirs)
+    }
+
+    fn establishes(self, options: Options, theirs: tcp::Options) -> (Self, ConnectionId) {
+        let (mut bench, listener) = self.listens(10, options);
         bench.rx(0, Seg { seq: PEER, ack: 0, flags: SYN, options: theirs, ..from_peer() });
         let answer = bench.tx();
         assert_eq!((answer.flags, answer.seq, answer.ack), (SYN | ACK, US, PEER + 1));
@@ -212,7 +242,8 @@ impl Bench {
     pub(super) fn rx_bytes(&mut self, source: Ipv4Addr, mut segment: Vec<u8>) {
         if segment.len() >= 20 {
             segment[16..18].fill(0);
-            let mut sum = checksum::pseudo_header(source.into(), OUR_IP.into(), Protocol::TCP.0, segment.len() as u32);
+            let (source, own) = (self.address(source), self.address(OUR_IP));
+            let mut sum = checksum::pseudo_header(source, own, Protocol::TCP.0, segment.len() as u32);
             sum.add(&segment);
             segment[16..18].copy_from_slice(&sum.finish().to_be_bytes());
         }
@@ -242,13 +273,49 @@ impl Bench {
     }
 
     fn rx_packet(&mut self, source: Ipv4Addr, protocol: Protocol, payload: &[u8]) {
-        let mut frame = vec![0; 34];
-        let link = ethernet::Repr { dst: OUR_MAC, src: PEER_MAC, vlan: None, ether_type: EtherType::IPV4 };
-        let header = link.emit(&mut frame);
-        packet(source, OUR_IP, protocol).emit(payload.len(), &mut frame[header..]);
+        let mut frame = self.headers(OUR_MAC, source, protocol, payload.len());
         frame.extend_from_slice(payload);
         let offload = Offload { checksum: Checksum::Present, segmentation: None };
         self.stack.handle_frame(self.now, self.port, &mut RxFrame::copied_from(&frame, offload));
+        self.poll();
+    }
+
+    /// What a packet of the peer's begins with.
+    fn headers(&self, dst: MacAddr, source: Ipv4Addr, protocol: Protocol, len: usize) -> Vec<u8> {
+        let ether_type = if self.ipv6 { EtherType::IPV6 } else { EtherType::IPV4 };
+        let mut frame = vec![0; ethernet::HEADER_LEN + if self.ipv6 { ipv6::HEADER_LEN } else { ipv4::HEADER_LEN }];
+        let header = ethernet::Repr { dst, src: PEER_MAC, vlan: None, ether_type }.emit(&mut frame);
+        if self.ipv6 {
+            let (src, dst) = (six(source), six(OUR_IP));
+            ipv6::Repr { src, dst, next_header: protocol, hop_limit: 64, traffic_class: 0, flow_label: 7 }
+                .emit(len, &mut frame[header..]);
+        } else {
+            packet(source, OUR_IP, protocol).emit(len, &mut frame[header..]);
+        }
+        frame
+    }
+
+    /// The peer answers a question for its hardware address, over IPv6.
+    fn advertise(&mut self) {
+        let (src, dst) = (six(PEER_IP), six(OUR_IP));
+        let mut options = [0; 8];
+        let options = ndisc::Options::write(&[ndisc::NdOption::TargetLinkLayer(PEER_MAC)], &mut options);
+        let message = icmpv6::Message::Discovery(ndisc::Message::NeighborAdvertisement(ndisc::NeighborAdvertisement {
+            router: false,
+            solicited: true,
+            overrides: true,
+            target: src,
+            options,
+        }));
+        let mut bytes = [0; 32];
+        let len = message.emit(src, dst, &mut bytes);
+        let mut frame = vec![0; ethernet::HEADER_LEN + ipv6::HEADER_LEN];
+        let header =
+            ethernet::Repr { dst: OUR_MAC, src: PEER_MAC, vlan: None, ether_type: EtherType::IPV6 }.emit(&mut frame);
+        ipv6::Repr { src, dst, next_header: Protocol::ICMPV6, hop_limit: 255, traffic_class: 0, flow_label: 0 }
+            .emit(len, &mut frame[header..]);
+        frame.extend_from_slice(&bytes[..len]);
+        self.stack.handle_frame(self.now, self.port, &mut RxFrame::copied_from(&frame, Offload::default()));
         self.poll();
     }
 
@@ -276,12 +343,26 @@ impl Bench {
             }
             return;
         }
-        let packet = ipv4::Packet::parse(frame.payload()).unwrap();
-        assert!(packet.verify_checksum());
-        if packet.protocol() != Protocol::TCP {
-            return;
-        }
-        let segment = Segment::parse(packet.payload()).unwrap();
+        let segment = if frame.ether_type() == EtherType::IPV6 {
+            let packet = ipv6::Packet::parse(frame.payload()).unwrap();
+            if packet.next_header() == Protocol::ICMPV6 {
+                let asked = icmpv6::Message::parse(packet.payload(), packet.src(), packet.dst()).ok();
+                if let Some(icmpv6::Message::Discovery(ndisc::Message::NeighborSolicitation { target, .. })) = asked
+                    && target == six(PEER_IP)
+                {
+                    self.advertise();
+                }
+                return;
+            }
+            Segment::parse(packet.payload()).unwrap()
+        } else {
+            let packet = ipv4::Packet::parse(frame.payload()).unwrap();
+            assert!(packet.verify_checksum());
+            if packet.protocol() != Protocol::TCP {
+                return;
+            }
+            Segment::parse(packet.payload()).unwrap()
+        };
         let repr = segment.repr();
         if repr.flags.contains(SYN) {
             self.iss = Some(repr.seq);

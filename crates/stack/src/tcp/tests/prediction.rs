@@ -43,8 +43,8 @@ fn change() -> impl Strategy<Value = Change> {
     prop_oneof![
         8 => Just(Change::Nothing),
         // In the headers, mostly.
-        3 => (0..70 * 8usize).prop_map(Change::Bit),
-        1 => (0..70usize).prop_map(Change::Cut),
+        3 => (0..90 * 8usize).prop_map(Change::Bit),
+        1 => (0..90usize).prop_map(Change::Cut),
         1 => Just(Change::Padding),
         1 => Just(Change::Unsummed),
         1 => Just(Change::Broadcast),
@@ -80,10 +80,10 @@ struct Side {
 }
 
 impl Side {
-    fn new(stamps: bool) -> Side {
+    fn new(ipv6: bool, stamps: bool) -> Side {
         let timestamps = stamps.then_some(Timestamps { value: 500, echo: 0 });
         let theirs = tcp::Options { mss: Some(1_000), timestamps, sack_permitted: true, ..Default::default() };
-        let (bench, id) = Bench::established_with(Options { nodelay: true, ..Options::default() }, theirs);
+        let (bench, id) = Bench::of(ipv6).establishes(Options { nodelay: true, ..Options::default() }, theirs);
         Side { bench, id, stamps, seq: PEER + 1, clock: 501, told: Vec::new(), predicted: 0 }
     }
 
@@ -118,14 +118,13 @@ impl Side {
         if matches!(change, Change::Unsummed) {
             offload.checksum = Checksum::Verified;
         } else {
-            let mut sum = checksum::pseudo_header(PEER_IP.into(), OUR_IP.into(), Protocol::TCP.0, segment.len() as u32);
+            let ends = [PEER_IP, OUR_IP].map(|end| self.bench.address(end));
+            let mut sum = checksum::pseudo_header(ends[0], ends[1], Protocol::TCP.0, segment.len() as u32);
             sum.add(&segment);
             segment[16..18].copy_from_slice(&sum.finish().to_be_bytes());
         }
         let dst = if matches!(change, Change::Broadcast) { MacAddr::BROADCAST } else { OUR_MAC };
-        let mut bytes = vec![0; 34];
-        let link = ethernet::Repr { dst, src: PEER_MAC, vlan: None, ether_type: EtherType::IPV4 }.emit(&mut bytes);
-        packet(PEER_IP, OUR_IP, Protocol::TCP).emit(segment.len(), &mut bytes[link..]);
+        let mut bytes = self.bench.headers(dst, PEER_IP, Protocol::TCP, segment.len());
         bytes.extend(segment);
         match change {
             Change::Bit(bit) if bit / 8 < bytes.len() => bytes[bit / 8] ^= 1 << (bit % 8),
@@ -181,8 +180,12 @@ impl Side {
 
 proptest! {
     #[test]
-    fn predicting_changes_nothing(stamps in any::<bool>(), steps in prop::collection::vec(step(), 1..60)) {
-        let [mut predicting, mut general] = [(); 2].map(|()| Side::new(stamps));
+    fn predicting_changes_nothing(
+        ipv6 in any::<bool>(),
+        stamps in any::<bool>(),
+        steps in prop::collection::vec(step(), 1..60),
+    ) {
+        let [mut predicting, mut general] = [(); 2].map(|()| Side::new(ipv6, stamps));
         for step in &steps {
             general.forget();
             prop_assert_eq!(predicting.take(step), general.take(step), "{:?}", step);
@@ -193,7 +196,13 @@ proptest! {
 
 #[test]
 fn all_but_the_first_of_a_row_is_predicted_until_an_address_changes_or_the_connection_ends() {
-    let mut side = Side::new(true);
+    for ipv6 in [false, true] {
+        all_but_the_first_of_a_row(ipv6);
+    }
+}
+
+fn all_but_the_first_of_a_row(ipv6: bool) {
+    let mut side = Side::new(ipv6, true);
     let segment = |flags: Flags| Step::Segment {
         ahead: 0,
         unacknowledged: 0,
