@@ -98,13 +98,15 @@ impl Raw {
         }
     }
 
-    /// For `connect`: `None` for `AF_UNSPEC`, which dissolves.
-    pub(crate) fn to_connect(self, family: Family) -> Result<Option<Address>, Errno> {
-        match (self.family()?, family) {
+    /// For `connect`: `None` for `AF_UNSPEC`, which dissolves. IPv4's address is also good for IPv6's datagrams.
+    pub(crate) fn to_connect(self, name: SocketName) -> Result<Option<Address>, Errno> {
+        match (self.family()?, name.family) {
             (_, Family::Packet) => Err(Errno(libc::EOPNOTSUPP)),
             (libc::AF_UNSPEC, _) => Ok(None),
             (libc::AF_INET, Family::V4) => self.v4().map(|address| Some(address.into())),
+            (libc::AF_INET, Family::V6) if name.kind == Kind::Datagram => self.v4().map(|address| Some(address.into())),
             (libc::AF_INET6, Family::V6) => self.v6().map(|address| Some(address.into())),
+            (_, Family::V6) if self.len < size_of::<sockaddr_in6>() - 4 => Err(INVALID),
             _ if self.len < size_of::<sockaddr_in>() => Err(INVALID),
             _ => Err(WRONG_FAMILY),
         }
@@ -115,6 +117,7 @@ impl Raw {
         match (self.family()?, name.family) {
             (_, Family::Packet) => self.link().map(Address::Link),
             (libc::AF_INET | libc::AF_UNSPEC, Family::V4) => self.v4().map(Address::Internet),
+            (libc::AF_INET, Family::V6) if name.kind == Kind::Datagram => self.v4().map(Address::Internet),
             (libc::AF_INET6, Family::V6) => self.v6().map(Address::Internet),
             (libc::AF_UNSPEC, Family::V6) if name.kind == Kind::Raw => self.v6().map(Address::Internet),
             _ if self.len < size_of::<sockaddr_in>() => Err(INVALID),
@@ -213,7 +216,7 @@ mod tests {
             assert_eq!(raw.any(), Ok(address));
             let address = Address::from(address);
             assert_eq!(raw.to_bind(family), Ok(address));
-            assert_eq!(raw.to_connect(family), Ok(Some(address)));
+            assert_eq!(raw.to_connect(name(family)), Ok(Some(address)));
             assert_eq!(raw.to_send(name(family)), Ok(address));
         }
         let link = LinkAddress {
@@ -227,7 +230,7 @@ mod tests {
         let raw = raw(Encoded::new(link).as_bytes());
         assert_eq!(raw.to_bind(Family::Packet), Ok(link.into()));
         assert_eq!(raw.to_send(name(Family::Packet)), Ok(link.into()));
-        assert_eq!(raw.to_connect(Family::Packet), Err(Errno(libc::EOPNOTSUPP)));
+        assert_eq!(raw.to_connect(name(Family::Packet)), Err(Errno(libc::EOPNOTSUPP)));
     }
 
     #[test]
@@ -235,16 +238,20 @@ mod tests {
         let v4 = Encoded::new("10.1.2.3:80".parse::<SocketAddr>().expect("address")).bytes;
         for len in 0..16 {
             assert_eq!(raw(&v4[..len]).to_bind(Family::V4), Err(INVALID));
-            assert_eq!(raw(&v4[..len]).to_connect(Family::V4), Err(INVALID));
+            assert_eq!(raw(&v4[..len]).to_connect(name(Family::V4)), Err(INVALID));
             assert_eq!(raw(&v4[..len]).to_send(name(Family::V4)), Err(INVALID));
         }
         assert_eq!(raw(&v4[..16]).to_bind(Family::V6), Err(INVALID));
+        let stream = SocketName { kind: Kind::Stream, ..name(Family::V6) };
+        assert_eq!(raw(&v4[..16]).to_connect(stream), Err(INVALID));
+        assert_eq!(raw(&v4).to_connect(stream), Err(WRONG_FAMILY));
+        assert!(matches!(raw(&v4[..16]).to_connect(name(Family::V6)), Ok(Some(Address::Internet(SocketAddr::V4(_))))));
         let any: SocketAddr = "0.0.0.0:0".parse().expect("address");
         assert_eq!(raw(&[0; 16]).to_bind(Family::V4), Ok(any.into()));
         assert_eq!(raw(&[0; 16]).to_bind(Family::Packet), Err(INVALID));
-        assert_eq!(raw(&[0; 2]).to_connect(Family::V4), Ok(None));
+        assert_eq!(raw(&[0; 2]).to_connect(name(Family::V4)), Ok(None));
         assert_eq!(raw(&[1; 16]).to_bind(Family::V4), Err(WRONG_FAMILY));
-        assert_eq!(raw(&[1; 16]).to_connect(Family::V4), Err(WRONG_FAMILY));
+        assert_eq!(raw(&[1; 16]).to_connect(name(Family::V4)), Err(WRONG_FAMILY));
         assert!(matches!(Raw::read([0; 200].as_ptr().cast(), 129), Err(INVALID)));
         assert!(matches!(Raw::read([0; 200].as_ptr().cast(), socklen_t::MAX), Err(INVALID)));
     }

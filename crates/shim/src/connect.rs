@@ -43,7 +43,7 @@ fn start(
     len: socklen_t,
     signals: &Blocked,
 ) -> Result<(), Errno> {
-    let address = Raw::read(address, len)?.to_connect(name.family)?;
+    let address = Raw::read(address, len)?.to_connect(name)?;
     let flags = sys::fcntl(fd, libc::F_GETFL, 0)?;
     let mut buffer = exchange::buffer();
     let mut current = name;

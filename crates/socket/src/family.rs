@@ -37,6 +37,14 @@ impl Settings {
     pub(crate) fn inward(&self, address: SocketAddr, refused: Errno) -> Result<SocketAddr, Errno> {
         match (address, &self.ipv6) {
             (SocketAddr::V4(_), None) => Ok(address),
+            // As it is: a datagram socket may say it so.
+            (SocketAddr::V4(_), Some(ipv6)) => {
+                if ipv6.only {
+                    Err(refused)
+                } else {
+                    Ok(address)
+                }
+            }
             (SocketAddr::V6(address), Some(ipv6)) => match address.ip().to_ipv4_mapped() {
                 Some(_) if ipv6.only => Err(refused),
                 Some(mapped) => Ok(SocketAddr::new(mapped.into(), address.port())),
@@ -106,6 +114,24 @@ impl Socket {
 }
 
 impl Host {
+    /// The address to connect to, as the stack has it. Nobody in particular is ourselves, as on Linux: over IPv4 at the address
+    /// that the socket is bound to, if it is to one.
+    pub(crate) fn peer_meant(&self, id: SocketId, remote: SocketAddr) -> Result<SocketAddr, Errno> {
+        let settings = self.settings(id).ok_or(Errno::EBADF)?;
+        let refused = if remote.is_ipv4() { Errno::EAFNOSUPPORT } else { Errno::ENETUNREACH };
+        let meant = settings.inward(remote, refused)?;
+        if !meant.ip().is_unspecified() {
+            return Ok(meant);
+        }
+        let own = self.local_address(id)?.ip().to_canonical();
+        let ourselves = match (own, meant) {
+            (IpAddr::V4(own), SocketAddr::V4(_)) if !own.is_unspecified() => own.into(),
+            (IpAddr::V4(_), _) | (_, SocketAddr::V4(_)) => Ipv4Addr::LOCALHOST.into(),
+            (IpAddr::V6(_), SocketAddr::V6(_)) => Ipv6Addr::LOCALHOST.into(),
+        };
+        Ok(SocketAddr::new(ourselves, meant.port()))
+    }
+
     /// The address that a datagram is to go to, or to come from, as the stack has it.
     pub fn inward(&self, id: SocketId, address: SocketAddr) -> Result<SocketAddr, Errno> {
         self.settings(id).ok_or(Errno::EBADF)?.inward(address, Errno::ENETUNREACH)
@@ -153,7 +179,8 @@ mod tests {
         let global = address("[2001:db8::1]:80");
         assert_eq!(v4.inward(plain, Errno::EINVAL), Ok(plain));
         assert_eq!(v4.inward(global, Errno::EINVAL), Err(Errno::EAFNOSUPPORT));
-        assert_eq!(v6.inward(plain, Errno::EINVAL), Err(Errno::EAFNOSUPPORT));
+        assert_eq!(v6.inward(plain, Errno::EINVAL), Ok(plain));
+        assert_eq!(only.inward(plain, Errno::EINVAL), Err(Errno::EINVAL));
         assert_eq!(v6.inward(mapped, Errno::EINVAL), Ok(plain));
         assert_eq!(only.inward(mapped, Errno::EINVAL), Err(Errno::EINVAL));
         assert_eq!(only.inward(global, Errno::EINVAL), Ok(global));

@@ -286,16 +286,14 @@ impl Host {
 
     /// connect(2); `None` (AF_UNSPEC) dissolves a datagram socket's association.
     pub fn connect(&mut self, now: Instant, id: SocketId, remote: Option<SocketAddr>) -> Result<Progress, Errno> {
+        let meant = remote.map(|remote| self.peer_meant(id, remote)).transpose()?;
         let socket = self.sockets.get_mut(id.0).ok_or(Errno::EBADF)?;
         let zone = match remote {
             Some(remote) => socket.bound_zone(&self.stack, remote, Errno::ENETUNREACH)?,
             None => socket.device,
         };
         let narrowed = zone != socket.device;
-        let remote = match remote {
-            Some(remote) => Some(socket.settings.inward(remote, Errno::ENETUNREACH)?),
-            None => None,
-        };
+        let remote = meant;
         if let State::Packet(_) = socket.state {
             return Err(Errno::EOPNOTSUPP);
         }

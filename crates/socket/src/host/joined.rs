@@ -17,12 +17,12 @@ impl Host {
     /// connect(2) within the host: true if it is done, and the connection waits in the queue of the listener at
     /// `remote`. Else nothing has happened, and [`Host::connect`] is to be asked.
     pub fn join(&mut self, now: Instant, id: SocketId, remote: SocketAddr) -> bool {
+        let Ok(remote) = self.peer_meant(id, remote) else { return false };
         let Some(socket) = self.sockets.get_mut(id.0) else { return false };
         // A device is a way out of the host.
         if socket.device.is_some() {
             return false;
         }
-        let Ok(remote) = socket.settings.inward(remote, Errno::ENETUNREACH) else { return false };
         let (binding, own) = match (&socket.state, socket.address) {
             (State::Bound(binding), _) => (Some(*binding), None),
             (State::Fresh, None) => (None, None),

@@ -99,7 +99,7 @@ use std::time::Duration;
 use sockeye_device::Device;
 use sockeye_node::ports::{self, Ports};
 use sockeye_node::{Driver, Error, Interface, MacChoice};
-use sockeye_socket::names::{POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDHUP, SOCK_DGRAM, SOCK_STREAM};
+use sockeye_socket::names::{AF_INET, AF_INET6, POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDHUP, SOCK_DGRAM, SOCK_STREAM};
 use sockeye_socket::{Errno, Privilege, Progress, Readiness};
 use sockeye_stack::Stack;
 use sockeye_wire::IpPrefix;
@@ -245,8 +245,9 @@ impl Host {
     /// Begins to connect to `remote`, on a stream that does not block. It becomes writable when it is connected, or when it
     /// cannot be; then [`TcpStream::take_error`](Socket::take_error) says why.
     pub fn start_connect(&self, remote: impl Into<SocketAddr>) -> io::Result<TcpStream> {
-        let socket = self.socket(SOCK_STREAM)?;
-        let (id, remote) = (socket.id(), remote.into());
+        let remote = remote.into();
+        let socket = self.socket(&remote, SOCK_STREAM)?;
+        let id = socket.id();
         let mut engine = self.engine.borrow_mut();
         attempt(&mut engine, false, None, |sockets, now| match sockets.connect(now, id, Some(remote))? {
             Progress::Started | Progress::Done => Ok(()),
@@ -257,8 +258,9 @@ impl Host {
 
     /// Listens at `local`; port 0: at one that is free.
     pub fn listen(&self, local: impl Into<SocketAddr>) -> io::Result<TcpListener> {
-        let socket = self.socket(SOCK_STREAM)?;
-        let (id, local) = (socket.id(), local.into());
+        let local = local.into();
+        let socket = self.socket(&local, SOCK_STREAM)?;
+        let id = socket.id();
         let mut engine = self.engine.borrow_mut();
         let Engine { sockets, now, .. } = &mut *engine;
         sockets.bind(*now, id, local, Privilege::Administrator)?;
@@ -268,8 +270,9 @@ impl Host {
 
     /// A socket for datagrams at `local`; port 0: at one that is free.
     pub fn udp(&self, local: impl Into<SocketAddr>) -> io::Result<UdpSocket> {
-        let socket = self.socket(SOCK_DGRAM)?;
-        let (id, local) = (socket.id(), local.into());
+        let local = local.into();
+        let socket = self.socket(&local, SOCK_DGRAM)?;
+        let id = socket.id();
         let mut engine = self.engine.borrow_mut();
         let Engine { sockets, now, .. } = &mut *engine;
         sockets.bind(*now, id, local, Privilege::Administrator)?;
@@ -315,7 +318,9 @@ impl Host {
         self.engine.borrow().ports.descriptors().for_each(|(_, fd, writing)| body(fd, writing));
     }
 
-    fn socket(&self, kind: i32) -> io::Result<Socket> {
-        Socket::open(&self.engine, kind)
+    /// A socket of the address's family.
+    fn socket(&self, address: &SocketAddr, kind: i32) -> io::Result<Socket> {
+        let family = if address.is_ipv6() { AF_INET6 } else { AF_INET };
+        Socket::open(&self.engine, family, kind)
     }
 }

@@ -7,7 +7,6 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use sockeye_device::Instant;
-use sockeye_socket::names::AF_INET;
 use sockeye_socket::{Errno, Host, Privilege, Readiness, SocketId};
 
 use super::engine::{Engine, attempt};
@@ -31,8 +30,8 @@ pub(super) enum Direction {
 }
 
 impl Socket {
-    pub(super) fn open(engine: &Rc<RefCell<Engine>>, kind: i32) -> io::Result<Socket> {
-        let id = engine.borrow_mut().sockets.socket(AF_INET.into(), kind, 0)?;
+    pub(super) fn open(engine: &Rc<RefCell<Engine>>, family: u16, kind: i32) -> io::Result<Socket> {
+        let id = engine.borrow_mut().sockets.socket(family.into(), kind, 0)?;
         Ok(Socket::of(engine, id))
     }
 

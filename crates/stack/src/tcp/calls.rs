@@ -526,7 +526,11 @@ impl Tcp {
 pub(super) fn source_for(ip: &Ip, bound: Option<&Bind>, remote: SocketAddr) -> Result<IpAddr, ConnectError> {
     let device = bound.and_then(|bound| bound.device);
     let bound = match bound {
-        Some(bound) => Some(bound.facing(remote.ip()).ok_or(ConnectError::Family)?),
+        // No way leads from an address of IPv6 to one of IPv4; Linux tells the two cases apart.
+        Some(bound) => Some(bound.facing(remote.ip()).ok_or(match remote.ip() {
+            IpAddr::V4(_) => ConnectError::NoRoute,
+            IpAddr::V6(_) => ConnectError::Family,
+        })?),
         None => None,
     };
     // MUST-46.

@@ -277,16 +277,21 @@ impl Tcp {
         };
         let Some(connection) = self.connections.at(index as usize) else { return false };
         let Ok(parsed) = Segment::parse(&frame.buffer[segment.clone()]) else { return false };
+        let Flow { local, remote } = connection.flow;
         if frame.offload.checksum == Checksum::Present {
-            let Flow { local, remote } = connection.flow;
             if !parsed.verify_checksum(remote.ip(), local.ip()) {
                 return false;
             }
         }
         let counters = &mut ip.counters;
         counters.link_frames_received += 1;
-        counters.ipv4_packets_received += 1;
-        counters.ipv4_packets_delivered += 1;
+        if local.is_ipv4() {
+            counters.ipv4_packets_received += 1;
+            counters.ipv4_packets_delivered += 1;
+        } else {
+            counters.ipv6_packets_received += 1;
+            counters.ipv6_packets_delivered += 1;
+        }
         counters.tcp_segments_received += 1;
         let arrival = Arrival::new(&parsed, &segment);
         self.handle_for_connection(now, ip, index, &arrival, frame);
@@ -360,9 +365,18 @@ impl Tcp {
         };
         let found =
             self.listening.get(&flow.local).or_else(|| self.listening.get(&SocketAddr::new(any, flow.local.port())))?;
+        if let [only] = found[..] {
+            return Some(only);
+        }
+        // One of both families leaves IPv4's to one that has no other.
+        let of_ipv4 = |&&index: &&u32| {
+            let listener = self.listeners.at(index as usize);
+            listener.and_then(|listener| self.bindings.get(listener.binding)).is_some_and(|bind| !bind.dual)
+        };
+        let leave = flow.local.is_ipv4() && found.iter().any(|index| of_ipv4(&index));
+        let matching = || found.iter().filter(|index| !leave || of_ipv4(index)).copied();
         // SO_REUSEPORT: several share an address; the peer's address decides among them.
-        let choice = if found.len() == 1 { 0 } else { self.secrets.timestamp_offset(flow) as usize % found.len() };
-        found.get(choice).copied()
+        matching().nth(self.secrets.timestamp_offset(flow) as usize % matching().count().max(1))
     }
 
     /// An ICMP error about something that we sent, with the original's transport header (RFC 9293, 3.9.2.2).

@@ -62,7 +62,7 @@ impl Stack {
         let (bound, options) = (socket.bound, socket.options);
         let local = match peer {
             None => bound,
-            Some(peer) if !socket.reaches(peer.ip()) => return Err(SendError::Family),
+            Some(peer) if !socket.reaches(peer.ip()) => return Err(unreached(peer)),
             Some(peer) => {
                 let own = Some(bound.ip()).filter(|own| ip.is_local(*own));
                 let route =
@@ -210,12 +210,17 @@ impl Stack {
     }
 }
 
+/// No way leads from an address of IPv6 to one of IPv4; Linux tells the two cases apart.
+fn unreached(peer: SocketAddr) -> SendError {
+    if peer.is_ipv4() { SendError::NoRoute } else { SendError::Family }
+}
+
 impl Udp {
     fn send(&mut self, now: Instant, ip: &mut Ip, id: SocketId, send: &Send<'_>) -> Result<(), SendError> {
         let socket = self.get_mut(id).ok_or(SendError::Closed)?;
         let to = or_ourselves(send.to.or(socket.remote).ok_or(SendError::NotConnected)?);
         if !socket.reaches(to.ip()) {
-            return Err(SendError::Family);
+            return Err(unreached(to));
         }
         if to.port() == 0 {
             return Err(SendError::Destination);

@@ -96,14 +96,19 @@ impl Udp {
             .or_else(|| self.best(self.bound.get(&any(to))?, from, to, port))
     }
 
-    /// Among sockets that match equally well: bound to the device, then sharing, then the youngest.
+    /// Among sockets that match equally well: bound to the device, then those of the datagram's own family, then sharing, then
+    /// the youngest.
     fn best(&self, found: &[u32], from: SocketAddr, to: SocketAddr, port: PortId) -> Option<u32> {
         let with_device = |&index: &u32| self.at(index).is_some_and(|socket| socket.options.device == Some(port));
         let without = |&index: &u32| self.at(index).is_some_and(|socket| socket.options.device.is_none());
         let is_on_device = found.iter().any(with_device);
-        let matching = || {
+        let on_device = || {
             found.iter().copied().filter(move |index| if is_on_device { with_device(index) } else { without(index) })
         };
+        // A socket of both families leaves IPv4's to one that has no other.
+        let of_ipv4 = |&index: &u32| self.at(index).is_some_and(|socket| !socket.dual);
+        let leave = from.is_ipv4() && found.len() > 1 && on_device().any(|index| of_ipv4(&index));
+        let matching = || on_device().filter(move |index| !leave || of_ipv4(index));
         let youngest = matching().next_back()?;
         if !self.at(youngest).is_some_and(|socket| socket.reuse_port) {
             return Some(youngest);

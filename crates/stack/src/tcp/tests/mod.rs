@@ -354,6 +354,9 @@ impl Bench {
                 }
                 return;
             }
+            if packet.next_header() != Protocol::TCP {
+                return;
+            }
             Segment::parse(packet.payload()).unwrap()
         } else {
             let packet = ipv4::Packet::parse(frame.payload()).unwrap();
