@@ -20,9 +20,30 @@ pub mod wire;
 
 pub use pattern::Pattern;
 pub use process::{Finished, Process, require, wait_for};
-pub use scene::{Medium, PEER, SUBJECT, Scene, Setup, Side, Subject, subject};
+pub use scene::{Family, Medium, PEER, SUBJECT, Scene, Setup, Side, Subject, subject};
 
 use std::time::Duration;
+
+/// Makes a test in each of the modules `ipv4` and `ipv6` of every function that is named, which takes the [`Family`] that
+/// it is about. `[ipv4: NAME...]`, first, has those for IPv4 alone: what IPv6 has nothing like, or a slow one in whose way the
+/// families do not differ.
+#[macro_export]
+macro_rules! in_both_families {
+    ($([ipv4: $($only:ident)*])? $($name:ident)*) => {
+        $crate::in_both_families! { @module ipv4 V4 $($($only)*)? $($name)* }
+        $crate::in_both_families! { @module ipv6 V6 $($name)* }
+    };
+    (@module $module:ident $family:ident $($name:ident)*) => {
+        mod $module {
+            $(
+                #[test]
+                fn $name() {
+                    super::$name($crate::Family::$family);
+                }
+            )*
+        }
+    };
+}
 
 /// How long any single event may take. It is no measure of anything but the patience of whoever waits for a failure.
 pub const DEADLINE: Duration = Duration::from_secs(60);

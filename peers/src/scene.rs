@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -20,10 +20,20 @@ use sockeye_lab::{Command, Host, Lab, Offloads};
 use crate::process::{Finished, Process, require, wait_for};
 use crate::wire::{Impairments, Wire};
 
-/// The peer's address.
+/// The peer's address of IPv4.
 pub const PEER: &str = "10.9.0.1";
-/// The subject's address.
+/// The subject's address of IPv4.
 pub const SUBJECT: &str = "10.9.0.2";
+
+/// The family that a test is about. What holds for the one holds for the other: see [`in_both_families`](crate::in_both_families).
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Family {
+    /// IPv4.
+    #[default]
+    V4,
+    /// IPv6. There is IPv4 beside it.
+    V6,
+}
 
 /// What is under test.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -53,19 +63,23 @@ pub enum Side {
 }
 
 impl Side {
-    /// Its address.
+    /// Its address of IPv4.
     pub fn address(self) -> &'static str {
-        match self {
-            Side::Peer => PEER,
-            Side::Subject => SUBJECT,
-        }
+        self.address_in(Family::V4)
     }
 
     /// Its address of IPv6, in a scene that has it.
     pub fn address6(self) -> &'static str {
-        match self {
-            Side::Peer => "fd09::1",
-            Side::Subject => "fd09::2",
+        self.address_in(Family::V6)
+    }
+
+    /// Its address of a family.
+    pub fn address_in(self, family: Family) -> &'static str {
+        match (self, family) {
+            (Side::Peer, Family::V4) => PEER,
+            (Side::Subject, Family::V4) => SUBJECT,
+            (Side::Peer, Family::V6) => "fd09::1",
+            (Side::Subject, Family::V6) => "fd09::2",
         }
     }
 
@@ -103,7 +117,9 @@ pub struct Setup {
     pub offloads: Option<Offloads>,
     /// The MTU of both hosts' interfaces, where it is not 1500.
     pub mtu: Option<u32>,
-    /// Both hosts have an address of IPv6, too, on a veth pair.
+    /// The family that the test is about.
+    pub family: Family,
+    /// Both hosts have an address of IPv6, too, whatever the test is about.
     pub ipv6: bool,
 }
 
@@ -111,6 +127,8 @@ pub struct Setup {
 #[derive(Debug)]
 pub struct Scene {
     kind: Subject,
+    family: Family,
+    ipv6: bool,
     medium: Medium,
     node: Option<Process>,
     _wire: Option<Wire>,
@@ -127,9 +145,14 @@ impl Scene {
         Scene::with(Setup::default())
     }
 
+    /// The same for a test about this family.
+    pub fn of(family: Family) -> Scene {
+        Scene::with(Setup { family, ..Setup::default() })
+    }
+
     /// The same on a TAP device.
-    pub fn tap() -> Scene {
-        Scene::with(Setup { medium: Medium::Tap, ..Setup::default() })
+    pub fn tap(family: Family) -> Scene {
+        Scene::with(Setup { medium: Medium::Tap, family, ..Setup::default() })
     }
 
     /// A scene to order.
@@ -140,22 +163,22 @@ impl Scene {
             (medium, _) => medium,
         };
         let lab = Lab::new().unwrap_or_else(|error| panic!("{error}; `cargo xtask test` does that for you"));
+        let Setup { subject: _, medium: _, offloads, mtu, family, ipv6 } = setup;
         let mut scene = Scene::assemble(&lab, kind, medium).expect("a lab is made");
-        let Setup { subject: _, medium: _, offloads, mtu, ipv6 } = setup;
+        (scene.family, scene.ipv6) = (family, ipv6 || family == Family::V6);
         if !matches!(medium, Medium::Tap) {
             scene.settle(offloads, mtu).expect("the interfaces are set");
         }
-        if ipv6 {
-            scene.settle_ipv6().expect("the interfaces take addresses of IPv6");
-        }
         if kind == Subject::Sockeye {
-            let address = format!("{}/64", Side::Subject.address6());
-            scene.node = Some(if ipv6 { scene.start_node_with(&["-a", &address]) } else { scene.start_node() });
+            scene.node = Some(scene.start_node());
         }
         if let Medium::Tap = medium {
             // The device is there since the node is.
             scene.peer.address("tap0", "10.9.0.1/24").expect("the TAP takes an address");
             scene.peer.up("tap0").expect("the TAP goes up");
+        }
+        if scene.ipv6 {
+            scene.settle_ipv6().expect("the interfaces take addresses of IPv6");
         }
         scene
     }
@@ -179,21 +202,49 @@ impl Scene {
                 lab.link(&peer, "veth0", &near_peer, "host")?;
                 lab.link(&subject, "veth0", &near_subject, "host")?;
                 lab.link(&near_peer, "hop", &near_subject, "hop")?;
-                let hop = |host: u8| Ipv4Addr::new(10, 9, 9, host);
-                for (router, own, here, there) in
-                    [(&near_peer, "10.9.0.0/31", hop(1), hop(2)), (&near_subject, "10.9.0.3/31", hop(2), hop(1))]
-                {
+                for (router, near, hop, beyond) in [
+                    (
+                        &near_peer,
+                        ["10.9.0.0/31", "fd09::/127"],
+                        ["10.9.9.1/24", "fd09:9::1/64"],
+                        ["10.9.9.2", "fd09:9::2"],
+                    ),
+                    (
+                        &near_subject,
+                        ["10.9.0.3/31", "fd09::3/127"],
+                        ["10.9.9.2/24", "fd09:9::2/64"],
+                        ["10.9.9.1", "fd09:9::1"],
+                    ),
+                ] {
                     router.sysctl("ipv4/ip_forward", "1")?;
+                    router.sysctl("ipv6/conf/all/forwarding", "1")?;
                     router.mtu("hop", mtu)?;
-                    router.address("host", own)?;
-                    router.address("hop", &format!("{here}/24"))?;
-                    router.route("default", there.into())?;
+                    for interface in ["host", "hop"] {
+                        router.sysctl(&format!("ipv6/conf/{interface}/accept_dad"), "0")?;
+                    }
+                    for family in 0..2 {
+                        router.address("host", near[family])?;
+                        router.address("hop", hop[family])?;
+                        router.route("default", address(beyond[family]))?;
+                    }
                 }
                 routers = vec![near_peer, near_subject];
             }
         }
         let directory = Directory::new();
-        Ok(Scene { kind, medium, node: None, _wire: wire, _routers: routers, peer, subject, programs, directory })
+        Ok(Scene {
+            kind,
+            family: Family::V4,
+            ipv6: false,
+            medium,
+            node: None,
+            _wire: wire,
+            _routers: routers,
+            peer,
+            subject,
+            programs,
+            directory,
+        })
     }
 
     /// Addresses and routes of the hosts, and what their interfaces are to be like.
@@ -206,36 +257,70 @@ impl Scene {
                 host.mtu("veth0", mtu)?;
             }
         }
-        let (length, peers_gateway, subjects_gateway) = self.routing();
-        self.peer.address("veth0", &format!("{PEER}/{length}"))?;
-        if let Some(gateway) = peers_gateway {
-            self.peer.route("default", gateway)?;
+        self.settle_addresses(Family::V4, "veth0")
+    }
+
+    /// The kernel's addresses of IPv6, which can be used at once: nobody else is there to have them. As with IPv4, they outlast
+    /// a link that goes down.
+    fn settle_ipv6(&self) -> sockeye_lab::Result<()> {
+        let interface = self.interface();
+        for host in self.kernels().into_iter().map(|(host, _)| host) {
+            host.sysctl(&format!("ipv6/conf/{interface}/accept_dad"), "0")?;
+            host.sysctl(&format!("ipv6/conf/{interface}/keep_addr_on_down"), "1")?;
         }
-        if self.kind == Subject::Kernel {
-            self.subject.address("veth0", &format!("{SUBJECT}/{length}"))?;
-            if let Some(gateway) = subjects_gateway {
-                self.subject.route("default", gateway)?;
+        self.settle_addresses(Family::V6, interface)
+    }
+
+    fn settle_addresses(&self, family: Family, interface: &str) -> sockeye_lab::Result<()> {
+        let (length, gateways) = self.routing(family);
+        for (host, side) in self.kernels() {
+            host.address(interface, &format!("{}/{length}", side.address_in(family)))?;
+            if let Some(gateways) = gateways {
+                host.route("default", address(gateways[usize::from(side == Side::Subject)]))?;
             }
         }
         Ok(())
     }
 
-    /// The kernel's addresses of IPv6, which can be used at once: nobody else is there to have them.
-    fn settle_ipv6(&self) -> sockeye_lab::Result<()> {
-        for (host, side) in [(&self.peer, Side::Peer), (&self.subject, Side::Subject)] {
-            if side == Side::Peer || self.kind == Subject::Kernel {
-                host.sysctl("ipv6/conf/veth0/accept_dad", "0")?;
-                host.address("veth0", &format!("{}/64", side.address6()))?;
-            }
-        }
-        Ok(())
+    /// The hosts of the two whose stack is the kernel's.
+    fn kernels(&self) -> Vec<(&Host, Side)> {
+        let subject = (self.kind == Subject::Kernel).then_some((&self.subject, Side::Subject));
+        [(&self.peer, Side::Peer)].into_iter().chain(subject).collect()
     }
 
     /// The length of the hosts' prefixes, and the gateways of the peer and of the subject.
-    fn routing(&self) -> (u8, Option<IpAddr>, Option<IpAddr>) {
-        match self.medium {
-            Medium::Narrow(_) => (31, Some(Ipv4Addr::new(10, 9, 0, 0).into()), Some(Ipv4Addr::new(10, 9, 0, 3).into())),
-            Medium::Veth | Medium::Tap | Medium::Bad(_) => (24, None, None),
+    fn routing(&self, family: Family) -> (u8, Option<[&'static str; 2]>) {
+        match (self.medium, family) {
+            (Medium::Narrow(_), Family::V4) => (31, Some(["10.9.0.0", "10.9.0.3"])),
+            (Medium::Narrow(_), Family::V6) => (127, Some(["fd09::", "fd09::3"])),
+            (_, Family::V4) => (24, None),
+            (_, Family::V6) => (64, None),
+        }
+    }
+
+    /// The family that the test is about.
+    pub fn family(&self) -> Family {
+        self.family
+    }
+
+    /// The family as programs write it: 4 or 6.
+    pub fn version(&self) -> &'static str {
+        match self.family {
+            Family::V4 => "4",
+            Family::V6 => "6",
+        }
+    }
+
+    /// A side's address, of the scene's family.
+    pub fn address(&self, side: Side) -> &'static str {
+        side.address_in(self.family)
+    }
+
+    /// The same as it stands before a port, in a URL or for socat.
+    pub fn host(&self, side: Side) -> String {
+        match self.family {
+            Family::V4 => self.address(side).to_owned(),
+            Family::V6 => format!("[{}]", self.address(side)),
         }
     }
 
@@ -377,17 +462,18 @@ impl Scene {
 
     /// Asserts that the subject is well: it answers a ping of the peer's, serves the peer and is served by it.
     pub fn serves_on(&self) {
-        let ping = self.command(Side::Peer, "ping").args(["-c1", "-w20", SUBJECT]).output().expect("ping runs");
+        let mut ping = self.command(Side::Peer, "ping");
+        let ping = ping.args(["-c1", "-w20", self.address(Side::Subject)]).output().expect("ping runs");
         assert!(ping.status.success(), "no answer to a ping: {}", String::from_utf8_lossy(&ping.stdout));
         for server in [Side::Peer, Side::Subject] {
             let port = 8901;
             let mut listen = self.command(server, "nc");
             let (serving, mut input) =
-                Process::start_with_input(listen.args(["-l", "-N", server.address(), &port.to_string()]));
+                Process::start_with_input(listen.args(["-l", "-N", self.address(server), &port.to_string()]));
             self.listens(server, port);
             std::io::Write::write_all(&mut input, b"HTTP/1.0 200 OK\r\n\r\nwell").expect("nc takes its input");
             drop(input);
-            let url = format!("http://{}:{port}/", server.address());
+            let url = format!("http://{}:{port}/", self.host(server));
             let mut fetch = self.command(server.other(), "curl");
             let fetched = Process::start(fetch.args(["-sS", "--max-time", "40", &url])).success();
             assert_eq!(fetched.text(), "well");
@@ -411,11 +497,14 @@ impl Scene {
 
     fn start_node_with(&self, more: &[&str]) -> Process {
         let mut up = self.subject.command(&sockeye_path());
-        let (length, _, gateway) = self.routing();
-        up.args(["up", "-i", self.interface(), "-a", &format!("{SUBJECT}/{length}"), "--dns", PEER]);
+        up.args(["up", "-i", self.interface(), "--dns", self.address(Side::Peer)]);
         up.args(more).arg("--control").arg(self.control());
-        if let Some(gateway) = gateway {
-            up.args(["-g", &gateway.to_string()]);
+        for family in [Family::V4, Family::V6].into_iter().take(1 + usize::from(self.ipv6)) {
+            let (length, gateways) = self.routing(family);
+            up.args(["-a", &format!("{}/{length}", Side::Subject.address_in(family))]);
+            if let Some([_, gateway]) = gateways {
+                up.args(["-g", gateway]);
+            }
         }
         if let Medium::Tap = self.medium {
             up.args(["--driver", "tap"]);
@@ -484,6 +573,10 @@ pub fn sockeye_path() -> String {
 /// The system's python3, not one of a version manager's, which is a shell script.
 pub fn python() -> &'static str {
     if Path::new("/usr/bin/python3").is_file() { "/usr/bin/python3" } else { "python3" }
+}
+
+fn address(text: &str) -> IpAddr {
+    text.parse().expect("an address")
 }
 
 #[derive(Debug)]

@@ -3,12 +3,23 @@
 import array, asyncio, errno, fcntl, os, select, socket, struct, subprocess, sys, tempfile, termios, threading, time
 
 name, OWN, PEER = sys.argv[1:4]
-ECHO, DATAGRAMS, ORDERS, CLOSED = (PEER, 7000), (PEER, 7001), (PEER, 7002), (PEER, 81)
+IPV6 = ":" in PEER
+FAMILY, ANY, LOOPBACK = (socket.AF_INET6, "::", "::1") if IPV6 else (socket.AF_INET, "0.0.0.0", "127.0.0.1")
+# An address on the link that nobody has, and one that no route leads to.
+NOBODY, NOWHERE = ("fd09::77", "2001:db8::1") if IPV6 else ("10.9.0.77", "192.0.2.1")
+
+
+def at(address, port):
+    """A name as Python tells it."""
+    return (address, port, 0, 0) if IPV6 else (address, port)
+
+
+ECHO, DATAGRAMS, ORDERS, CLOSED = at(PEER, 7000), at(PEER, 7001), at(PEER, 7002), at(PEER, 81)
 PATIENCE = 30
 
 
 def tcp(timeout=PATIENCE):
-    s = socket.socket()
+    s = socket.socket(FAMILY)
     s.settimeout(timeout)
     return s
 
@@ -39,7 +50,7 @@ def fails(code, call, *arguments):
 
 class Orders:
     def __init__(self):
-        self.lines = socket.create_connection(ORDERS, timeout=PATIENCE).makefile("rw", buffering=1)
+        self.lines = socket.create_connection(ORDERS[:2], timeout=PATIENCE).makefile("rw", buffering=1)
 
     def __call__(self, order):
         self.begin(order)
@@ -81,11 +92,11 @@ def names_of_a_client():
     assert s.getsockname()[0] == OWN and s.getsockname()[1] > 0, s.getsockname()
     assert s.getpeername() == ECHO
     s = tcp()
-    assert s.getsockname() == ("0.0.0.0", 0)
-    s.bind(("0.0.0.0", 45678))
-    assert s.getsockname() == ("0.0.0.0", 45678)
+    assert s.getsockname() == at(ANY, 0)
+    s.bind((ANY, 45678))
+    assert s.getsockname() == at(ANY, 45678)
     s.connect(ECHO)
-    assert s.getsockname() == (OWN, 45678)
+    assert s.getsockname() == at(OWN, 45678)
 
 
 def names_of_a_server():
@@ -94,12 +105,12 @@ def names_of_a_server():
     assert server.getsockname()[0] == OWN and port > 0
     far_port = int(orders(f"connect {port}"))
     connection, address = server.accept()
-    assert address == (PEER, far_port) == connection.getpeername()
-    assert connection.getsockname() == (OWN, port)
+    assert address == at(PEER, far_port) == connection.getpeername()
+    assert connection.getsockname() == at(OWN, port)
 
 
 def connect_without_blocking():
-    s = socket.socket()
+    s = socket.socket(FAMILY)
     s.setblocking(False)
     assert s.connect_ex(ECHO) == errno.EINPROGRESS
     assert select.select([], [s], [], PATIENCE)[1] == [s]
@@ -111,7 +122,7 @@ def connect_without_blocking():
 
 
 def connect_edge_triggered():
-    s = socket.socket()
+    s = socket.socket(FAMILY)
     s.setblocking(False)
     s.connect_ex(ECHO)
     epoll = select.epoll()
@@ -136,7 +147,7 @@ def refused_blocking():
 
 
 def refused_without_blocking():
-    s = socket.socket()
+    s = socket.socket(FAMILY)
     s.setblocking(False)
     assert s.connect_ex(CLOSED) == errno.EINPROGRESS
     assert select.select([], [s], [], PATIENCE)[1] == [s]
@@ -147,16 +158,16 @@ def refused_without_blocking():
 def unreachable():
     # Nobody has this address on the link; the neighbour's silence must become an error.
     s = tcp(60)
-    fails(errno.EHOSTUNREACH, s.connect, ("10.9.0.77", 80))
-    fails(errno.ENETUNREACH, tcp().connect, ("192.0.2.1", 80))
+    fails(errno.EHOSTUNREACH, s.connect, (NOBODY, 80))
+    fails(errno.ENETUNREACH, tcp().connect, (NOWHERE, 80))
 
 
 def bind_errors():
     server = listener()
     fails(errno.EADDRINUSE, tcp().bind, server.getsockname())
-    fails(errno.EADDRNOTAVAIL, tcp().bind, ("192.0.2.1", 0))
+    fails(errno.EADDRNOTAVAIL, tcp().bind, (NOWHERE, 0))
     fails(errno.EINVAL, server.bind, (OWN, 0))
-    fails(errno.EADDRINUSE, socket.create_server, server.getsockname())
+    fails(errno.EADDRINUSE, lambda: socket.create_server(server.getsockname(), family=FAMILY))
 
 
 def calls_in_the_wrong_state():
@@ -165,7 +176,7 @@ def calls_in_the_wrong_state():
     fails(errno.EPIPE, tcp().send, b"x")
     fails(errno.EINVAL, tcp().accept)
     fails(errno.ENOTCONN, tcp().shutdown, socket.SHUT_WR)
-    s = socket.socket()
+    s = socket.socket(FAMILY)
     s.connect(ECHO)
     fails(errno.EISCONN, s.connect, ECHO)
     fails(errno.EINVAL, s.accept)
@@ -330,6 +341,9 @@ def urgent_data():
     assert connection.recv(1, socket.MSG_OOB) == b"!"
 
 
+HOPS = (socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, 33) if IPV6 else (socket.IPPROTO_IP, socket.IP_TTL, 33)
+
+
 def options_are_kept():
     s = echo()
     for level, option, value in [
@@ -340,12 +354,12 @@ def options_are_kept():
         (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 7),
         (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 5),
         (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 12_000),
-        (socket.IPPROTO_IP, socket.IP_TTL, 33),
-        (socket.IPPROTO_IP, socket.IP_TOS, 0x10),
+        HOPS,
+        (socket.IPPROTO_IPV6, socket.IPV6_TCLASS, 0x10) if IPV6 else (socket.IPPROTO_IP, socket.IP_TOS, 0x10),
     ]:
         s.setsockopt(level, option, value)
         assert s.getsockopt(level, option) == value, (level, option, s.getsockopt(level, option))
-        if option != socket.IP_TTL:
+        if (level, option, value) != HOPS:
             s.setsockopt(level, option, 0 if value == 1 else value)
     for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
         s.setsockopt(socket.SOL_SOCKET, option, 50_000)
@@ -359,7 +373,7 @@ def options_are_kept():
 def options_that_tell():
     s = echo()
     of = lambda option: s.getsockopt(socket.SOL_SOCKET, option)
-    assert of(socket.SO_TYPE) == socket.SOCK_STREAM and of(socket.SO_DOMAIN) == socket.AF_INET
+    assert of(socket.SO_TYPE) == socket.SOCK_STREAM and of(socket.SO_DOMAIN) == FAMILY
     assert of(socket.SO_PROTOCOL) == socket.IPPROTO_TCP
     assert of(socket.SO_ACCEPTCONN) == 0 and listener().getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) == 1
     assert 500 < s.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG) < 1500
@@ -383,17 +397,17 @@ def bytes_in_queues():
 
 
 def descriptors():
-    low = socket.socket()
+    low = socket.socket(FAMILY)
     number = low.fileno()
     low.close()
-    s = socket.socket()
+    s = socket.socket(FAMILY)
     assert s.fileno() == number, "the lowest free number"
     assert fcntl.fcntl(s, fcntl.F_GETFD) & fcntl.FD_CLOEXEC
     s.connect(ECHO)
     os.dup2(s.fileno(), 100)
     s.close()
     copy = socket.socket(fileno=100)
-    assert copy.family == socket.AF_INET and copy.type == socket.SOCK_STREAM
+    assert copy.family == FAMILY and copy.type == socket.SOCK_STREAM
     assert copy.getpeername() == ECHO
     copy.settimeout(PATIENCE)
     copy.sendall(b"copy")
@@ -468,7 +482,7 @@ def threads():
 
 def asyncio_echoes():
     async def one(number):
-        reader, writer = await asyncio.open_connection(*ECHO)
+        reader, writer = await asyncio.open_connection(*ECHO[:2])
         writer.write(bytes([number % 256]) * 20_000)
         await writer.drain()
         assert await reader.readexactly(20_000) == bytes([number % 256]) * 20_000
@@ -497,7 +511,7 @@ def many_short_connections():
 
 
 def udp(timeout=PATIENCE):
-    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s = socket.socket(FAMILY, socket.SOCK_DGRAM)
     s.settimeout(timeout)
     return s
 
@@ -506,7 +520,7 @@ def datagram_addresses():
     s = udp()
     s.sendto(b"hello", DATAGRAMS)
     assert s.recvfrom(100) == (b"hello", DATAGRAMS)
-    assert s.getsockname()[0] == "0.0.0.0" and s.getsockname()[1] > 0
+    assert s.getsockname()[0] == ANY and s.getsockname()[1] > 0
     fails(errno.ENOTCONN, s.getpeername)
     fails(errno.EDESTADDRREQ, s.send, b"x")
     s.connect(DATAGRAMS)
@@ -519,12 +533,14 @@ def datagram_addresses():
 
 
 def datagram_sizes():
+    # What fits the length of an IPv4 packet, which counts its header, or of an IPv6 packet, which does not.
+    MOST = 65527 if IPV6 else 65507
     s = udp()
     s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-    for size in (0, 1, 1472, 1473, 9000, 65507):
+    for size in (0, 1, 1452, 1453, 1472, 1473, 9000, MOST):
         s.sendto(b"x" * size, DATAGRAMS)
         assert len(s.recvfrom(65536)[0]) == size, size
-    fails(errno.EMSGSIZE, s.sendto, b"x" * 65508, DATAGRAMS)
+    fails(errno.EMSGSIZE, s.sendto, b"x" * (MOST + 1), DATAGRAMS)
 
 
 def datagram_truncation():
@@ -561,16 +577,22 @@ def datagram_server():
 
 def datagram_information():
     s, orders = udp(), Orders()
-    s.bind(("0.0.0.0", 0))
+    s.bind((ANY, 0))
     IP_PKTINFO = 8
-    s.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
-    s.setsockopt(socket.IPPROTO_IP, socket.IP_RECVTOS, 1)
+    if IPV6:
+        LEVEL, INFO, WHERE, TOS = socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, slice(0, 16), socket.IPV6_TCLASS
+        asked = (socket.IPV6_RECVPKTINFO, socket.IPV6_RECVTCLASS)
+    else:
+        LEVEL, INFO, WHERE, TOS = socket.IPPROTO_IP, IP_PKTINFO, slice(8, 12), socket.IP_TOS
+        asked = (IP_PKTINFO, socket.IP_RECVTOS)
+    for option in asked:
+        s.setsockopt(LEVEL, option, 1)
     orders(f"datagram {s.getsockname()[1]} 10")
     data, ancillary, _, sender = s.recvmsg(100, 256)
-    found = {kind: value for level, kind, value in ancillary if level == socket.IPPROTO_IP}
+    found = {kind: value for level, kind, value in ancillary if level == LEVEL}
     assert len(data) == 10 and sender[0] == PEER
-    assert socket.inet_ntoa(found[IP_PKTINFO][8:12]) == OWN, found
-    assert socket.IP_TOS in found, found
+    assert socket.inet_ntop(FAMILY, found[INFO][WHERE]) == OWN, found
+    assert TOS in found, found
 
 
 def datagram_broadcast_needs_leave():
@@ -589,8 +611,8 @@ def datagram_queue():
 
 def numeric_names():
     [(family, kind, _, _, address)] = socket.getaddrinfo(PEER, "80", type=socket.SOCK_STREAM)
-    assert (family, kind, address) == (socket.AF_INET, socket.SOCK_STREAM, (PEER, 80))
-    assert socket.getnameinfo((PEER, 80), socket.NI_NUMERICHOST | socket.NI_NUMERICSERV) == (PEER, "80")
+    assert (family, kind, address) == (FAMILY, socket.SOCK_STREAM, at(PEER, 80))
+    assert socket.getnameinfo(at(PEER, 80), socket.NI_NUMERICHOST | socket.NI_NUMERICSERV) == (PEER, "80")
 
 
 def other_families_are_left_alone():
@@ -622,14 +644,14 @@ def to_ones_own_address():
 
 
 def to_the_loopback():
-    server = socket.create_server(("127.0.0.1", 0))
+    server = socket.create_server((LOOPBACK, 0), family=FAMILY)
     client = tcp()
     client.connect(server.getsockname())
     connection, _ = server.accept()
     client.sendall(b"to myself")
     assert exactly(connection, 9) == b"to myself"
     s, t = udp(), udp()
-    s.bind(("127.0.0.1", 0))
+    s.bind((LOOPBACK, 0))
     t.sendto(b"datagram", s.getsockname())
     assert s.recv(100) == b"datagram"
 

@@ -2,12 +2,17 @@
 //! test is a function of the same name in `calls.py`; the kernel's side of it is `calls_peer.py`.
 
 use sockeye_peers::scene::python;
-use sockeye_peers::{PEER, Process, SUBJECT, Scene, Side};
+use sockeye_peers::{Family, Process, Scene, Side, in_both_families};
 
-fn check(name: &str) {
-    let scene = Scene::new();
+fn check(family: Family, name: &str) {
+    let scene = Scene::of(family);
     let mut helper = scene.command(Side::Peer, python());
-    let _helper = Process::start(helper.args(["-c", include_str!("calls_peer.py"), PEER, SUBJECT]));
+    let _helper = Process::start(helper.args([
+        "-c",
+        include_str!("calls_peer.py"),
+        scene.address(Side::Peer),
+        scene.address(Side::Subject),
+    ]));
     for port in [7000, 7002] {
         scene.listens(Side::Peer, port);
     }
@@ -16,21 +21,26 @@ fn check(name: &str) {
     let script = scene.file("calls.py");
     std::fs::write(&script, include_str!("calls.py")).unwrap();
     let mut command = scene.command(Side::Subject, python());
-    Process::start(command.arg(script).args([name, SUBJECT, PEER])).success();
+    Process::start(command.arg(script).args([name, scene.address(Side::Subject), scene.address(Side::Peer)])).success();
 }
 
 macro_rules! checks {
-    ($($name:ident)*) => {
+    ([ipv4: $only:ident] $($name:ident)*) => {
+        fn $only(family: Family) {
+            check(family, stringify!($only));
+        }
         $(
-            #[test]
-            fn $name() {
-                check(stringify!($name));
+            fn $name(family: Family) {
+                check(family, stringify!($name));
             }
         )*
+        in_both_families! { [ipv4: $only] $($name)* }
     };
 }
 
 checks! {
+    // IPv6 has no broadcast.
+    [ipv4: datagram_broadcast_needs_leave]
     names_of_a_client
     names_of_a_server
     connect_without_blocking
@@ -73,7 +83,6 @@ checks! {
     datagram_refused
     datagram_server
     datagram_information
-    datagram_broadcast_needs_leave
     datagram_queue
     numeric_names
     other_families_are_left_alone

@@ -3,6 +3,7 @@
 import socket, struct, sys, threading
 
 own, subject = sys.argv[1:3]
+FAMILY = socket.AF_INET6 if ":" in own else socket.AF_INET
 
 
 def echo(connection):
@@ -15,14 +16,14 @@ def echo(connection):
 
 
 def serve(port, work):
-    listener = socket.create_server((own, port), backlog=1024)
+    listener = socket.create_server((own, port), family=FAMILY, backlog=1024)
     while True:
         connection, _ = listener.accept()
         threading.Thread(target=work, args=(connection,), daemon=True).start()
 
 
 def datagrams():
-    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s = socket.socket(FAMILY, socket.SOCK_DGRAM)
     s.bind((own, 7001))
     while True:
         data, sender = s.recvfrom(65536)
@@ -58,7 +59,7 @@ def orders(connection):
                 made[-1].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 made[-1].close()
             elif verb == "datagram":  # to a port of the subject's
-                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+                with socket.socket(FAMILY, socket.SOCK_DGRAM) as s:
                     s.sendto(b"x" * int(words[1]), (subject, int(words[0])))
         except OSError as error:
             answer = f"failed {error}"

@@ -1,14 +1,15 @@
 # A name server for one zone. Arguments: own address. Names: web.lab is the server itself, many.lab has three addresses,
 # both.lab is the server itself and 10.9.0.1, big.lab comes truncated by datagram and whole by stream, silent.lab gets no answer, all others do not exist.
-import socket, struct, sys, threading
+import ipaddress, socket, struct, sys, threading
 
 own = sys.argv[1]
-family = socket.AF_INET6 if ":" in own else socket.AF_INET
 A, PTR, AAAA = 1, 12, 28
+IPV6 = ":" in own
+FAMILY, ADDRESS = (socket.AF_INET6, AAAA) if IPV6 else (socket.AF_INET, A)
 addresses = {
     b"web.lab": [own],
-    b"many.lab": ["10.9.0.11", "10.9.0.12", "10.9.0.13"],
-    b"big.lab": [f"10.9.{number // 250}.{number % 250}" for number in range(120)],
+    b"many.lab": ["fd09::11", "fd09::12", "fd09::13"] if IPV6 else ["10.9.0.11", "10.9.0.12", "10.9.0.13"],
+    b"big.lab": [f"fd09::{number}" if IPV6 else f"10.9.{number // 250}.{number % 250}" for number in range(120)],
 }
 
 
@@ -27,10 +28,10 @@ def answer(question, by_stream):
     name = b".".join(labels).lower()
     if name == b"silent.lab":
         return None
-    reverse = b".".join(reversed(own.encode().split(b"."))) + b".in-addr.arpa"
+    reverse = ipaddress.ip_address(own).reverse_pointer.encode()
     records, code = [], 0
     if name in addresses:
-        records = [socket.inet_aton(address) for address in addresses[name]] if kind == A else []
+        records = [socket.inet_pton(FAMILY, address) for address in addresses[name]] if kind == ADDRESS else []
     elif name == b"both.lab":
         records = {A: [socket.inet_aton("10.9.0.1")], AAAA: [socket.inet_pton(socket.AF_INET6, own)]}.get(kind, [])
     elif name == reverse:
@@ -46,7 +47,7 @@ def answer(question, by_stream):
 
 
 def streams():
-    listener = socket.create_server((own, 53), family=family)
+    listener = socket.create_server((own, 53), family=FAMILY)
     while True:
         connection, _ = listener.accept()
         with connection:
@@ -59,7 +60,7 @@ def streams():
 
 
 threading.Thread(target=streams, daemon=True).start()
-datagrams = socket.socket(family, socket.SOCK_DGRAM)
+datagrams = socket.socket(FAMILY, socket.SOCK_DGRAM)
 datagrams.bind((own, 53))
 while True:
     question, sender = datagrams.recvfrom(4096)

@@ -3,18 +3,18 @@
 use std::io::Write;
 
 use rustix::process::Signal;
-use sockeye_peers::{PEER, Pattern, Process, Scene, Side, Subject, subject, wait_for};
+use sockeye_peers::{Family, Pattern, Process, Scene, Side, Subject, in_both_families, subject, wait_for};
 
 /// Starts an endless stream from `sender` to the other side, and returns when it flows.
 pub(crate) fn endless(scene: &Scene, sender: Side) -> (Process, Process) {
     let receiver = sender.other();
-    let listen = format!("TCP4-LISTEN:7000,bind={},reuseaddr", receiver.address());
+    let listen = format!("TCP{}-LISTEN:7000,bind={},reuseaddr", scene.version(), scene.host(receiver));
     let received = scene.file("received");
     std::fs::write(&received, b"").unwrap();
     let into = format!("OPEN:{},append", received.display());
     let receiving = Process::start(scene.command(receiver, "socat").args(["-u", &listen, &into]));
     scene.listens(receiver, 7000);
-    let connect = format!("TCP4:{}:7000", receiver.address());
+    let connect = format!("TCP{}:{}:7000", scene.version(), scene.host(receiver));
     let sending = Process::start(scene.command(sender, "socat").args(["-u", "/dev/zero", &connect]));
     wait_for("the stream to flow", || (received.metadata().unwrap().len() > 1 << 20).then_some(()));
     (sending, receiving)
@@ -28,9 +28,8 @@ pub(crate) fn gone(scene: &Scene) {
     }
 }
 
-#[test]
-fn a_sender_killed_in_mid_transfer_is_seen_by_the_peer() {
-    let scene = Scene::new();
+fn a_sender_killed_in_mid_transfer_is_seen_by_the_peer(family: Family) {
+    let scene = Scene::of(family);
     let (sending, receiving) = endless(&scene, Side::Subject);
     sending.signal(Signal::KILL);
     sending.finish();
@@ -39,18 +38,16 @@ fn a_sender_killed_in_mid_transfer_is_seen_by_the_peer() {
     scene.serves_on();
 }
 
-#[test]
-fn a_receiver_killed_in_mid_transfer_is_seen_by_the_peer() {
-    the_sender_notices_that_the_receiver_was_killed(Side::Peer);
+fn a_receiver_killed_in_mid_transfer_is_seen_by_the_peer(family: Family) {
+    the_sender_notices_that_the_receiver_was_killed(family, Side::Peer);
 }
 
-#[test]
-fn a_reset_by_the_peer_reaches_the_program() {
-    the_sender_notices_that_the_receiver_was_killed(Side::Subject);
+fn a_reset_by_the_peer_reaches_the_program(family: Family) {
+    the_sender_notices_that_the_receiver_was_killed(family, Side::Subject);
 }
 
-fn the_sender_notices_that_the_receiver_was_killed(sender: Side) {
-    let scene = Scene::new();
+fn the_sender_notices_that_the_receiver_was_killed(family: Family, sender: Side) {
+    let scene = Scene::of(family);
     let (sending, receiving) = endless(&scene, sender);
     receiving.signal(Signal::KILL);
     receiving.finish();
@@ -60,14 +57,14 @@ fn the_sender_notices_that_the_receiver_was_killed(sender: Side) {
     scene.serves_on();
 }
 
-#[test]
-fn a_link_that_goes_down_and_up_again_loses_no_byte() {
-    let scene = Scene::new();
+fn a_link_that_goes_down_and_up_again_loses_no_byte(family: Family) {
+    let scene = Scene::of(family);
     let mut listen = scene.command(Side::Peer, "nc");
-    let serving = Process::start(listen.args(["-l", PEER, "7000"]));
+    let at = scene.address(Side::Peer);
+    let serving = Process::start(listen.args(["-l", at, "7000"]));
     scene.listens(Side::Peer, 7000);
     let mut connect = scene.command(Side::Subject, "nc");
-    let (sending, mut input) = Process::start_with_input(connect.args(["-N", PEER, "7000"]));
+    let (sending, mut input) = Process::start_with_input(connect.args(["-N", at, "7000"]));
     let all = Pattern::bytes(1, 8 << 20);
     let (before, after) = all.split_at(4 << 20);
     input.write_all(before).unwrap();
@@ -97,4 +94,11 @@ fn a_programs_exit_code_is_passed_on() {
         let ended = Process::start(command.args(["-c", &format!("exit {code}")])).finish();
         assert_eq!(ended.status.code(), Some(code), "{ended}");
     }
+}
+
+in_both_families! {
+    a_sender_killed_in_mid_transfer_is_seen_by_the_peer
+    a_receiver_killed_in_mid_transfer_is_seen_by_the_peer
+    a_reset_by_the_peer_reaches_the_program
+    a_link_that_goes_down_and_up_again_loses_no_byte
 }

@@ -2,17 +2,17 @@
 //! they move is nobody's verdict here.
 
 use serde_json::Value;
-use sockeye_peers::{Process, Scene, Side};
+use sockeye_peers::{Family, Process, Scene, Side, in_both_families};
 
 /// Less would mean that something stood still: a window's worth, and then nothing.
 const LEAST: u64 = 4 << 20;
 
 fn run(scene: &Scene, server: Side, options: &[&str]) -> Value {
     let mut serve = scene.command(server, "iperf3");
-    let serving = Process::start(serve.args(["-s", "-1", "-B", server.address()]));
+    let serving = Process::start(serve.args(["-s", "-1", "-B", scene.address(server)]));
     scene.listens(server, 5201);
     let mut ask = scene.command(server.other(), "iperf3");
-    let asked = Process::start(ask.args(["-c", server.address(), "-J", "-t", "2"]).args(options)).finish();
+    let asked = Process::start(ask.args(["-c", scene.address(server), "-J", "-t", "1"]).args(options)).finish();
     let report: Value = serde_json::from_slice(&asked.stdout).unwrap_or_else(|error| panic!("{error}: {asked}"));
     assert!(report["error"].is_null(), "{} ({asked})", report["error"]);
     asked.success();
@@ -61,55 +61,58 @@ fn datagrams(scene: &Scene, server: Side) {
     }
 }
 
-#[test]
-fn iperf3_serves() {
-    let scene = Scene::new();
+fn iperf3_serves(family: Family) {
+    let scene = Scene::of(family);
     plain(&scene, Side::Subject);
     reverse(&scene, Side::Subject);
 }
 
-#[test]
-fn iperf3_asks() {
-    let scene = Scene::new();
+fn iperf3_asks(family: Family) {
+    let scene = Scene::of(family);
     plain(&scene, Side::Peer);
     reverse(&scene, Side::Peer);
 }
 
-#[test]
-fn iperf3_serves_four_streams() {
-    parallel(&Scene::new(), Side::Subject);
+fn iperf3_serves_four_streams(family: Family) {
+    parallel(&Scene::of(family), Side::Subject);
 }
 
-#[test]
-fn iperf3_asks_with_four_streams() {
-    parallel(&Scene::new(), Side::Peer);
+fn iperf3_asks_with_four_streams(family: Family) {
+    parallel(&Scene::of(family), Side::Peer);
 }
 
-#[test]
-fn iperf3_serves_both_ways() {
-    both_ways(&Scene::new(), Side::Subject);
+fn iperf3_serves_both_ways(family: Family) {
+    both_ways(&Scene::of(family), Side::Subject);
 }
 
-#[test]
-fn iperf3_asks_both_ways() {
-    both_ways(&Scene::new(), Side::Peer);
+fn iperf3_asks_both_ways(family: Family) {
+    both_ways(&Scene::of(family), Side::Peer);
 }
 
-#[test]
-fn iperf3_serves_datagrams() {
-    datagrams(&Scene::new(), Side::Subject);
+fn iperf3_serves_datagrams(family: Family) {
+    datagrams(&Scene::of(family), Side::Subject);
 }
 
-#[test]
-fn iperf3_asks_with_datagrams() {
-    datagrams(&Scene::new(), Side::Peer);
+fn iperf3_asks_with_datagrams(family: Family) {
+    datagrams(&Scene::of(family), Side::Peer);
 }
 
-#[test]
-fn iperf3_on_tap() {
-    let scene = Scene::tap();
+fn iperf3_on_tap(family: Family) {
+    let scene = Scene::tap(family);
     plain(&scene, Side::Subject);
     reverse(&scene, Side::Subject);
     plain(&scene, Side::Peer);
     reverse(&scene, Side::Peer);
+}
+
+in_both_families! {
+    iperf3_serves
+    iperf3_asks
+    iperf3_serves_four_streams
+    iperf3_asks_with_four_streams
+    iperf3_serves_both_ways
+    iperf3_asks_both_ways
+    iperf3_serves_datagrams
+    iperf3_asks_with_datagrams
+    iperf3_on_tap
 }

@@ -1,5 +1,5 @@
 # Sockets of AF_INET6, as Linux has them. Arguments: the function, and the ends: own and peer's of IPv4, own and peer's of IPv6.
-import errno, socket, struct, sys
+import ctypes, errno, socket, struct, sys
 from socket import AF_INET, AF_INET6, IPPROTO_IPV6, SOCK_DGRAM, SOCK_STREAM, SOL_SOCKET
 
 check, own, peer, own6, peer6 = sys.argv[1:6]
@@ -133,6 +133,102 @@ def nobody_listens():
     s.send(b"anybody?")
     fails(errno.ECONNREFUSED, s.recv, 10)
     fails(errno.ENETUNREACH, make(AF_INET6).connect, ("2001:db8::1", 9))
+
+
+def connected(to, family=AF_INET6, own=None, kind=SOCK_STREAM):
+    s = make(family, kind)
+    if own:
+        s.bind((own, 0))
+    s.connect(to)
+    return s
+
+
+def nobody_in_particular_is_ourselves():
+    for kind in (SOCK_STREAM, SOCK_DGRAM):
+        four, six = make(AF_INET, kind), make(AF_INET6, kind)
+        six.setsockopt(IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        four.bind(("0.0.0.0", 0))
+        six.bind(("::", 0))
+        four_port, six_port = four.getsockname()[1], six.getsockname()[1]
+        if kind == SOCK_STREAM:
+            four.listen()
+            six.listen()
+        assert connected(("::", six_port), kind=kind).getpeername()[0] == "::1"
+        assert connected(("::", six_port), kind=kind, own=own6).getsockname()[0] == own6
+        assert connected(("0.0.0.0", four_port), AF_INET, kind=kind).getpeername()[0] == "127.0.0.1"
+        assert connected(("0.0.0.0", four_port), AF_INET, own, kind).getpeername()[0] == own
+        assert connected(("::ffff:0.0.0.0", four_port), kind=kind).getpeername()[0] == "::ffff:127.0.0.1"
+        if kind == SOCK_DGRAM:
+            make(AF_INET6, kind).sendto(b"six", ("::", six_port))
+            assert six.recv(10) == b"six"
+            make(AF_INET, kind).sendto(b"four", ("0.0.0.0", four_port))
+            assert four.recv(10) == b"four"
+
+
+def bound_to_the_other_family():
+    """Not by any of three ways."""
+    for here, there, error in ((own6, "::ffff:" + peer, errno.ENETUNREACH), ("::ffff:" + own, peer6, errno.EAFNOSUPPORT)):
+        fails(error, connected, (there, STREAM), AF_INET6, here)
+        fails(error, connected, (there, DATAGRAM), AF_INET6, here, SOCK_DGRAM)
+        s = make(AF_INET6, SOCK_DGRAM)
+        s.bind((here, 0))
+        fails(error, s.sendto, b"x", (there, DATAGRAM))
+
+
+def shared(family, kind, option, port=0):
+    s = make(family, kind)
+    s.setsockopt(SOL_SOCKET, option, 1)
+    s.bind(("::" if family == AF_INET6 else "0.0.0.0", port))
+    if kind == SOCK_STREAM:
+        s.listen()
+    return s
+
+
+def who_gets_what_both_could():
+    """An AF_INET6 socket that speaks both families leaves IPv4 to one of AF_INET, whichever was first."""
+    for families in ((AF_INET6, AF_INET), (AF_INET, AF_INET6)):
+        for kind, option in ((SOCK_DGRAM, socket.SO_REUSEADDR), (SOCK_DGRAM, socket.SO_REUSEPORT), (SOCK_STREAM, socket.SO_REUSEPORT)):
+            first = shared(families[0], kind, option)
+            second = shared(families[1], kind, option, first.getsockname()[1])
+            by_family = dict(zip(families, (first, second)))
+            port = first.getsockname()[1]
+            for family, to in ((AF_INET, own), (AF_INET6, own6)):
+                for _ in range(8):
+                    client = connected((to, port), family, kind=kind)
+                    if kind == SOCK_DGRAM:
+                        client.send(b"for whom?")
+                        assert by_family[family].recv(20) == b"for whom?"
+                    else:
+                        assert by_family[family].accept()[1][0] == to
+            for s in (first, second):
+                s.setblocking(False)
+                fails(errno.EAGAIN, s.recv if kind == SOCK_DGRAM else s.accept, *([1] if kind == SOCK_DGRAM else []))
+                s.close()
+
+
+def ipv4_addresses_on_ipv6_sockets():
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def call(name, s, address, *before):
+        raw = struct.pack("=H", AF_INET) + struct.pack("!H", address[1]) + socket.inet_aton(address[0]) + bytes(8)
+        result = getattr(libc, name)(s.fileno(), *before, raw, len(raw))
+        return 0 if result >= 0 else ctypes.get_errno()
+
+    data = ctypes.c_char_p(b"hello")
+    for only, sent, connects in ((0, 0, 0), (1, errno.ENETUNREACH, errno.EAFNOSUPPORT)):
+        s = make(AF_INET6, SOCK_DGRAM)
+        s.setsockopt(IPPROTO_IPV6, socket.IPV6_V6ONLY, only)
+        assert call("sendto", s, (peer, DATAGRAM), data, ctypes.c_size_t(5), 0) == sent
+        if sent == 0:
+            assert s.recvfrom(10) == (b"hello", ("::ffff:" + peer, DATAGRAM, 0, 0))
+        assert call("connect", s, (peer, DATAGRAM)) == connects
+        if connects == 0:
+            assert s.getpeername() == ("::ffff:" + peer, DATAGRAM, 0, 0) and s.getsockname()[0] == "::ffff:" + own
+            s.send(b"again")
+            assert s.recv(10) == b"again"
+        assert call("bind", make(AF_INET6, SOCK_DGRAM), (own, 0)) == errno.EINVAL
+    assert call("connect", make(AF_INET6), (peer, STREAM)) == errno.EINVAL
+    assert call("bind", make(AF_INET6), (own, 0)) == errno.EINVAL
 
 
 globals()[check]()

@@ -4,12 +4,20 @@
 import errno, os, resource, signal, socket, sys, tempfile, threading, time
 
 name, OWN, PEER = sys.argv[1:4]
-ECHO = (PEER, 7000)
+IPV6 = ":" in PEER
+FAMILY = socket.AF_INET6 if IPV6 else socket.AF_INET
+
+
+def at(address, port):
+    return (address, port, 0, 0) if IPV6 else (address, port)
+
+
+ECHO = at(PEER, 7000)
 PATIENCE = 30
 
 
 def echoes(text=b"echo"):
-    with socket.create_connection(ECHO, timeout=PATIENCE) as s:
+    with socket.create_connection(ECHO[:2], timeout=PATIENCE) as s:
         s.sendall(text)
         got = b""
         while len(got) < len(text):
@@ -20,7 +28,7 @@ def echoes(text=b"echo"):
 
 
 def bound():
-    s = socket.socket()
+    s = socket.socket(FAMILY)
     s.bind((OWN, 0))
     return s
 
@@ -35,8 +43,8 @@ def ask(rounds):
         assert s.getsockname() == name
         s.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, turn & 1)
         assert s.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == turn & 1
-        fresh = socket.socket()
-        assert fresh.getsockname() == ("0.0.0.0", 0)
+        fresh = socket.socket(FAMILY)
+        assert fresh.getsockname() == at("::" if IPV6 else "0.0.0.0", 0)
         fresh.close()
     for s in sockets:
         s.close()
@@ -79,7 +87,7 @@ def few_numbers():
         sockets = []
         try:
             while True:
-                sockets.append(socket.socket())
+                sockets.append(socket.socket(FAMILY))
         except OSError as error:
             assert error.errno == errno.EMFILE, error
         assert 20 < len(sockets) < 32
@@ -195,7 +203,7 @@ def what_was_said_is_read():
 def corks_are_pulled():
     """A cork holds data back for a fifth of a second: if it is not pulled each time, patience ends before the test."""
     signal.alarm(PATIENCE)
-    sockets = [socket.create_connection(ECHO) for _ in range(3)]
+    sockets = [socket.create_connection(ECHO[:2]) for _ in range(3)]
     for turn in range(1500):
         s = sockets[turn % 3]
         s.setsockopt(*CORK, 1)
@@ -249,23 +257,23 @@ def another_user():
     with open("/proc/self/uid_map") as numbers:
         if sum(int(line.split()[2]) for line in numbers) < 65535:
             return  # There is nobody else to become.
-    low = socket.socket()
+    low = socket.socket(FAMILY)
     low.bind((OWN, 89))
-    fresh = socket.socket()
+    fresh = socket.socket(FAMILY)
     os.seteuid(65534)
     assert refused(fresh) == errno.EACCES
     os.seteuid(0)
     assert refused(fresh) is None
-    fresh, other = socket.socket(), socket.socket()
+    fresh, other = socket.socket(FAMILY), socket.socket(FAMILY)
     child = os.fork()
     if child == 0:
         os.setresuid(65534, 65534, 65534)
-        ok = refused(fresh) == errno.EACCES and refused(other, 8089) is None and other.getsockname() == (OWN, 8089)
+        ok = refused(fresh) == errno.EACCES and refused(other, 8089) is None and other.getsockname() == at(OWN, 8089)
         os._exit(0 if ok else 1)
     assert os.waitpid(child, 0)[1] == 0
     os.setresuid(65534, 65534, 65534)
     assert refused(fresh) == errno.EACCES
-    assert refused(fresh, 8090) is None and fresh.getsockname() == (OWN, 8090)
+    assert refused(fresh, 8090) is None and fresh.getsockname() == at(OWN, 8090)
 
 
 def refused(s, port=90):

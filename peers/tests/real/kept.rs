@@ -2,28 +2,33 @@
 //! function of the same name in `kept.py`, and holds for the kernel, too.
 
 use sockeye_peers::scene::python;
-use sockeye_peers::{PEER, Process, SUBJECT, Scene, Side};
+use sockeye_peers::{Family, Process, Scene, Side, in_both_families};
 
-fn check(name: &str) {
-    let scene = Scene::new();
+fn check(family: Family, name: &str) {
+    let scene = Scene::of(family);
     let mut helper = scene.command(Side::Peer, python());
-    let _helper = Process::start(helper.args(["-c", include_str!("calls_peer.py"), PEER, SUBJECT]));
+    let _helper = Process::start(helper.args([
+        "-c",
+        include_str!("calls_peer.py"),
+        scene.address(Side::Peer),
+        scene.address(Side::Subject),
+    ]));
     scene.listens(Side::Peer, 7000);
     // A file, so that what fails is told with its line.
     let script = scene.file("kept.py");
     std::fs::write(&script, include_str!("kept.py")).unwrap();
     let mut command = scene.command(Side::Subject, python());
-    Process::start(command.arg(script).args([name, SUBJECT, PEER])).success();
+    Process::start(command.arg(script).args([name, scene.address(Side::Subject), scene.address(Side::Peer)])).success();
 }
 
 macro_rules! checks {
     ($($name:ident)*) => {
         $(
-            #[test]
-            fn $name() {
-                check(stringify!($name));
+            fn $name(family: Family) {
+                check(family, stringify!($name));
             }
         )*
+        in_both_families! { $($name)* }
     };
 }
 

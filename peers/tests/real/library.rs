@@ -8,13 +8,13 @@ use std::thread;
 
 use sockeye::host;
 use sockeye_lab::{Lab, Offloads};
-use sockeye_peers::{DEADLINE, PEER, Pattern, SUBJECT, Subject, subject};
+use sockeye_peers::{DEADLINE, Family, Pattern, Side, Subject, in_both_families, subject};
 
 const PORT: u16 = 7000;
 const MUCH: u64 = 8 << 20;
 
-fn at(address: &str) -> SocketAddr {
-    SocketAddr::new(address.parse().unwrap(), PORT)
+fn at(side: Side, family: Family) -> SocketAddr {
+    SocketAddr::new(side.address_in(family).parse().unwrap(), PORT)
 }
 
 /// What a program does with sockets, whoever has them.
@@ -101,23 +101,28 @@ trait Part: Send {
 }
 
 /// Runs the peer's part on a kernel and the subject's on whatever is under test, with nothing but a link between them.
-fn scene(offloads: Offloads, peer: impl FnOnce() + Send, part: impl Part) {
+fn scene(family: Family, offloads: Offloads, peer: impl FnOnce() + Send, part: impl Part) {
     let lab = Lab::new().unwrap_or_else(|error| panic!("{error}; `cargo xtask test` does that for you"));
     let (near, far) = (lab.host("peer").unwrap(), lab.host("subject").unwrap());
     lab.link(&near, "veth0", &far, "veth0").unwrap();
     near.offloads("veth0", offloads).unwrap();
     far.offloads("veth0", offloads).unwrap();
-    near.address("veth0", &format!("{PEER}/24")).unwrap();
+    let length = if family == Family::V4 { 24 } else { 64 };
+    let address = |side: Side| format!("{}/{length}", side.address_in(family));
+    for host in [&near, &far] {
+        host.sysctl("ipv6/conf/veth0/accept_dad", "0").unwrap();
+    }
+    near.address("veth0", &address(Side::Peer)).unwrap();
     let subject = subject();
     if subject == Subject::Kernel {
-        far.address("veth0", &format!("{SUBJECT}/24")).unwrap();
+        far.address("veth0", &address(Side::Subject)).unwrap();
     }
     thread::scope(|scope| {
         scope.spawn(|| near.enter(peer).unwrap());
         far.enter(|| match subject {
             Subject::Kernel => part.play(&Kernel),
             Subject::Sockeye => {
-                let config = host::Config::new("veth0").address(format!("{SUBJECT}/24").parse().unwrap());
+                let config = host::Config::new("veth0").address(address(Side::Subject).parse().unwrap());
                 part.play(&host::Host::open(config).unwrap());
             }
         })
@@ -139,6 +144,7 @@ fn listen<S: Sockets>(mut stream: S::Stream, [ours, theirs]: [u64; 2]) {
 }
 
 struct Talks {
+    family: Family,
     /// The peer listens.
     ready: Receiver<()>,
 }
@@ -146,57 +152,56 @@ struct Talks {
 impl Part for Talks {
     fn play(self, sockets: &impl Sockets) {
         self.ready.recv().unwrap();
-        talk(sockets, sockets.connect(at(PEER)).unwrap(), [1, 2]);
+        talk(sockets, sockets.connect(at(Side::Peer, self.family)).unwrap(), [1, 2]);
     }
 }
 
-fn a_stream_each_way(offloads: Offloads) {
+fn a_stream_each_way(family: Family, offloads: Offloads) {
     let (listening, ready) = channel();
     let peer = move || {
-        let listener = Kernel.listen(at(PEER));
+        let listener = Kernel.listen(at(Side::Peer, family));
         listening.send(()).unwrap();
         listen::<Kernel>(Kernel.accept(&listener), [2, 1]);
     };
-    scene(offloads, peer, Talks { ready });
+    scene(family, offloads, peer, Talks { family, ready });
 }
 
-#[test]
-fn a_library_connects() {
-    a_stream_each_way(Offloads::All);
+fn a_library_connects(family: Family) {
+    a_stream_each_way(family, Offloads::All);
 }
 
-#[test]
-fn a_library_connects_over_frames_of_a_wires_size() {
-    a_stream_each_way(Offloads::None);
+fn a_library_connects_over_frames_of_a_wires_size(family: Family) {
+    a_stream_each_way(family, Offloads::None);
 }
 
 struct Serves {
+    family: Family,
     listening: Sender<()>,
 }
 
 impl Part for Serves {
     fn play(self, sockets: &impl Sockets) {
-        serve(sockets, &self.listening);
+        serve(sockets, self.family, &self.listening);
     }
 }
 
-fn serve<S: Sockets>(sockets: &S, listening: &Sender<()>) {
-    let listener = sockets.listen(at(SUBJECT));
+fn serve<S: Sockets>(sockets: &S, family: Family, listening: &Sender<()>) {
+    let listener = sockets.listen(at(Side::Subject, family));
     listening.send(()).unwrap();
     listen::<S>(sockets.accept(&listener), [1, 2]);
 }
 
-#[test]
-fn a_library_serves() {
+fn a_library_serves(family: Family) {
     let (listening, ready) = channel();
     let peer = move || {
         ready.recv().unwrap();
-        talk(&Kernel, Kernel.connect(at(SUBJECT)).unwrap(), [2, 1]);
+        talk(&Kernel, Kernel.connect(at(Side::Subject, family)).unwrap(), [2, 1]);
     };
-    scene(Offloads::All, peer, Serves { listening });
+    scene(family, Offloads::All, peer, Serves { family, listening });
 }
 
 struct Asks {
+    family: Family,
     /// The peer has its socket.
     ready: Receiver<()>,
 }
@@ -204,11 +209,11 @@ struct Asks {
 impl Part for Asks {
     fn play(self, sockets: &impl Sockets) {
         self.ready.recv().unwrap();
-        let socket = sockets.datagrams(at(SUBJECT));
+        let socket = sockets.datagrams(at(Side::Subject, self.family));
         let mut answer = [0; 64];
-        let count = sockets.ask(&socket, at(PEER), b"question", &mut answer).unwrap();
+        let count = sockets.ask(&socket, at(Side::Peer, self.family), b"question", &mut answer).unwrap();
         assert_eq!(&answer[..count], b"answer");
-        let nobody = SocketAddr::new(at(PEER).ip(), PORT + 1);
+        let nobody = SocketAddr::new(at(Side::Peer, self.family).ip(), PORT + 1);
         let refused = sockets.ask(&socket, nobody, b"question", &mut answer);
         assert_eq!(refused.map_err(|error| error.kind()), Err(ErrorKind::ConnectionRefused));
         let refused = sockets.connect(nobody).err().map(|error| error.kind());
@@ -216,16 +221,22 @@ impl Part for Asks {
     }
 }
 
-#[test]
-fn a_library_sends_datagrams_and_hears_refusals() {
+fn a_library_sends_datagrams_and_hears_refusals(family: Family) {
     let (bound, ready) = channel();
     let peer = move || {
-        let socket = Kernel.datagrams(at(PEER));
+        let socket = Kernel.datagrams(at(Side::Peer, family));
         bound.send(()).unwrap();
         let mut question = [0; 64];
         let (count, from) = socket.recv_from(&mut question).unwrap();
         assert_eq!(&question[..count], b"question");
         socket.send_to(b"answer", from).unwrap();
     };
-    scene(Offloads::All, peer, Asks { ready });
+    scene(family, Offloads::All, peer, Asks { family, ready });
+}
+
+in_both_families! {
+    a_library_connects
+    a_library_connects_over_frames_of_a_wires_size
+    a_library_serves
+    a_library_sends_datagrams_and_hears_refusals
 }

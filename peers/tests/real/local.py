@@ -3,12 +3,14 @@
 import errno, os, select, signal, socket, struct, sys
 
 OWN, names = sys.argv[1], sys.argv[2:]
+IPV6 = ":" in OWN
+FAMILY, ANY, LOOPBACK = (socket.AF_INET6, "::", "::1") if IPV6 else (socket.AF_INET, "0.0.0.0", "127.0.0.1")
 PATIENCE = 30
 ET = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
 
 
 def tcp(timeout=PATIENCE):
-    s = socket.socket()
+    s = socket.socket(FAMILY)
     s.settimeout(timeout)
     return s
 
@@ -78,19 +80,19 @@ def state(s):
 
 
 def addresses():
-    for address in ["0.0.0.0", OWN, "127.0.0.1"]:
+    for address in [ANY, OWN, LOOPBACK]:
         server = listener(address)
-        for target in [OWN, "127.0.0.1"] if address == "0.0.0.0" else [address]:
+        for target in [OWN, LOOPBACK] if address == ANY else [address]:
             client = tcp()
             client.connect((target, server.getsockname()[1]))
             connection, peer = server.accept()
-            assert connection.getsockname() == client.getpeername() == (target, server.getsockname()[1])
+            assert connection.getsockname() == client.getpeername() == (target, *server.getsockname()[1:])
             assert connection.getpeername() == client.getsockname() == peer and peer[0] == target and peer[1] > 0
             assert connection.getsockname()[0] == target
     bound = tcp()
-    bound.bind(("127.0.0.1", 0))
+    bound.bind((LOOPBACK, 0))
     name = bound.getsockname()
-    client, connection = pair(listener("0.0.0.0"), bound)
+    client, connection = pair(listener(ANY), bound)
     assert client.getsockname() == connection.getpeername() == name
 
 
@@ -152,7 +154,7 @@ def options_are_kept():
             (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
             (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
             (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 77),
-            (socket.IPPROTO_IP, socket.IP_TOS, 16),
+            (socket.IPPROTO_IPV6, socket.IPV6_TCLASS, 16) if IPV6 else (socket.IPPROTO_IP, socket.IP_TOS, 16),
         ]:
             s.setsockopt(level, option, value)
             assert s.getsockopt(level, option) == value
@@ -257,7 +259,7 @@ def edge(epoll, event):
 
 def connect_without_blocking():
     server = listener()
-    client = socket.socket()
+    client = socket.socket(FAMILY)
     client.setblocking(False)
     epoll = select.epoll()
     epoll.register(client, ET)
@@ -295,7 +297,7 @@ def a_full_queue():
     server = listener(backlog=1)
     clients = []
     while True:
-        client = socket.socket()
+        client = socket.socket(FAMILY)
         client.setblocking(False)
         assert client.connect_ex(server.getsockname()) == errno.EINPROGRESS
         clients.append(client)

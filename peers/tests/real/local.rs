@@ -6,7 +6,7 @@ use std::io::Write;
 use std::thread;
 
 use sockeye_peers::scene::{Subject, python, subject};
-use sockeye_peers::{Pattern, Process, SUBJECT, Scene, Side, wait_for};
+use sockeye_peers::{Family, Pattern, Process, Scene, Side, in_both_families, wait_for};
 
 const MUCH: usize = 32 << 20;
 
@@ -15,11 +15,11 @@ fn run(scene: &Scene, names: &[&str]) {
     let script = scene.file("local.py");
     std::fs::write(&script, include_str!("local.py")).unwrap();
     let mut command = scene.command(Side::Subject, python());
-    Process::start(command.arg(script).arg(SUBJECT).args(names)).success();
+    Process::start(command.arg(script).arg(scene.address(Side::Subject)).args(names)).success();
 }
 
-fn check(name: &str) {
-    let scene = Scene::new();
+fn check(family: Family, name: &str) {
+    let scene = Scene::of(family);
     run(&scene, &[name]);
     if subject() == Subject::Sockeye {
         let counters = scene.counters();
@@ -39,22 +39,22 @@ fn local_ends(scene: &Scene) -> u64 {
 macro_rules! checks {
     ($($name:ident)*) => {
         $(
-            #[test]
-            fn $name() {
-                check(stringify!($name));
+            fn $name(family: Family) {
+                check(family, stringify!($name));
             }
         )*
 
         /// All of them again, by packets on the node's loopback.
-        #[test]
-        fn without_the_shortcut() {
-            let mut scene = Scene::new();
+        fn without_the_shortcut(family: Family) {
+            let mut scene = Scene::of(family);
             scene.replace_node(&["--no-local-shortcut"]);
             run(&scene, &[$(stringify!($name)),*]);
             if subject() == Subject::Sockeye {
                 assert_eq!(scene.counters()["sockets.connections_local"], 0);
             }
         }
+
+        in_both_families! { without_the_shortcut two_programs $($name)* }
     };
 }
 
@@ -80,14 +80,14 @@ checks! {
 }
 
 /// Two programs that know nothing of each other: a server and a client, much both ways, seen from outside.
-#[test]
-fn two_programs() {
-    let scene = Scene::new();
+fn two_programs(family: Family) {
+    let scene = Scene::of(family);
     let mut listen = scene.command(Side::Subject, "nc");
-    let (serving, mut to_server) = Process::start_with_input(listen.args(["-l", "-N", "7000"]));
+    let (serving, mut to_server) =
+        Process::start_with_input(listen.args([&format!("-{}", scene.version()), "-l", "-N", "7000"]));
     scene.listens(Side::Subject, 7000);
     let mut connect = scene.command(Side::Subject, "nc");
-    let (asking, mut to_client) = Process::start_with_input(connect.args(["-N", SUBJECT, "7000"]));
+    let (asking, mut to_client) = Process::start_with_input(connect.args(["-N", scene.address(Side::Subject), "7000"]));
     to_client.write_all(b"hello").unwrap();
     wait_for("the first bytes", || (serving.heard() == 5).then_some(()));
     if subject() == Subject::Sockeye {

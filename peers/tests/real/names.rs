@@ -4,12 +4,12 @@
 
 use crate::autoconf::{NETWORK, ROUTER, router, settled, subjects};
 use sockeye_peers::scene::{python, sockeye_path};
-use sockeye_peers::{PEER, Process, Scene, Side, wait_for};
+use sockeye_peers::{Family, Process, Scene, Side, in_both_families, wait_for};
 
-fn scene() -> (Scene, Process) {
-    let scene = Scene::new();
+fn scene(family: Family) -> (Scene, Process) {
+    let scene = Scene::of(family);
     let mut command = scene.command(Side::Peer, python());
-    let server = Process::start(command.args(["-c", include_str!("dns_server.py"), PEER]));
+    let server = Process::start(command.args(["-c", include_str!("dns_server.py"), scene.address(Side::Peer)]));
     scene.listens(Side::Peer, 53);
     scene.is_bound(Side::Peer, 53);
     (scene, server)
@@ -21,50 +21,60 @@ fn asks(scene: &Scene, expression: &str) -> String {
     Process::start(scene.command(Side::Subject, python()).args(["-c", &program])).success().text().trim().to_owned()
 }
 
-#[test]
-fn curl_finds_a_server_by_its_name() {
-    let (scene, _names) = scene();
+fn curl_finds_a_server_by_its_name(family: Family) {
+    let (scene, _names) = scene(family);
     let mut serve = scene.command(Side::Peer, python());
-    let _server = Process::start(serve.args(["-u", "-m", "http.server", "--bind", PEER, "8000"]));
+    let _server = Process::start(serve.args(["-u", "-m", "http.server", "--bind", scene.address(Side::Peer), "8000"]));
     scene.listens(Side::Peer, 8000);
     std::fs::write(scene.file("hello"), "hello").unwrap();
     let mut fetch = scene.command(Side::Subject, "curl");
-    assert_eq!(Process::start(fetch.args(["-sS", "http://web.lab:8000/hello"])).success().text(), "hello");
+    assert_eq!(
+        Process::start(fetch.args([&format!("-{}", scene.version()), "-sS", "http://web.lab:8000/hello"]))
+            .success()
+            .text(),
+        "hello"
+    );
 }
 
-#[test]
-fn names_without_an_address_are_an_error() {
-    let (scene, _names) = scene();
+fn names_without_an_address_are_an_error(family: Family) {
+    let (scene, _names) = scene(family);
     let mut fetch = scene.command(Side::Subject, "curl");
-    let missing = Process::start(fetch.args(["-sS", "http://nobody.lab:8000/"])).finish();
+    let missing =
+        Process::start(fetch.args([&format!("-{}", scene.version()), "-sS", "http://nobody.lab:8000/"])).finish();
     assert_eq!(missing.status.code(), Some(6), "{missing}");
 }
 
-#[test]
-fn a_name_server_that_is_silent_is_an_error() {
-    let (scene, _names) = scene();
+fn a_name_server_that_is_silent_is_an_error(family: Family) {
+    let (scene, _names) = scene(family);
     let mut fetch = scene.command(Side::Subject, "curl");
     let missing = Process::start(fetch.args(["-sS", "http://silent.lab:8000/"])).finish();
     assert_eq!(missing.status.code(), Some(6), "{missing}");
 }
 
-#[test]
-fn all_calls_that_resolve_agree() {
-    let (scene, _names) = scene();
-    assert_eq!(asks(&scene, "socket.gethostbyname('web.lab')"), PEER);
-    let many = "['10.9.0.11', '10.9.0.12', '10.9.0.13']";
-    assert_eq!(asks(&scene, "sorted(socket.gethostbyname_ex('many.lab')[2])"), many);
-    let list = "sorted(a[4][0] for a in socket.getaddrinfo('many.lab', 80, type=socket.SOCK_STREAM))";
-    assert_eq!(asks(&scene, list), many);
-    assert_eq!(asks(&scene, &format!("socket.getnameinfo(('{PEER}', 80), 0)[0]")), "web.lab");
-    assert_eq!(asks(&scene, &format!("socket.gethostbyaddr('{PEER}')[0]")), "web.lab");
+fn all_calls_that_resolve_agree(family: Family) {
+    let (scene, _names) = scene(family);
+    let peer = scene.address(Side::Peer);
+    let many = match family {
+        Family::V4 => "['10.9.0.11', '10.9.0.12', '10.9.0.13']",
+        Family::V6 => "['fd09::11', 'fd09::12', 'fd09::13']",
+    };
+    let asked_for = if family == Family::V4 { "0" } else { "socket.AF_INET6" };
+    let list = format!("sorted(a[4][0] for a in socket.getaddrinfo('many.lab', 80, {asked_for}, socket.SOCK_STREAM))");
+    assert_eq!(asks(&scene, &list), many);
+    assert_eq!(asks(&scene, &format!("socket.getnameinfo(('{peer}', 80), 0)[0]")), "web.lab");
+    assert_eq!(asks(&scene, &format!("socket.gethostbyaddr('{peer}')[0]")), "web.lab");
     assert_eq!(asks(&scene, "socket.gethostbyname('localhost')"), "127.0.0.1");
+    if family == Family::V4 {
+        // Calls that know no other family.
+        assert_eq!(asks(&scene, "socket.gethostbyname('web.lab')"), peer);
+        assert_eq!(asks(&scene, "sorted(socket.gethostbyname_ex('many.lab')[2])"), many);
+    }
 }
 
-#[test]
-fn a_truncated_answer_is_asked_for_again_by_stream() {
-    let (scene, _names) = scene();
-    let count = asks(&scene, "len(socket.getaddrinfo('big.lab', 80, socket.AF_INET, socket.SOCK_STREAM))");
+fn a_truncated_answer_is_asked_for_again_by_stream(family: Family) {
+    let (scene, _names) = scene(family);
+    let family = if family == Family::V4 { "AF_INET" } else { "AF_INET6" };
+    let count = asks(&scene, &format!("len(socket.getaddrinfo('big.lab', 80, socket.{family}, socket.SOCK_STREAM))"));
     assert!(count.parse::<u32>().unwrap() > 20, "{count} addresses");
 }
 
@@ -90,4 +100,13 @@ fn a_router_names_the_name_server() {
     let found = Process::start(scene.command(Side::Subject, python()).args(["-c", program])).success();
     // The one that it can reach best comes first.
     assert_eq!(found.text().trim(), format!("['{ROUTER}', '10.9.0.1']"));
+}
+
+in_both_families! {
+    // It takes as long as a resolver waits.
+    [ipv4: a_name_server_that_is_silent_is_an_error]
+    curl_finds_a_server_by_its_name
+    names_without_an_address_are_an_error
+    all_calls_that_resolve_agree
+    a_truncated_answer_is_asked_for_again_by_stream
 }

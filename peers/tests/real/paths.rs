@@ -4,7 +4,7 @@
 use std::io::Write;
 
 use sockeye_lab::Offloads;
-use sockeye_peers::{Medium, Pattern, Process, Scene, Setup, Side, wait_for};
+use sockeye_peers::{Family, Medium, Pattern, Process, Scene, Setup, Side, in_both_families, wait_for};
 
 use crate::http::{curl_gets, curl_puts};
 
@@ -17,40 +17,37 @@ fn crosses(setup: Setup) -> Scene {
     scene
 }
 
-#[test]
-fn a_link_without_offloads() {
-    crosses(Setup { offloads: Some(Offloads::None), ..Setup::default() });
+fn a_link_without_offloads(family: Family) {
+    crosses(Setup { family, offloads: Some(Offloads::None), ..Setup::default() });
 }
 
-#[test]
-fn a_link_with_checksums_only() {
-    crosses(Setup { offloads: Some(Offloads::Checksums), ..Setup::default() });
+fn a_link_with_checksums_only(family: Family) {
+    crosses(Setup { family, offloads: Some(Offloads::Checksums), ..Setup::default() });
 }
 
-#[test]
-fn a_link_of_large_frames() {
-    crosses(Setup { mtu: Some(9000), ..Setup::default() });
+fn a_link_of_large_frames(family: Family) {
+    crosses(Setup { family, mtu: Some(9000), ..Setup::default() });
 }
 
-#[test]
-fn a_link_of_small_frames() {
-    crosses(Setup { mtu: Some(576), ..Setup::default() });
+fn a_link_of_small_frames(family: Family) {
+    // What each family asks of every link.
+    let mtu = if family == Family::V4 { 576 } else { 1280 };
+    crosses(Setup { family, mtu: Some(mtu), ..Setup::default() });
 }
 
-#[test]
-fn a_narrow_hop_far_away() {
-    crosses(Setup { medium: Medium::Narrow(1280), ..Setup::default() });
+fn a_narrow_hop_far_away(family: Family) {
+    crosses(Setup { family, medium: Medium::Narrow(1280), ..Setup::default() });
 }
 
-/// A datagram in fragments, which the router has to cut again.
-#[test]
-fn fragments_through_a_narrow_hop() {
-    let scene = Scene::with(Setup { medium: Medium::Narrow(1280), ..Setup::default() });
+/// A datagram in fragments, which the router has to cut again, or (IPv6) has the sender cut smaller. Sockets that are connected
+/// would be told of it by an error.
+fn fragments_through_a_narrow_hop(family: Family) {
+    let scene = Scene::with(Setup { family, medium: Medium::Narrow(1280), ..Setup::default() });
     for server in [Side::Peer, Side::Subject] {
-        let listen = format!("UDP4-LISTEN:7000,bind={},fork", server.address());
+        let listen = format!("UDP{}-RECVFROM:7000,bind={},fork", scene.version(), scene.host(server));
         let _serving = Process::start(scene.command(server, "socat").args(["-b65536", &listen, "PIPE"]));
         scene.is_bound(server, 7000);
-        let to = format!("UDP4:{}:7000", server.address());
+        let to = format!("UDP{}-SENDTO:{}:7000", scene.version(), scene.host(server));
         let mut command = scene.command(server.other(), "socat");
         let (asking, mut input) = Process::start_with_input(command.args(["-b65536", "-t3", "-", &to]));
         let question = Pattern::bytes(1, 8000);
@@ -60,4 +57,13 @@ fn fragments_through_a_narrow_hop() {
         });
         assert_eq!(asking.stdout()[..question.len()], question);
     }
+}
+
+in_both_families! {
+    a_link_without_offloads
+    a_link_with_checksums_only
+    a_link_of_large_frames
+    a_link_of_small_frames
+    a_narrow_hop_far_away
+    fragments_through_a_narrow_hop
 }

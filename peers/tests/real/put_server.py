@@ -1,5 +1,5 @@
 # An HTTP/1.1 server that stores what is PUT, in the current directory. Arguments: address, port.
-import http.server, shutil, sys
+import http.server, socket, sys
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -19,4 +19,5 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
 
 
+http.server.ThreadingHTTPServer.address_family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
 http.server.ThreadingHTTPServer((sys.argv[1], int(sys.argv[2])), Handler).serve_forever()

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::process::Signal;
-use sockeye_peers::{PEER, Process, SUBJECT, Scene, Side, wait_for};
+use sockeye_peers::{Family, Process, SUBJECT, Scene, Side, in_both_families, wait_for};
 
 /// Ticks of user and system time that a process has used, by proc(5): the 14th and 15th word of `stat`.
 fn ticks(process: u32) -> u64 {
@@ -73,11 +73,10 @@ fn established_at_peer(scene: &Scene) -> BTreeSet<(String, String)> {
     shown.lines().map(addresses).collect()
 }
 
-#[test]
-fn show_sockets_is_what_the_kernel_sees() {
-    let scene = Scene::new();
+fn show_sockets_is_what_the_kernel_sees(family: Family) {
+    let scene = Scene::of(family);
     let serve = |side: Side| {
-        let listen = format!("TCP4-LISTEN:7000,bind={},fork", side.address());
+        let listen = format!("TCP{}-LISTEN:7000,bind={},fork", scene.version(), scene.host(side));
         let server = Process::start(scene.command(side, "socat").args([&listen, "PIPE"]));
         scene.listens(side, 7000);
         server
@@ -87,7 +86,7 @@ fn show_sockets_is_what_the_kernel_sees() {
         .into_iter()
         .flat_map(|side| [side; 5])
         .map(|side| {
-            let server = side.other().address();
+            let server = scene.address(side.other());
             Process::start_with_input(scene.command(side, "nc").args(["-N", server, "7000"]))
         })
         .collect();
@@ -99,7 +98,10 @@ fn show_sockets_is_what_the_kernel_sees() {
     assert_eq!(expected.len(), 10);
     assert_eq!(established(&scene), expected);
     let listening = scene.sockets().into_iter().filter(|socket| socket.state.starts_with("LISTEN"));
-    assert_eq!(listening.map(|socket| socket.local).collect::<Vec<_>>(), [format!("{SUBJECT}:7000")]);
+    assert_eq!(
+        listening.map(|socket| socket.local).collect::<Vec<_>>(),
+        [format!("{}:7000", scene.host(Side::Subject))]
+    );
     for socket in scene.sockets() {
         let queues = (socket.receive_queue, socket.send_queue);
         assert!(socket.state.starts_with("LISTEN") || queues == (Some(0), Some(0)), "all was echoed, but {socket:?}");
@@ -115,10 +117,10 @@ fn show_sockets_is_what_the_kernel_sees() {
 /// A stream to a receiver that has been stopped; returns when neither end can take any more.
 fn stalled(scene: &Scene, receiver: Side) -> (Process, Process, std::process::ChildStdin) {
     let mut listen = scene.command(receiver, "nc");
-    let mut receiving = Process::start(listen.args(["-l", receiver.address(), "7000"]));
+    let mut receiving = Process::start(listen.args(["-l", scene.address(receiver), "7000"]));
     scene.listens(receiver, 7000);
     let mut connect = scene.command(receiver.other(), "nc");
-    let (sending, mut input) = Process::start_with_input(connect.args(["-N", receiver.address(), "7000"]));
+    let (sending, mut input) = Process::start_with_input(connect.args(["-N", scene.address(receiver), "7000"]));
     input.write_all(b"first\n").unwrap();
     receiving.line_with("first");
     receiving.signal(Signal::STOP);
@@ -126,9 +128,8 @@ fn stalled(scene: &Scene, receiver: Side) -> (Process, Process, std::process::Ch
     (sending, receiving, input)
 }
 
-#[test]
-fn queues_are_shown_where_the_bytes_are() {
-    let scene = Scene::new();
+fn queues_are_shown_where_the_bytes_are(family: Family) {
+    let scene = Scene::of(family);
     let (sending, receiving, mut input) = stalled(&scene, Side::Peer);
     let pushing = thread::spawn(move || input.write_all(&vec![b'y'; 64 << 20]));
     wait_for("bytes that the peer has no room for", || {
@@ -152,17 +153,17 @@ fn queues_are_shown_where_the_bytes_are() {
     receiving.success();
 }
 
-#[test]
-fn nothing_is_left_when_the_programs_have_ended() {
-    let scene = Scene::new();
+fn nothing_is_left_when_the_programs_have_ended(family: Family) {
+    let scene = Scene::of(family);
     let mut listen = scene.command(Side::Subject, "socat");
-    let serving = Process::start(listen.args(["TCP4-LISTEN:7000,fork", "PIPE"]));
+    let serving = Process::start(listen.args([&format!("TCP{}-LISTEN:7000,fork", scene.version()), "PIPE"]));
     let mut datagrams = scene.command(Side::Subject, "socat");
-    let echo = Process::start(datagrams.args(["UDP4-LISTEN:7001,fork", "PIPE"]));
+    let echo = Process::start(datagrams.args([&format!("UDP{}-LISTEN:7001,fork", scene.version()), "PIPE"]));
     scene.listens(Side::Subject, 7000);
     scene.is_bound(Side::Subject, 7001);
     for side in [Side::Peer, Side::Peer, Side::Peer] {
-        let (client, mut input) = Process::start_with_input(scene.command(side, "nc").args(["-N", SUBJECT, "7000"]));
+        let mut connect = scene.command(side, "nc");
+        let (client, mut input) = Process::start_with_input(connect.args(["-N", scene.address(Side::Subject), "7000"]));
         input.write_all(b"hello\n").unwrap();
         drop(input);
         assert_eq!(client.success().text(), "hello\n");
@@ -173,17 +174,24 @@ fn nothing_is_left_when_the_programs_have_ended() {
     });
 }
 
-#[test]
-fn show_tells_neighbors_routes_and_addresses() {
-    let scene = Scene::new();
+fn show_tells_neighbors_routes_and_addresses(family: Family) {
+    let scene = Scene::of(family);
     scene.serves_on();
     let mac = scene.peer().mac(scene.interface()).unwrap().map(|byte| format!("{byte:02x}")).join(":");
     let neighbors = scene.show("neighbors").to_string();
-    assert!(neighbors.contains(PEER) && neighbors.contains(&mac), "{neighbors} without {PEER} at {mac}");
-    assert!(scene.show("routes").to_string().contains("10.9.0.0/24"));
-    assert!(scene.show("addresses").to_string().contains(SUBJECT));
+    let (peer, network) = (scene.address(Side::Peer), if family == Family::V4 { "10.9.0.0/24" } else { "fd09::/64" });
+    assert!(neighbors.contains(peer) && neighbors.contains(&mac), "{neighbors} without {peer} at {mac}");
+    assert!(scene.show("routes").to_string().contains(network));
+    assert!(scene.show("addresses").to_string().contains(scene.address(Side::Subject)));
     assert!(scene.show("interfaces").to_string().contains(scene.interface()));
     for table in ["interfaces", "addresses", "routes", "neighbors", "sockets", "queues", "counters"] {
         assert!(!scene.sockeye(&["show", table]).success().stdout.is_empty(), "show {table} says nothing");
     }
+}
+
+in_both_families! {
+    show_sockets_is_what_the_kernel_sees
+    queues_are_shown_where_the_bytes_are
+    nothing_is_left_when_the_programs_have_ended
+    show_tells_neighbors_routes_and_addresses
 }

@@ -278,10 +278,8 @@ impl Tcp {
         let Some(connection) = self.connections.at(index as usize) else { return false };
         let Ok(parsed) = Segment::parse(&frame.buffer[segment.clone()]) else { return false };
         let Flow { local, remote } = connection.flow;
-        if frame.offload.checksum == Checksum::Present {
-            if !parsed.verify_checksum(remote.ip(), local.ip()) {
-                return false;
-            }
+        if frame.offload.checksum == Checksum::Present && !parsed.verify_checksum(remote.ip(), local.ip()) {
+            return false;
         }
         let counters = &mut ip.counters;
         counters.link_frames_received += 1;
