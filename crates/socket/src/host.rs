@@ -20,6 +20,7 @@ use sockeye_stack::{Bind, BindingId, PortId, Stack, packet, raw as stack_raw, ud
 
 use crate::convert::bind_of;
 use crate::errno::Errno;
+use crate::multicast::Groups;
 use crate::names::*;
 use crate::options::tcp_options;
 use crate::packet::PacketSocket;
@@ -93,6 +94,8 @@ pub(crate) struct Socket {
     pub(crate) address: Option<IpAddr>,
     /// SO_BINDTODEVICE.
     pub(crate) device: Option<PortId>,
+    /// What it has to do with groups.
+    pub(crate) groups: Groups,
     /// Whose it is, among whom SO_REUSEPORT shares.
     pub(crate) owner: u32,
     /// The last failure, until somebody asks (SO_ERROR).
@@ -557,6 +560,7 @@ impl Host {
             settings,
             address: None,
             device: None,
+            groups: Groups::default(),
             owner: 0,
             error: None,
         }))
@@ -573,7 +577,8 @@ impl Host {
     }
 
     fn end(&mut self, now: Instant, id: SocketId, abort: bool) {
-        let Some(Socket { state, settings, .. }) = self.sockets.remove(id.0) else { return };
+        let Some(Socket { state, settings, groups, .. }) = self.sockets.remove(id.0) else { return };
+        self.leave_all_groups(&groups);
         match state {
             State::Fresh | State::Datagram(None) => {}
             State::Bound(binding) => self.stack.tcp_unbind(binding),

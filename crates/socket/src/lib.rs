@@ -15,6 +15,7 @@ mod family;
 mod host;
 mod info;
 mod ipv6;
+mod multicast;
 pub mod names;
 mod options;
 pub mod packet;

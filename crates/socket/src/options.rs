@@ -26,6 +26,9 @@ impl Host {
         if let Some(done) = self.set_packet_option(id, level, name, value) {
             return done;
         }
+        if let Some(done) = self.set_group_option(now, id, level, name, value) {
+            return done;
+        }
         let stream = self.is_stream(id);
         if (level, name) == (SOL_SOCKET, SO_BINDTODEVICE) {
             let device = self.device(value)?;
@@ -50,6 +53,9 @@ impl Host {
         }
         let stream = self.is_stream(id);
         let body = self.body(id).ok_or(Errno::EBADF)?;
+        if let Some(value) = self.group_option(id, level, name) {
+            return value;
+        }
         match (level, name) {
             (SOL_SOCKET, SO_ERROR) => Ok(int(self.take_error(id).map_or(0, Errno::raw))),
             (SOL_SOCKET, SO_TYPE) => Ok(int(self.kind(id))),
@@ -191,6 +197,8 @@ fn apply_udp(stack: &mut Stack, id: udp::SocketId, socket: &Socket) {
         device: socket.device,
         receive_errors: settings.ip.receive_errors,
         receive_errors_v6: settings.ipv6.is_some_and(|ipv6| ipv6.receive_errors),
+        groups: socket.groups.options,
+        member: socket.groups.member,
         ..own
     };
     stack.udp_set_options(id, options);

@@ -373,7 +373,7 @@ pub(crate) fn read_int(bytes: &[u8]) -> Result<i32, Errno> {
 }
 
 /// At the IP level a `char` will do as well.
-fn read_int_or_byte(bytes: &[u8]) -> Result<i32, Errno> {
+pub(crate) fn read_int_or_byte(bytes: &[u8]) -> Result<i32, Errno> {
     read_int(bytes).or_else(|errno| bytes.first().map(|&byte| byte.into()).ok_or(errno))
 }
 

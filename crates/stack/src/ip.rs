@@ -15,7 +15,7 @@ use crate::hash::Keys;
 use crate::icmp::{Complaint, Limiter};
 use crate::ipv4::identification::Identifications;
 use crate::ipv6::autoconf::Autoconf;
-use crate::multicast::Multicast;
+use crate::multicast::{Copies, Multicast};
 use crate::neighbor::Neighbors;
 use crate::path_mtu::PathMtus;
 use crate::port::{Buffers, OutFrame, Port, PortConfig, PortId};
@@ -121,6 +121,8 @@ pub(crate) struct Ip {
     pub(crate) fib: Fib,
     pub(crate) neighbors: Neighbors,
     pub(crate) multicast: Multicast,
+    /// What comes back to us of what we send to many.
+    pub(crate) copies: Copies,
     pub(crate) path_mtus: PathMtus,
     pub(crate) reassembly: Reassembly,
     pub(crate) autoconf: Autoconf,
@@ -152,6 +154,7 @@ impl Ip {
             fib: Fib::new(keys.hasher(b"fib")),
             neighbors: Neighbors::new(keys.hasher(b"neighbors"), config.max_neighbors),
             multicast: Multicast::new(keys),
+            copies: Copies::default(),
             path_mtus: PathMtus::new(keys.hasher(b"path mtu")),
             reassembly: Reassembly::new(keys.hasher(b"reassembly"), config.reassembly_memory),
             autoconf: Autoconf::new(keys),

@@ -22,6 +22,8 @@ pub(crate) struct Arrived {
     pub(crate) ether_type: EtherType,
     /// To many stations.
     pub(crate) broadcast: bool,
+    /// From ourselves, where our own addresses are in place.
+    pub(crate) loopback: bool,
     /// In the frame's buffer.
     pub(crate) payload: Range<usize>,
 }
@@ -46,7 +48,12 @@ pub(crate) fn decide(frame: &RxFrame, port: &Port, id: PortId, multicast: &Multi
         return Err(Drop::LinkVlan);
     }
     let start = frame.range.start + parsed.header_len();
-    Ok(Arrived { ether_type: parsed.ether_type(), broadcast, payload: start..start + parsed.payload().len() })
+    Ok(Arrived {
+        ether_type: parsed.ether_type(),
+        broadcast,
+        loopback: id.is_loopback(),
+        payload: start..start + parsed.payload().len(),
+    })
 }
 
 /// True for the address of a group of IPv4's or IPv6's. What other protocols have for groups is theirs.

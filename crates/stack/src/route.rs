@@ -303,6 +303,13 @@ impl Ip {
         Destination { address, source }
     }
 
+    /// The port by which a group is reached, be it that none of its addresses is in use yet.
+    pub(crate) fn port_for_group(&self, group: IpAddr) -> Option<PortId> {
+        let routed = || self.fib.lookup(group, |route| self.is_usable(route.port)).map(|route| route.port);
+        let any = || (1..self.ports.len() as u16).map(PortId).find(|&port| self.is_usable(port));
+        routed().or_else(|| self.first_link(group)).or_else(any)
+    }
+
     fn is_usable(&self, port: PortId) -> bool {
         self.find_port(port).is_some_and(|port| port.up)
     }

@@ -155,9 +155,9 @@ impl Stack {
         Ok(())
     }
 
-    fn handle_ipv4(&mut self, now: Instant, port: PortId, frame: &mut RxFrame, arrived: link::Arrived) {
+    pub(crate) fn handle_ipv4(&mut self, now: Instant, port: PortId, frame: &mut RxFrame, arrived: link::Arrived) {
         self.ip.counters.ipv4_packets_received += 1;
-        let arrival = Arrival { loopback: port.is_loopback(), link_broadcast: arrived.broadcast };
+        let arrival = Arrival { loopback: arrived.loopback, link_broadcast: arrived.broadcast };
         match input::decide(&frame.buffer, arrived.payload, port, arrival, &self.ip.addresses, &self.ip.multicast) {
             Decision::Deliver(accepted) => self.deliver_ipv4(now, port, accepted, frame),
             Decision::Reassemble(accepted, fragment) => {
@@ -319,7 +319,7 @@ impl Stack {
     /// When to call [`Stack::handle_timeout`] next; none while nothing waits for time to pass. A moment that has passed
     /// means: at once.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        if !self.looped.is_empty() {
+        if !self.looped.is_empty() || !self.ip.copies.is_empty() {
             return Some(Instant::ZERO);
         }
         earlier(self.ip.poll_timeout(), self.tcp.poll_timeout())
@@ -351,8 +351,9 @@ impl Stack {
                 self.count_packet_drops();
             }
             // What we have sent to ourselves arrives, and may be answered.
+            let came_back = self.handle_copies(now);
             let count = self.looped.len().min(LOOP_BATCH);
-            if count == 0 || round == 4 {
+            if count == 0 && !came_back || round == 4 {
                 break;
             }
             for mut frame in self.looped.drain(..count).collect::<Vec<_>>() {
@@ -392,6 +393,11 @@ impl Stack {
     /// All routes, in no order.
     pub fn routes(&self) -> impl Iterator<Item = &Route> {
         self.ip.fib.iter()
+    }
+
+    /// The port on which a group is listened to when nobody says on which.
+    pub fn port_for_group(&self, group: IpAddr) -> Option<PortId> {
+        self.ip.port_for_group(group)
     }
 
     /// All groups that are listened to, by port.

@@ -16,6 +16,7 @@ mod ipv6;
 mod kept;
 mod library;
 mod local;
+mod multicast;
 mod names;
 mod node;
 mod paths;

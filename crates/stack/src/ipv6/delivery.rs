@@ -44,7 +44,7 @@ impl Accepted {
 impl Stack {
     pub(crate) fn handle_ipv6(&mut self, now: Instant, port: PortId, frame: &mut RxFrame, arrived: link::Arrived) {
         self.ip.counters.ipv6_packets_received += 1;
-        let arrival = Arrival { loopback: port.is_loopback(), link_broadcast: arrived.broadcast };
+        let arrival = Arrival { loopback: arrived.loopback, link_broadcast: arrived.broadcast };
         match input::decide(&frame.buffer, arrived.payload, port, arrival, &self.ip.addresses, &self.ip.multicast) {
             Decision::Deliver(accepted) => self.deliver_ipv6(now, port, accepted, frame),
             Decision::Reassemble(accepted, piece) => self.take_fragment(now, port, arrival, &accepted, &piece, frame),

@@ -94,7 +94,7 @@ pub(crate) fn decide(
         return Decision::Drop(Drop::Ipv6Source);
     }
     let unicast = match destination(packet.dst(), port, arrival, addresses) {
-        Ok(AddressKind::Multicast) if !multicast.admits(port, packet.dst().into(), packet.src().into()) => {
+        Ok(AddressKind::Multicast) if !multicast.is_member(port, packet.dst().into()) => {
             return Decision::Drop(Drop::Ipv6NotMember);
         }
         Ok(kind) => kind == AddressKind::Local,
@@ -116,6 +116,14 @@ pub(crate) fn decide(
         payload: end..end,
     };
     match walk(&packet, &mut accepted) {
+        // What is said about groups and neighbours is always heard (RFC 3810, 6.2).
+        Ok(_)
+            if packet.dst().is_multicast()
+                && accepted.protocol != Protocol::ICMPV6
+                && !multicast.admits(port, packet.dst().into(), packet.src().into()) =>
+        {
+            Decision::Drop(Drop::Ipv6NotMember)
+        }
         Ok(None) => Decision::Deliver(accepted),
         Ok(Some(piece)) => Decision::Reassemble(accepted, piece),
         Err((reason, None)) => Decision::Drop(reason),

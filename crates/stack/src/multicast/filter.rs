@@ -116,7 +116,6 @@ impl Votes {
     }
 
     /// Sources that something is said of.
-    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.sources.len()
     }

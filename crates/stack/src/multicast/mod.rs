@@ -6,6 +6,8 @@
 //! | [`group`] | a group on a port, and what routers are still to be told of it |
 //! | [`querier`] | who asks, in which version |
 //! | [`reporting`] | when something is said |
+//! | [`member`] | who is in groups on behalf of a socket |
+//! | [`copy`] | what is sent to a group comes back to us |
 //! | [`packing`] | statements become reports that fit |
 //! | [`messages`] | IGMP and MLD, in and out |
 //!
@@ -17,8 +19,10 @@
 //!
 //! RFC 1112 §7 (the host's side), RFC 3376 §3, RFC 3810 §4 (states), RFC 4291 §2.8 (a node's own groups).
 
+mod copy;
 mod filter;
 mod group;
+mod member;
 mod messages;
 mod packing;
 mod querier;
@@ -30,6 +34,7 @@ use crate::port::PortId;
 use crate::wheel::Wheel;
 use group::Group;
 use hashbrown::HashMap;
+use member::Slot;
 use querier::Querier;
 use reporting::Timer;
 use sockeye_device::Instant;
@@ -37,9 +42,16 @@ use sockeye_wire::{MacAddr, igmp, ipv6};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+pub(crate) use copy::Copies;
 pub use filter::{FilterMode, SourceFilter};
+pub use member::{MemberId, Membership, MembershipError};
 pub use querier::Version;
 pub use reporting::GroupSummary;
+
+/// Groups that a host may be in, on all ports together.
+const MAX_GROUPS: usize = 65_536;
+/// Sources that may be spoken of in one group on one port.
+const MAX_SOURCES: usize = 1_024;
 
 /// All groups of all ports.
 pub(crate) struct Multicast {
@@ -50,6 +62,8 @@ pub(crate) struct Multicast {
     /// By port: of IPv4, and of IPv6.
     queriers: Vec<[Querier; 2]>,
     timers: Wheel<Timer>,
+    members: Vec<Slot>,
+    free_members: Vec<u32>,
 }
 
 impl Multicast {
@@ -59,6 +73,8 @@ impl Multicast {
             stations: HashMap::with_hasher(keys.hasher(b"multicast stations")),
             queriers: Vec::new(),
             timers: Wheel::new(),
+            members: Vec::new(),
+            free_members: Vec::new(),
         }
     }
 

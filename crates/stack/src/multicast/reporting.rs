@@ -109,10 +109,14 @@ impl Multicast {
         if version == Version::Three {
             if state.note(before, after, times) {
                 self.say_soon(port, group);
+            } else {
+                self.bury(port, group);
             }
-        } else if before.is_nobody() || after.is_nobody() {
+        } else if before.is_nobody() != after.is_nobody() {
             state.note_presence(times);
             self.answer_at(Instant::ZERO, port, group, None);
+        } else {
+            self.bury(port, group);
         }
     }
 

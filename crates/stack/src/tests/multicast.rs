@@ -11,6 +11,8 @@ use std::net::Ipv6Addr;
 const GROUP: Ipv4Addr = Ipv4Addr::new(239, 1, 2, 3);
 const OTHER: Ipv4Addr = Ipv4Addr::new(239, 1, 2, 4);
 const GROUP6: Ipv6Addr = Ipv6Addr::new(0xff15, 0, 0, 0, 0, 0, 0, 0x77);
+/// Another host on the link.
+const NEAR: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 7);
 const ALERT: &[u8] = &[0x94, 4, 0, 0];
 const ROUTER: Ipv4Addr = GATEWAY;
 const ROUTER6: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0x99);
@@ -396,6 +398,10 @@ fn listeners_of_ipv6_say_the_same_things_in_icmp() {
     let include = SourceFilter { mode: FilterMode::Include, sources: [source.into()].into() };
     host.change(GROUP6, &SourceFilter::default(), &include);
     assert_eq!(host.said(), ["allow ff15::77 {fd00::9}"]);
+    host.said_within(ms(5_000));
+    // The router is none of the sources, and heard all the same.
+    host.asked6(version_2(GROUP6, 1_000, &[source.octets()]));
+    assert_eq!(lines(&host.said_within(ms(5_000))), ["is-in ff15::77 {fd00::9}"]);
     host.change(GROUP6, &include, &everybody());
     assert_eq!(host.said(), ["to-ex ff15::77 {}"]);
     host.said_within(ms(5_000));
@@ -409,7 +415,7 @@ fn listeners_of_ipv6_say_the_same_things_in_icmp() {
     assert_eq!(lines(&host.said_within(ms(5_000))), ["v1 ff15::77"]);
     host.leave(GROUP6);
     assert_eq!(host.said(), ["done ff15::77"]);
-    assert_eq!(host.stack.counters().mld_queries_received, 3);
+    assert_eq!(host.stack.counters().mld_queries_received, 4);
 }
 
 #[test]
@@ -451,4 +457,135 @@ fn frames_of_groups_that_nobody_is_in_are_left_on_the_link() {
     host.change(GROUP, &everybody(), &only(&[FAR]));
     host.arrive(&datagram(GROUP, station));
     assert_eq!(host.dropped(Drop::Ipv4NotMember), 2, "the wrong source");
+}
+
+/// A socket at a port of all addresses, that others may share, with these settings of its groups.
+fn socket(host: &mut Host, address: impl Into<IpAddr>, groups: crate::udp::GroupOptions) -> crate::udp::SocketId {
+    let bind = crate::Bind { reuse_address: true, ..crate::Bind::new(address.into(), 5_353) };
+    let id = host.stack.udp_open(&bind).unwrap();
+    let member = Some(host.stack.member_open());
+    host.stack.udp_set_options(id, crate::udp::Options { groups: [groups; 2], member, ..Default::default() });
+    id
+}
+
+fn member(host: &Host, id: crate::udp::SocketId) -> crate::multicast::MemberId {
+    host.stack.udp_options(id).and_then(|options| options.member).unwrap()
+}
+
+/// How many datagrams each has received.
+fn received(host: &mut Host, sockets: &[crate::udp::SocketId]) -> Vec<usize> {
+    sockets.iter().map(|&id| std::iter::from_fn(|| host.stack.udp_recv(id)).count()).collect()
+}
+
+fn to_group(group: Ipv4Addr, source: Ipv4Addr) -> Vec<u8> {
+    let header = ipv4::Repr { dst: group, src: source, ttl: 1, ..FROM_PEER };
+    frame(
+        PEER_MAC,
+        MacAddr::for_group(group.into()),
+        EtherType::IPV4,
+        &packet(header, &udp_bytes(5_353, 5_353, b"hello")),
+    )
+}
+
+#[test]
+fn a_datagram_to_a_group_goes_to_each_socket_that_hears_its_source_there() {
+    let mut host = Host::new();
+    let port = host.port;
+    let own = crate::udp::GroupOptions { all: false, ..Default::default() };
+    let any = IpAddr::V4(ANY);
+    let everywhere = socket(&mut host, any, own);
+    let at_group = socket(&mut host, GROUP, Default::default());
+    let choosy = socket(&mut host, any, own);
+    let aloof = socket(&mut host, any, own);
+    let hears_all = socket(&mut host, any, Default::default());
+    let all = [everywhere, at_group, choosy, aloof, hears_all];
+    let id = member(&host, everywhere);
+    host.stack.member_join(id, port, GROUP.into(), FilterMode::Exclude).unwrap();
+    let id = member(&host, choosy);
+    host.stack.member_join(id, port, GROUP.into(), FilterMode::Include).unwrap();
+    let there = (port, IpAddr::V4(GROUP));
+    host.stack.member_change_source(id, there, FilterMode::Include, NEAR.into(), true).unwrap();
+    host.arrive(&to_group(GROUP, PEER));
+    assert_eq!(received(&mut host, &all), [1, 1, 0, 0, 1]);
+    host.arrive(&to_group(GROUP, NEAR));
+    assert_eq!(received(&mut host, &all), [1, 1, 1, 0, 1]);
+    // Connected to a peer, a socket that is bound to the group hears him alone, and there.
+    host.stack.udp_connect(at_group, Some((NEAR, 5_353).into())).unwrap();
+    assert_eq!(host.stack.udp_local(at_group), Some((GROUP, 5_353).into()));
+    host.arrive(&to_group(GROUP, PEER));
+    host.arrive(&to_group(GROUP, NEAR));
+    assert_eq!(received(&mut host, &all), [2, 1, 1, 0, 2]);
+    // Nobody but the choosy one is left: others' sources are not taken from the link any more.
+    let id = member(&host, everywhere);
+    host.stack.member_leave(id, port, GROUP.into()).unwrap();
+    host.arrive(&to_group(GROUP, PEER));
+    assert_eq!((received(&mut host, &all), host.dropped(Drop::Ipv4NotMember)), (vec![0; 5], 1));
+    let id = member(&host, choosy);
+    host.stack.member_close(id);
+    host.stack.handle_timeout(host.now);
+    assert!(!host.stack.ip.multicast.is_member(port, GROUP.into()));
+}
+
+#[test]
+fn what_is_sent_to_a_group_comes_back_to_those_who_listen_here() {
+    let mut host = Host::new();
+    let port = host.port;
+    let listener = socket(&mut host, ANY, Default::default());
+    let id = member(&host, listener);
+    let send = |host: &mut Host, from, group: Ipv4Addr| {
+        let to = Some((group, 5_353).into());
+        let payload: &[&[u8]] = &[&[7; 4_000]];
+        host.stack.udp_send(host.now, from, &crate::udp::Send { to, payload, ..Default::default() })
+    };
+    let sender = socket(&mut host, ANY, crate::udp::GroupOptions { all: false, ..Default::default() });
+    send(&mut host, sender, GROUP).unwrap();
+    assert_eq!(host.sent().len(), 3, "fragments");
+    assert_eq!(received(&mut host, &[listener, sender]), [0, 0], "nobody is in the group");
+    host.stack.member_join(id, port, GROUP.into(), FilterMode::Exclude).unwrap();
+    send(&mut host, sender, GROUP).unwrap();
+    assert_eq!(host.sent().len(), 3);
+    let copy = host.stack.udp_recv(listener).unwrap();
+    assert_eq!((copy.from, copy.port, copy.ttl, copy.data.len()), ((US, 5_353).into(), port, 1, 4_000));
+    let quiet = crate::udp::GroupOptions { loops: false, ..Default::default() };
+    let quiet = socket(&mut host, ANY, quiet);
+    send(&mut host, quiet, GROUP).unwrap();
+    assert_eq!((host.sent().len(), received(&mut host, &[listener])), (3, vec![0]));
+    // With a time to live of zero it goes no further.
+    let near = socket(&mut host, ANY, crate::udp::GroupOptions { hops: 0, ..Default::default() });
+    send(&mut host, near, GROUP).unwrap();
+    assert_eq!((host.sent().len(), received(&mut host, &[listener])), (0, vec![1]));
+    // The queue of copies is bounded, and pushes back.
+    let until_full = (0..1_000).find(|_| send(&mut host, near, GROUP).is_err());
+    assert_eq!(until_full, Some(256));
+    host.sent();
+    assert!(send(&mut host, near, GROUP).is_ok());
+}
+
+#[test]
+fn members_have_bounds() {
+    use crate::multicast::MembershipError::{AlreadyMember, NoChange, NotMember, OtherMode, TooMany};
+    let mut host = Host::new();
+    let (port, id) = (host.port, host.stack.member_open());
+    let group = |last| IpAddr::from([239, 0, 0, last]);
+    for last in 0..20 {
+        host.stack.member_join(id, port, group(last), FilterMode::Exclude).unwrap();
+    }
+    assert_eq!(host.stack.member_join(id, port, group(0), FilterMode::Exclude), Err(AlreadyMember));
+    assert_eq!(host.stack.member_join(id, port, group(20), FilterMode::Exclude), Err(TooMany));
+    assert_eq!(host.stack.member_leave(id, port, group(20)), Err(NotMember));
+    let mut block = |source: u8, mode, listed| {
+        host.stack.member_change_source(id, (port, group(0)), mode, IpAddr::from([10, 0, 0, source]), listed)
+    };
+    for source in 0..10 {
+        block(source, FilterMode::Exclude, true).unwrap();
+    }
+    assert_eq!(block(0, FilterMode::Exclude, true), Err(NoChange));
+    assert_eq!(block(10, FilterMode::Exclude, true), Err(TooMany));
+    assert_eq!(block(10, FilterMode::Exclude, false), Err(NoChange));
+    assert_eq!(block(10, FilterMode::Include, true), Err(OtherMode));
+    assert_eq!(host.stack.memberships(id).len(), 20);
+    host.stack.member_close(id);
+    assert_eq!(host.stack.member_join(id, port, group(0), FilterMode::Exclude), Err(NotMember), "stale");
+    let mine = host.stack.groups().filter(|found| found.port == port && found.group.is_ipv4()).count();
+    assert_eq!(mine, 1, "all systems");
 }

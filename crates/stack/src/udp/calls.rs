@@ -10,12 +10,14 @@ use crate::counters::Drop;
 use crate::errors::{ErrorQueue, Reported};
 use crate::ip::{Ip, Outgoing};
 use crate::ipv4::output::{Fragmentation, Manner, SendError as IpError};
+use crate::port::PortId;
 use crate::route::AddressKind;
 use sockeye_device::Instant;
 use sockeye_wire::Protocol;
+use sockeye_wire::ipv6::{self, Scope};
 use sockeye_wire::udp::{CHECKSUM_OFFSET, HEADER_LEN, Repr};
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 impl Stack {
     /// A socket at an address and port; port 0 for any that is free.
@@ -65,12 +67,14 @@ impl Stack {
             Some(peer) if !socket.reaches(peer.ip()) => return Err(unreached(peer)),
             Some(peer) => {
                 let own = Some(bound.ip()).filter(|own| ip.is_local(*own));
-                let route =
-                    ip.route_by(or_ourselves(peer).ip(), own, options.device).map_err(|_| SendError::NoRoute)?;
+                let (device, from) = by_group(&options, peer.ip(), options.device, own);
+                let route = ip.route_by(or_ourselves(peer).ip(), from, device).map_err(|_| SendError::NoRoute)?;
                 if route.kind == AddressKind::Broadcast && !options.broadcast {
                     return Err(SendError::Broadcast);
                 }
-                SocketAddr::new(own.unwrap_or(route.source), bound.port())
+                // Who listens to a group, or to everybody, goes on to listen there.
+                let local = if bound.ip().is_unspecified() { route.source } else { bound.ip() };
+                SocketAddr::new(local, bound.port())
             }
         };
         udp.unhash(id);
@@ -237,6 +241,7 @@ impl Udp {
         let own = Some(socket.local.ip()).filter(|own| own.is_ipv4() == to.is_ipv4() && ip.is_local(*own));
         let from = send.from.filter(|from| !from.is_unspecified()).or(own);
         let device = send.device.or(socket.options.device);
+        let (device, from) = by_group(&socket.options, to.ip(), device, from);
         let way = Way { to: to.ip(), from, device, generation: ip.route_generation() };
         let mut route = match socket.route {
             Some((last, route)) if last == way => route,
@@ -246,11 +251,12 @@ impl Udp {
                 found
             }
         };
-        let Options { ttl, multicast_ttl, tos, broadcast, fragmentation, checksum, .. } = socket.options;
+        let groups = *socket.options.groups_of(to.ip());
+        let Options { ttl, tos, broadcast, fragmentation, checksum, .. } = socket.options;
         let (ttl, fragmentation) = match route.kind {
             AddressKind::Broadcast if !broadcast => return Err(SendError::Broadcast),
             AddressKind::Broadcast => (ttl, Fragmentation::Anywhere),
-            AddressKind::Multicast => (multicast_ttl, Fragmentation::Anywhere),
+            AddressKind::Multicast => (groups.hops, Fragmentation::Anywhere),
             AddressKind::Invalid => return Err(SendError::Destination),
             AddressKind::Local | AddressKind::Unicast => (ttl, fragmentation),
         };
@@ -271,8 +277,22 @@ impl Udp {
         let mut header = [0; HEADER_LEN];
         Repr { src_port: socket.local.port(), dst_port: to.port() }.emit(len, &mut header);
         let manner = Manner { fragmentation, options: &[] };
-        match ip.send_by(now, &route, &outgoing, &manner, &header, send.payload) {
+        let comes_back = !route.port.is_loopback()
+            && match route.kind {
+                AddressKind::Multicast => groups.loops && ip.multicast.admits(route.port, to.ip(), outgoing.source),
+                kind => kind == AddressKind::Broadcast,
+            };
+        let leaves = route.kind != AddressKind::Multicast || outgoing.ttl > 0 && !stays(to.ip());
+        let sent = match (comes_back && !ip.copies.has_room(), leaves || route.port.is_loopback()) {
+            (true, _) => Err(IpError::Full),
+            (false, true) => ip.send_by(now, &route, &outgoing, &manner, &header, send.payload),
+            (false, false) => Ok(()),
+        };
+        match sent {
             Ok(()) => {
+                if comes_back {
+                    ip.bring_back(route.port, &outgoing, &header, send.payload);
+                }
                 socket.sent += 1;
                 ip.counters.udp_datagrams_sent += 1;
                 Ok(())
@@ -301,4 +321,23 @@ impl Udp {
             Err(IpError::Family) => Err(SendError::Family),
         }
     }
+}
+
+/// By which port, and from where: a group may have a way of its own, where nobody says another.
+fn by_group(
+    options: &Options,
+    to: IpAddr,
+    device: Option<PortId>,
+    from: Option<IpAddr>,
+) -> (Option<PortId>, Option<IpAddr>) {
+    if !to.is_multicast() {
+        return (device, from);
+    }
+    let groups = options.groups_of(to);
+    (device.or(groups.port), from.or(groups.source))
+}
+
+/// True for a group that does not reach beyond the host (RFC 4291, 2.7).
+fn stays(group: IpAddr) -> bool {
+    matches!(group, IpAddr::V6(group) if ipv6::scope(group).0 <= Scope::INTERFACE_LOCAL.0)
 }

@@ -5,6 +5,7 @@ use crate::counters::Drop;
 use crate::errors::{Cause, Report};
 use crate::ip::{IcmpError, Incoming, Ip};
 use crate::ipv4::output::Fragmentation;
+use crate::multicast::Multicast;
 use crate::port::PortId;
 use sockeye_device::{Checksum, Instant};
 use sockeye_wire::udp::{Datagram, HEADER_LEN, Quoted};
@@ -30,17 +31,20 @@ impl Udp {
         }
         let from = SocketAddr::new(incoming.source, datagram.src_port());
         let to = SocketAddr::new(incoming.destination, datagram.dst_port());
-        let (one, many) = if incoming.unicast {
-            (self.find(from, to, incoming.port), Vec::new())
+        let mut found = std::mem::take(&mut self.hearers);
+        found.clear();
+        if incoming.unicast {
+            found.extend(self.find(from, to, incoming.port));
         } else {
-            (None, self.find_all(to, incoming.port))
-        };
-        if one.is_none() && many.is_empty() {
+            self.find_all(&ip.multicast, (from, to), incoming.port, &mut found);
+        }
+        if found.is_empty() {
+            self.hearers = found;
             return Outcome::Dropped(Drop::UdpNoSocket);
         }
         // A super-datagram of a sender on this machine: each piece is one that it sent.
         let size = incoming.segmentation.map_or(usize::MAX, |cut| usize::from(cut.size).max(1));
-        for index in one.into_iter().chain(many) {
+        for &index in &found {
             let mut rest = datagram.payload();
             loop {
                 let (piece, more) = rest.split_at(rest.len().min(size));
@@ -51,6 +55,7 @@ impl Udp {
                 }
             }
         }
+        self.hearers = found;
         Outcome::Taken
     }
 
@@ -118,17 +123,22 @@ impl Udp {
         sharing().nth(choice)
     }
 
-    /// All sockets for a datagram to everybody.
-    fn find_all(&self, to: SocketAddr, port: PortId) -> Vec<u32> {
-        let exact = self.bound.get(&to).into_iter().flatten();
-        let all = self.bound.get(&any(to)).into_iter().flatten();
-        exact
-            .chain(all)
-            .copied()
-            .filter(|&index| {
-                self.at(index).is_some_and(|socket| socket.options.device.is_none_or(|device| device == port))
-            })
-            .collect()
+    /// All sockets for a datagram to many: those that are bound there or everywhere, and connected to its sender or nobody.
+    fn find_all(
+        &self,
+        multicast: &Multicast,
+        (from, to): (SocketAddr, SocketAddr),
+        port: PortId,
+        found: &mut Vec<u32>,
+    ) {
+        let bound = [self.bound.get(&to), self.bound.get(&any(to)), self.connected.get(&(to, from))];
+        let hears = |options: &super::Options| {
+            let all = options.groups_of(to.ip()).all;
+            options.device.is_none_or(|device| device == port)
+                && (!to.ip().is_multicast() || multicast.hears_for(options.member, port, (to.ip(), from.ip()), all))
+        };
+        let all = bound.into_iter().flatten().flatten().copied();
+        found.extend(all.filter(|&index| self.at(index).is_some_and(|socket| hears(&socket.options))));
     }
 
     /// An ICMP error about a datagram of ours.

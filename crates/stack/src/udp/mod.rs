@@ -3,7 +3,8 @@
 //! **Which socket.** As Linux scores them: one that is connected to exactly this peer, before one that is bound to exactly
 //! this address, before one that is bound to all; among equals one bound to the device that it came by, then the
 //! youngest. Sockets that share a port by `SO_REUSEPORT` share its datagrams by a hash of the four addresses, so that a
-//! peer stays with its socket. A broadcast goes to every socket that it matches. Three keyed hash tables, so the cost
+//! peer stays with its socket. A broadcast goes to every socket that it matches, and so does what is sent to a group, of those that
+//! hear its source there (or, being in no group, hear all: IP_MULTICAST_ALL). Three keyed hash tables, so the cost
 //! does not grow with the number of sockets.
 //!
 //! **Queue.** What a socket has not read is bounded by its receive buffer, with what keeping it costs; what comes beyond
@@ -27,6 +28,7 @@ use crate::bind::{BindingId, Bindings};
 use crate::errors::{Cause, ErrorQueue};
 use crate::hash::{Keyed, Keys};
 use crate::ipv4::output::Fragmentation;
+use crate::multicast::MemberId;
 use crate::port::PortId;
 use crate::route::RouteEntry;
 use hashbrown::HashMap;
@@ -69,8 +71,6 @@ pub struct Options {
     pub receive_buffer: usize,
     /// `IP_TTL`.
     pub ttl: u8,
-    /// `IP_MULTICAST_TTL`.
-    pub multicast_ttl: u8,
     /// `IP_TOS`.
     pub tos: u8,
     /// `SO_BROADCAST`.
@@ -85,6 +85,37 @@ pub struct Options {
     pub receive_errors: bool,
     /// `IPV6_RECVERR`: the same of IPv6.
     pub receive_errors_v6: bool,
+    /// What is sent to groups of IPv4, and of IPv6.
+    pub groups: [GroupOptions; 2],
+    /// Who is in groups for the socket.
+    pub member: Option<MemberId>,
+}
+
+/// How a socket speaks to groups of one family, and which it hears.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GroupOptions {
+    /// `IP_MULTICAST_TTL`, `IPV6_MULTICAST_HOPS`; with zero it does not leave the host.
+    pub hops: u8,
+    /// `IP_MULTICAST_LOOP`: who listens on this host hears it, too.
+    pub loops: bool,
+    /// `IP_MULTICAST_ALL`: groups are heard in which somebody else on this host is.
+    pub all: bool,
+    /// `IP_MULTICAST_IF`: by which port.
+    pub port: Option<PortId>,
+    /// The same: from which address.
+    pub source: Option<IpAddr>,
+}
+
+impl Default for GroupOptions {
+    fn default() -> Self {
+        GroupOptions { hops: 1, loops: true, all: true, port: None, source: None }
+    }
+}
+
+impl Options {
+    fn groups_of(&self, address: IpAddr) -> &GroupOptions {
+        &self.groups[usize::from(address.is_ipv6())]
+    }
 }
 
 impl Default for Options {
@@ -92,7 +123,6 @@ impl Default for Options {
         Options {
             receive_buffer: 212_992,
             ttl: 64,
-            multicast_ttl: 1,
             tos: 0,
             broadcast: false,
             fragmentation: Fragmentation::WhenNeeded,
@@ -100,6 +130,8 @@ impl Default for Options {
             device: None,
             receive_errors: false,
             receive_errors_v6: false,
+            groups: [GroupOptions::default(); 2],
+            member: None,
         }
     }
 }
@@ -294,6 +326,8 @@ pub(crate) struct Udp {
     events: VecDeque<SocketId>,
     blocked: Vec<SocketId>,
     spare: Vec<Vec<u8>>,
+    /// Those for whom a datagram to many is; memory that is used again.
+    hearers: Vec<u32>,
     /// What all queues together hold, with what keeping it costs, and may.
     memory: usize,
     limit: usize,
@@ -311,6 +345,7 @@ impl Udp {
             events: VecDeque::new(),
             blocked: Vec::new(),
             spare: Vec::new(),
+            hearers: Vec::new(),
             memory: 0,
             limit,
         }

@@ -1,0 +1,50 @@
+//! Groups: what sockets can wish, who hears what, and what routers are told.
+
+use sockeye_peers::scene::python;
+use sockeye_peers::{PEER, Process, SUBJECT, Scene, Setup, Side};
+
+/// Other addresses of the peer's.
+const OTHER: &str = "10.9.0.3";
+const OTHER6: &str = "fd09::3";
+
+fn scene() -> Scene {
+    let scene = Scene::with(Setup { ipv6: true, ..Setup::default() });
+    for address in [format!("{OTHER}/24"), format!("{OTHER6}/64")] {
+        scene.peer().address("veth0", &address).unwrap();
+    }
+    scene
+}
+
+/// A function of the same name in `multicast.py`.
+fn check(name: &str) {
+    let scene = scene();
+    let mut peer = scene.command(Side::Peer, python());
+    let mut peer = Process::start(peer.args(["-c", include_str!("multicast_peer.py")]));
+    peer.line_with("ready");
+    let script = scene.file("multicast.py");
+    std::fs::write(&script, include_str!("multicast.py")).unwrap();
+    let mut command = scene.command(Side::Subject, python());
+    let ends = [SUBJECT, PEER, Side::Subject.address6(), Side::Peer.address6(), OTHER, OTHER6];
+    Process::start(command.arg(script).arg(name).args(ends)).success();
+}
+
+macro_rules! checks {
+    ($($name:ident)*) => {
+        $(
+            #[test]
+            fn $name() {
+                check(stringify!($name));
+            }
+        )*
+    };
+}
+
+checks! {
+    a_group_is_heard_while_a_socket_is_in_it
+    sources_are_chosen
+    several_sockets_share_a_group
+    whoever_listens_here_hears_what_is_sent
+    groups_elsewhere_are_reached
+    who_is_in_no_group_hears_all_or_nothing
+    options_and_their_errors
+}
