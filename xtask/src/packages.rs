@@ -11,6 +11,7 @@ pub(crate) const TEST: &[Program] = &[
     ("cc", "gcc"),
     ("curl", "curl"),
     ("ethtool", "ethtool"),
+    ("ifconfig", "net-tools"),
     ("iperf3", "iperf3"),
     ("nc", "netcat-openbsd"),
     ("ndisc6", "ndisc6"),
@@ -28,6 +29,7 @@ pub(crate) const TEST: &[Program] = &[
     ("wget", "wget"),
     ("xargs", "findutils"),
     ("/usr/lib/python3/dist-packages/cryptography/__init__.py", "python3-cryptography"),
+    ("/usr/lib/python3/dist-packages/psutil/__init__.py", "python3-psutil"),
     ("/usr/lib/python3/dist-packages/scapy/__init__.py", "python3-scapy"),
 ];
 

@@ -44,7 +44,7 @@
 //! (`SO_COOKIE`, which a look-alike in another network namespace does not share) with the end that it made, and closes it after the
 //! request. Whatever comes along unasked is closed, too.
 //!
-//! Replies that carry a descriptor: `Done` to `Socket`, always. `InProgress` or `Done` to `Connect`, sometimes: a pair whose
+//! Replies that carry a descriptor: `Done` to `Socket`, `Interfaces` and `File`, always. `InProgress` or `Done` to `Connect`, sometimes: a pair whose
 //! connection failed cannot live again, so when a program connects the same socket once more, the node makes a new pair and the
 //! shim puts the new end in the old one's place.
 //!

@@ -135,6 +135,29 @@ pub enum Request<'a> {
         /// Of which address.
         address: IpAddr,
     },
+    /// The node's interfaces and their addresses. Answer: `Done`, and a file that holds rtnetlink's messages (`RTM_NEWLINK`, `RTM_NEWADDR`),
+    /// as the kernel's dumps do.
+    Interfaces,
+    /// An `ioctl(2)` about an interface, on whatever socket. Answer: [`crate::Reply::Value`], what goes where the command writes.
+    InterfaceIoctl {
+        /// The socket's family, which decides what it may be asked.
+        family: i32,
+        /// The command's number.
+        command: u32,
+        /// What the program's argument held (of `SIOCETHTOOL`: the interface's name in 16 bytes, and what the argument points to); the rest of
+        /// the message.
+        argument: &'a [u8],
+    },
+    /// What stands for the node at a path of `/proc/net` or `/sys/class/net`. Answer: `Done` and a descriptor; `ENOENT` if there is no such file, and
+    /// `EOPNOTSUPP` if it is the kernel's.
+    File {
+        /// Only to look at (`O_PATH`), not to read.
+        look: bool,
+        /// The link itself, if the path ends at one.
+        link: bool,
+        /// The path, absolute; at most [`MAX_NAME`] bytes; the rest of the message.
+        path: &'a str,
+    },
     /// What the node has. Answer: [`crate::Reply::Text`], several.
     Show {
         /// Which table.
@@ -183,6 +206,9 @@ const FLUSH: u8 = 16;
 const TELL_OPTION: u8 = 17;
 const BOARD: u8 = 18;
 const RING: u8 = 19;
+const INTERFACES: u8 = 20;
+const INTERFACE_IOCTL: u8 = 21;
+const FILE: u8 = 22;
 const TAKE_ERROR: u8 = 24;
 
 impl<'a> Request<'a> {
@@ -267,6 +293,19 @@ impl<'a> Request<'a> {
                 writer.head(RESOLVE_ADDRESS)?;
                 writer.address(address)?;
             }
+            Request::Interfaces => writer.head(INTERFACES)?,
+            Request::InterfaceIoctl { family, command, argument } => {
+                writer.head(INTERFACE_IOCTL)?;
+                writer.i32(family)?;
+                writer.u32(command)?;
+                writer.limited(argument, MAX_OPTION)?;
+            }
+            Request::File { look, link, path } => {
+                writer.head(FILE)?;
+                writer.bool(look)?;
+                writer.bool(link)?;
+                writer.limited(path.as_bytes(), MAX_NAME)?;
+            }
             Request::Show { what, json } => {
                 writer.head(SHOW)?;
                 writer.u8(what.number())?;
@@ -322,6 +361,17 @@ impl<'a> Request<'a> {
                 return Ok(Request::Resolve { family, flags, name });
             }
             RESOLVE_ADDRESS => Request::ResolveAddress { address: reader.address()? },
+            INTERFACES => Request::Interfaces,
+            INTERFACE_IOCTL => {
+                let (family, command) = (reader.i32()?, reader.u32()?);
+                let argument = reader.remaining(MAX_OPTION, "ioctl argument")?;
+                return Ok(Request::InterfaceIoctl { family, command, argument });
+            }
+            FILE => {
+                let (look, link) = (reader.bool()?, reader.bool()?);
+                let path = reader.remaining_text(MAX_NAME, "path")?;
+                return Ok(Request::File { look, link, path });
+            }
             SHOW => Request::Show { what: What::from_number(reader.u8()?)?, json: reader.bool()? },
             TRACE => Request::Trace,
             DOWN => Request::Down,
@@ -351,6 +401,9 @@ impl<'a> Request<'a> {
             | Request::Ring
             | Request::Resolve { .. }
             | Request::ResolveAddress { .. }
+            | Request::Interfaces
+            | Request::InterfaceIoctl { .. }
+            | Request::File { .. }
             | Request::Show { .. }
             | Request::Trace
             | Request::Down => None,

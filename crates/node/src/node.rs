@@ -27,6 +27,7 @@ use sockeye_stack::Stack;
 use crate::boundary::{self, Boundary, Context};
 use crate::config::Config;
 use crate::error::Error;
+use crate::interfaces::Files;
 use crate::poller::{Happened, Poller, Token};
 use crate::ports::{self, Ports};
 use crate::resolve::Resolver;
@@ -51,6 +52,7 @@ pub struct Node {
     pub(crate) server: Server,
     pub(crate) tracer: Tracer,
     pub(crate) resolver: Resolver,
+    pub(crate) files: Files,
     poller: Poller,
     signals: Option<UnixStream>,
     origin: std::time::Instant,
@@ -109,6 +111,7 @@ impl Node {
             server,
             tracer: Tracer::default(),
             resolver: Resolver::new(dns),
+            files: Files::new(&control),
             poller,
             signals: None,
             origin: std::time::Instant::now(),

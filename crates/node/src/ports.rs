@@ -111,6 +111,11 @@ impl Ports {
             // Fewer than fit: the rest, if there is one, is announced by the descriptor.
             port.readable = count >= BATCH || count > 0 && port.device.as_fd().is_none();
             let mut kept = 0;
+            if !stack.is_enabled(port.id) {
+                stack.refuse_frames(count);
+                total += count;
+                continue;
+            }
             for frame in port.batch.frames_mut() {
                 observer.received(now, frame.bytes());
                 stack.handle_frame(now, port.id, frame);

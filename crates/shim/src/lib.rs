@@ -13,6 +13,8 @@
 //! | `accept` | `recvmsg` on the listener's descriptor, over which the node sends connections |
 //! | `send*`, `recv*`, `read*`, `write*` on a datagram socket | adds or strips the header that holds the addresses |
 //! | the same on a stream | the kernel's; if it ends, asks the node whether it ended or was reset |
+//! | `getifaddrs`, `if_nameindex`, `if_nametoindex`, `if_indextoname`, `ioctl`s about interfaces | asks the node for the interfaces that it has |
+//! | `open`, `fopen`, `opendir`, `stat`, `readlink`, `access` of `/proc/net` and `/sys/class/net` | asks the node for a file that tells of its own world |
 //! | `getaddrinfo`, `getnameinfo`, `gethostby*` | asks the node for names, and libc for the rest |
 //!
 //! There is no table of descriptors: whether a descriptor is a node's socket, and which, is in the name that it is bound to
@@ -36,6 +38,9 @@
 //!
 //! - *Not reached*: programs that make system calls without libc (static ones, Go's), libc's own inner calls (stdio reads a stream, but takes a
 //!   reset for its end; the resolver's `res_*` ask the kernel's network), `io_uring`, `sendfile` and `splice` into a datagram socket.
+//! - *Files*: a path of `/proc/net` or `/sys/class/net` is known by how it begins; one that is relative, or leads there through a link or `..`, is
+//!   the kernel's, and so are `scandir` and `realpath` by libc. A file of `/proc/net` holds what was so when it was opened. A directory in `/sys` is not for a program
+//!   that has another root directory than the node.
 //! - *Descriptors more*: a control call needs a connection to the node. A process keeps up to four, at numbers that programs do not come to. If it has
 //!   none, and no free number, it is `EMFILE`, also where Linux needs none.
 //!   `accept` without a free number loses the connection (the peer sees a reset), where Linux leaves it in the queue.
@@ -65,7 +70,9 @@ mod connection;
 mod datagram;
 mod environment;
 mod exchange;
+mod files;
 mod hosts;
+mod interfaces;
 mod ioctl;
 mod memory;
 mod names;

@@ -4,8 +4,8 @@
 //! constructor) looks it up itself. Two threads that do so at once find the same.
 
 use libc::{
-    addrinfo, c_char, c_int, c_uint, c_ulong, c_void, hostent, iovec, mmsghdr, msghdr, nfds_t, pollfd, sigset_t,
-    size_t, sockaddr, socklen_t, ssize_t, timespec,
+    DIR, FILE, addrinfo, c_char, c_int, c_uint, c_ulong, c_void, hostent, iovec, mmsghdr, mode_t, msghdr, nfds_t,
+    pollfd, sigset_t, size_t, sockaddr, socklen_t, ssize_t, timespec,
 };
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -95,6 +95,21 @@ real! {
 
     fn poll(descriptors: *mut pollfd, count: nfds_t, timeout: c_int) -> c_int = -1;
     fn ppoll(descriptors: *mut pollfd, count: nfds_t, timeout: *const timespec, mask: *const sigset_t) -> c_int = -1;
+
+    fn open(path: *const c_char, flags: c_int, mode: mode_t) -> c_int = -1;
+    fn open64(path: *const c_char, flags: c_int, mode: mode_t) -> c_int = -1;
+    fn openat(directory: c_int, path: *const c_char, flags: c_int, mode: mode_t) -> c_int = -1;
+    fn openat64(directory: c_int, path: *const c_char, flags: c_int, mode: mode_t) -> c_int = -1;
+    fn __open_2(path: *const c_char, flags: c_int) -> c_int = -1;
+    fn __open64_2(path: *const c_char, flags: c_int) -> c_int = -1;
+    fn __openat_2(directory: c_int, path: *const c_char, flags: c_int) -> c_int = -1;
+    fn __openat64_2(directory: c_int, path: *const c_char, flags: c_int) -> c_int = -1;
+    fn faccessat(directory: c_int, path: *const c_char, mode: c_int, flags: c_int) -> c_int = -1;
+    fn getxattr(path: *const c_char, name: *const c_char, value: *mut c_void, len: size_t) -> ssize_t = -1;
+    fn lgetxattr(path: *const c_char, name: *const c_char, value: *mut c_void, len: size_t) -> ssize_t = -1;
+    fn fopen(path: *const c_char, mode: *const c_char) -> *mut FILE = std::ptr::null_mut();
+    fn fopen64(path: *const c_char, mode: *const c_char) -> *mut FILE = std::ptr::null_mut();
+    fn opendir(path: *const c_char) -> *mut DIR = std::ptr::null_mut();
 
     fn getaddrinfo(name: *const c_char, service: *const c_char, hints: *const addrinfo, result: *mut *mut addrinfo) -> c_int = libc::EAI_SYSTEM;
     fn getnameinfo(address: *const sockaddr, len: socklen_t, host: *mut c_char, host_len: socklen_t, service: *mut c_char, service_len: socklen_t, flags: c_int) -> c_int = libc::EAI_SYSTEM;

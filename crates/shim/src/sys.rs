@@ -3,7 +3,7 @@
 //! They bypass libc's wrappers, for three reasons: libc's names may be our own functions, its wrappers are cancellation points (a
 //! thread cancelled within an exchange would leave a descriptor open), and they touch `errno`. These leave `errno` as it was.
 
-use libc::{c_int, c_long, c_void, iovec, msghdr, sockaddr_un, socklen_t, ucred};
+use libc::{c_char, c_int, c_long, c_void, iovec, msghdr, sockaddr_un, socklen_t, ucred};
 use std::mem::{size_of, zeroed};
 
 /// One of Linux's error numbers.
@@ -187,6 +187,98 @@ pub(crate) fn map_alone<T>(fd: c_int) -> Result<*mut T, Errno> {
 /// Gives it back.
 pub(crate) fn unmap<T>(mapped: *mut T) {
     let _ = syscall!(libc::SYS_munmap, mapped, size_of::<T>());
+}
+
+/// A file's contents, as long as they are looked at.
+pub(crate) struct Mapped {
+    start: *const u8,
+    len: usize,
+}
+
+impl Mapped {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        if self.len == 0 {
+            return &[];
+        }
+        // SAFETY: as much was mapped, and stays so; nobody writes to a file of the node's.
+        unsafe { std::slice::from_raw_parts(self.start, self.len) }
+    }
+}
+
+impl Drop for Mapped {
+    fn drop(&mut self) {
+        if self.len > 0 {
+            let _ = syscall!(libc::SYS_munmap, self.start, self.len);
+        }
+    }
+}
+
+/// Maps all of a file for reading.
+pub(crate) fn map_whole(file: &Descriptor) -> Result<Mapped, Errno> {
+    let len = syscall!(libc::SYS_lseek, file.number(), 0, libc::SEEK_END)? as usize;
+    if len == 0 {
+        return Ok(Mapped { start: std::ptr::null(), len });
+    }
+    let anywhere: *mut c_void = std::ptr::null_mut();
+    let start = syscall!(libc::SYS_mmap, anywhere, len, libc::PROT_READ, libc::MAP_PRIVATE, file.number(), 0)?;
+    Ok(Mapped { start: start as *const u8, len })
+}
+
+/// A socket's family, as the kernel knows it; an error for what is no socket.
+pub(crate) fn domain(fd: c_int) -> Result<c_int, Errno> {
+    let mut domain = 0;
+    option(fd, libc::SO_DOMAIN, &mut domain)?;
+    Ok(domain)
+}
+
+/// Whether a descriptor is one of a directory.
+pub(crate) fn is_directory(file: &Descriptor) -> bool {
+    // SAFETY: all zeros is a valid status.
+    let mut status: libc::stat = unsafe { zeroed() };
+    let status_at = std::ptr::from_mut(&mut status).cast();
+    self::status_at(file.number(), c"".as_ptr(), status_at, libc::AT_EMPTY_PATH).is_ok()
+        && status.st_mode & libc::S_IFMT == libc::S_IFDIR
+}
+
+/// What a path, or with an empty one the descriptor, is. Pointers are the program's.
+pub(crate) fn status_at(
+    directory: c_int,
+    path: *const c_char,
+    status: *mut c_void,
+    flags: c_int,
+) -> Result<c_int, Errno> {
+    syscall!(libc::SYS_newfstatat, directory, path, status, flags).map(int)
+}
+
+/// The same, in the newer form.
+pub(crate) fn extended_status_at(
+    directory: c_int,
+    path: *const c_char,
+    flags: c_int,
+    mask: libc::c_uint,
+    status: *mut c_void,
+) -> Result<c_int, Errno> {
+    syscall!(libc::SYS_statx, directory, path, flags, mask, status).map(int)
+}
+
+/// Where a link leads. Pointers are the program's.
+pub(crate) fn link_at(
+    directory: c_int,
+    path: *const c_char,
+    target: *mut c_char,
+    len: usize,
+) -> Result<libc::ssize_t, Errno> {
+    syscall!(libc::SYS_readlinkat, directory, path, target, len).map(|len| len as libc::ssize_t)
+}
+
+/// Whether what a descriptor stands for may be used so.
+pub(crate) fn access(file: &Descriptor, mode: c_int, flags: c_int) -> Result<c_int, Errno> {
+    syscall!(libc::SYS_faccessat2, file.number(), c"".as_ptr(), mode, flags | libc::AT_EMPTY_PATH).map(int)
+}
+
+/// The process's number, as it knows it.
+pub(crate) fn process() -> c_int {
+    syscall!(libc::SYS_getpid).map_or(0, int)
 }
 
 /// Lets others run that wait for this processor.

@@ -185,6 +185,10 @@ counters! {
     link_frames_received;
     /// Frames handed to devices by IP and ARP (TCP hands over its own).
     link_frames_sent;
+    /// Frames that we sent to ourselves.
+    loopback_frames;
+    /// Their bytes.
+    loopback_bytes;
     /// ARP requests sent.
     arp_requests_sent;
     /// ARP replies sent.

@@ -198,10 +198,27 @@ impl Ip {
         id
     }
 
-    /// The link of a port goes up or down. Down: neighbours are forgotten, what is queued is dropped, its routes are not
-    /// used. Up: its addresses are announced.
+    /// The link of a port goes up or down.
     pub(crate) fn set_link(&mut self, now: Instant, port: PortId, up: bool) {
+        if let Some(state) = self.ports.get_mut(port.index()) {
+            state.carrier = up;
+            self.settle(now, port);
+        }
+    }
+
+    /// A port is taken down, or up again.
+    pub(crate) fn set_enabled(&mut self, now: Instant, port: PortId, enabled: bool) {
+        if let Some(state) = self.ports.get_mut(port.index()) {
+            state.enabled = enabled;
+            self.settle(now, port);
+        }
+    }
+
+    /// A port may have gone up or down. Down: neighbours are forgotten, what is queued is dropped, its routes are not used.
+    /// Up: its addresses are announced.
+    fn settle(&mut self, now: Instant, port: PortId) {
         let Some(state) = self.ports.get_mut(port.index()) else { return };
+        let up = state.carrier && state.enabled;
         if state.up == up {
             return;
         }

@@ -79,7 +79,10 @@ pub struct Port {
     pub mtu: u16,
     /// What the device does by itself.
     pub capabilities: Capabilities,
+    /// The link is there, and nobody has taken the port down.
     pub(crate) up: bool,
+    pub(crate) carrier: bool,
+    pub(crate) enabled: bool,
     pub(crate) addresses: Vec<IpPrefix>,
     pub(crate) queue: Queue,
     /// When an address of IPv4, and one of IPv6, was last defended.
@@ -99,6 +102,8 @@ impl Port {
             mtu,
             capabilities,
             up: true,
+            carrier: true,
+            enabled: true,
             addresses: Vec::new(),
             queue: Queue::default(),
             defended: [None; 2],
@@ -112,9 +117,19 @@ impl Port {
         usize::from(self.mtu) >= MIN_MTU
     }
 
-    /// True while the link is up.
+    /// True while packets can pass: the link is there, and nobody has taken the port down.
     pub fn is_up(&self) -> bool {
         self.up
+    }
+
+    /// True while the link is there.
+    pub fn has_carrier(&self) -> bool {
+        self.carrier
+    }
+
+    /// True unless somebody has taken the port down.
+    pub fn is_enabled(&self) -> bool {
+        self.enabled
     }
 
     /// Our addresses there, in the order in which they were added: the first is preferred as a source.

@@ -86,6 +86,11 @@ impl Stack {
         self.ip.set_link(now, port, up);
     }
 
+    /// A port is taken down, or up again: it is up while its link is, too.
+    pub fn set_enabled(&mut self, now: Instant, port: PortId, enabled: bool) {
+        self.ip.set_enabled(now, port, enabled);
+    }
+
     /// Gives a port an address, and a route to its network.
     pub fn add_address(&mut self, now: Instant, port: PortId, prefix: IpPrefix) {
         self.ip.add_address(now, port, prefix);
@@ -138,6 +143,13 @@ impl Stack {
     fn count_packet_drops(&mut self) {
         for _ in 0..self.packets.take_drops() {
             self.ip.counters.drop(Drop::PacketReceiveBuffer);
+        }
+    }
+
+    /// Frames have arrived on a port that was taken down: they are dropped.
+    pub fn refuse_frames(&mut self, count: usize) {
+        for _ in 0..count {
+            self.ip.counters.drop(Drop::LinkDown);
         }
     }
 
@@ -357,6 +369,8 @@ impl Stack {
                 break;
             }
             for mut frame in self.looped.drain(..count).collect::<Vec<_>>() {
+                self.ip.counters.loopback_frames += 1;
+                self.ip.counters.loopback_bytes += frame.range.len() as u64;
                 self.handle_frame(now, PortId::LOOPBACK, &mut frame);
                 if !frame.buffer.is_empty() && self.spare.len() < LOOP_SPARE {
                     self.spare.push(frame.buffer);
@@ -383,6 +397,11 @@ impl Stack {
     /// What was dropped and what was done.
     pub fn counters(&self) -> &Counters {
         &self.ip.counters
+    }
+
+    /// True unless the port was taken down.
+    pub fn is_enabled(&self, port: PortId) -> bool {
+        self.ip.port(port).is_enabled()
     }
 
     /// All ports; the first is the loopback.

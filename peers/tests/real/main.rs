@@ -11,6 +11,7 @@ mod filter;
 mod formats;
 mod hostile;
 mod http;
+mod interfaces;
 mod iperf;
 mod ipv6;
 mod kept;

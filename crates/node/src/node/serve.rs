@@ -10,6 +10,7 @@ use super::Node;
 use super::hear::Asked;
 use crate::boundary::{Boundary, Context, Note};
 use crate::end::Owner;
+use crate::interfaces;
 use crate::requests::{Answer, Call, Outcome, describe, describe_outcome};
 use crate::resolve::{Question, Resolution};
 use crate::server::Activity;
@@ -38,6 +39,18 @@ impl Node {
                 self.ask(key, Question::Name { name: name.to_owned(), family, configured })
             }
             Request::ResolveAddress { address } => self.ask(key, Question::Address(address)),
+            Request::Interfaces => {
+                let outcome = interfaces::dump(self).map(|file| (Answer::Done, Some(file)));
+                self.give(key, who, &request, outcome)
+            }
+            Request::InterfaceIoctl { family, command, argument } => {
+                let outcome = interfaces::ioctl::perform(self, privilege, family, command, argument);
+                self.give(key, who, &request, outcome.map(|value| (Answer::Value(value), None)))
+            }
+            Request::File { look, link, path } => {
+                let outcome = interfaces::open(self, who.pid, path, look, link).map(|file| (Answer::Done, Some(file)));
+                self.give(key, who, &request, outcome)
+            }
             Request::Board => self.server.give_board(key, &self.poller),
             Request::Show { what, json } => {
                 if matches!(what, What::Sockets | What::Queues) {
@@ -92,6 +105,18 @@ impl Node {
     /// Answers a question about a socket.
     fn call(&mut self, key: Key, who: Owner, request: &Request<'_>, descriptor: Option<OwnedFd>) -> bool {
         let outcome = self.perform(who, request, descriptor);
+        self.reply(key, outcome)
+    }
+
+    /// Answers a question about interfaces.
+    fn give(&mut self, key: Key, who: Owner, request: &Request<'_>, outcome: Outcome) -> bool {
+        if self.tracer.is_on() {
+            self.tracer.call(self.now, who.pid, &describe(request, None), &describe_outcome(&outcome, None));
+        }
+        self.reply(key, outcome)
+    }
+
+    fn reply(&mut self, key: Key, outcome: Outcome) -> bool {
         let Node { server, poller, .. } = self;
         match outcome {
             Ok((answer, theirs)) => {

@@ -311,7 +311,9 @@ impl State {
                 let unread = end.map_or(0, |end| rustix::io::ioctl_fionread(end).unwrap()) as i32;
                 Ok(Reply::Value(Vec::leak(unread.to_ne_bytes().to_vec())))
             }
-            Request::Ioctl { .. } => Err(libc::ENOTTY),
+            Request::Ioctl { .. } | Request::InterfaceIoctl { .. } => Err(libc::ENOTTY),
+            // It has no interfaces, so that the kernel's files will do.
+            Request::Interfaces | Request::File { .. } => Err(libc::EOPNOTSUPP),
             Request::Resolve { family, name, .. } => resolve(name, family),
             Request::ResolveAddress { address } => match address {
                 IpAddr::V4(Ipv4Addr::LOCALHOST) => Ok(Reply::Name("localhost")),

@@ -1,0 +1,40 @@
+//! Interfaces as programs see them: the same program, with the same addresses, first on the kernel and then on a node.
+//!
+//! It asks in every way that there is (the C library, ioctls, `/proc/net`, `/sys/class/net`, net-tools, psutil, tcpdump) and
+//! prints what it was told. What the two were told must agree, files column for column.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use sockeye_peers::scene::{Subject, python, subject};
+use sockeye_peers::{PEER, Process, SUBJECT, Scene, Setup, Side};
+
+fn seen(subject: Subject) -> BTreeMap<String, Value> {
+    let scene = Scene::with(Setup { subject: Some(subject), ipv6: true, ..Setup::default() });
+    let mut echo = scene.command(Side::Peer, python());
+    let _echo = Process::start(echo.args(["-c", include_str!("ipv6_peer.py")]));
+    scene.listens(Side::Peer, 7000);
+    let script = scene.file("interfaces.py");
+    std::fs::write(&script, include_str!("interfaces.py")).unwrap();
+    let mut command = scene.command(Side::Subject, python());
+    let name = if subject == Subject::Kernel { "kernel" } else { "node" };
+    let ends = [name, SUBJECT, PEER, Side::Subject.address6(), Side::Peer.address6()];
+    let finished = Process::start(command.arg(script).args(ends)).success();
+    serde_json::from_slice(&finished.stdout).unwrap()
+}
+
+#[test]
+fn interfaces_are_seen_as_the_kernels_are() {
+    let kernel = seen(Subject::Kernel);
+    if subject() == Subject::Kernel {
+        return;
+    }
+    let node = seen(Subject::Sockeye);
+    let differences: Vec<String> = kernel
+        .iter()
+        .filter(|(what, told)| node.get(*what) != Some(told))
+        .map(|(what, told)| format!("{what}\n  kernel: {told}\n  node:   {}", node.get(what).unwrap_or(&Value::Null)))
+        .collect();
+    assert!(differences.is_empty(), "{} differ:\n{}", differences.len(), differences.join("\n"));
+    assert_eq!(kernel.len(), node.len());
+}
