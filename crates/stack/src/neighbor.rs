@@ -24,7 +24,7 @@
 //! (a failed-over router announcing itself) takes a second.
 //!
 //! **Bounds.** The table has a limit, and so has the number of unresolved entries in it (a half): a scan of a link
-//! evicts other unresolved entries first, never the neighbours that answer. All operations cost the same with one
+//! evicts other unresolved entries first, and those that have failed, never the neighbours that answer. All operations cost the same with one
 //! neighbour or thousands.
 //!
 //! **For those who cache.** [`Neighbors::generation`] changes whenever a hardware address that was handed out may no
@@ -163,6 +163,18 @@ enum State {
     Delay { mac: MacAddr },
     Probe { mac: MacAddr, asked: u8 },
     Failed { until: Instant },
+}
+
+impl State {
+    /// RFC 6583, 6.2: who is known to be there stays before those who may not be.
+    fn worth(&self) -> u8 {
+        match self {
+            State::Incomplete { .. } | State::Failed { .. } => 0,
+            State::Stale { .. } => 1,
+            State::Delay { .. } | State::Probe { .. } => 2,
+            State::Reachable { .. } => 3,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -529,14 +541,15 @@ impl Neighbors {
         }
     }
 
-    /// Of a few entries the one goes that matters least: not reachable before reachable, then the longest unused.
+    /// Of a few entries the one goes that matters least: whom nobody has heard before those that answer, then the longest
+    /// unused.
     fn evict(&mut self) {
         let count = self.slots.len();
         let victim = (0..count)
             .map(|step| (self.hand + step) % count)
             .filter_map(|index| Some((index, self.slots[index].entry.as_ref()?)))
             .take(EVICTION_SAMPLE)
-            .min_by_key(|(_, entry)| (matches!(entry.state, State::Reachable { .. }), entry.used))
+            .min_by_key(|(_, entry)| (entry.state.worth(), entry.used))
             .map(|(index, _)| index as u32);
         self.hand = (self.hand + EVICTION_SAMPLE) % count.max(1);
         if let Some(victim) = victim {

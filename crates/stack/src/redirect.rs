@@ -77,7 +77,7 @@ impl Ip {
         let sound = self.addresses.classify(target) == AddressKind::Unicast
             && target != router
             && (on_link || self.is_beside(port, target));
-        if !current.is_some_and(|route| route.next_hop == router) || !sound {
+        if current.is_none_or(|route| route.next_hop != router) || !sound {
             return Err(Drop::RedirectInvalid);
         }
         let next_hop = if on_link { None } else { Some(target) };

@@ -23,8 +23,6 @@ use sockeye_wire::ipv6::{HEADER_LEN, MIN_MTU, Packet};
 use sockeye_wire::{Malformed, Protocol, ndisc};
 use std::net::{IpAddr, Ipv6Addr};
 
-const HOP_LIMIT: u8 = 64;
-
 impl Ip {
     /// Tells the sender of `packet` (from its IP header on, possibly cut) what is wrong with it, if that is allowed.
     /// `unicast`: it was sent to us alone, on the link and by IP.
@@ -73,7 +71,7 @@ impl Ip {
                     source: source.into(),
                     destination: destination.into(),
                     protocol: Protocol::ICMPV6,
-                    ttl: HOP_LIMIT,
+                    ttl: route.hop_limit,
                     tos: traffic_class,
                     dont_fragment: false,
                     checksum_offset: None,

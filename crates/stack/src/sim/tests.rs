@@ -1,5 +1,6 @@
 //! Two hosts and a wire, good or bad.
 
+mod autoconf;
 mod crowd;
 mod reuse;
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::autoconf::{AddressState, Identifiers, Notice, Origin, Settings};
+use proptest::prelude::*;
 use sockeye_wire::icmpv6::Message as Icmp;
 use sockeye_wire::ipv6::{self, Repr};
 use sockeye_wire::ndisc::{
@@ -466,4 +467,75 @@ fn a_link_too_narrow_has_no_ipv6() {
     let question = ndisc::Message::NeighborSolicitation { target: ip("fd00::1"), options: Options::NONE };
     host.arrive(&discovery(ip("fd00::2"), ip("fd00::1"), question));
     assert_eq!(host.drops(), [("link_protocol", 1)]);
+}
+
+/// Options of kinds that mean something, with anything in them.
+fn options() -> impl Strategy<Value = Vec<u8>> {
+    let kind = prop_oneof![
+        Just(1u8),
+        Just(3),
+        Just(3),
+        Just(5),
+        Just(14),
+        Just(24),
+        Just(24),
+        Just(25),
+        Just(31),
+        any::<u8>()
+    ];
+    let option = (kind, 1usize..6, any::<[u8; 40]>(), any::<bool>()).prop_map(|(kind, units, mut bytes, sound)| {
+        if kind == 3 && sound {
+            // A prefix that may be one.
+            (bytes[1], bytes[2], bytes[3], bytes[16]) = (4, 64, 0xc0, 0x20 | bytes[16] & 0x0f);
+            bytes[8..11].fill(0);
+        } else {
+            bytes[1] = units as u8;
+        }
+        bytes[0] = kind;
+        bytes[..8 * usize::from(bytes[1])].to_vec()
+    });
+    prop::collection::vec(option, 0..12).prop_map(|options| options.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever routers say, what is remembered has its limits, and no timer fires for ever at one moment.
+    #[test]
+    fn anything_from_routers_is_bounded(
+        said in prop::collection::vec((any::<u16>(), any::<(u8, u8, u16, u32, u32)>(), options(), 0u64..20_000), 1..60),
+        temporary in any::<bool>(),
+    ) {
+        let mut host = fresh(Settings { temporary, ..settings() });
+        for (router, (hop_limit, flags, lifetime, reachable_time, retransmit_time), bytes, wait) in said {
+            let router = ipv6::with_interface_id(ROUTER, router.into());
+            let message = RouterAdvertisement {
+                hop_limit,
+                preference: [Preference::Low, Preference::Medium, Preference::High][usize::from(flags) % 3],
+                lifetime,
+                reachable_time,
+                retransmit_time,
+                options: Options::parse(&bytes).unwrap(),
+                ..SAID
+            };
+            host.arrive(&discovery(router, ipv6::ALL_NODES, ndisc::Message::RouterAdvertisement(message)));
+            let mut turns = 0;
+            let end = host.now + seconds(wait);
+            while let Some(next) = host.stack.poll_timeout().filter(|&next| next <= end) {
+                host.now = host.now.max(next);
+                host.stack.handle_timeout(host.now);
+                host.sent();
+                turns += 1;
+                prop_assert!(turns < 20_000, "timers without end");
+            }
+            host.now = end;
+            let made = host.stack.addresses_of(host.port).len();
+            prop_assert!(made <= 16 + 1, "{made} addresses");
+            let routes = host.stack.routes().filter(|route| route.port == host.port).count();
+            prop_assert!(routes <= 16 + 64 + 32 + 1, "{routes} routes");
+            prop_assert!(host.stack.name_servers().len() <= 8 && host.stack.search_domains().len() <= 8);
+            let mtu = host.stack.ip.port(host.port).mtu_v6;
+            prop_assert!((1_280..=1_500).contains(&mtu), "{mtu}");
+        }
+    }
 }
