@@ -41,6 +41,8 @@
 //! - *Files*: a path of `/proc/net` or `/sys/class/net` is known by how it begins; one that is relative, or leads there through a link or `..`, is
 //!   the kernel's, and so are `scandir` and `realpath` by libc. A file of `/proc/net` holds what was so when it was opened. A directory in `/sys` is not for a program
 //!   that has another root directory than the node.
+//! - *Netlink*: sockets for connections (`NETLINK_SOCK_DIAG`) are refused, so that `ss` reads `/proc/net`; all others are the kernel's, and show its
+//!   interfaces and routes.
 //! - *Descriptors more*: a control call needs a connection to the node. A process keeps up to four, at numbers that programs do not come to. If it has
 //!   none, and no free number, it is `EMFILE`, also where Linux needs none.
 //!   `accept` without a free number loses the connection (the peer sees a reset), where Linux leaves it in the queue.

@@ -6,16 +6,16 @@
 //! For each address that the node finds, libc's own `getaddrinfo` is asked for that address in numbers; the lists are joined.
 //! (`freeaddrinfo` in glibc frees entry by entry.)
 
-use crate::address::Raw;
+use crate::address::{Encoded, Raw};
 use crate::exchange::{self, Along, Buffer, NO_NODE, NONSENSE};
 use crate::sys::{Errno, set_errno};
-use crate::{interpose, real};
-use libc::{addrinfo, c_char, c_int, sockaddr, socklen_t};
+use crate::{interfaces, interpose, real};
+use libc::{addrinfo, c_char, c_int, c_uint, sockaddr, socklen_t};
 use sockeye_control::{Addresses, MAX_NAME, Reply, Request};
 use std::ffi::CStr;
 use std::fmt::Write;
 use std::mem::zeroed;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::ptr::{null, null_mut};
 
 interpose! {
@@ -29,6 +29,11 @@ interpose! {
         }
         let wanted = numeric;
         numeric.ai_flags |= libc::AI_NUMERICHOST;
+        // SAFETY: the program's own argument, which ends in a zero byte.
+        if let Some((address, index)) = scoped(unsafe { CStr::from_ptr(name) }) {
+            // SAFETY: the program's own arguments, as they came, but for the flag and the zone.
+            return index.map_or(libc::EAI_NONAME, |index| unsafe { with_scope(address, index, &numeric, service, result) });
+        }
         // SAFETY: the program's own arguments, as they came, but for the flag.
         let error = unsafe { real::getaddrinfo(name, service, &numeric, result) };
         // Not an address in numbers is exactly what this error says; all others would be the same for a name.
@@ -50,7 +55,7 @@ interpose! {
     /// `getnameinfo(3)`.
     fn getnameinfo(address: *const sockaddr, len: socklen_t, host: *mut c_char, host_len: socklen_t, service: *mut c_char, service_len: socklen_t, flags: c_int) -> c_int {
         // SAFETY: the program's own arguments, as they came, but for the flags.
-        let numeric = |flags| unsafe { real::getnameinfo(address, len, host, host_len, service, service_len, flags) };
+        let numeric = |flags| unsafe { numeric_name(address, len, host, host_len, service, service_len, flags) };
         if host.is_null() || host_len == 0 || flags & libc::NI_NUMERICHOST != 0 {
             return numeric(flags);
         }
@@ -78,6 +83,94 @@ interpose! {
         }
         0
     }
+}
+
+/// An address in numbers with a zone (`fe80::1%eth0`): the address, and the zone's index. libc would ask the kernel for it. `None` for everything else,
+/// which libc knows better: zones in numbers, and zones of addresses that have none.
+fn scoped(name: &CStr) -> Option<(Ipv6Addr, Option<c_uint>)> {
+    let (address, zone) = name.to_str().ok()?.split_once('%')?;
+    let address: Ipv6Addr = address.parse().ok()?;
+    if !has_zone(address) || zone.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    Some((address, interfaces::index_of(zone.as_bytes()).ok()))
+}
+
+/// Whether an address means something on one link only.
+fn has_zone(address: Ipv6Addr) -> bool {
+    address.is_unicast_link_local() || address.segments()[0] & 0xff0f == 0xff02
+}
+
+/// `getaddrinfo` of an address without its zone, which is then written into what libc has made.
+///
+/// # Safety
+///
+/// As for `getaddrinfo`.
+unsafe fn with_scope(
+    address: Ipv6Addr,
+    index: c_uint,
+    hints: &addrinfo,
+    service: *const c_char,
+    result: *mut *mut addrinfo,
+) -> c_int {
+    let text = Text::new(address.into());
+    // SAFETY: the caller's promise; the text ends in a zero byte.
+    unsafe {
+        let error = real::getaddrinfo(text.as_ptr(), service, hints, result);
+        let mut at = if error == 0 { *result } else { null_mut() };
+        while let Some(entry) = at.as_ref() {
+            if entry.ai_family == libc::AF_INET6 {
+                (*entry.ai_addr.cast::<libc::sockaddr_in6>()).sin6_scope_id = index;
+            }
+            at = entry.ai_next;
+        }
+        error
+    }
+}
+
+/// `getnameinfo` by libc, with the zone by the node's name of it.
+///
+/// # Safety
+///
+/// As for `getnameinfo`.
+unsafe fn numeric_name(
+    address: *const sockaddr,
+    len: socklen_t,
+    host: *mut c_char,
+    host_len: socklen_t,
+    service: *mut c_char,
+    service_len: socklen_t,
+    flags: c_int,
+) -> c_int {
+    // SAFETY: the caller's promise.
+    let whole = |flags| unsafe { real::getnameinfo(address, len, host, host_len, service, service_len, flags) };
+    let v6 = match Raw::read(address, len).and_then(Raw::any) {
+        Ok(SocketAddr::V6(v6)) if has_zone(*v6.ip()) && v6.scope_id() != 0 && !host.is_null() && host_len > 0 => v6,
+        _ => return whole(flags),
+    };
+    let mut zone = Text { bytes: [0; 48], len: 0 };
+    let named = match interfaces::name_of(v6.scope_id()) {
+        Ok(name) => {
+            let name = name.split(|&byte| byte == 0).next().unwrap_or_default();
+            write!(zone, "%{}", std::str::from_utf8(name).unwrap_or_default())
+        }
+        Err(_) => write!(zone, "%{}", v6.scope_id()),
+    };
+    let plain = Encoded::new(SocketAddr::V6(SocketAddrV6::new(*v6.ip(), v6.port(), v6.flowinfo(), 0)));
+    let (bytes, size) = (plain.as_bytes().as_ptr().cast(), plain.as_bytes().len() as socklen_t);
+    // SAFETY: the caller's promise; the address is our own.
+    let error = unsafe { real::getnameinfo(bytes, size, host, host_len, service, service_len, flags) };
+    if error != 0 || named.is_err() {
+        return error;
+    }
+    // SAFETY: libc has written a text there, with its zero byte.
+    let at = unsafe { CStr::from_ptr(host) }.to_bytes().len();
+    if at + zone.len + 1 > host_len as usize {
+        return libc::EAI_OVERFLOW;
+    }
+    // SAFETY: the program's buffer has room for it, and zeros follow the zone.
+    unsafe { std::ptr::copy_nonoverlapping(zone.bytes.as_ptr(), host.add(at).cast(), zone.len + 1) };
+    0
 }
 
 /// Asks the node for a name's addresses; the answer's canonical name is the name itself where it has no other.

@@ -14,9 +14,11 @@ const FLAGS: c_int = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
 const KIND: c_int = 0xf;
 
 interpose! {
-    /// `socket(2)`. The families of the internet and packets go to the node; all others are the kernel's.
+    /// `socket(2)`. The families of the internet and packets go to the node; all others are the kernel's. But the kernel would show its own connections to `ss`,
+    /// which without such a socket reads the node's, in `/proc/net`.
     fn socket(family: c_int, kind: c_int, protocol: c_int) -> c_int {
         match family {
+            libc::AF_NETLINK if protocol == libc::NETLINK_SOCK_DIAG => answer(Err(Errno(libc::EPROTONOSUPPORT))),
             libc::AF_INET | libc::AF_INET6 | libc::AF_PACKET => answer(open(family, kind, protocol)),
             // SAFETY: the program's own arguments, as they came.
             _ => unsafe { real::socket(family, kind, protocol) },

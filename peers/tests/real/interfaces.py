@@ -59,6 +59,18 @@ seen["if_nameindex"] = [(1 if i == 1 else i - index, name) for i, name in socket
 seen["if_indextoname"] = [socket.if_indextoname(1), socket.if_indextoname(index), attempt(lambda: socket.if_indextoname(999))]
 seen["if_nametoindex"] = attempt(lambda: socket.if_nametoindex("none"))
 
+def zone(name):
+    try:
+        return [(row[4][0], row[4][3] - index) for row in socket.getaddrinfo(name, 80, type=socket.SOCK_STREAM)]
+    except socket.gaierror as error:
+        return error.errno
+
+
+numeric = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
+seen["zones"] = [zone("fe80::1%veth0"), zone(f"ff02::1%{index}"), zone("fe80::1%none"), zone("fd09::2%veth0")]
+seen["zones by name"] = [socket.getnameinfo(("fe80::1", 80, 0, index), numeric), socket.getnameinfo(("fe80::1", 80, 0, 999), numeric),
+                         socket.getnameinfo(("fd09::2", 80, 0, 0), numeric)]
+
 
 class ifaddrs(ctypes.Structure):
     pass
@@ -241,6 +253,9 @@ seen["netstat -rn"] = run("netstat", "-rn")
 seen["netstat -tunap"] = sorted(
     re.sub(r"\d+/[\w.]+", "PID/NAME", line).rstrip() for line in run("netstat", "-tunap").split("\n") if re.search(r":72\d\d", line)
 )
+# In files, ss finds neither a listener's backlog nor that a socket of IPv6 wants no IPv4.
+seen["ss"] = sorted(str([word.replace("[::]:", "*:") for word in line.split()[:2] + line.split()[4:6]])
+                    for line in run("ss", "-Htuan").split("\n") if re.search(r":72\d\d", line))
 seen["netstat -i"] = re.sub(r" +\d+(?= )", " #", run("netstat", "-i").replace(" BMRU", "  BMRU"))
 seen["ls -l"] = sorted(line.split(" ", 1)[0] + line[line.rindex(" ", 0, line.index(" -> ")):] for line in run("ls", "-l", "/sys/class/net").split("\n") if "->" in line)
 seen["tcpdump -D"] = re.findall(r"\d\.(lo|veth0|any) .*", run("tcpdump", "-D")), run("tcpdump", "-D").count("veth0 [Up, Running, Connected]")
