@@ -31,6 +31,9 @@ pub enum Kind {
     Data,
     /// An error with this errno (1 to 4095); what follows is the start of the datagram that caused it, or nothing.
     Error(i32),
+    /// From the node to the program: there is something in the ring of a packet socket ([`crate::ring`]). It makes the descriptor
+    /// poll readable, and is for the shim, which takes it away when the program has read what was there.
+    Ready,
 }
 
 /// The header.
@@ -51,6 +54,7 @@ pub struct Header {
 
 const DATA: u8 = 0;
 const ERROR: u8 = 1;
+const READY: u8 = 2;
 const ANSWER: u16 = 1;
 const LOST: u16 = 2;
 
@@ -98,6 +102,7 @@ impl Header {
         let (kind, errno) = match kind {
             Kind::Data => (DATA, 0),
             Kind::Error(errno) => (ERROR, errno),
+            Kind::Ready => (READY, 0),
         };
         writer.u8(VERSION)?;
         writer.u8(kind)?;
@@ -125,7 +130,8 @@ impl Header {
         let kind = match (kind, reader.i32()?) {
             (DATA, 0) => Kind::Data,
             (ERROR, errno) if (1..4096).contains(&errno) => Kind::Error(errno),
-            (DATA | ERROR, _) => return Err(Malformed::Field("error number")),
+            (READY, 0) => Kind::Ready,
+            (DATA | ERROR | READY, _) => return Err(Malformed::Field("error number")),
             (kind, _) => return Err(Malformed::Tag(kind)),
         };
         let control = reader.u16()?;

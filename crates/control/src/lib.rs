@@ -96,6 +96,7 @@ mod name;
 mod path;
 mod reply;
 mod request;
+pub mod ring;
 #[cfg(test)]
 mod tests;
 

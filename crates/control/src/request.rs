@@ -117,6 +117,12 @@ pub enum Request<'a> {
         /// Which socket.
         id: SocketId,
     },
+    /// The memory of a packet socket's rings. Answer: [`crate::Reply::Value`], the length of the rings (eight bytes), and the file: the rings, and
+    /// behind them a page by which the shim is told where to look ([`crate::ring`]). `EINVAL` if there are none.
+    Memory {
+        /// Which socket.
+        id: SocketId,
+    },
     /// Memory to write statements in ([`crate::board`]). Answer: `Done` and its file, or an error if there are enough of them.
     Board,
     /// There is something on the board: a statement. No answer.
@@ -210,6 +216,7 @@ const INTERFACES: u8 = 20;
 const INTERFACE_IOCTL: u8 = 21;
 const FILE: u8 = 22;
 const TAKE_ERROR: u8 = 24;
+const MEMORY: u8 = 32;
 
 impl<'a> Request<'a> {
     /// In `Resolve`: only addresses of families of which the node has an address itself (`AI_ADDRCONFIG`).
@@ -281,6 +288,7 @@ impl<'a> Request<'a> {
             }
             Request::Flush { id } => writer.about(FLUSH, id)?,
             Request::TakeError { id } => writer.about(TAKE_ERROR, id)?,
+            Request::Memory { id } => writer.about(MEMORY, id)?,
             Request::Board => writer.head(BOARD)?,
             Request::Ring => writer.head(RING)?,
             Request::Resolve { family, flags, name } => {
@@ -347,6 +355,7 @@ impl<'a> Request<'a> {
             }
             FLUSH => Request::Flush { id: reader.id()? },
             TAKE_ERROR => Request::TakeError { id: reader.id()? },
+            MEMORY => Request::Memory { id: reader.id()? },
             BOARD => Request::Board,
             RING => Request::Ring,
             SHUTDOWN => Request::Shutdown { id: reader.id()?, how: reader.i32()? },
@@ -395,6 +404,7 @@ impl<'a> Request<'a> {
             | Request::Shutdown { id, .. }
             | Request::TakeError { id }
             | Request::Flush { id }
+            | Request::Memory { id }
             | Request::Ioctl { id, .. } => Some(id),
             Request::Socket { .. }
             | Request::Board

@@ -116,6 +116,10 @@ impl<D: Device, W: Write> Device for Capture<D, W> {
         self.device.poll_timeout()
     }
 
+    fn set_reception(&mut self, promiscuous: bool, all_multicast: bool) -> io::Result<()> {
+        self.device.set_reception(promiscuous, all_multicast)
+    }
+
     fn counters(&self) -> DeviceCounters {
         self.device.counters()
     }

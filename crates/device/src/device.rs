@@ -68,6 +68,13 @@ pub trait Device {
         None
     }
 
+    /// Lets frames through that are for other stations (`promiscuous`), or for any group, or no more. A device that
+    /// receives whatever is on its wire need not do anything.
+    fn set_reception(&mut self, promiscuous: bool, all_multicast: bool) -> io::Result<()> {
+        let _ = (promiscuous, all_multicast);
+        Ok(())
+    }
+
     /// What has happened so far.
     fn counters(&self) -> DeviceCounters;
 }
@@ -108,6 +115,9 @@ impl<D: Device + ?Sized> Device for Box<D> {
     }
     fn poll_timeout(&self) -> Option<Instant> {
         (**self).poll_timeout()
+    }
+    fn set_reception(&mut self, promiscuous: bool, all_multicast: bool) -> io::Result<()> {
+        (**self).set_reception(promiscuous, all_multicast)
     }
     fn counters(&self) -> DeviceCounters {
         (**self).counters()

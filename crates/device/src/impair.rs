@@ -448,6 +448,10 @@ impl<D: Device, C: FnMut() -> Instant> Device for Impaired<D, C> {
         [tx, self.rx.poll_timeout(), self.device.poll_timeout()].into_iter().flatten().min()
     }
 
+    fn set_reception(&mut self, promiscuous: bool, all_multicast: bool) -> io::Result<()> {
+        self.device.set_reception(promiscuous, all_multicast)
+    }
+
     fn counters(&self) -> DeviceCounters {
         let below = self.device.counters();
         DeviceCounters { tx_full: below.tx_full + self.tx_full, ..below }

@@ -33,12 +33,13 @@ mod packet;
 pub mod pcapng;
 pub mod segment;
 mod shared;
+mod shared_bytes;
 mod sys;
 mod tap;
 #[cfg(test)]
 mod test_frames;
 mod time;
-mod vnet;
+pub mod vnet;
 
 pub use capture::Capture;
 pub use copy::copy;
@@ -53,5 +54,6 @@ pub use mac::MacChoice;
 pub use memory::MemoryDevice;
 pub use packet::PacketSocket;
 pub use shared::SharedWords;
+pub use shared_bytes::SharedBytes;
 pub use tap::Tap;
 pub use time::Instant;

@@ -84,6 +84,8 @@ pub struct PacketSocket {
     /// A long frame of too many slices is gathered here.
     scratch: Vec<u8>,
     push_back: PushBack,
+    /// Frames for other stations, and for any group, are let through.
+    reception: (bool, bool),
     running: Cell<bool>,
     counters: DeviceCounters,
     /// What the kernel dropped, which it tells once.
@@ -138,13 +140,7 @@ impl PacketSocket {
         }
         sys::bind_packet(fd, libc::ETH_P_ALL as u16, link.index).map_err(system("bind to"))?;
         if link.mac != Some(mac) {
-            let membership = libc::packet_mreq {
-                mr_ifindex: link.index as c_int,
-                mr_type: libc::PACKET_MR_PROMISC as u16,
-                mr_alen: 0,
-                mr_address: [0; 8],
-            };
-            sys::set_option(fd, SOL_PACKET, libc::PACKET_ADD_MEMBERSHIP, membership)
+            sys::set_option(fd, SOL_PACKET, libc::PACKET_ADD_MEMBERSHIP, membership(&link, libc::PACKET_MR_PROMISC))
                 .map_err(system("listen to an address of our own on"))?;
         }
         let capabilities = Capabilities { udp: kernel_release() >= UDP_SEGMENTATION, ..Capabilities::ALL };
@@ -158,6 +154,7 @@ impl PacketSocket {
             batch: Batch::new(),
             scratch: Vec::new(),
             push_back: PushBack::default(),
+            reception: (false, false),
             running,
             counters: DeviceCounters::default(),
             dropped: Cell::new(0),
@@ -392,6 +389,26 @@ impl Device for PacketSocket {
         self.push_back.is_waiting() || !self.batch.is_empty()
     }
 
+    fn set_reception(&mut self, promiscuous: bool, all_multicast: bool) -> io::Result<()> {
+        let fd = self.socket.as_fd();
+        for (on, before, kind) in [
+            (promiscuous, self.reception.0, libc::PACKET_MR_PROMISC),
+            (all_multicast, self.reception.1, libc::PACKET_MR_ALLMULTI),
+        ] {
+            if on != before {
+                let what = if on { libc::PACKET_ADD_MEMBERSHIP } else { libc::PACKET_DROP_MEMBERSHIP };
+                sys::set_option(fd, SOL_PACKET, what, membership(&self.link, kind))?;
+            }
+        }
+        if promiscuous != self.reception.0 {
+            let mut all = [libc::sock_filter { code: (libc::BPF_RET | libc::BPF_K) as u16, jt: 0, jf: 0, k: u32::MAX }];
+            let mut ours = filter(self.mac);
+            sys::attach_filter(fd, if promiscuous { &mut all } else { &mut ours })?;
+        }
+        self.reception = (promiscuous, all_multicast);
+        Ok(())
+    }
+
     fn counters(&self) -> DeviceCounters {
         if let Ok(statistics) =
             sys::option::<libc::tpacket_stats>(self.socket.as_fd(), SOL_PACKET, libc::PACKET_STATISTICS)
@@ -484,6 +501,11 @@ fn describe(slot: &mut RxFrame, received: &Received) -> Option<(std::ops::Range<
     }
     let offload = vnet::decode(&received.header, &slot.buffer[range.clone()], moved).ok()?;
     Some((range, offload))
+}
+
+/// What the interface is to receive besides.
+fn membership(link: &Link, kind: c_int) -> libc::packet_mreq {
+    libc::packet_mreq { mr_ifindex: link.index as c_int, mr_type: kind as u16, mr_alen: 0, mr_address: [0; 8] }
 }
 
 /// Passes frames to `mac`, and those whose destination has the group bit (broadcast is such a one).

@@ -13,7 +13,7 @@ use crate::sys;
 
 /// `N` words that this process and whoever has the file can use.
 #[derive(Debug)]
-pub struct SharedWords<const N: usize>(sys::Mapping<N>);
+pub struct SharedWords<const N: usize>(sys::Mapping);
 
 impl<const N: usize> SharedWords<N> {
     /// Zeros, and the file for the other process.
@@ -21,12 +21,13 @@ impl<const N: usize> SharedWords<N> {
         let file = rustix::fs::memfd_create("sockeye", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
         rustix::fs::ftruncate(&file, (8 * N) as u64)?;
         rustix::fs::fcntl_add_seals(&file, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
-        Ok((SharedWords(sys::Mapping::new(file.as_fd())?), file))
+        Ok((SharedWords(sys::Mapping::new(file.as_fd(), N)?), file))
     }
 
     /// The words.
     pub fn words(&self) -> &[AtomicU64; N] {
-        self.0.words()
+        // As many were mapped.
+        self.0.words().first_chunk().unwrap_or_else(|| unreachable!("a mapping of another length"))
     }
 }
 

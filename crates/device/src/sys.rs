@@ -45,37 +45,41 @@ pub(crate) fn option<T: Plain>(fd: BorrowedFd<'_>, level: c_int, name: c_int) ->
 
 /// The words of a file in memory, shared with whoever else has mapped it.
 #[derive(Debug)]
-pub(crate) struct Mapping<const N: usize>(NonNull<[AtomicU64; N]>);
+pub(crate) struct Mapping {
+    words: NonNull<AtomicU64>,
+    count: usize,
+}
 
 // SAFETY: the memory belongs to the value until it is dropped, and all access to it is atomic.
-unsafe impl<const N: usize> Send for Mapping<N> {}
+unsafe impl Send for Mapping {}
 // SAFETY: as above.
-unsafe impl<const N: usize> Sync for Mapping<N> {}
+unsafe impl Sync for Mapping {}
 
-impl<const N: usize> Mapping<N> {
-    const LEN: usize = size_of::<[AtomicU64; N]>();
-
-    /// The file must be sealed against shrinking: touching memory that was taken away is the end.
-    pub(crate) fn new(file: BorrowedFd<'_>) -> io::Result<Self> {
+impl Mapping {
+    /// Maps `count` words. The file must have as many, and be sealed against shrinking: touching memory that was taken away is the end.
+    pub(crate) fn new(file: BorrowedFd<'_>, count: usize) -> io::Result<Self> {
+        let len = count.checked_mul(size_of::<AtomicU64>()).ok_or(io::ErrorKind::OutOfMemory)?;
         let (anywhere, access) = (std::ptr::null_mut(), libc::PROT_READ | libc::PROT_WRITE);
         // SAFETY: new memory, wherever the kernel likes.
-        let words = unsafe { libc::mmap(anywhere, Self::LEN, access, libc::MAP_SHARED, file.as_raw_fd(), 0) };
+        let words = unsafe { libc::mmap(anywhere, len, access, libc::MAP_SHARED, file.as_raw_fd(), 0) };
         if words == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
-        NonNull::new(words.cast()).map(Mapping).ok_or_else(|| io::ErrorKind::OutOfMemory.into())
+        NonNull::new(words.cast())
+            .map(|words| Mapping { words, count })
+            .ok_or_else(|| io::ErrorKind::OutOfMemory.into())
     }
 
-    pub(crate) fn words(&self) -> &[AtomicU64; N] {
+    pub(crate) fn words(&self) -> &[AtomicU64] {
         // SAFETY: mapped until this is dropped, aligned as pages are; each value of a word is one, whoever wrote it.
-        unsafe { self.0.as_ref() }
+        unsafe { std::slice::from_raw_parts(self.words.as_ptr(), self.count) }
     }
 }
 
-impl<const N: usize> Drop for Mapping<N> {
+impl Drop for Mapping {
     fn drop(&mut self) {
         // SAFETY: nothing borrowed from it outlives it.
-        unsafe { libc::munmap(self.0.as_ptr().cast(), Self::LEN) };
+        unsafe { libc::munmap(self.words.as_ptr().cast(), self.count * size_of::<AtomicU64>()) };
     }
 }
 

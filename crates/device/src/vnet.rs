@@ -19,10 +19,12 @@ use sockeye_wire::Malformed;
 use crate::segment::Layout;
 use crate::{Checksum, Offload, SegmentKind, Segmentation};
 
-pub(crate) const HEADER_LEN: usize = 10;
+/// Bytes of the header.
+pub const HEADER_LEN: usize = 10;
 
 const NEEDS_CHECKSUM: u8 = 1;
-const CHECKSUM_VALID: u8 = 2;
+/// A flag of a received frame: its checksum was verified.
+pub const CHECKSUM_VALID: u8 = 2;
 const TCP_V4: u8 = 1;
 const TCP_V6: u8 = 4;
 const UDP_L4: u8 = 5;
@@ -30,7 +32,7 @@ const ECN: u8 = 0x80;
 const CWR: u8 = 0x80;
 
 /// The header for a frame to send. `frame` holds at least its headers.
-pub(crate) fn encode(offload: &Offload, frame: &[u8]) -> [u8; HEADER_LEN] {
+pub fn encode(offload: &Offload, frame: &[u8]) -> [u8; HEADER_LEN] {
     let Offload { checksum, segmentation } = *offload;
     let mut header = [0; HEADER_LEN];
     let mut put = |at: usize, value: u16| header[at..at + 2].copy_from_slice(&value.to_ne_bytes());
@@ -63,7 +65,7 @@ pub(crate) fn encode(offload: &Offload, frame: &[u8]) -> [u8; HEADER_LEN] {
 }
 
 /// What the header of a received frame says. `tag` bytes were put into the frame since the kernel described it.
-pub(crate) fn decode(header: &[u8; HEADER_LEN], frame: &[u8], tag: u16) -> Result<Offload, Malformed> {
+pub fn decode(header: &[u8; HEADER_LEN], frame: &[u8], tag: u16) -> Result<Offload, Malformed> {
     let field = |at: usize| u16::from_ne_bytes([header[at], header[at + 1]]);
     let checksum = if header[0] & NEEDS_CHECKSUM != 0 {
         let start = field(6).checked_add(tag).ok_or(Malformed::HeaderLength)?;

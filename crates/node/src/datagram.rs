@@ -14,7 +14,10 @@ mod packet;
 mod raw;
 mod udp;
 
+pub(crate) use packet::RingMemory;
+
 use std::io::IoSlice;
+use std::os::fd::OwnedFd;
 
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, sendmsg};
 use sockeye_control::ancillary::cut;
@@ -42,6 +45,8 @@ pub(crate) struct DatagramPump {
     spare: Vec<u8>,
     /// What the program knows of errors that it asks for.
     notice: errors::Notice,
+    /// The memory of a packet socket's rings, for the program, and their length.
+    pub(crate) rings: Option<(OwnedFd, usize)>,
     /// A turn ended before the datagrams did.
     pub(crate) cut_short: bool,
 }
@@ -58,7 +63,7 @@ impl DatagramPump {
         let header = self.error.take_if(|header| !header.answer)?;
         match header.kind {
             Kind::Error(errno) => Errno::from_raw(errno),
-            Kind::Data => None,
+            Kind::Data | Kind::Ready => None,
         }
     }
 }
@@ -204,6 +209,11 @@ fn output(end: &mut End, pump: &mut DatagramPump, context: &mut Context<'_>) -> 
         };
     }
     if report(end, pump, context) == Fate::Close {
+        return Fate::Close;
+    }
+    if let Some(Body::Packet(body)) = context.host.body(end.socket)
+        && packet::signal(end, context, body) == Fate::Close
+    {
         return Fate::Close;
     }
     for _ in 0..TURN {

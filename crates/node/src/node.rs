@@ -15,7 +15,7 @@ mod serve;
 use std::io::Read;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::event::epoll::EventFlags;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -230,6 +230,11 @@ impl Node {
 
     /// One turn, after what has happened was taken in.
     fn turn(&mut self) -> Result<(), Error> {
+        if self.host.stack().is_watched() {
+            let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            self.host.stack_mut().packet_set_time(self.now, time);
+        }
+        self.ports.settle_reception(self.host.stack_mut());
         self.receive()?;
         if self.host.stack().poll_timeout().is_some_and(|due| due <= self.now) {
             self.host.stack_mut().handle_timeout(self.now);

@@ -148,6 +148,16 @@ impl Ports {
         Ok(())
     }
 
+    /// Tells devices what else they are to let through, as packet sockets wish.
+    pub fn settle_reception(&mut self, stack: &mut Stack) {
+        while let Some((id, reception)) = stack.poll_reception() {
+            let Some(port) = self.0.iter_mut().find(|port| port.id == id) else { continue };
+            if let Err(error) = port.device.set_reception(reception.promiscuous, reception.all_multicast) {
+                tracing::warn!(interface = port.device.name(), %error, "cannot change what is received");
+            }
+        }
+    }
+
     /// The port with this index has become readable.
     pub fn readable(&mut self, index: usize) {
         if let Some(port) = self.0.get_mut(index) {

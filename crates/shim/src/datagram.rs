@@ -18,7 +18,7 @@
 use crate::address::Encoded;
 use crate::exchange::{self, NO_NODE};
 use crate::sys::{self, Errno, outcome};
-use crate::{memory, real};
+use crate::{memory, real, ring};
 use libc::{c_int, c_void, iovec};
 use sockeye_control::datagram::{self, Header};
 use sockeye_control::{Address, Family, Kind, Reply, Request, SocketName, ancillary};
@@ -293,6 +293,14 @@ pub(crate) fn receive_with<T: Default>(
             };
         }
         let (header, place) = Header::decode(&beginning).map_err(|_| exchange::NONSENSE)?;
+        if header.kind == datagram::Kind::Ready {
+            // That there is something in a ring is nothing to read.
+            if flags & libc::MSG_PEEK != 0 {
+                take_next(fd);
+            }
+            ring::was_read(name);
+            continue;
+        }
         let datagram::Kind::Error(errno) = header.kind else { break (whole, header, place) };
         if flags & libc::MSG_PEEK != 0 {
             take_next(fd);

@@ -15,6 +15,7 @@
 //! | the same on a stream | the kernel's; if it ends, asks the node whether it ended or was reset |
 //! | `getifaddrs`, `if_nameindex`, `if_nametoindex`, `if_indextoname`, `ioctl`s about interfaces | asks the node for the interfaces that it has |
 //! | `open`, `fopen`, `opendir`, `stat`, `readlink`, `access` of `/proc/net` and `/sys/class/net` | asks the node for a file that tells of its own world |
+//! | `mmap` on a packet socket | maps the node's memory; `poll`, `select` and `epoll_wait` look there first |
 //! | `getaddrinfo`, `getnameinfo`, `gethostby*` | asks the node for names, and libc for the rest |
 //!
 //! There is no table of descriptors: whether a descriptor is a node's socket, and which, is in the name that it is bound to
@@ -73,6 +74,7 @@ mod datagram;
 mod environment;
 mod exchange;
 mod files;
+mod filter;
 mod hosts;
 mod interfaces;
 mod ioctl;
@@ -83,6 +85,7 @@ mod patience;
 mod poll;
 mod real;
 mod resolve;
+mod ring;
 mod socket;
 mod statement;
 mod stream;

@@ -8,7 +8,7 @@ use crate::accept::is_listener;
 use crate::exchange::{self, Along, NONSENSE};
 use crate::names::identity;
 use crate::sys::{self, Errno, answer};
-use crate::{datagram, interpose, memory, poll, real, statement};
+use crate::{datagram, filter, interpose, memory, poll, real, statement};
 use libc::{c_int, c_void, socklen_t};
 use sockeye_control::{Family, Kind, MAX_OPTION, Reply, Request, SocketName};
 
@@ -61,6 +61,12 @@ fn read(
     // A length is an int to the kernel.
     let room = memory::read_value(len.cast_const())? as c_int;
     let room = usize::try_from(room).map_err(|_| Errno(libc::EINVAL))?;
+    if (level, name) == (libc::SOL_SOCKET, libc::SO_GET_FILTER) {
+        return filter::give(fd, socket, room, value, len);
+    }
+    if socket.family == Family::Packet && (level, name) == (libc::SOL_PACKET, libc::PACKET_HDRLEN) {
+        return header_len(room, value, len);
+    }
     if let Some(known) = known(fd, socket, level, name)? {
         return give(&known.to_ne_bytes(), room, value, len);
     }
@@ -69,6 +75,20 @@ fn read(
         Reply::Value(bytes) => give(bytes, room, value, len),
         _ => Err(NONSENSE),
     }
+}
+
+/// `PACKET_HDRLEN`: the length of the header of a ring's version, which the value says.
+fn header_len(room: usize, value: *mut c_void, len: *mut socklen_t) -> Result<(), Errno> {
+    if room < size_of::<c_int>() {
+        return Err(Errno(libc::EINVAL));
+    }
+    let header: c_int = match memory::read_value(value.cast_const().cast::<c_int>())? {
+        // TPACKET_V1 to V3: `struct tpacket_hdr` on 64-bit machines, `tpacket2_hdr`, `tpacket3_hdr`.
+        0 | 1 => 32,
+        2 => 48,
+        _ => return Err(Errno(libc::EINVAL)),
+    };
+    give(&header.to_ne_bytes(), room, value, len)
 }
 
 /// What needs no node, or not the node alone.
@@ -118,6 +138,9 @@ fn set(
         && statement::tell(fd, socket.id, option, memory::read_value(value.cast())?)?
     {
         return Ok(());
+    }
+    if (level, name) == (libc::SOL_SOCKET, libc::SO_ATTACH_FILTER) {
+        return filter::attach(fd, socket, name, value, len);
     }
     let request = Request::SetOption { id: socket.id, level, name, value: &[] };
     let along = Along { value: Some((value, len)), ..Along::socket(fd) };

@@ -6,7 +6,7 @@
 
 use crate::datagram::first_error;
 use crate::names::identity;
-use crate::{interpose, real};
+use crate::{interpose, real, ring};
 use libc::{c_int, c_short, nfds_t, pollfd, sigset_t, size_t, timespec};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -28,6 +28,7 @@ unsafe extern "C" {
 interpose! {
     /// `poll(2)`.
     fn poll(descriptors: *mut pollfd, count: nfds_t, timeout: c_int) -> c_int {
+        ring::settle();
         // SAFETY: the program's own arguments, as they came.
         let ready = unsafe { real::poll(descriptors, count, timeout) };
         // SAFETY: the kernel has just written to that array.
@@ -36,6 +37,7 @@ interpose! {
 
     /// `ppoll(2)`.
     fn ppoll(descriptors: *mut pollfd, count: nfds_t, timeout: *const timespec, mask: *const sigset_t) -> c_int {
+        ring::settle();
         // SAFETY: the program's own arguments, as they came.
         let ready = unsafe { real::ppoll(descriptors, count, timeout, mask) };
         // SAFETY: the kernel has just written to that array.

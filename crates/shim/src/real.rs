@@ -4,8 +4,8 @@
 //! constructor) looks it up itself. Two threads that do so at once find the same.
 
 use libc::{
-    DIR, FILE, addrinfo, c_char, c_int, c_uint, c_ulong, c_void, hostent, iovec, mmsghdr, mode_t, msghdr, nfds_t,
-    pollfd, sigset_t, size_t, sockaddr, socklen_t, ssize_t, timespec,
+    DIR, FILE, addrinfo, c_char, c_int, c_uint, c_ulong, c_void, epoll_event, fd_set, hostent, iovec, mmsghdr, mode_t,
+    msghdr, nfds_t, pollfd, sigset_t, size_t, sockaddr, socklen_t, ssize_t, timespec, timeval,
 };
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -95,6 +95,10 @@ real! {
 
     fn poll(descriptors: *mut pollfd, count: nfds_t, timeout: c_int) -> c_int = -1;
     fn ppoll(descriptors: *mut pollfd, count: nfds_t, timeout: *const timespec, mask: *const sigset_t) -> c_int = -1;
+    fn select(count: c_int, read: *mut fd_set, write: *mut fd_set, except: *mut fd_set, timeout: *mut timeval) -> c_int = -1;
+    fn pselect(count: c_int, read: *mut fd_set, write: *mut fd_set, except: *mut fd_set, timeout: *const timespec, signals: *const sigset_t) -> c_int = -1;
+    fn epoll_wait(fd: c_int, events: *mut epoll_event, count: c_int, timeout: c_int) -> c_int = -1;
+    fn epoll_pwait(fd: c_int, events: *mut epoll_event, count: c_int, timeout: c_int, signals: *const sigset_t) -> c_int = -1;
 
     fn open(path: *const c_char, flags: c_int, mode: mode_t) -> c_int = -1;
     fn open64(path: *const c_char, flags: c_int, mode: mode_t) -> c_int = -1;

@@ -184,6 +184,23 @@ pub(crate) fn map_alone<T>(fd: c_int) -> Result<*mut T, Errno> {
     Ok(found as *mut T)
 }
 
+/// `mmap`, as it is: the program's own arguments, or the shim's.
+pub(crate) fn map(
+    address: *mut c_void,
+    len: usize,
+    access: c_int,
+    flags: c_int,
+    fd: c_int,
+    offset: libc::off_t,
+) -> Result<*mut c_void, Errno> {
+    syscall!(libc::SYS_mmap, address, len, access, flags, fd, offset).map(|found| found as *mut c_void)
+}
+
+/// Gives memory back.
+pub(crate) fn unmap_bytes(mapped: *mut c_void, len: usize) {
+    let _ = syscall!(libc::SYS_munmap, mapped, len);
+}
+
 /// Gives it back.
 pub(crate) fn unmap<T>(mapped: *mut T) {
     let _ = syscall!(libc::SYS_munmap, mapped, size_of::<T>());

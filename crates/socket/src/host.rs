@@ -21,6 +21,7 @@ use sockeye_stack::{Bind, BindingId, PortId, Stack, packet, raw as stack_raw, ud
 use crate::convert::bind_of;
 use crate::errno::Errno;
 use crate::multicast::Groups;
+use crate::filter::Filtering;
 use crate::names::*;
 use crate::options::tcp_options;
 use crate::packet::PacketSocket;
@@ -100,6 +101,7 @@ pub(crate) struct Socket {
     pub(crate) owner: u32,
     /// The last failure, until somebody asks (SO_ERROR).
     pub(crate) error: Option<Errno>,
+    pub(crate) filtering: Filtering,
 }
 
 #[derive(Debug)]
@@ -563,6 +565,7 @@ impl Host {
             groups: Groups::default(),
             owner: 0,
             error: None,
+            filtering: Filtering::default(),
         }))
     }
 
@@ -602,7 +605,8 @@ impl Host {
                 clear_back(&mut self.raws, raw.index());
                 self.stack.raw_close(raw);
             }
-            State::Packet(packet) => {
+            State::Packet(mut packet) => {
+                packet.leave_all(&mut self.stack);
                 clear_back(&mut self.packets, packet.id.index());
                 self.stack.packet_close(packet.id);
             }

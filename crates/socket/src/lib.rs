@@ -12,6 +12,7 @@ mod convert;
 mod datagram;
 pub mod errno;
 mod family;
+mod filter;
 mod host;
 mod info;
 mod ipv6;

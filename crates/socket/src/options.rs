@@ -23,6 +23,9 @@ impl Host {
         name: i32,
         value: &[u8],
     ) -> Result<(), Errno> {
+        if let Some(done) = self.set_filter_option(id, level, name, value) {
+            return done;
+        }
         if let Some(done) = self.set_packet_option(id, level, name, value) {
             return done;
         }
@@ -48,6 +51,9 @@ impl Host {
 
     /// getsockopt(2): the whole value; the caller cuts it to the program's buffer.
     pub fn option(&mut self, now: Instant, id: SocketId, level: i32, name: i32) -> Result<Vec<u8>, Errno> {
+        if let Some(value) = self.filter_option(id, level, name) {
+            return Ok(value);
+        }
         if let Some(value) = self.packet_option(id, level, name) {
             return value;
         }

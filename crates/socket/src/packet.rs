@@ -5,7 +5,9 @@
 //! Linux packet(7), and `net/packet/af_packet.c` as observed.
 
 use sockeye_device::Instant;
-use sockeye_stack::packet::{self, SendError};
+use sockeye_device::{Offload, vnet};
+use sockeye_stack::packet::ring::{CONTROL_LEN, Geometry, Memory, Refused, Request, Version};
+use sockeye_stack::packet::{self, Reception, SendError};
 use sockeye_stack::{PortId, Stack};
 
 use crate::errno::Errno;
@@ -31,10 +33,46 @@ pub struct LinkName {
 pub(crate) struct PacketSocket {
     pub(crate) id: packet::SocketId,
     cooked: bool,
+    options: Options,
+    memberships: Vec<Membership>,
+    /// Rings for what arrives and for what is sent, where there are some.
+    receiving: Option<Geometry>,
+    sending: Option<Geometry>,
+}
+
+/// What is set on a packet socket.
+#[derive(Clone, Copy, Debug, Default)]
+struct Options {
     ignore_outgoing: bool,
     qdisc_bypass: bool,
     origin: bool,
+    auxiliary: bool,
+    virtual_header: bool,
+    loss: bool,
+    copy_threshold: i32,
+    timestamp: i32,
+    reserve: u32,
+    version: Version,
 }
+
+/// What is to be received besides, by `struct packet_mreq`, and how often that was said.
+#[derive(Clone, Debug)]
+struct Membership {
+    port: PortId,
+    kind: u16,
+    address: Vec<u8>,
+    count: u32,
+}
+
+/// `PACKET_MR_*`.
+const MULTICAST: u16 = 0;
+const PROMISCUOUS: u16 = 1;
+const ALL_MULTICAST: u16 = 2;
+const UNICAST: u16 = 3;
+/// Of one socket; the kernel bounds them by its memory.
+const MEMBERSHIPS: usize = 1_024;
+/// `SOF_TIMESTAMPING_*` that the kernel knows.
+const TIMESTAMPS: i32 = (1 << 19) - 1;
 
 impl PacketSocket {
     /// Hands the settings down to the stack.
@@ -46,10 +84,86 @@ impl PacketSocket {
             packet::Options {
                 receive_buffer: bytes(settings.receive_buffer).unwrap_or(own.receive_buffer),
                 send_buffer: bytes(settings.send_buffer).unwrap_or(own.send_buffer),
-                ignore_outgoing: self.ignore_outgoing,
-                unseen: self.qdisc_bypass,
+                ignore_outgoing: self.options.ignore_outgoing,
+                unseen: self.options.qdisc_bypass,
+                virtual_header: self.options.virtual_header,
+                reserve: self.options.reserve as usize,
+                copy: self.options.copy_threshold != 0,
             },
         );
+    }
+}
+
+/// The rings of a socket, as they shall be.
+#[derive(Clone, Copy, Debug)]
+pub struct Rings {
+    receiving: Option<Geometry>,
+    sending: Option<Geometry>,
+}
+
+impl Rings {
+    /// Bytes of all of them, one behind the other; 0: none.
+    #[expect(clippy::len_without_is_empty, reason = "what is asked is how much memory they take")]
+    pub fn len(&self) -> usize {
+        self.receiving.iter().chain(&self.sending).map(Geometry::len).sum()
+    }
+
+    /// The same, with our own page behind them.
+    pub fn memory(&self) -> usize {
+        self.len() + CONTROL_LEN
+    }
+}
+
+impl PacketSocket {
+    /// PACKET_ADD_MEMBERSHIP, PACKET_DROP_MEMBERSHIP.
+    fn set_membership(&mut self, stack: &mut Stack, add: bool, value: &[u8]) -> Result<(), Errno> {
+        let request: &[u8; 16] = value.first_chunk().ok_or(Errno::EINVAL)?;
+        let index = u32::from_ne_bytes([request[0], request[1], request[2], request[3]]);
+        let (kind, len) = (u16::from_ne_bytes([request[4], request[5]]), u16::from_ne_bytes([request[6], request[7]]));
+        let address = value.get(8..8 + usize::from(len)).ok_or(Errno::EINVAL)?.to_vec();
+        let port = PortId::from_interface_index(index).filter(|port| stack.ports().any(|(id, _)| id == *port));
+        let port = port.ok_or(Errno::ENODEV)?;
+        let same = |one: &Membership| (one.port, one.kind, &one.address) == (port, kind, &address);
+        let found = self.memberships.iter().position(same);
+        match (add, found) {
+            (true, Some(at)) => self.memberships[at].count = self.memberships[at].count.saturating_add(1),
+            (true, None) => {
+                let exact = matches!(kind, MULTICAST | UNICAST);
+                if len > 6 || exact && len != 6 {
+                    return Err(Errno::EINVAL);
+                }
+                if self.memberships.len() >= MEMBERSHIPS {
+                    return Err(Errno::ENOBUFS);
+                }
+                stack.packet_receive_more(port, reception(kind), true);
+                self.memberships.push(Membership { port, kind, address, count: 1 });
+            }
+            (false, Some(at)) => {
+                self.memberships[at].count -= 1;
+                if self.memberships[at].count == 0 {
+                    self.memberships.swap_remove(at);
+                    stack.packet_receive_more(port, reception(kind), false);
+                }
+            }
+            // As Linux has it.
+            (false, None) => {}
+        }
+        Ok(())
+    }
+
+    /// The end of all memberships.
+    pub(crate) fn leave_all(&mut self, stack: &mut Stack) {
+        for Membership { port, kind, .. } in self.memberships.drain(..) {
+            stack.packet_receive_more(port, reception(kind), false);
+        }
+    }
+}
+
+/// What a device has to let through for a membership.
+fn reception(kind: u16) -> Reception {
+    Reception {
+        promiscuous: matches!(kind, PROMISCUOUS | UNICAST),
+        all_multicast: matches!(kind, ALL_MULTICAST | MULTICAST),
     }
 }
 
@@ -83,9 +197,10 @@ impl Host {
         let state = State::Packet(PacketSocket {
             id: packet,
             cooked,
-            ignore_outgoing: false,
-            qdisc_bypass: false,
-            origin: false,
+            options: Options::default(),
+            memberships: Vec::new(),
+            receiving: None,
+            sending: None,
         });
         let id = self.insert(state, Settings::default());
         set_back(&mut self.packets, packet.index(), id);
@@ -131,7 +246,13 @@ impl Host {
     ) -> Result<(), Errno> {
         let socket = self.packet(id)?;
         let (packet, cooked) = (socket.id, socket.cooked);
-        let mut send = packet::Send { payload, ..packet::Send::default() };
+        let (mut payload, mut offload) = (payload, Offload::default());
+        if socket.options.virtual_header {
+            let (header, frame) = payload.split_first_chunk().ok_or(Errno::EINVAL)?;
+            offload = vnet::decode(header, frame, 0).map_err(|_| Errno::EINVAL)?;
+            payload = frame;
+        }
+        let mut send = packet::Send { payload, offload, ..packet::Send::default() };
         if let Some((protocol, index, address)) = to {
             send.port = Some(self.interface(index).map_err(|_| Errno::ENXIO)?.ok_or(Errno::ENXIO)?);
             send.protocol = protocol;
@@ -141,6 +262,59 @@ impl Host {
             }
         }
         Ok(self.stack.packet_send(now, packet, &send)?)
+    }
+
+    /// Whether the program wants to know more of each frame (PACKET_AUXDATA), of a packet socket.
+    pub fn wants_auxiliary(&self, id: SocketId) -> bool {
+        self.packet(id).is_ok_and(|packet| packet.options.auxiliary)
+    }
+
+    /// setsockopt(2) of PACKET_RX_RING or PACKET_TX_RING: how much memory the rings take with it, our own page counted in; none if
+    /// there are no rings any more. Nothing has changed before [`Host::packet_set_rings`].
+    pub fn packet_plan_rings(&self, id: SocketId, name: i32, value: &[u8]) -> Result<Rings, Errno> {
+        let packet = self.packet(id)?;
+        let receive = name == PACKET_RX_RING;
+        let words = if packet.options.version == Version::V3 { 7 } else { 4 };
+        let (words, _) = value.get(..4 * words).ok_or(Errno::EINVAL)?.as_chunks::<4>();
+        let word = |at: usize| words.get(at).map_or(0, |&word| u32::from_ne_bytes(word));
+        let asked = Request {
+            block_size: word(0),
+            blocks: word(1),
+            frame_size: word(2),
+            frames: word(3),
+            retire_after: word(4),
+            private: word(5),
+            features: word(6),
+        };
+        let (mut receiving, mut sending) = (packet.receiving, packet.sending);
+        let ring = if receive { &mut receiving } else { &mut sending };
+        if asked.blocks > 0 && ring.is_some() {
+            return Err(Errno::EBUSY);
+        }
+        if asked.blocks > 0 && !receive {
+            // Frames that leave are taken from the pair only.
+            return Err(Errno::ENOPROTOOPT);
+        }
+        *ring =
+            Geometry::check(packet.options.version, packet.options.reserve, receive, &asked).map_err(|refused| {
+                match refused {
+                    Refused::Invalid => Errno::EINVAL,
+                    Refused::NoMemory => Errno::ENOMEM,
+                }
+            })?;
+        Ok(Rings { receiving, sending })
+    }
+
+    /// Does what was planned, with memory for it.
+    pub fn packet_set_rings(&mut self, now: Instant, id: SocketId, rings: Rings, memory: Option<Box<dyn Memory>>) {
+        let Ok(packet) = self.packet(id).map(|packet| packet.id) else { return };
+        let ring = rings.receiving.zip(memory).map(|(geometry, memory)| (memory, geometry, rings.len()));
+        self.stack.packet_set_ring(now, packet, ring);
+        if let Some(socket) = self.sockets.get_mut(id.0)
+            && let State::Packet(packet) = &mut socket.state
+        {
+            (packet.receiving, packet.sending) = (rings.receiving, rings.sending);
+        }
     }
 
     /// What stands behind a packet socket.
@@ -174,15 +348,48 @@ impl Host {
         if level != SOL_PACKET {
             return (level != SOL_SOCKET).then_some(Err(Errno::ENOPROTOOPT));
         }
+        let (cooked, has_rings) = (packet.cooked, packet.receiving.is_some() || packet.sending.is_some());
+        if matches!(name, PACKET_ADD_MEMBERSHIP | PACKET_DROP_MEMBERSHIP) {
+            return Some(packet.set_membership(stack, name == PACKET_ADD_MEMBERSHIP, value));
+        }
+        let options = &mut packet.options;
         let mut set = || {
             let on = read_int(value);
             match name {
                 PACKET_IGNORE_OUTGOING => match on? {
-                    on @ (0 | 1) => packet.ignore_outgoing = on == 1,
+                    on @ (0 | 1) => options.ignore_outgoing = on == 1,
                     _ => return Err(Errno::EINVAL),
                 },
-                PACKET_QDISC_BYPASS => packet.qdisc_bypass = on? != 0,
-                PACKET_ORIGDEV => packet.origin = on? != 0,
+                PACKET_QDISC_BYPASS => options.qdisc_bypass = on? != 0,
+                // There is one interface below each.
+                PACKET_ORIGDEV => options.origin = on? != 0,
+                PACKET_AUXDATA => options.auxiliary = on? != 0,
+                PACKET_COPY_THRESH => options.copy_threshold = on?,
+                // Software takes the time here, whatever else is asked for.
+                PACKET_TIMESTAMP => match on? {
+                    on if on & !TIMESTAMPS != 0 => return Err(Errno::EINVAL),
+                    on => options.timestamp = on,
+                },
+                PACKET_VNET_HDR if cooked => return Err(Errno::EINVAL),
+                PACKET_VNET_HDR | PACKET_LOSS | PACKET_RESERVE | PACKET_VERSION => {
+                    let on = on?;
+                    if has_rings {
+                        return Err(Errno::EBUSY);
+                    }
+                    match name {
+                        PACKET_VNET_HDR => options.virtual_header = on != 0,
+                        PACKET_LOSS => options.loss = on != 0,
+                        PACKET_RESERVE => options.reserve = u32::try_from(on).map_err(|_| Errno::EINVAL)?,
+                        _ => {
+                            options.version = match on {
+                                0 => Version::V1,
+                                1 => Version::V2,
+                                2 => Version::V3,
+                                _ => return Err(Errno::EINVAL),
+                            }
+                        }
+                    }
+                }
                 _ => return Err(Errno::ENOPROTOOPT),
             }
             Ok(())
@@ -196,6 +403,7 @@ impl Host {
     pub(crate) fn packet_option(&mut self, id: SocketId, level: i32, name: i32) -> Option<Result<Vec<u8>, Errno>> {
         let Host { stack, sockets, .. } = self;
         let State::Packet(packet) = &sockets.get(id.0)?.state else { return None };
+        let options = packet.options;
         Some(match (level, name) {
             (SOL_SOCKET, SO_TYPE) => Ok(int(if packet.cooked { SOCK_DGRAM } else { SOCK_RAW })),
             (SOL_SOCKET, SO_DOMAIN) => Ok(int(AF_PACKET.into())),
@@ -206,12 +414,25 @@ impl Host {
             }
             (SOL_SOCKET, _) => return None,
             (SOL_PACKET, PACKET_STATISTICS) => {
-                let packet::Statistics { packets, drops } = stack.packet_take_statistics(packet.id);
-                Ok([packets.to_ne_bytes(), drops.to_ne_bytes()].concat())
+                let packet::Statistics { packets, drops, freezes } = stack.packet_take_statistics(packet.id);
+                let mut value = [packets.to_ne_bytes(), drops.to_ne_bytes()].concat();
+                if packet.options.version == Version::V3 {
+                    value.extend(freezes.to_ne_bytes());
+                }
+                Ok(value)
             }
-            (SOL_PACKET, PACKET_IGNORE_OUTGOING) => Ok(int(packet.ignore_outgoing.into())),
-            (SOL_PACKET, PACKET_QDISC_BYPASS) => Ok(int(packet.qdisc_bypass.into())),
-            (SOL_PACKET, PACKET_ORIGDEV) => Ok(int(packet.origin.into())),
+            (SOL_PACKET, PACKET_IGNORE_OUTGOING) => Ok(int(options.ignore_outgoing.into())),
+            (SOL_PACKET, PACKET_QDISC_BYPASS) => Ok(int(options.qdisc_bypass.into())),
+            (SOL_PACKET, PACKET_ORIGDEV) => Ok(int(options.origin.into())),
+            (SOL_PACKET, PACKET_AUXDATA) => Ok(int(options.auxiliary.into())),
+            (SOL_PACKET, PACKET_VNET_HDR) => Ok(int(options.virtual_header.into())),
+            (SOL_PACKET, PACKET_VNET_HDR_SZ) => {
+                Ok(int(if options.virtual_header { vnet::HEADER_LEN as i32 } else { 0 }))
+            }
+            (SOL_PACKET, PACKET_LOSS) => Ok(int(options.loss.into())),
+            (SOL_PACKET, PACKET_TIMESTAMP) => Ok(int(options.timestamp)),
+            (SOL_PACKET, PACKET_RESERVE) => Ok(int(options.reserve.cast_signed())),
+            (SOL_PACKET, PACKET_VERSION) => Ok(int(options.version as i32)),
             _ => Err(Errno::ENOPROTOOPT),
         })
     }

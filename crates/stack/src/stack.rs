@@ -325,6 +325,7 @@ impl Stack {
     pub fn handle_timeout(&mut self, now: Instant) {
         self.ip.handle_timeout(now);
         self.tcp.handle_timeout(now, &mut self.ip);
+        self.packets.handle_timeout(now);
         self.report_undeliverable(now);
     }
 
@@ -334,7 +335,7 @@ impl Stack {
         if !self.looped.is_empty() || !self.ip.copies.is_empty() {
             return Some(Instant::ZERO);
         }
-        earlier(self.ip.poll_timeout(), self.tcp.poll_timeout())
+        earlier(earlier(self.ip.poll_timeout(), self.tcp.poll_timeout()), self.packets.poll_timeout())
     }
 
     /// A socket about which something has changed; each is named once until it is looked at.

@@ -1,6 +1,7 @@
 //! What the owners of packet sockets call.
 
-use super::{OVERHEAD, Send, SendError};
+use super::ring::{Geometry, Memory, Ring};
+use super::{OVERHEAD, Reception, Send, SendError};
 use super::{Options, Packets, Received, SPARE, SPARE_SIZE, Slot, Socket, SocketId, Statistics, Summary};
 use crate::Stack;
 use crate::port::PortId;
@@ -8,6 +9,7 @@ use sockeye_device::Instant;
 use sockeye_filter::Program;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 impl Stack {
     /// A socket that sees frames of this protocol (in the machine's own order; 0: none) of all ports, with the link header or without.
@@ -82,8 +84,63 @@ impl Stack {
     /// What was counted since the last call.
     pub fn packet_take_statistics(&mut self, id: SocketId) -> Statistics {
         let Some(socket) = self.packets.get_mut(id) else { return Statistics::default() };
-        let Statistics { packets, drops } = std::mem::take(&mut socket.statistics);
-        Statistics { packets: packets.wrapping_add(drops), drops }
+        let Statistics { packets, drops, .. } = std::mem::take(&mut socket.statistics);
+        let freezes = socket.ring.as_mut().map_or(0, Ring::take_freezes);
+        Statistics { packets: packets.wrapping_add(drops), drops, freezes }
+    }
+
+    /// Somebody wants a port's device to let more through, or does not any more.
+    pub fn packet_receive_more(&mut self, port: PortId, what: Reception, on: bool) {
+        let Packets { reception, changed, .. } = &mut self.packets;
+        if reception.len() <= port.index() {
+            reception.resize(port.index() + 1, [0; 2]);
+        }
+        for (count, wanted) in reception[port.index()].iter_mut().zip([what.promiscuous, what.all_multicast]) {
+            let before = *count > 0;
+            if wanted {
+                *count = if on { count.saturating_add(1) } else { count.saturating_sub(1) };
+            }
+            if before != (*count > 0) && !changed.contains(&port) {
+                changed.push(port);
+            }
+        }
+    }
+
+    /// A port whose device is to let through something else from now on.
+    pub fn poll_reception(&mut self) -> Option<(PortId, Reception)> {
+        let port = self.packets.changed.pop()?;
+        let [promiscuous, all_multicast] = self.packets.reception[port.index()].map(|count| count > 0);
+        Some((port, Reception { promiscuous, all_multicast }))
+    }
+
+    /// What time it is, since 1970: the stack's own clock has no date, and frames in a ring need one.
+    pub fn packet_set_time(&mut self, now: Instant, time: Duration) {
+        self.packets.epoch = time.saturating_sub(now.since(Instant::ZERO));
+    }
+
+    /// Whether anybody looks at frames, and wants to know the time of day.
+    pub fn is_watched(&self) -> bool {
+        self.packets.is_watching()
+    }
+
+    /// Gives a socket a ring at the beginning of `memory`, in place of its queue; our own page is at `control`. None: no ring any more.
+    pub fn packet_set_ring(&mut self, now: Instant, id: SocketId, ring: Option<(Box<dyn Memory>, Geometry, usize)>) {
+        let time = self.packets.time(now);
+        if let Some(socket) = self.packets.get_mut(id) {
+            socket.ring = ring.map(|(memory, geometry, control)| Ring::new(memory, geometry, control, time));
+        }
+    }
+
+    /// Whether the program of a ring is to be signalled that it has something; then it is not again until it wants to be.
+    pub fn packet_take_signal(&mut self, id: SocketId) -> bool {
+        self.packets.get_mut(id).and_then(|socket| socket.ring.as_mut()).is_some_and(Ring::take_signal)
+    }
+
+    /// The signal could not be given.
+    pub fn packet_keep_signal(&mut self, id: SocketId) {
+        if let Some(ring) = self.packets.get_mut(id).and_then(|socket| socket.ring.as_mut()) {
+            ring.keep_signal();
+        }
     }
 
     /// The end of a socket, and of what it has not read. What it sent still goes.
@@ -122,6 +179,7 @@ impl Packets {
             queue: VecDeque::new(),
             memory: 0,
             statistics: Statistics::default(),
+            ring: None,
             sending: 0,
             blocked: false,
             queued_event: false,

@@ -18,17 +18,20 @@
 //! packet(7), Linux `net/packet/af_packet.c` as observed.
 
 mod calls;
+pub mod ring;
 mod send;
 mod tap;
 mod view;
 
 use crate::Event;
 use crate::port::{OutFrame, PortId};
+use ring::Ring;
 use sockeye_device::{Instant, Offload};
 use sockeye_filter::{Program, VlanTag};
 use sockeye_wire::MacAddr;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use send::{Send, SendError};
 pub use view::hardware;
@@ -82,12 +85,35 @@ pub struct Options {
     pub ignore_outgoing: bool,
     /// `PACKET_QDISC_BYPASS`: what is sent is shown to nobody.
     pub unseen: bool,
+    /// `PACKET_VNET_HDR`: a header stands before each frame in the ring that says what is still to be done to it.
+    pub virtual_header: bool,
+    /// `PACKET_RESERVE`: bytes before each frame in the ring that are the program's.
+    pub reserve: usize,
+    /// `PACKET_COPY_THRESH`: what does not fit into a slot of the ring is put into the queue besides.
+    pub copy: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { receive_buffer: 212_992, send_buffer: 212_992, ignore_outgoing: false, unseen: false }
+        Options {
+            receive_buffer: 212_992,
+            send_buffer: 212_992,
+            ignore_outgoing: false,
+            unseen: false,
+            virtual_header: false,
+            reserve: 0,
+            copy: false,
+        }
     }
+}
+
+/// What a device is to let through besides what is for the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Reception {
+    /// Frames to other stations.
+    pub promiscuous: bool,
+    /// Frames to any group.
+    pub all_multicast: bool,
 }
 
 /// A frame that was seen.
@@ -113,6 +139,8 @@ pub struct Received {
     pub network: usize,
     /// When it was seen.
     pub timestamp: Instant,
+    /// What is still to be done to it, if the socket wants to know that before each frame.
+    pub virtual_header: Option<[u8; 10]>,
     /// As much of it as the filter kept. Give the buffer back with [`packet_recycle`](crate::Stack::packet_recycle).
     pub data: Vec<u8>,
 }
@@ -124,6 +152,8 @@ pub struct Statistics {
     pub packets: u32,
     /// Frames that found no room.
     pub drops: u32,
+    /// Times that a ring of blocks was found full.
+    pub freezes: u32,
 }
 
 /// A socket, for people.
@@ -152,6 +182,7 @@ struct Socket {
     queue: VecDeque<Received>,
     memory: usize,
     statistics: Statistics,
+    ring: Option<Ring>,
     /// What waits for a device.
     sending: usize,
     blocked: bool,
@@ -189,6 +220,11 @@ pub(crate) struct Packets {
     /// Drops that were not counted for the host yet.
     drops: u64,
     random: u64,
+    /// How many want each, by port, and which ports' devices have not been told.
+    reception: Vec<[u32; 2]>,
+    changed: Vec<PortId>,
+    /// What time it was, since 1970, when the stack's clock began.
+    epoch: Duration,
 }
 
 impl Packets {
@@ -210,6 +246,30 @@ impl Packets {
             }
         }
         None
+    }
+
+    /// The time of day.
+    fn time(&self, now: Instant) -> Duration {
+        self.epoch + now.since(Instant::ZERO)
+    }
+
+    /// Makes the programs' what has waited in their rings.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        let time = self.time(now);
+        for &index in &self.active {
+            let slot = &mut self.slots[index as usize];
+            let Some(socket) = slot.socket.as_mut() else { continue };
+            let losing = socket.statistics.is_losing();
+            if socket.ring.as_mut().is_some_and(|ring| ring.handle_timeout(now, time, losing)) {
+                notify(&mut self.events, socket, SocketId { index, generation: slot.generation });
+            }
+        }
+    }
+
+    /// When something will have waited long enough.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        let sockets = self.active.iter().filter_map(|&index| self.slots[index as usize].socket.as_ref());
+        sockets.filter_map(|socket| socket.ring.as_ref()?.poll_timeout()).min()
     }
 
     /// Drops since the last call.

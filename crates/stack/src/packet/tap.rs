@@ -1,9 +1,11 @@
 //! A frame is shown to the sockets that want to see it.
 
+use super::ring::{Frame, Put};
 use super::view::{Seen, View, hardware, headers};
 use super::{ALL_PROTOCOLS, OVERHEAD, PacketType, Packets, Received, SocketId, notify};
 use crate::port::PortId;
-use sockeye_device::{Instant, RxFrame, TxFrame};
+use sockeye_device::vnet;
+use sockeye_device::{Checksum, Instant, RxFrame, TxFrame};
 use sockeye_filter::{Bytes, Packet};
 use sockeye_wire::{MacAddr, ethernet};
 
@@ -61,9 +63,47 @@ impl Packets {
             }
             kept = kept.min(verdict as usize);
         }
+        let virtual_header = socket.options.virtual_header.then(|| virtual_header(seen));
         let cost = kept + OVERHEAD;
+        let has_room = socket.memory < socket.options.receive_buffer && self.memory + cost <= self.limit;
+        if let Some(ring) = &mut socket.ring {
+            let copied = socket.options.copy && has_room;
+            let frame = Frame {
+                seen,
+                kind,
+                vlan,
+                cooked: socket.cooked,
+                from: headers.data,
+                len,
+                kept,
+                copied,
+                reserve: socket.options.reserve,
+                virtual_header,
+                time: self.epoch + seen.at.since(Instant::ZERO),
+                losing: socket.statistics.is_losing(),
+                now: seen.at,
+            };
+            let id = SocketId { index, generation: slot.generation };
+            match ring.put(&frame) {
+                Put::Done { ready, cut } => {
+                    socket.statistics.packets = socket.statistics.packets.wrapping_add(1);
+                    if ready {
+                        notify(&mut self.events, socket, id);
+                    }
+                    if !(cut && copied) {
+                        return;
+                    }
+                    socket.statistics.packets = socket.statistics.packets.wrapping_sub(1);
+                }
+                Put::Full => {
+                    socket.statistics.drops = socket.statistics.drops.wrapping_add(1);
+                    self.drops += 1;
+                    return notify(&mut self.events, socket, id);
+                }
+            }
+        }
         // As Linux: one more is taken while there is any room at all.
-        if socket.memory >= socket.options.receive_buffer || self.memory + cost > self.limit {
+        if !has_room {
             socket.statistics.drops = socket.statistics.drops.wrapping_add(1);
             self.drops += 1;
             return;
@@ -86,8 +126,25 @@ impl Packets {
             len,
             network: ethernet::HEADER_LEN - headers.data,
             timestamp: seen.at,
+            virtual_header,
             data,
         });
         notify(&mut self.events, socket, SocketId { index, generation: slot.generation });
     }
+}
+
+/// What is still to be done to a frame, in the words of virtio.
+fn virtual_header(seen: &Seen<'_>) -> [u8; vnet::HEADER_LEN] {
+    // As far as TCP's flags, which a super-frame's are looked at.
+    let mut head = [0; 128];
+    let mut len = 0;
+    for piece in seen.view.pieces(0, head.len()) {
+        head[len..len + piece.len()].copy_from_slice(piece);
+        len += piece.len();
+    }
+    let mut header = vnet::encode(&seen.offload, &head[..len]);
+    if seen.offload.checksum == Checksum::Verified && seen.kind != PacketType::Outgoing {
+        header[0] |= vnet::CHECKSUM_VALID;
+    }
+    header
 }

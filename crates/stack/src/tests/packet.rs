@@ -93,9 +93,9 @@ fn a_filter_decides_what_is_kept() {
     assert_eq!(got(&mut host, raw), []);
     let seen = host.stack.packet_recv(cooked).unwrap();
     assert_eq!((&seen.data[..], seen.len), (&frame[14..54], frame.len() - 14));
-    let nothing = Statistics { packets: 0, drops: 0 };
+    let nothing = Statistics { packets: 0, drops: 0, freezes: 0 };
     assert_eq!(host.stack.packet_take_statistics(raw), nothing);
-    assert_eq!(host.stack.packet_take_statistics(cooked), Statistics { packets: 1, drops: 0 });
+    assert_eq!(host.stack.packet_take_statistics(cooked), Statistics { packets: 1, drops: 0, freezes: 0 });
     host.stack.packet_set_filter(raw, None);
     host.arrive(&frame);
     assert_eq!(got(&mut host, raw).len(), 1);
@@ -110,7 +110,7 @@ fn a_full_queue_drops_and_counts_and_reading_makes_room() {
         host.arrive(&ping());
     }
     assert_eq!(got(&mut host, socket).len(), 3);
-    assert_eq!(host.stack.packet_take_statistics(socket), Statistics { packets: 10, drops: 7 });
+    assert_eq!(host.stack.packet_take_statistics(socket), Statistics { packets: 10, drops: 7, freezes: 0 });
     assert_eq!(host.stack.packet_take_statistics(socket), Statistics::default());
     assert_eq!(host.dropped(Drop::PacketReceiveBuffer), 7);
     host.arrive(&ping());

@@ -1,0 +1,123 @@
+//! Memory of any length that is shared with a program: a ring of frames.
+//!
+//! The file is sealed against shrinking, as [`SharedWords`](crate::SharedWords) is. Each access is atomic, word by word, because the program
+//! may write there at the same time; and none can be outside, because each looks where it goes.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::fs::{MemfdFlags, SealFlags};
+
+use crate::sys;
+
+/// Bytes that this process and whoever has the file can use.
+#[derive(Debug)]
+pub struct SharedBytes(sys::Mapping);
+
+impl SharedBytes {
+    /// Zeros, `len` of them up to a multiple of eight, and the file for the other process.
+    pub fn new(len: usize) -> io::Result<(SharedBytes, OwnedFd)> {
+        let len = len.checked_next_multiple_of(8).ok_or(io::ErrorKind::InvalidInput)?;
+        let file = rustix::fs::memfd_create("sockeye", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+        rustix::fs::ftruncate(&file, len as u64)?;
+        rustix::fs::fcntl_add_seals(&file, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
+        Ok((SharedBytes(sys::Mapping::new(file.as_fd(), len / 8)?), file))
+    }
+
+    /// A word of 32 bits at a multiple of four, after all that was written before it; 0 where there is none.
+    pub fn load(&self, at: usize) -> u32 {
+        self.word(at).map_or(0, |word| (word.load(Ordering::SeqCst) >> shift(at)) as u32)
+    }
+
+    /// Writes a word of 32 bits at a multiple of four, after all that was written before; nothing where there is none.
+    pub fn store(&self, at: usize, value: u32) {
+        if let Some(word) = self.word(at) {
+            let mask = u64::from(u32::MAX) << shift(at);
+            let new = u64::from(value) << shift(at);
+            // Its other half may be somebody's at the same time.
+            let _ = word.fetch_update(Ordering::SeqCst, Ordering::Relaxed, |old| Some(old & !mask | new));
+        }
+    }
+
+    /// Writes bytes; what would stand outside is not written.
+    pub fn write(&self, at: usize, mut bytes: &[u8]) {
+        let mut at = at;
+        while !bytes.is_empty() {
+            let Some(word) = self.word(at) else { return };
+            let within = at % 8;
+            let (now, rest) = bytes.split_at(bytes.len().min(8 - within));
+            if let Ok(whole) = now.try_into() {
+                word.store(u64::from_ne_bytes(whole), Ordering::Relaxed);
+            } else {
+                let mut mask = [0; 8];
+                let mut new = [0; 8];
+                mask[within..within + now.len()].fill(0xff);
+                new[within..within + now.len()].copy_from_slice(now);
+                let (mask, new) = (u64::from_ne_bytes(mask), u64::from_ne_bytes(new));
+                let _ = word.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |old| Some(old & !mask | new));
+            }
+            at += now.len();
+            bytes = rest;
+        }
+    }
+
+    /// Reads bytes; what would stand outside stays as it was.
+    pub fn read(&self, at: usize, mut bytes: &mut [u8]) {
+        let mut at = at;
+        while !bytes.is_empty() {
+            let Some(word) = self.word(at) else { return };
+            let within = at % 8;
+            let (now, rest) = bytes.split_at_mut(bytes.len().min(8 - within));
+            let found = word.load(Ordering::Relaxed).to_ne_bytes();
+            now.copy_from_slice(&found[within..within + now.len()]);
+            at += now.len();
+            bytes = rest;
+        }
+    }
+
+    fn word(&self, at: usize) -> Option<&AtomicU64> {
+        self.0.words().get(at / 8)
+    }
+}
+
+/// Where the word of 32 bits at `at` stands in its word of 64.
+fn shift(at: usize) -> u32 {
+    let second = !at.is_multiple_of(8);
+    if second == cfg!(target_endian = "little") { 32 } else { 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::FileExt;
+
+    use super::*;
+
+    #[test]
+    fn what_is_written_here_is_read_there_and_nothing_is_outside() {
+        let (shared, file) = SharedBytes::new(4096).expect("memory");
+        let file = std::fs::File::from(file);
+        let bytes: Vec<u8> = (1..=40).collect();
+        for at in 0..9 {
+            shared.write(100 + at, &bytes);
+            let mut again = [0; 40];
+            shared.read(100 + at, &mut again);
+            assert_eq!(again[..], bytes);
+            file.read_exact_at(&mut again, 100 + at as u64).expect("read");
+            assert_eq!(again[..], bytes);
+        }
+        for at in [0, 4, 8, 4092] {
+            shared.store(at, 0x0102_0304 + at as u32);
+            assert_eq!(shared.load(at), 0x0102_0304 + at as u32);
+            let mut word = [0; 4];
+            file.read_exact_at(&mut word, at as u64).expect("read");
+            assert_eq!(u32::from_ne_bytes(word), 0x0102_0304 + at as u32);
+        }
+        assert_eq!(shared.load(0), 0x0102_0304, "its neighbour was left alone");
+        shared.write(4090, &bytes);
+        shared.store(4096, 7);
+        shared.store(usize::MAX & !3, 7);
+        assert_eq!((shared.load(4096), shared.load(usize::MAX & !3)), (0, 0));
+        assert!(file.set_len(0).is_err());
+    }
+}

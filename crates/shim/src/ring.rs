@@ -1,0 +1,227 @@
+//! Rings of packet sockets: memory that the node has, mapped where the program asks for it.
+//!
+//! A program maps a ring with `mmap` on its socket's descriptor, and reads frames there without a system call. Here the descriptor is a pair's, so
+//! the node is asked for the file that has the memory, and that is mapped in the descriptor's place. `munmap` is the kernel's own.
+//!
+//! Whether there is something in a ring the program asks by waiting on the descriptor; how that stays true is told in
+//! `sockeye_control::ring`. So that [`settle`] can do its part, each ring is mapped a second time for the shim, with the page behind it. A
+//! process without a ring pays one comparison for each wait.
+//!
+//! Which rings there are a few entries remember, by the socket's name, which is never used again; the descriptor's number is only where to look, and is asked
+//! who it is before it is used. The entries are taken by whoever comes first; who comes second meanwhile does without, which costs a wake-up for nothing.
+
+use crate::exchange::{self, Along, NONSENSE};
+use crate::names::{identity, identity_if};
+use crate::sys::{self, Errno, set_errno};
+use crate::{interpose, real};
+use libc::{c_int, c_void, epoll_event, fd_set, off_t, sigset_t, size_t, timespec, timeval};
+use sockeye_control::datagram::{Header, Kind};
+use sockeye_control::{Family, Reply, Request, SocketName, ring};
+use std::cell::UnsafeCell;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering, fence};
+
+const INVALID: Errno = Errno(libc::EINVAL);
+/// Rings of a process that are known at a time. One too many cannot be mapped.
+const MOST: usize = 32;
+
+#[derive(Clone, Copy)]
+struct Entry {
+    name: SocketName,
+    fd: c_int,
+    /// The rings, and the page behind them.
+    memory: *mut c_void,
+    /// Bytes of the rings.
+    len: usize,
+}
+
+struct Table(UnsafeCell<[Option<Entry>; MOST]>);
+
+// SAFETY: used by whoever has set BUSY only.
+unsafe impl Sync for Table {}
+
+static HAS_RINGS: AtomicBool = AtomicBool::new(false);
+static BUSY: AtomicBool = AtomicBool::new(false);
+static TABLE: Table = Table(UnsafeCell::new([None; MOST]));
+
+/// Acts on the table, unless somebody else does: another thread, or this one, which a signal has interrupted.
+fn with_table<T>(act: impl FnOnce(&mut [Option<Entry>; MOST]) -> T) -> Option<T> {
+    if BUSY.swap(true, Ordering::Acquire) {
+        return None;
+    }
+    // SAFETY: BUSY was not set, and is now.
+    let result = act(unsafe { &mut *TABLE.0.get() });
+    BUSY.store(false, Ordering::Release);
+    Some(result)
+}
+
+interpose! {
+    /// `mmap(2)`.
+    fn mmap(address: *mut c_void, len: size_t, access: c_int, flags: c_int, fd: c_int, offset: off_t) -> *mut c_void {
+        let ours = if flags & libc::MAP_ANONYMOUS == 0 && fd >= 0 { identity_if(false, fd) } else { None };
+        let mapped = match ours {
+            Some(name) if name.family == Family::Packet => map(name, fd, address, len, access, flags, offset),
+            // The pair has no memory either.
+            _ => sys::map(address, len, access, flags, fd, offset),
+        };
+        mapped.unwrap_or_else(|errno| {
+            set_errno(errno);
+            libc::MAP_FAILED
+        })
+    }
+
+    /// `mmap64(2)`: on 64-bit machines there is no other.
+    fn mmap64(address: *mut c_void, len: size_t, access: c_int, flags: c_int, fd: c_int, offset: off_t) -> *mut c_void {
+        // SAFETY: the program's own arguments, as they came.
+        unsafe { mmap(address, len, access, flags, fd, offset) }
+    }
+
+    /// `select(2)`.
+    fn select(count: c_int, read: *mut fd_set, write: *mut fd_set, except: *mut fd_set, timeout: *mut timeval) -> c_int {
+        settle();
+        // SAFETY: the program's own arguments, as they came.
+        unsafe { real::select(count, read, write, except, timeout) }
+    }
+
+    /// `pselect(2)`.
+    fn pselect(count: c_int, read: *mut fd_set, write: *mut fd_set, except: *mut fd_set, timeout: *const timespec, signals: *const sigset_t) -> c_int {
+        settle();
+        // SAFETY: the program's own arguments, as they came.
+        unsafe { real::pselect(count, read, write, except, timeout, signals) }
+    }
+
+    /// `epoll_wait(2)`.
+    fn epoll_wait(fd: c_int, events: *mut epoll_event, count: c_int, timeout: c_int) -> c_int {
+        settle();
+        // SAFETY: the program's own arguments, as they came.
+        unsafe { real::epoll_wait(fd, events, count, timeout) }
+    }
+
+    /// `epoll_pwait(2)`.
+    fn epoll_pwait(fd: c_int, events: *mut epoll_event, count: c_int, timeout: c_int, signals: *const sigset_t) -> c_int {
+        settle();
+        // SAFETY: the program's own arguments, as they came.
+        unsafe { real::epoll_pwait(fd, events, count, timeout, signals) }
+    }
+}
+
+fn map(
+    name: SocketName,
+    fd: c_int,
+    address: *mut c_void,
+    len: usize,
+    access: c_int,
+    flags: c_int,
+    offset: off_t,
+) -> Result<*mut c_void, Errno> {
+    if offset != 0 {
+        return Err(INVALID);
+    }
+    let mut buffer = exchange::buffer();
+    let answer = exchange::ask(&Request::Memory { id: name.id }, Along::socket(fd), &mut buffer)?;
+    let rings = match answer.reply {
+        Reply::Value(value) => value.try_into().map(u64::from_ne_bytes).map_err(|_| NONSENSE)? as usize,
+        _ => return Err(NONSENSE),
+    };
+    let file = answer.descriptor.ok_or(NONSENSE)?;
+    // As the kernel has it: all of it, from the beginning.
+    if len != rings {
+        return Err(INVALID);
+    }
+    let whole = rings.checked_add(ring::LEN).ok_or(NONSENSE)?;
+    let both = libc::PROT_READ | libc::PROT_WRITE;
+    let memory = sys::map(std::ptr::null_mut(), whole, both, libc::MAP_SHARED, file.number(), 0)?;
+    let entry = Entry { name, fd, memory, len: rings };
+    let remembered = (0..exchange::MOMENTS).find_map(|_| {
+        let done = with_table(|table| {
+            // One that was mapped before has other memory now.
+            for place in table.iter_mut() {
+                if place.is_some_and(|old| old.name == name || identity(old.fd) != Some(old.name)) {
+                    forget(place);
+                }
+            }
+            table.iter_mut().find(|place| place.is_none()).map(|place| *place = Some(entry)).is_some()
+        });
+        if done.is_none() {
+            sys::step_aside();
+        }
+        done
+    });
+    let mapped = if remembered == Some(true) {
+        HAS_RINGS.store(true, Ordering::Relaxed);
+        sys::map(address, len, access, flags, file.number(), 0)
+    } else {
+        sys::unmap_bytes(memory, whole);
+        Err(Errno(libc::ENOMEM))
+    };
+    drop(file);
+    mapped
+}
+
+fn forget(place: &mut Option<Entry>) {
+    if let Some(old) = place.take() {
+        sys::unmap_bytes(old.memory, old.len + ring::LEN);
+    }
+}
+
+/// Before the program waits: what a ring's descriptor polls shall be true.
+#[inline]
+pub(crate) fn settle() {
+    if HAS_RINGS.load(Ordering::Relaxed) {
+        with_table(|table| table.iter_mut().for_each(settle_one));
+    }
+}
+
+#[cold]
+fn settle_one(place: &mut Option<Entry>) {
+    let Some(entry) = place else { return };
+    if entry.has_something() {
+        return;
+    }
+    if identity(entry.fd) != Some(entry.name) {
+        return forget(place);
+    }
+    entry.word(entry.len + ring::ARMED).store(1, Ordering::SeqCst);
+    fence(Ordering::SeqCst);
+    if !entry.has_something() && next_is_ready(entry.fd) {
+        take(entry.fd);
+    }
+}
+
+impl Entry {
+    /// Whether the slot or block that was last made the program's is its still.
+    fn has_something(&self) -> bool {
+        let last = self.word(self.len + ring::LAST).load(Ordering::SeqCst) as usize;
+        last < self.len && self.word(last).load(Ordering::SeqCst) != 0
+    }
+
+    /// A word, at a multiple of four within the memory.
+    fn word(&self, at: usize) -> &AtomicU32 {
+        let at = at.min(self.len + ring::LEN - 4) & !3;
+        // SAFETY: mapped as long as the entry stands, of this length, aligned; whatever stands there is a value.
+        unsafe { &*self.memory.byte_add(at).cast::<AtomicU32>() }
+    }
+}
+
+/// Whether the message that stands first on the pair is the node's signal.
+fn next_is_ready(fd: c_int) -> bool {
+    let mut bytes = [0; Header::LEN];
+    let mut pieces = [exchange::piece(bytes.as_mut_ptr().cast(), bytes.len())];
+    let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
+    sys::receive_message(fd, &mut exchange::message(&mut pieces), flags).is_ok()
+        && matches!(Header::decode(&bytes), Ok((Header { kind: Kind::Ready, .. }, _)))
+}
+
+fn take(fd: c_int) {
+    let mut bytes = [0; Header::LEN];
+    let mut pieces = [exchange::piece(bytes.as_mut_ptr().cast(), bytes.len())];
+    let _ = sys::receive_message(fd, &mut exchange::message(&mut pieces), libc::MSG_DONTWAIT);
+}
+
+/// A signal was read by the program in a frame's place: the next one is wanted.
+pub(crate) fn was_read(name: SocketName) {
+    with_table(|table| {
+        for entry in table.iter().flatten().filter(|entry| entry.name == name) {
+            entry.word(entry.len + ring::ARMED).store(1, Ordering::SeqCst);
+        }
+    });
+}
