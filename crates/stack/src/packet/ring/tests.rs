@@ -204,7 +204,7 @@ proptest! {
             let shared = Shared::new(geometry.len() + CONTROL_LEN);
             let mut ring = Ring::new(Box::new(shared.clone()), geometry, geometry.len(), Duration::ZERO);
             for (step, (len, at, word, wait)) in frames.into_iter().enumerate() {
-                shared.store(at % (geometry.len() + CONTROL_LEN) & !3, word);
+                shared.store((at % (geometry.len() + CONTROL_LEN)) & !3, word);
                 let now = Instant::from_millis(step as u64);
                 put_at(&mut ring, len, now);
                 if wait {
