@@ -20,6 +20,7 @@ mod local;
 mod multicast;
 mod names;
 mod node;
+mod packet;
 mod paths;
 mod redis;
 mod streams;

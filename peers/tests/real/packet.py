@@ -1,0 +1,292 @@
+"""Packet sockets by hand. Arguments: a function's name, the subject's address, the peer's."""
+
+import ctypes
+import mmap
+import os
+import select
+import socket
+import struct
+import sys
+import time
+
+SUBJECT, PEER = sys.argv[2:4]
+LIBC = ctypes.CDLL(None, use_errno=True)
+AF_PACKET, SOL_PACKET, ETH_P_ALL, ETH_P_IP, ETH_P_ARP = 17, 263, 3, 0x0800, 0x0806
+HOST, BROADCAST, MULTICAST, OTHERHOST, OUTGOING = range(5)
+PORT = 4444
+
+
+def opened(protocol, kind=socket.SOCK_RAW, name='veth0'):
+    made = socket.socket(AF_PACKET, kind, socket.htons(protocol))
+    if name:
+        made.bind((name, protocol))
+    made.settimeout(20)
+    return made
+
+
+def refused(errno, call, *arguments):
+    try:
+        call(*arguments)
+    except OSError as error:
+        assert error.errno == errno, (error, errno)
+    else:
+        raise AssertionError('was not refused')
+
+
+def asked(mac):
+    request = struct.pack('!HHBBH', 1, ETH_P_IP, 6, 4, 1) + mac + socket.inet_aton(SUBJECT) + bytes(6) + socket.inet_aton(PEER)
+    return b'\xff' * 6 + mac + struct.pack('!H', ETH_P_ARP) + request
+
+
+def frames_by_hand():
+    arp, everything = opened(ETH_P_ARP), opened(ETH_P_ALL)
+    name = arp.getsockname()
+    assert name[:2] == ('veth0', ETH_P_ARP) and name[3] == 1 and len(name[4]) == 6, name
+    request = asked(name[4])
+    assert arp.send(request) == len(request)
+    answer, sender = arp.recvfrom(2000)
+    while answer[:6] != name[4]:
+        answer, sender = arp.recvfrom(2000)
+    assert answer[12:14] == b'\x08\x06' and answer[21] == 2 and answer[28:32] == socket.inet_aton(PEER), answer
+    assert sender[:4] == ('veth0', ETH_P_ARP, HOST, 1) and sender[4] == answer[6:12], sender
+    seen = set()
+    while len(seen) < 2:
+        frame, sender = everything.recvfrom(2000)
+        if frame[12:14] == b'\x08\x06' and frame[28:32] in (socket.inet_aton(PEER), socket.inet_aton(SUBJECT)):
+            seen.add((sender[2], frame[21]))
+    assert seen == {(OUTGOING, 1), (HOST, 2)}, seen
+
+
+def frames_that_cannot_be():
+    raw = opened(0, name=None)
+    refused(6, raw.send, bytes(60))
+    raw.bind(('veth0', 0))
+    for length in (0, 13):
+        refused(22, raw.send, bytes(length))
+    refused(90, raw.send, bytes(1515))
+    assert raw.send(bytes(1514)) == 1514
+    refused(95, raw.connect, ('veth0', 0))
+    refused(95, raw.getpeername)
+    refused(95, raw.listen, 1)
+    refused(19, raw.bind, ('nothing', 0))
+    refused(94, socket.socket, AF_PACKET, socket.SOCK_STREAM, 0)
+
+
+def cooked():
+    one = opened(ETH_P_ARP, socket.SOCK_DGRAM)
+    mac = one.getsockname()[4]
+    request = asked(mac)
+    one.sendto(request[14:], ('veth0', ETH_P_ARP, 0, 1, b'\xff' * 6))
+    while True:
+        answer, sender = one.recvfrom(2000)
+        if sender[2] == HOST and answer[7] == 2:
+            break
+    assert answer[:8] == struct.pack('!HHBBH', 1, ETH_P_IP, 6, 4, 2) and answer[24:28] == socket.inet_aton(SUBJECT), answer
+
+
+def loopback():
+    both = opened(ETH_P_ALL, name='lo')
+    own = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    own.bind(('127.0.0.1', 0))
+    own.sendto(b'around', own.getsockname())
+    got = [both.recvfrom(2000) for _ in range(2)]
+    assert [sender[2:4] for _, sender in got] == [(OUTGOING, 772), (HOST, 772)], got
+    assert all(frame == bytes(12) + b'\x08\x00' + frame[14:] and frame.endswith(b'around') for frame, _ in got), got
+
+
+def send_datagrams(count, size=200):
+    sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    for _ in range(count):
+        sender.sendto(bytes(size), (PEER, PORT))
+
+
+def options():
+    one = opened(0, name=None)
+    for name, value in ((8, 1), (9, 1), (20, 1), (23, 1), (7, 100), (14, 1), (15, 1), (10, 1), (12, 64), (17, 16)):
+        one.setsockopt(SOL_PACKET, name, value)
+        if name != 7:
+            assert one.getsockopt(SOL_PACKET, name) == value, name
+    for name, value, errno in ((23, 2, 22), (10, 3, 22), (12, -1, 22), (99, 1, 92), (1, 1, 22)):
+        refused(errno, one.setsockopt, SOL_PACKET, name, value)
+    refused(92, one.getsockopt, SOL_PACKET, 99)
+    refused(92, one.setsockopt, socket.IPPROTO_IP, socket.IP_TTL, 3)
+    index = socket.if_nametoindex('veth0')
+    promiscuous = struct.pack('iHH8s', index, 1, 0, b'')
+    one.setsockopt(SOL_PACKET, 1, promiscuous)
+    one.setsockopt(SOL_PACKET, 2, promiscuous)
+    one.setsockopt(SOL_PACKET, 2, promiscuous)
+    refused(22, one.setsockopt, SOL_PACKET, 1, struct.pack('iHH8s', index, 0, 5, b''))
+    refused(19, one.setsockopt, SOL_PACKET, 1, struct.pack('iHH8s', 999, 1, 0, b''))
+    for version, header in ((0, 32), (1, 32), (2, 48)):
+        value, length = ctypes.c_int(version), ctypes.c_uint(4)
+        assert LIBC.getsockopt(one.fileno(), SOL_PACKET, 11, ctypes.byref(value), ctypes.byref(length)) == 0
+        assert value.value == header
+    cooked = opened(0, socket.SOCK_DGRAM, None)
+    refused(22, cooked.setsockopt, SOL_PACKET, 15, 1)
+    assert (cooked.type, one.type, one.family) == (socket.SOCK_DGRAM, socket.SOCK_RAW, AF_PACKET)
+
+
+def what_is_told_beside():
+    one, deaf = opened(ETH_P_ALL), opened(ETH_P_ALL)
+    filter_for_datagrams(one)
+    filter_for_datagrams(deaf)
+    deaf.setsockopt(SOL_PACKET, 23, 1)
+    one.setsockopt(SOL_PACKET, 8, 1)
+    one.setsockopt(socket.SOL_SOCKET, 35, 1)
+    send_datagrams(3)
+    for _ in range(3):
+        data, control, flags, sender = one.recvmsg(2000, 500)
+        assert len(data) == 100 and sender[2] == OUTGOING, (data, sender)
+        told = {(level, kind): value for level, kind, value in control}
+        seconds, nanoseconds = struct.unpack('qq', told[1, 35])
+        assert abs(time.time() - seconds) < 60 and 0 <= nanoseconds < 10**9
+        status, length, snapped, mac, net, tag, protocol = struct.unpack('IIIHHHH', told[SOL_PACKET, 8])
+        assert status & 1 and (length, snapped, mac, net, tag, protocol) == (242, 100, 0, 14, 0, 0), told
+    packets, drops = struct.unpack('II', one.getsockopt(SOL_PACKET, 6, 8))
+    assert (packets, drops) == (3, 0), (packets, drops)
+    assert struct.unpack('II', one.getsockopt(SOL_PACKET, 6, 8)) == (0, 0)
+    assert struct.unpack('II', deaf.getsockopt(SOL_PACKET, 6, 8)) == (0, 0)
+
+
+class Instruction(ctypes.Structure):
+    _fields_ = [('code', ctypes.c_ushort), ('jt', ctypes.c_ubyte), ('jf', ctypes.c_ubyte), ('k', ctypes.c_uint)]
+
+
+def attach(one, instructions):
+    program = (Instruction * len(instructions))(*[Instruction(*each) for each in instructions])
+    one.setsockopt(socket.SOL_SOCKET, 26, struct.pack('HxxxxxxP', len(program), ctypes.addressof(program)))
+
+
+# udp dst port 4444, 100 bytes.
+DATAGRAMS = [(0x28, 0, 0, 12), (0x15, 0, 5, 0x800), (0x30, 0, 0, 23), (0x15, 0, 3, 17), (0x28, 0, 0, 36), (0x15, 0, 1, PORT),
+             (6, 0, 0, 100), (6, 0, 0, 0)]
+
+
+def filter_for_datagrams(one):
+    attach(one, DATAGRAMS)
+
+
+def filters():
+    one = opened(0)
+    refused(2, one.setsockopt, socket.SOL_SOCKET, 27, 0)
+    for wrong in ([], [(0xffff, 0, 0, 0)], [(0x15, 9, 9, 0), (6, 0, 0, 0)], [(0, 0, 0, 0)]):
+        refused(22, attach, one, wrong)
+    refused(22, one.setsockopt, socket.SOL_SOCKET, 26, bytes(8))
+    # More than fits into one request.
+    long = [(0, 0, 0, at) for at in range(1000)] + [(6, 0, 0, 0)]
+    attach(one, long)
+    room = ctypes.create_string_buffer(8 * 2000)
+    length = ctypes.c_uint(2000)
+    assert LIBC.getsockopt(one.fileno(), 1, 26, room, ctypes.byref(length)) == 0 and length.value == 1001, length
+    assert room.raw[:8 * 1001] == b''.join(struct.pack('HBBI', *each) for each in long)
+    length = ctypes.c_uint(0)
+    assert LIBC.getsockopt(one.fileno(), 1, 26, None, ctypes.byref(length)) == 0 and length.value == 1001
+    one.setsockopt(socket.SOL_SOCKET, 27, 0)
+    attach(one, DATAGRAMS)
+    one.setsockopt(socket.SOL_SOCKET, 44, 1)
+    refused(1, one.setsockopt, socket.SOL_SOCKET, 27, 0)
+    refused(1, attach, one, DATAGRAMS)
+    refused(1, one.setsockopt, socket.SOL_SOCKET, 44, 0)
+    assert one.getsockopt(socket.SOL_SOCKET, 44) == 1
+
+
+class Ring:
+    """A ring of 8 blocks of 16 KiB, or of 64 slots."""
+
+    def __init__(self, version):
+        self.version, self.at, self.v3 = version, 0, version == 2
+        self.socket = opened(0, name=None)
+        self.socket.setsockopt(SOL_PACKET, 10, version)
+        for wrong in ((4096, 2, 2048, 5), (4095, 2, 2048, 4), (4096, 2, 40, 4), (4096, 2, 2040, 4), (4096, 0, 2048, 4)):
+            refused(22, self.ask, *wrong)
+        self.ask(16384, 8, 2048, 64)
+        refused(16, self.ask, 16384, 8, 2048, 64)
+        refused(16, self.socket.setsockopt, SOL_PACKET, 10, version)
+        length = 8 * 16384
+        for wrong, offset in ((length - 4096, 0), (length, 4096)):
+            refused(22, self.map, wrong, offset)
+        self.memory = self.map(length, 0)
+        filter_for_datagrams(self.socket)
+        self.socket.bind(('veth0', ETH_P_ALL))
+
+    def ask(self, *numbers):
+        rest = (50, 0, 0) if self.v3 else ()
+        self.socket.setsockopt(SOL_PACKET, 5, struct.pack(f'{len(numbers) + len(rest)}I', *numbers, *rest))
+
+    def map(self, length, offset):
+        return mmap.mmap(self.socket.fileno(), length, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE, offset=offset)
+
+    def waits(self, seconds):
+        poll = select.poll()
+        poll.register(self.socket, select.POLLIN)
+        return bool(poll.poll(seconds * 1000))
+
+    def take(self):
+        """Lengths of the frames that are there."""
+        return self.take_blocks() if self.v3 else self.take_slots()
+
+    def take_slots(self):
+        got = []
+        while struct.unpack_from('I', self.memory, self.at * 2048)[0] & 1:
+            at = self.at * 2048
+            length, kept, mac, net = struct.unpack_from('IIHH', self.memory, at + (8 if self.version == 0 else 4))
+            family, _, _, hardware, kind, size = struct.unpack_from('=HHiHBB', self.memory, at + 32)
+            assert (kept, mac, net, family, hardware, kind, size) == (100, 66, 80, AF_PACKET, 1, OUTGOING, 6)
+            assert self.memory[at + mac + 12:at + mac + 14] == b'\x08\x00'
+            got.append(length)
+            struct.pack_into('I', self.memory, at, 0)
+            self.at = (self.at + 1) % 64
+        return got
+
+    def take_blocks(self):
+        got = []
+        while True:
+            block = self.at * 16384
+            status, count, first = struct.unpack_from('III', self.memory, block + 8)
+            if not status & 1:
+                return got
+            at = block + first
+            for number in range(count):
+                following, seconds, _, kept, length, _, mac, net = struct.unpack_from('IIIIIIHH', self.memory, at)
+                assert (kept, mac, net) == (100, 82, 96) and abs(time.time() - seconds) < 60
+                assert self.memory[at + mac + 12:at + mac + 14] == b'\x08\x00'
+                assert (following == 0) == (number == count - 1)
+                got.append(length)
+                at += following
+            struct.pack_into('I', self.memory, block + 8, 0)
+            self.at = (self.at + 1) % 8
+
+
+def rings():
+    for version in range(3):
+        ring = Ring(version)
+        assert not ring.waits(0)
+        total = 0
+        for burst in (1, 3, 40, 1, 50):
+            send_datagrams(burst)
+            got = []
+            while len(got) < burst:
+                assert ring.waits(20), (version, burst, len(got))
+                got += ring.take()
+            assert got == [242] * burst, (version, got)
+            total += burst
+        # What was read does not poll readable any more: a wake-up too many is allowed, two are not.
+        assert not (ring.waits(0) and ring.waits(0) and ring.waits(0)), version
+        packets, drops = struct.unpack('II', ring.socket.getsockopt(SOL_PACKET, 6, 12)[:8])
+        assert (packets, drops) == (total, 0), (packets, drops)
+        ring.socket.setblocking(False)
+        refused(11, ring.socket.recv, 100)
+        # A program that does not read: what is too much is dropped and counted, and then all goes on.
+        send_datagrams(400 if version < 2 else 3000)
+        deadline = time.monotonic() + 20
+        drops = 0
+        while not drops and time.monotonic() < deadline:
+            drops = struct.unpack('II', ring.socket.getsockopt(SOL_PACKET, 6, 12)[:8])[1]
+        assert drops, version
+        while ring.take():
+            pass
+        send_datagrams(1)
+        assert ring.waits(20), version
+
+
+globals()[sys.argv[1]]()
