@@ -20,8 +20,8 @@ use sockeye_stack::{Bind, BindingId, PortId, Stack, packet, raw as stack_raw, ud
 
 use crate::convert::bind_of;
 use crate::errno::Errno;
-use crate::multicast::Groups;
 use crate::filter::Filtering;
+use crate::multicast::Groups;
 use crate::names::*;
 use crate::options::tcp_options;
 use crate::packet::PacketSocket;
