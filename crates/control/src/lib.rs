@@ -115,10 +115,10 @@ pub const VERSION: u8 = 1;
 pub const MAX_MESSAGE: usize = 16 * 1024;
 
 /// The longest request, and the longest reply except [`Reply::Text`]: all that the shim needs (it has its buffers on the stack).
-pub const MAX_CALL: usize = 2048;
+pub const MAX_CALL: usize = 2112;
 
 /// The longest value of a socket option or argument of an ioctl, in bytes.
-pub const MAX_OPTION: usize = 1024;
+pub const MAX_OPTION: usize = 2048;
 
 /// The longest message of an error, with its header.
 pub const MAX_ERROR: usize = MAX_CALL - 4;

@@ -1,8 +1,8 @@
 //! The pump of a socket that is no stream: messages with a header on the program's side, datagrams or packets on the stack's.
 //!
 //! What differs between kinds of sockets is how a message is sent and how the next one is received: a file each
-//! ([`udp`], [`packet`], [`raw`]). What they have in common are the control messages ([`ancillary`]) and the queue of
-//! errors ([`errors`]).
+//! ([`udp`], [`packet`], [`raw`]). What they have in common are the control messages ([`ancillary`]), what follows from them
+//! and the socket's options for what is sent ([`wishes`]), and the queue of errors ([`errors`]).
 //!
 //! Both ways hold at most one datagram that found no room: then the pair fills up, and the program waits on its own
 //! descriptor; or the stack's receive queue does, and drops with a counter, as a host does. What a program sends that
@@ -13,6 +13,7 @@ pub(crate) mod errors;
 mod packet;
 mod raw;
 mod udp;
+mod wishes;
 
 pub(crate) use packet::RingMemory;
 
@@ -22,7 +23,7 @@ use std::os::fd::OwnedFd;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, sendmsg};
 use sockeye_control::ancillary::cut;
 use sockeye_control::datagram::{Header, Kind};
-use sockeye_socket::{Body, Errno, SocketId};
+use sockeye_socket::{Body, Errno, Privilege, SocketId};
 
 use crate::boundary::{Context, Counters};
 use crate::end::{End, Fate, Pump};
@@ -178,9 +179,11 @@ fn send(
         }
     };
     let Some(body) = context.host.body(end.socket) else { return Ok(()) };
+    // It is whoever made the socket that may send more than others.
+    let who = if end.owner.uid == 0 { Privilege::Administrator } else { Privilege::User };
     let sent = match body {
-        Body::Datagram(_) | Body::Unbound => udp::send(context, end.socket, &header, control, payload),
-        Body::Raw(body) => raw::send(context, end.socket, body, &header, control, payload),
+        Body::Datagram(_) | Body::Unbound => udp::send(context, end.socket, &header, who, (control, payload)),
+        Body::Raw(body) => raw::send(context, end.socket, body, &header, who, (control, payload)),
         Body::Packet(_) => packet::send(context, end.socket, &header, payload),
         Body::Idle | Body::Connection(_) | Body::Joined(..) | Body::Listener(_) => Err(Errno::EOPNOTSUPP),
     };

@@ -14,6 +14,7 @@ use sockeye_socket::names::{
     AF_INET, AF_INET6, AF_PACKET, IPPROTO_TCP, PACKET_RX_RING, PACKET_TX_RING, SO_ATTACH_FILTER, SO_ERROR,
     SO_OOBINLINE, SOCK_DGRAM, SOCK_PACKET, SOCK_RAW, SOCK_STREAM, SOL_PACKET, SOL_SOCKET, TCP_CORK, TCP_INFO,
 };
+use sockeye_socket::settings::cut_value;
 use sockeye_socket::table::Key;
 use sockeye_socket::{Body, Errno, Privilege, Progress};
 use sockeye_stack::packet::ring::Memory;
@@ -339,11 +340,11 @@ impl Call<'_, '_> {
                 {
                     return Ok((Answer::Value(errno.raw().to_ne_bytes().to_vec()), None));
                 }
-                let mut value = host.option(*now, socket, level, name)?;
+                let value = host.option(*now, socket, level, name)?;
                 if (level, name) == (SOL_SOCKET, SO_ERROR) {
                     self.boundary.asked_for_error(key, value.iter().any(|&byte| byte != 0));
                 }
-                value.truncate(len as usize);
+                let value = cut_value(level, name, value, len as usize);
                 Answer::Value(value)
             }
             Request::TakeError { .. } => {
@@ -395,8 +396,7 @@ impl Call<'_, '_> {
             }
             Request::Option { level, name, len, .. } => {
                 let stream = grave.kind == Kind::Stream;
-                let mut value = grave.settings.value(stream, level, name)?;
-                value.truncate(len as usize);
+                let value = cut_value(level, name, grave.settings.value(stream, level, name)?, len as usize);
                 Answer::Value(value)
             }
             Request::SetOption { level, name, value, .. } | Request::TellOption { level, name, value, .. } => {

@@ -34,6 +34,8 @@ pub struct Ipv6Settings {
 
 impl Ipv6Settings {
     pub(crate) fn set(&mut self, stream: bool, name: i32, bytes: &[u8]) -> Result<(), Errno> {
+        // What is not known is not known of any length.
+        self.value(stream, name)?;
         let value = read_int(bytes)?;
         match name {
             IPV6_V6ONLY => self.only = value != 0,

@@ -8,6 +8,7 @@
 //! Data goes two ways: by copy, with [`Host::send`] and [`Host::receive`], or without one, by asking for what stands
 //! behind a socket ([`Host::body`]) and using the stack's queues directly, as the node's pumps do.
 
+pub mod advanced;
 mod convert;
 mod datagram;
 pub mod errno;

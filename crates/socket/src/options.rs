@@ -10,7 +10,7 @@ use crate::errno::Errno;
 use crate::host::{Body, Host, Socket, SocketId, State};
 use crate::info;
 use crate::names::*;
-use crate::settings::{Privilege, Settings, int};
+use crate::settings::{Privilege, Settings, Switch, int};
 
 impl Host {
     /// setsockopt(2).
@@ -205,7 +205,10 @@ fn apply_udp(stack: &mut Stack, id: udp::SocketId, socket: &Socket) {
         receive_errors_v6: settings.ipv6.is_some_and(|ipv6| ipv6.receive_errors),
         groups: socket.groups.options,
         member: socket.groups.member,
-        ..own
+        checksum: !settings.advanced.is_on(Switch::NO_CHECKSUM),
+        checksum_v6: !settings.advanced.is_on(Switch::NO_CHECKSUM_V6),
+        takes_unchecked: settings.advanced.is_on(Switch::TAKES_UNCHECKED_V6),
+        keeps_headers: settings.advanced.wants_headers(),
     };
     stack.udp_set_options(id, options);
     stack.udp_set_reuse(id, *reuse_address, *reuse_port);

@@ -152,6 +152,7 @@ pub(crate) fn apply(stack: &mut Stack, id: raw::SocketId, socket: &Socket) {
         header_included: raw.header_included,
         checksum_offset: raw.checksum_offset,
         filter: raw.filter,
+        keeps_headers: settings.advanced.wants_headers(),
         receive_errors: settings.ipv6.map_or(settings.ip.receive_errors, |ipv6| ipv6.receive_errors),
         ..own
     };

@@ -16,6 +16,7 @@ use core::time::Duration;
 use crate::errno::Errno;
 use crate::names::*;
 
+pub use crate::advanced::{Advanced, Switch};
 pub use crate::ipv6::Ipv6Settings;
 pub use crate::raw::RawSettings;
 
@@ -71,6 +72,8 @@ pub struct Settings {
     pub ipv6: Option<Ipv6Settings>,
     /// What only raw and echo sockets have.
     pub raw: Option<RawSettings>,
+    /// What RFC 3542 and Linux add.
+    pub advanced: Advanced,
 }
 
 /// Which control message brings the time of a datagram.
@@ -176,6 +179,7 @@ impl Default for Settings {
             },
             ipv6: None,
             raw: None,
+            advanced: Advanced::default(),
         }
     }
 }
@@ -192,6 +196,9 @@ impl Settings {
         if let Some(set) = self.raw.as_mut().and_then(|raw| raw.set(ipv6, level, name, bytes)) {
             return set;
         }
+        if let Some(set) = self.advanced.set((self.ipv6.is_some(), stream), who, (level, name), bytes) {
+            return set;
+        }
         match level {
             SOL_SOCKET => self.set_socket(stream, who, name, bytes),
             IPPROTO_TCP if stream => self.tcp.set(name, bytes),
@@ -206,12 +213,17 @@ impl Settings {
         if let Some(value) = self.raw.and_then(|raw| raw.value(self.ipv6.is_some(), level, name)) {
             return value;
         }
+        if let Some(value) = self.advanced.value((self.ipv6.is_some(), stream), level, name) {
+            return Ok(value);
+        }
         match level {
             SOL_SOCKET => self.socket_value(stream, name),
             IPPROTO_TCP if stream => self.tcp.value(name),
             IPPROTO_IP => self.ip.value(stream, name).map(int),
-            IPPROTO_IPV6 => self.ipv6.as_ref().ok_or(Errno::ENOPROTOOPT)?.value(stream, name).map(int),
-            _ => Err(Errno::ENOPROTOOPT),
+            IPPROTO_IPV6 if let Some(ipv6) = &self.ipv6 => ipv6.value(stream, name).map(int),
+            IPPROTO_UDP if !stream => Err(Errno::ENOPROTOOPT),
+            // The last to be asked is IP, of either kind, and each says so in its own way.
+            _ => Err(if self.ipv6.is_some() { Errno::ENOPROTOOPT } else { Errno::EOPNOTSUPP }),
         }
     }
 
@@ -326,7 +338,8 @@ impl TcpSettings {
 
 impl IpSettings {
     fn set(&mut self, stream: bool, name: i32, bytes: &[u8]) -> Result<(), Errno> {
-        let value = read_int_or_byte(bytes)?;
+        // Nothing at all is 0, but not for all.
+        let value = if bytes.is_empty() && name != IP_TTL { 0 } else { read_int_or_byte(bytes)? };
         match name {
             // The two bits of ECN belong to TCP.
             IP_TOS if stream => self.tos = (value as u8 & !0b11) | (self.tos & 0b11),
@@ -361,6 +374,22 @@ impl IpSettings {
             _ => return Err(Errno::ENOPROTOOPT),
         })
     }
+}
+
+/// What getsockopt copies of a value to a buffer of `len` bytes: at the IP level a number that fits into a byte is one, where there is no room for an
+/// int.
+pub fn cut_value(level: i32, name: i32, mut value: Vec<u8>, len: usize) -> Vec<u8> {
+    let number = value.first_chunk().map(|&bytes| i32::from_ne_bytes(bytes));
+    if level == IPPROTO_IP
+        && name != IP_OPTIONS
+        && value.len() == 4
+        && (1..4).contains(&len)
+        && let Some(number @ 0..=255) = number
+    {
+        return vec![number as u8];
+    }
+    value.truncate(len);
+    value
 }
 
 /// An `int` as getsockopt returns it.
@@ -473,7 +502,8 @@ mod tests {
             [(1, 26), (1, 47), (6, 23), (6, 31), (6, 14), (0, 3), (0, 11), (0, 15), (0, 35), (41, 26), (-1, 0)];
         for (level, name) in refused {
             assert_eq!(set(&mut settings, level, name, 1), Err(Errno::ENOPROTOOPT), "{level}/{name}");
-            assert_eq!(settings.value(true, level, name), Err(Errno::ENOPROTOOPT), "{level}/{name}");
+            let unknown = if level == 41 || level == -1 { Errno::EOPNOTSUPP } else { Errno::ENOPROTOOPT };
+            assert_eq!(settings.value(true, level, name), Err(unknown), "{level}/{name}");
         }
         assert_eq!(settings, Settings::default());
     }

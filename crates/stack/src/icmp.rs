@@ -108,7 +108,7 @@ impl Ip {
             checksum_offset: None,
             segment_size: None,
         };
-        let manner = Manner { fragmentation: Fragmentation::Anywhere, options };
+        let manner = Manner { fragmentation: Fragmentation::Anywhere, options, ..Manner::default() };
         let sent = match self.route(outgoing.destination, Some(outgoing.source)) {
             Ok(route) => self.send_by(now, &route, &outgoing, &manner, &header[..header_len], &[message.data()]),
             Err(_) => Err(SendError::NoRoute),

@@ -251,7 +251,8 @@ impl Stack {
         frame: &RxFrame,
         payload: Range<usize>,
     ) {
-        let bytes = &frame.buffer[payload];
+        let headers = &frame.buffer[incoming.packet.start..payload.start];
+        let bytes = (headers, &frame.buffer[payload]);
         if let udp::Outcome::Dropped(reason) = self.udp.handle_datagram(now, &mut self.ip, incoming, bytes) {
             self.ip.counters.drop(reason);
             if reason == Drop::UdpNoSocket {

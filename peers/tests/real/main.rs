@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod advanced;
 mod autoconf;
 mod bulk;
 mod calls;

@@ -55,7 +55,8 @@ pub(crate) fn message(settings: &Settings, now: Instant, reported: &Reported) ->
     let mut list = Vec::new();
     if reported.offender.is_some() {
         let Reported { to, ttl, tos, timestamp: at, .. } = *reported;
-        let arrival = Arrival { at, to: SocketAddr::new(to, 0), port: reported.port.index() as u32, ttl, tos };
+        let port = reported.port.interface_index();
+        let arrival = Arrival { at, to: SocketAddr::new(to, 0), port, ttl, tos, headers: &[] };
         ancillary::list(&mut list, settings, now, &arrival);
     }
     let (level, kind) = if settings.ipv6.is_some() { (IPPROTO_IPV6, IPV6_RECVERR) } else { (IPPROTO_IP, IP_RECVERR) };
@@ -86,7 +87,7 @@ fn extended(settings: &Settings, reported: &Reported) -> Vec<u8> {
             bytes.extend([0; 8]);
         }
         Some(IpAddr::V6(address)) => {
-            let scope = if address.is_unicast_link_local() { reported.port.index() as u32 } else { 0 };
+            let scope = if address.is_unicast_link_local() { reported.port.interface_index() } else { 0 };
             bytes.extend(10u16.to_ne_bytes());
             bytes.extend([0; 6]);
             bytes.extend(address.octets());

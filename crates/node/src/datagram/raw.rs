@@ -4,12 +4,12 @@ use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 
 use sockeye_control::Address;
 use sockeye_control::datagram::Header;
-use sockeye_socket::{Errno, SocketId};
-use sockeye_stack::PortId;
+use sockeye_socket::{Errno, Privilege, SocketId};
 use sockeye_stack::raw::{self, Kind};
 
 use super::Message;
-use super::ancillary::{self, Arrival, Attached};
+use super::ancillary::{self, Arrival};
+use super::wishes::Wishes;
 use crate::boundary::Context;
 
 /// Sends what a message holds.
@@ -18,8 +18,8 @@ pub(super) fn send(
     socket: SocketId,
     body: raw::SocketId,
     header: &Header,
-    control: &[u8],
-    payload: &[u8],
+    who: Privilege,
+    (control, payload): (&[u8], &[u8]),
 ) -> Result<(), Errno> {
     let to = header.remote.map(|address| address.internet().ok_or(Errno::EAFNOSUPPORT)).transpose()?;
     let settings = context.host.settings(socket).ok_or(Errno::EBADF)?;
@@ -31,18 +31,20 @@ pub(super) fn send(
     {
         return Err(Errno::EINVAL);
     }
-    let scope = match to {
-        Some(SocketAddr::V6(to)) if to.ip().is_unicast_link_local() || to.ip().is_multicast() => to.scope_id(),
-        _ => 0,
-    };
-    let Attached { from, port, ttl, tos, .. } = Attached::read(control, settings, settings.ipv6.is_none())?;
-    let port = if port != 0 { port } else { scope };
-    let port = match u16::try_from(port).map_err(|_| Errno::ENODEV)? {
-        0 => None,
-        index => Some(PortId::from_index(index)),
-    };
+    let wishes = Wishes::of(context.host, socket, (to, settings.ipv6.is_none()), who, control)?;
     let to = to.map(|address| context.host.inward(socket, address)).transpose()?.map(|to| to.ip());
-    let send = raw::Send { to, from, port, ttl, tos, payload };
+    let send = raw::Send {
+        to,
+        from: wishes.from,
+        port: wishes.device,
+        ttl: wishes.ttl,
+        tos: wishes.tos,
+        fragmentation: wishes.fragmentation,
+        options: &wishes.options,
+        headers: wishes.headers.as_deref(),
+        flow_label: wishes.flow_label,
+        payload,
+    };
     Ok(context.host.stack_mut().raw_send(context.now, body, &send)?)
 }
 
@@ -55,8 +57,9 @@ pub(super) fn receive(
 ) -> Option<Message> {
     let received = context.host.stack_mut().raw_recv(body)?;
     let settings = context.host.settings(socket)?;
-    let raw::Received { to, ttl, tos, timestamp: at, .. } = received;
-    let arrival = Arrival { at, to: SocketAddr::new(to, 0), port: received.port.index() as u32, ttl, tos };
+    let raw::Received { to, ttl, tos, timestamp: at, ref headers, .. } = received;
+    let port = received.port.interface_index();
+    let arrival = Arrival { at, to: SocketAddr::new(to, 0), port, ttl, tos, headers };
     ancillary::list(&mut control, settings, context.now, &arrival);
     let header = Header::data(Some(Address::Internet(from(&received))));
     Some(Message { header, control, data: received.data })

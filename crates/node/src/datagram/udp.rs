@@ -2,11 +2,12 @@
 
 use sockeye_control::Address;
 use sockeye_control::datagram::Header;
-use sockeye_socket::{Errno, SocketId, scoped};
+use sockeye_socket::{Errno, Privilege, SocketId, scoped};
 use sockeye_stack::udp;
 
 use super::Message;
-use super::ancillary::{self, Arrival, Attached};
+use super::ancillary::{self, Arrival};
+use super::wishes::Wishes;
 use crate::boundary::Context;
 
 /// Sends what a message holds: one datagram, or several where the program asked for segmentation.
@@ -14,34 +15,49 @@ pub(super) fn send(
     context: &mut Context<'_>,
     socket: SocketId,
     header: &Header,
-    control: &[u8],
-    payload: &[u8],
+    who: Privilege,
+    (control, payload): (&[u8], &[u8]),
 ) -> Result<(), Errno> {
     let body = context.host.opened(context.now, socket)?;
-    let to = header.remote.map(|address| address.internet().ok_or(Errno::EAFNOSUPPORT)).transpose()?;
-    if to.is_some_and(|to| to.port() == 0) {
+    let remote = header.remote.map(|address| address.internet().ok_or(Errno::EAFNOSUPPORT)).transpose()?;
+    if remote.is_some_and(|to| to.port() == 0) {
         return Err(Errno::EINVAL);
     }
-    let device = to.map(|to| context.host.zone(socket, to)).transpose()?.flatten();
-    let to = to.map(|address| context.host.inward(socket, address)).transpose()?;
-    let attached = if control.is_empty() {
-        Attached::default()
-    } else {
-        let settings = context.host.settings(socket).ok_or(Errno::EBADF)?;
-        let v4 = to.or_else(|| context.host.stack().udp_remote(body)).is_some_and(|to| to.is_ipv4());
-        Attached::read(control, settings, v4)?
-    };
-    let Attached { from, ttl, tos, segment, .. } = attached;
-    let size = if segment == 0 { payload.len().max(1) } else { usize::from(segment) };
+    let to = remote.map(|address| context.host.inward(socket, address)).transpose()?;
+    let v4 = to.or_else(|| context.host.stack().udp_remote(body)).is_some_and(|to| to.is_ipv4());
+    let wishes = Wishes::of(context.host, socket, (remote, v4), who, control)?;
+    let size = if wishes.segment == 0 { payload.len().max(1) } else { usize::from(wishes.segment) };
+    if payload.len().div_ceil(size) > MAX_SEGMENTS {
+        return Err(Errno::EINVAL);
+    }
     let mut pieces = payload.chunks(size);
     let mut next = Some(pieces.next().unwrap_or(&[]));
     while let Some(piece) = next {
-        let send = udp::Send { to, from, device, ttl, tos, payload: &[piece] };
-        context.host.stack_mut().udp_send(context.now, body, &send)?;
+        let send = udp::Send {
+            to,
+            from: wishes.from,
+            ttl: wishes.ttl,
+            tos: wishes.tos,
+            device: wishes.device,
+            fragmentation: wishes.fragmentation,
+            options: &wishes.options,
+            headers: wishes.headers.as_deref(),
+            flow_label: wishes.flow_label,
+            payload: &[piece],
+        };
+        match context.host.stack_mut().udp_send(context.now, body, &send) {
+            Ok(()) => {}
+            // Who asks for a source that is not ours asks for nonsense; the socket's own can only have been taken away.
+            Err(udp::SendError::NotLocal) if wishes.from.is_some() => return Err(Errno::EINVAL),
+            Err(error) => return Err(error.into()),
+        }
         next = pieces.next();
     }
     Ok(())
 }
+
+/// Linux's `UDP_MAX_SEGMENTS`.
+const MAX_SEGMENTS: usize = 128;
 
 /// The next datagram of a port; `control` is memory for its control messages.
 pub(super) fn receive(
@@ -52,9 +68,9 @@ pub(super) fn receive(
 ) -> Option<Message> {
     let received = context.host.stack_mut().udp_recv(body)?;
     let settings = context.host.settings(socket)?;
-    let udp::Received { to, ttl, tos, timestamp: at, .. } = received;
-    let arrival = Arrival { at, to, port: received.port.index() as u32, ttl, tos };
-    ancillary::list(&mut control, settings, context.now, &arrival);
+    let udp::Received { to, ttl, tos, timestamp: at, ref headers, .. } = received;
+    let port = received.port.interface_index();
+    ancillary::list(&mut control, settings, context.now, &Arrival { at, to, port, ttl, tos, headers });
     let header = Header::data(Some(Address::Internet(scoped(settings.outward(received.from), Some(received.port)))));
     Some(Message { header, control, data: received.data })
 }

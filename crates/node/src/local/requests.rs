@@ -7,6 +7,7 @@ use rustix::fs::OFlags;
 use sockeye_control::{Address, Request};
 use sockeye_socket::Errno;
 use sockeye_socket::names::{SO_OOBINLINE, SO_SNDBUF, SO_SNDBUFFORCE, SOL_SOCKET};
+use sockeye_socket::settings::cut_value;
 use sockeye_socket::table::Key;
 use sockeye_stack::tcp::Side;
 
@@ -78,8 +79,7 @@ impl Call<'_, '_> {
                 Answer::Done
             }
             Request::Option { level, name, len, .. } => {
-                let mut value = host.option(now, socket, level, name)?;
-                value.truncate(len as usize);
+                let value = cut_value(level, name, host.option(now, socket, level, name)?, len as usize);
                 Answer::Value(value)
             }
             Request::Shutdown { how, .. } => {

@@ -20,6 +20,7 @@ use super::fragment::{Cut, Gather};
 use crate::checksum;
 use crate::counters::Drop;
 use crate::ip::Ip;
+use crate::ipv6::Headers;
 use crate::port::{Buffers, OutFrame};
 use crate::resolution::Link;
 use crate::route::{AddressKind, NoRoute, RouteEntry};
@@ -81,7 +82,12 @@ pub(crate) struct Outgoing {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Manner<'a> {
     pub(crate) fragmentation: Fragmentation,
+    /// Options of an IPv4 header.
     pub(crate) options: &'a [u8],
+    /// Extension headers of IPv6.
+    pub(crate) headers: Option<&'a Headers>,
+    /// Of 20 bits, of IPv6.
+    pub(crate) flow_label: u32,
 }
 
 impl Ip {
@@ -95,7 +101,7 @@ impl Ip {
         payload: &[&[u8]],
     ) -> Result<(), Full> {
         let fragmentation = if outgoing.dont_fragment { Fragmentation::Never } else { Fragmentation::WhenNeeded };
-        let manner = Manner { fragmentation, options: &[] };
+        let manner = Manner { fragmentation, ..Manner::default() };
         let sent = match self.route(outgoing.destination, Some(outgoing.source)) {
             Ok(route) => self.send_by(now, &route, outgoing, &manner, header, payload),
             Err(NoRoute) => Err(SendError::NoRoute),
@@ -127,10 +133,10 @@ impl Ip {
         header: &[u8],
         payload: &[&[u8]],
     ) -> Result<(), SendError> {
-        let Manner { fragmentation, options } = *manner;
+        let Manner { fragmentation, options, .. } = *manner;
         let (src, dst) = match (outgoing.source, outgoing.destination) {
             (IpAddr::V4(src), IpAddr::V4(dst)) => (src, dst),
-            _ => return self.send_v6_by(now, route, outgoing, fragmentation, header, payload),
+            _ => return self.send_v6_by(now, route, outgoing, manner, header, payload),
         };
         let len = header.len() + payload.iter().map(|slice| slice.len()).sum::<usize>();
         let header_len = ipv4::HEADER_LEN + options.len().next_multiple_of(4);

@@ -17,7 +17,7 @@
 
 use crate::counters::Drop;
 use crate::ip::{Ip, Outgoing};
-use crate::ipv4::output::{Fragmentation, SendError};
+use crate::ipv4::output::{Fragmentation, Manner, SendError};
 use crate::ipv6::autoconf::AddressState;
 use crate::ipv6::input::Accepted;
 use crate::neighbor::Claim;
@@ -257,9 +257,10 @@ impl Ip {
         let mtu = self.port(port).mtu;
         let kind = if to.is_multicast() { AddressKind::Multicast } else { AddressKind::Unicast };
         let route = RouteEntry { port, source: source.into(), next_hop: to.into(), mtu, kind, hop_limit: HOP_LIMIT };
+        let whole = Manner { fragmentation: Fragmentation::Never, ..Manner::default() };
         let sent = match mac {
             Some(mac) => self.send_v6_to(port, mac, &outgoing, (source, to), &bytes[..len]),
-            None => self.send_v6_by(now, &route, &outgoing, Fragmentation::Never, &bytes[..len], &[]),
+            None => self.send_v6_by(now, &route, &outgoing, &whole, &bytes[..len], &[]),
         };
         match sent {
             Ok(()) => self.counters.icmp_messages_sent += 1,

@@ -13,7 +13,7 @@ use crate::counters::Drop;
 use crate::errors::Cause;
 use crate::icmp::Complaint;
 use crate::ip::{IcmpError, Ip, Outgoing};
-use crate::ipv4::output::{Fragmentation, SendError};
+use crate::ipv4::output::{Manner, SendError};
 use crate::ipv6::input::Accepted;
 use crate::raw::View;
 use sockeye_device::Instant;
@@ -77,8 +77,8 @@ impl Ip {
                     checksum_offset: None,
                     segment_size: None,
                 };
-                let cut = Fragmentation::WhenNeeded;
-                self.send_v6_by(now, &route, &outgoing, cut, &header, &[message.data()])
+                let manner = Manner::default();
+                self.send_v6_by(now, &route, &outgoing, &manner, &header, &[message.data()])
             }
             Err(_) => Err(SendError::NoRoute),
         };

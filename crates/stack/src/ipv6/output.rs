@@ -11,7 +11,8 @@
 use crate::checksum;
 use crate::ip::{Ip, Outgoing};
 use crate::ipv4::fragment::{Cut, Gather};
-use crate::ipv4::output::{Fragmentation, SendError};
+use crate::ipv4::output::{Fragmentation, Manner, SendError};
+use crate::ipv6::Headers;
 use crate::port::{Buffers, OutFrame, PortId};
 use crate::route::RouteEntry;
 use sockeye_device::{Instant, Offload, SegmentKind, Segmentation};
@@ -28,7 +29,7 @@ impl Ip {
         now: Instant,
         route: &RouteEntry,
         outgoing: &Outgoing,
-        fragmentation: Fragmentation,
+        manner: &Manner<'_>,
         header: &[u8],
         payload: &[&[u8]],
     ) -> Result<(), SendError> {
@@ -36,10 +37,12 @@ impl Ip {
             return Err(SendError::Family);
         };
         let len = header.len() + payload.iter().map(|slice| slice.len()).sum::<usize>();
-        if len > usize::from(u16::MAX) {
+        let Manner { fragmentation, headers, flow_label, .. } = *manner;
+        let extensions_len = headers.map_or(0, Headers::len);
+        if extensions_len + len > usize::from(u16::MAX) {
             return Err(SendError::MessageSize);
         }
-        let fits = HEADER_LEN + len <= usize::from(route.mtu) || outgoing.segment_size.is_some();
+        let fits = HEADER_LEN + extensions_len + len <= usize::from(route.mtu) || outgoing.segment_size.is_some();
         if !fits && matches!(fragmentation, Fragmentation::Never | Fragmentation::Probe) {
             return Err(SendError::MessageSize);
         }
@@ -50,24 +53,32 @@ impl Ip {
             return Err(SendError::Full);
         }
         let link = ethernet::Repr { dst: MacAddr::ZERO, src: mac, vlan: None, ether_type: EtherType::IPV6 };
-        let repr = Repr {
+        let mut repr = Repr {
             src,
             dst,
             next_header: outgoing.protocol,
             hop_limit: outgoing.ttl.max(1),
             traffic_class: outgoing.tos,
-            flow_label: 0,
+            flow_label,
         };
         if !fits {
-            return self.send_v6_in_pieces(now, route, outgoing, (&link, &repr), header, payload);
+            return self.send_v6_in_pieces(now, route, outgoing, (&link, &repr), headers, header, payload);
         }
         let to = self.link_to(now, route)?;
-        let mut frame = self.v6_frame(&link, &repr, &[], len, &mut Gather::new(header, payload));
+        let mut frame = match headers {
+            None => self.v6_frame(&link, &repr, &[], len, &mut Gather::new(header, payload)),
+            Some(headers) => {
+                let mut extensions = vec![0; headers.len()];
+                repr.next_header = headers.emit(dst, outgoing.protocol, &mut extensions);
+                repr.dst = headers.next_stop(dst);
+                self.v6_frame(&link, &repr, &extensions, len, &mut Gather::new(header, payload))
+            }
+        };
         let transport = frame.len - len;
         if let Some(at) = outgoing.checksum_offset {
-            let sum = pseudo_header(src.into(), dst.into(), repr.next_header.0, len as u32);
+            let sum = pseudo_header(src.into(), dst.into(), outgoing.protocol.0, len as u32);
             let by_device = capabilities.checksum || outgoing.segment_size.is_some();
-            checksum::fill(&mut frame, transport, at, sum, repr.next_header, by_device);
+            checksum::fill(&mut frame, transport, at, sum, outgoing.protocol, by_device);
         }
         frame.offload.segmentation = outgoing.segment_size.map(|size| Segmentation {
             kind: SegmentKind::TcpV6,
@@ -78,42 +89,55 @@ impl Ip {
         self.dispatch(route, to, frame)
     }
 
+    #[allow(clippy::too_many_arguments, reason = "a packet, in its parts")]
     fn send_v6_in_pieces(
         &mut self,
         now: Instant,
         route: &RouteEntry,
         outgoing: &Outgoing,
         (link, repr): (&ethernet::Repr, &Repr),
+        headers: Option<&Headers>,
         header: &[u8],
         payload: &[&[u8]],
     ) -> Result<(), SendError> {
-        let len = header.len() + payload.iter().map(|slice| slice.len()).sum::<usize>();
+        let transport_len = header.len() + payload.iter().map(|slice| slice.len()).sum::<usize>();
+        let sum = outgoing.checksum_offset.map(|at| {
+            let sum = pseudo_header(repr.src.into(), repr.dst.into(), repr.next_header.0, transport_len as u32);
+            (usize::from(at), checksum::over(sum, header, payload, repr.next_header))
+        });
+        // What every fragment has, and what stands before the transport's header in the first.
+        let mut extensions = vec![0; headers.map_or(0, Headers::every_len) + FRAGMENT_LEN];
+        let at = extensions.len() - FRAGMENT_LEN;
+        let mut repr = Repr { next_header: Protocol::FRAGMENT, ..*repr };
+        let (mut carried, mut begin) = (outgoing.protocol, Vec::new());
+        if let Some(headers) = headers {
+            repr.next_header = headers.emit_every(repr.dst, &mut extensions);
+            (carried, begin) = headers.rest(outgoing.protocol);
+            repr.dst = headers.next_stop(repr.dst);
+        }
+        let before = begin.len();
+        begin.extend_from_slice(header);
+        let len = before + transport_len;
         let mtu = usize::from(route.mtu);
-        let cut =
-            Cut::new(len, mtu, HEADER_LEN + FRAGMENT_LEN, HEADER_LEN + FRAGMENT_LEN).ok_or(SendError::MessageSize)?;
+        let own = HEADER_LEN + extensions.len();
+        let cut = Cut::new(len, mtu, own, own).ok_or(SendError::MessageSize)?;
         // All of them or none.
         let memory = cut.pieces() * Buffers::size_for(ethernet::HEADER_LEN + mtu);
         if !self.port(route.port).queue.has_room(cut.pieces(), memory) {
             return Err(SendError::Full);
         }
         let to = self.link_to(now, route)?;
-        let sum = outgoing.checksum_offset.map(|at| {
-            let sum = pseudo_header(repr.src.into(), repr.dst.into(), repr.next_header.0, len as u32);
-            (usize::from(at), checksum::over(sum, header, payload, repr.next_header))
-        });
         let id = self.rng.next_u32();
-        let mut bytes = Gather::new(header, payload);
+        let mut bytes = Gather::new(&begin, payload);
         for (range, more) in cut {
             let fragment = Fragment { offset: range.start as u16, more, id };
-            let mut headers = [0; FRAGMENT_LEN];
-            extension::Repr::Fragment(fragment).emit(outgoing.protocol, &mut headers);
-            let repr = Repr { next_header: Protocol::FRAGMENT, ..*repr };
-            let mut frame = self.v6_frame(link, &repr, &headers, range.len(), &mut bytes);
-            let transport = frame.len - range.len();
+            extension::Repr::Fragment(fragment).emit(carried, &mut extensions[at..]);
+            let mut frame = self.v6_frame(link, &repr, &extensions, range.len(), &mut bytes);
+            let fragmentable = frame.len - range.len();
             if let Some((at, value)) = sum
-                && range.start == 0
+                && range.contains(&(before + at))
             {
-                checksum::put(&mut frame.buffer, transport + at, value);
+                checksum::put(&mut frame.buffer, fragmentable + before + at - range.start, value);
             }
             self.counters.ipv6_fragments_sent += 1;
             self.dispatch(route, to, frame)?;

@@ -183,7 +183,7 @@ impl Ip {
         let mut bytes = vec![0; message.total_len()];
         let len = message.emit(&mut bytes);
         let outgoing = outgoing(source, to.into(), Protocol::IGMP, igmp::TTL, CONTROL);
-        let manner = Manner { fragmentation: Fragmentation::Never, options: &ROUTER_ALERT };
+        let manner = Manner { fragmentation: Fragmentation::Never, options: &ROUTER_ALERT, ..Manner::default() };
         let route = self.route_to_group(port, &outgoing);
         let sent = self.send_by(now, &route, &outgoing, &manner, &bytes[..len], &[]);
         if self.count(sent) {
@@ -204,7 +204,8 @@ impl Ip {
         let len = at + message.emit(source, to, &mut bytes[at..]);
         let outgoing = outgoing(source.into(), to.into(), Protocol::HOP_BY_HOP, mld::HOP_LIMIT, 0);
         let route = self.route_to_group(port, &outgoing);
-        let sent = self.send_v6_by(now, &route, &outgoing, Fragmentation::Never, &bytes[..len], &[]);
+        let manner = Manner { fragmentation: Fragmentation::Never, ..Manner::default() };
+        let sent = self.send_v6_by(now, &route, &outgoing, &manner, &bytes[..len], &[]);
         if self.count(sent) {
             self.counters.mld_messages_sent += 1;
         }

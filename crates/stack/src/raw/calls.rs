@@ -110,7 +110,7 @@ impl Stack {
     pub fn raw_recv(&mut self, id: SocketId) -> Option<Received> {
         let socket = self.raw.get_mut(id)?;
         let received = socket.queue.pop_front()?;
-        let cost = received.data.len() + OVERHEAD;
+        let cost = received.headers.len() + received.data.len() + OVERHEAD;
         socket.memory -= cost;
         self.raw.memory -= cost;
         Some(received)

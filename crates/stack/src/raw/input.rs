@@ -106,7 +106,11 @@ impl Raw {
     fn queue(&mut self, now: Instant, ip: &mut Ip, index: u32, view: &View<'_>, data: &[u8]) {
         let slot = &mut self.slots[index as usize];
         let Some(socket) = slot.socket.as_mut() else { return };
-        let cost = data.len() + OVERHEAD;
+        let headers = match view.packet.len().checked_sub(view.payload.len()) {
+            Some(len) if socket.options.keeps_headers => &view.packet[..len],
+            _ => &[],
+        };
+        let cost = headers.len() + data.len() + OVERHEAD;
         // As Linux: one more is taken while there is any room at all, so that a small buffer still takes a large one.
         if socket.memory > socket.options.receive_buffer.saturating_sub(cost) && socket.memory > 0 {
             socket.dropped += 1;
@@ -120,7 +124,17 @@ impl Raw {
         bytes.clear();
         bytes.extend_from_slice(data);
         let View { source, destination, port, ttl, tos, .. } = *view;
-        socket.queue.push_back(Received { from: source, to: destination, port, ttl, tos, timestamp: now, data: bytes });
+        let headers = headers.to_vec();
+        socket.queue.push_back(Received {
+            from: source,
+            to: destination,
+            port,
+            ttl,
+            tos,
+            timestamp: now,
+            headers,
+            data: bytes,
+        });
         socket.memory += cost;
         self.memory += cost;
         socket.received += 1;

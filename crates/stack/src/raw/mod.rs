@@ -26,6 +26,7 @@ use crate::Event;
 use crate::errors::{Cause, ErrorQueue};
 use crate::hash::{Keyed, Keys};
 use crate::ipv4::output::Fragmentation;
+use crate::ipv6::Headers;
 use crate::port::PortId;
 use hashbrown::HashMap;
 use sockeye_device::Instant;
@@ -100,6 +101,8 @@ pub struct Options {
     pub filter: Filter,
     /// `IP_RECVERR`, `IPV6_RECVERR`.
     pub receive_errors: bool,
+    /// What comes comes with the headers of its packet.
+    pub keeps_headers: bool,
 }
 
 impl Default for Options {
@@ -117,6 +120,7 @@ impl Default for Options {
             checksum_offset: None,
             filter: Filter::default(),
             receive_errors: false,
+            keeps_headers: false,
         }
     }
 }
@@ -134,6 +138,14 @@ pub struct Send<'a> {
     pub ttl: Option<u8>,
     /// Instead of the socket's.
     pub tos: Option<u8>,
+    /// Instead of the socket's.
+    pub fragmentation: Option<Fragmentation>,
+    /// Options of the header, over IPv4.
+    pub options: &'a [u8],
+    /// Extension headers, over IPv6.
+    pub headers: Option<&'a Headers>,
+    /// The flow's label, over IPv6; 20 bits.
+    pub flow_label: u32,
     /// What it carries, or the packet itself.
     pub payload: &'a [u8],
 }
@@ -153,6 +165,8 @@ pub struct Received {
     pub tos: u8,
     /// When it arrived.
     pub timestamp: Instant,
+    /// The packet's header with all options and extension headers, where the socket keeps them ([`Options::keeps_headers`]).
+    pub headers: Vec<u8>,
     /// A raw socket of IPv4: the packet; others: what it carried.
     pub data: Vec<u8>,
 }

@@ -40,7 +40,12 @@ impl Raw {
         }
         // Who is bound to an address of many hears there, but cannot speak from it.
         let from = from.or(Some(socket.local).filter(|own| ip.is_local(*own)));
-        let route = ip.route_by(to, from, send.port.or(socket.options.device)).map_err(|_| SendError::NoRoute)?;
+        // A routing header's first stop decides which way it goes.
+        let next = match (to, send.headers) {
+            (IpAddr::V6(to), Some(headers)) => headers.next_stop(to).into(),
+            _ => to,
+        };
+        let route = ip.route_by(next, from, send.port.or(socket.options.device)).map_err(|_| SendError::NoRoute)?;
         if route.kind == AddressKind::Broadcast && !socket.options.broadcast {
             return Err(SendError::Broadcast);
         }
@@ -98,7 +103,7 @@ impl Socket {
         let (ttl, fragmentation) = match route.kind {
             AddressKind::Multicast => (self.options.multicast_ttl, Fragmentation::Anywhere),
             AddressKind::Broadcast => (self.options.ttl, Fragmentation::Anywhere),
-            _ => (self.options.ttl, self.options.fragmentation),
+            _ => (self.options.ttl, send.fragmentation.unwrap_or(self.options.fragmentation)),
         };
         let source = route.source;
         let outgoing = Outgoing {
@@ -111,7 +116,8 @@ impl Socket {
             checksum_offset: None,
             segment_size: None,
         };
-        let manner = Manner { fragmentation, options: &[] };
+        let Send { options, headers, flow_label, .. } = *send;
+        let manner = Manner { fragmentation, options, headers, flow_label };
         let pseudo = || pseudo_header(source, to, protocol.0, send.payload.len() as u32);
         match (self.kind, self.options.checksum_offset) {
             (Kind::Echo, _) => {

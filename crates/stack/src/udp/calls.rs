@@ -14,6 +14,7 @@ use crate::port::PortId;
 use crate::route::AddressKind;
 use sockeye_device::Instant;
 use sockeye_wire::Protocol;
+use sockeye_wire::ipv4::options::{MAX_LEN as OPTIONS_LEN, record};
 use sockeye_wire::ipv6::{self, Scope};
 use sockeye_wire::udp::{CHECKSUM_OFFSET, HEADER_LEN, Repr};
 use std::collections::VecDeque;
@@ -98,7 +99,7 @@ impl Stack {
     pub fn udp_recv(&mut self, id: SocketId) -> Option<Received> {
         let socket = self.udp.get_mut(id)?;
         let received = socket.queue.pop_front()?;
-        let cost = received.data.len() + OVERHEAD;
+        let cost = received.headers.len() + received.data.len() + OVERHEAD;
         socket.memory -= cost;
         self.udp.memory -= cost;
         Some(received)
@@ -233,6 +234,11 @@ impl Udp {
         if len > max_payload(to.ip()) {
             return Err(SendError::MessageSize);
         }
+        // A routing header's first stop decides which way it goes.
+        let next = match (to.ip(), send.headers) {
+            (IpAddr::V6(to), Some(headers)) => headers.next_stop(to).into(),
+            (to, _) => to,
+        };
         if send.from.is_some_and(|from| !from.is_unspecified() && !ip.is_local(from)) {
             return Err(SendError::NotLocal);
         }
@@ -242,17 +248,18 @@ impl Udp {
         let from = send.from.filter(|from| !from.is_unspecified()).or(own);
         let device = send.device.or(socket.options.device);
         let (device, from) = by_group(&socket.options, to.ip(), device, from);
-        let way = Way { to: to.ip(), from, device, generation: ip.route_generation() };
+        let way = Way { to: next, from, device, generation: ip.route_generation() };
         let mut route = match socket.route {
             Some((last, route)) if last == way => route,
             _ => {
-                let found = ip.route_by(to.ip(), from, device).map_err(|_| SendError::NoRoute)?;
+                let found = ip.route_by(next, from, device).map_err(|_| SendError::NoRoute)?;
                 socket.route = Some((way, found));
                 found
             }
         };
         let groups = *socket.options.groups_of(to.ip());
-        let Options { ttl, tos, broadcast, fragmentation, checksum, .. } = socket.options;
+        let Options { ttl, tos, broadcast, checksum, checksum_v6, .. } = socket.options;
+        let fragmentation = send.fragmentation.unwrap_or(socket.options.fragmentation);
         let (ttl, fragmentation) = match route.kind {
             AddressKind::Broadcast if !broadcast => return Err(SendError::Broadcast),
             AddressKind::Broadcast => (ttl, Fragmentation::Anywhere),
@@ -270,13 +277,20 @@ impl Udp {
             ttl: send.ttl.unwrap_or(ttl),
             tos: send.tos.unwrap_or(tos),
             dont_fragment: matches!(fragmentation, Fragmentation::Never | Fragmentation::Probe),
-            // RFC 8200 section 8.1: over IPv6 there is no datagram without.
-            checksum_offset: (checksum || to.is_ipv6()).then_some(CHECKSUM_OFFSET as u16),
+            // RFC 8200 section 8.1: over IPv6 there is no datagram without, but where a tunnel has asked for it (RFC 6935).
+            checksum_offset: if to.is_ipv6() { checksum_v6 } else { checksum }.then_some(CHECKSUM_OFFSET as u16),
             segment_size: None,
         };
         let mut header = [0; HEADER_LEN];
         Repr { src_port: socket.local.port(), dst_port: to.port() }.emit(len, &mut header);
-        let manner = Manner { fragmentation, options: &[] };
+        let mut options = [0; OPTIONS_LEN];
+        let options = options.get_mut(..send.options.len()).ok_or(SendError::MessageSize)?;
+        options.copy_from_slice(send.options);
+        // A recorded way begins with ourselves.
+        if let (IpAddr::V4(source), false) = (outgoing.source, options.is_empty()) {
+            let _malformed = record(options, source, 0);
+        }
+        let manner = Manner { fragmentation, options, headers: send.headers, flow_label: send.flow_label };
         let comes_back = !route.port.is_loopback()
             && match route.kind {
                 AddressKind::Multicast => groups.loops && ip.multicast.admits(route.port, to.ip(), outgoing.source),

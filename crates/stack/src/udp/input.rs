@@ -19,14 +19,18 @@ pub(crate) enum Outcome {
 }
 
 impl Udp {
-    /// A datagram has arrived: `bytes`, from its UDP header on.
-    pub(crate) fn handle_datagram(&mut self, now: Instant, ip: &mut Ip, incoming: &Incoming, bytes: &[u8]) -> Outcome {
+    /// A datagram has arrived: `bytes`, from its UDP header on, behind `headers`.
+    pub(crate) fn handle_datagram(
+        &mut self,
+        now: Instant,
+        ip: &mut Ip,
+        incoming: &Incoming,
+        (headers, bytes): (&[u8], &[u8]),
+    ) -> Outcome {
         let Ok(datagram) = Datagram::parse(bytes) else { return Outcome::Dropped(Drop::UdpMalformed) };
-        if incoming.source.is_ipv6() && !datagram.has_checksum() {
-            return Outcome::Dropped(Drop::UdpChecksum);
-        }
+        let unchecked_v6 = incoming.source.is_ipv6() && !datagram.has_checksum();
         let needs_check = incoming.checksum == Checksum::Present;
-        if needs_check && !datagram.verify_checksum(incoming.source, incoming.destination) {
+        if needs_check && !unchecked_v6 && !datagram.verify_checksum(incoming.source, incoming.destination) {
             return Outcome::Dropped(Drop::UdpChecksum);
         }
         let from = SocketAddr::new(incoming.source, datagram.src_port());
@@ -38,6 +42,12 @@ impl Udp {
         } else {
             self.find_all(&ip.multicast, (from, to), incoming.port, &mut found);
         }
+        // RFC 8200, 8.1: over IPv6 only who has asked for it takes what has no checksum.
+        let takes = |&index: &u32| self.at(index).is_some_and(|socket| socket.options.takes_unchecked);
+        if unchecked_v6 && (found.is_empty() || !found.iter().all(takes)) {
+            self.hearers = found;
+            return Outcome::Dropped(Drop::UdpChecksum);
+        }
         if found.is_empty() {
             self.hearers = found;
             return Outcome::Dropped(Drop::UdpNoSocket);
@@ -48,7 +58,7 @@ impl Udp {
             let mut rest = datagram.payload();
             loop {
                 let (piece, more) = rest.split_at(rest.len().min(size));
-                self.deliver(now, ip, index, (from, to), incoming, piece);
+                self.deliver(now, ip, index, (from, to), incoming, (headers, piece));
                 rest = more;
                 if rest.is_empty() {
                     break;
@@ -66,11 +76,12 @@ impl Udp {
         index: u32,
         (from, to): (SocketAddr, SocketAddr),
         incoming: &Incoming,
-        payload: &[u8],
+        (headers, payload): (&[u8], &[u8]),
     ) {
         let slot = &mut self.slots[index as usize];
         let Some(socket) = slot.socket.as_mut() else { return };
-        let cost = payload.len() + OVERHEAD;
+        let headers = if socket.options.keeps_headers { headers } else { &[] };
+        let cost = headers.len() + payload.len() + OVERHEAD;
         // As Linux: one more is taken while there is any room at all, so that a small buffer still takes a large one.
         if socket.memory > socket.options.receive_buffer.saturating_sub(cost) && socket.memory > 0 {
             socket.dropped += 1;
@@ -84,7 +95,8 @@ impl Udp {
         data.clear();
         data.extend_from_slice(payload);
         let Incoming { port, ttl, tos, .. } = *incoming;
-        socket.queue.push_back(Received { from, to, port, ttl, tos, timestamp: now, data });
+        let headers = headers.to_vec();
+        socket.queue.push_back(Received { from, to, port, ttl, tos, timestamp: now, headers, data });
         socket.memory += cost;
         self.memory += cost;
         socket.received += 1;

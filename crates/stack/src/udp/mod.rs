@@ -16,7 +16,7 @@
 //!
 //! # Standards
 //!
-//! RFC 768, RFC 1122 §4.1, RFC 8085 §3.2 (path MTU), RFC 5927; Linux udp(7), socket(7).
+//! RFC 768, RFC 1122 §4.1, RFC 6935 and 6936 (IPv6 without checksum), RFC 8085 §3.2 (path MTU), RFC 5927; Linux udp(7), socket(7).
 
 mod calls;
 mod input;
@@ -28,6 +28,7 @@ use crate::bind::{BindingId, Bindings};
 use crate::errors::{Cause, ErrorQueue};
 use crate::hash::{Keyed, Keys};
 use crate::ipv4::output::Fragmentation;
+use crate::ipv6::Headers;
 use crate::multicast::MemberId;
 use crate::port::PortId;
 use crate::route::RouteEntry;
@@ -79,6 +80,12 @@ pub struct Options {
     pub fragmentation: Fragmentation,
     /// `SO_NO_CHECK` turned around: datagrams carry a checksum.
     pub checksum: bool,
+    /// `UDP_NO_CHECK6_TX` turned around: over IPv6, too (RFC 6935).
+    pub checksum_v6: bool,
+    /// `UDP_NO_CHECK6_RX`: datagrams without one are taken over IPv6, too.
+    pub takes_unchecked: bool,
+    /// Datagrams come with the headers of their packets.
+    pub keeps_headers: bool,
     /// `SO_BINDTODEVICE`: only by this port, both ways.
     pub device: Option<PortId>,
     /// `IP_RECVERR`: every error about what went over IPv4 is kept for the program.
@@ -127,6 +134,9 @@ impl Default for Options {
             broadcast: false,
             fragmentation: Fragmentation::WhenNeeded,
             checksum: true,
+            checksum_v6: true,
+            takes_unchecked: false,
+            keeps_headers: false,
             device: None,
             receive_errors: false,
             receive_errors_v6: false,
@@ -149,6 +159,14 @@ pub struct Send<'a> {
     pub ttl: Option<u8>,
     /// Instead of the socket's.
     pub tos: Option<u8>,
+    /// Instead of the socket's.
+    pub fragmentation: Option<Fragmentation>,
+    /// Options of the header, over IPv4.
+    pub options: &'a [u8],
+    /// Extension headers, over IPv6.
+    pub headers: Option<&'a Headers>,
+    /// The flow's label, over IPv6; 20 bits.
+    pub flow_label: u32,
     /// What it carries, in order.
     pub payload: &'a [&'a [u8]],
 }
@@ -214,6 +232,8 @@ pub struct Received {
     pub tos: u8,
     /// When it arrived.
     pub timestamp: Instant,
+    /// The header of its packet with all options and extension headers, where the socket keeps them ([`Options::keeps_headers`]).
+    pub headers: Vec<u8>,
     /// What it carried. Give the buffer back with [`udp_recycle`](crate::Stack::udp_recycle).
     pub data: Vec<u8>,
 }
