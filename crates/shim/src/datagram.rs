@@ -116,7 +116,7 @@ pub(crate) fn send(
         return Err(errno);
     }
     let (list, listed, destination) = match control {
-        Control::Read(list) => (list.as_ptr().cast(), list.len(), Some(destination(remote, list, len))),
+        Control::Read(list) => (list.as_ptr().cast(), list.len(), Some(destination(name, remote, list, len))),
         Control::Unread(list, len) => (list, len, None),
     };
     if listed > Header::MAX_SENT {
@@ -154,7 +154,7 @@ const SHORT: RangeInclusive<usize> = 14..=1232;
 const SEGMENT: c_int = 103;
 
 /// A number for what decides whether a datagram can be sent: where to, with what, how long. Never the one of a fresh descriptor, which is 1.
-fn destination(remote: Option<Address>, control: &[u8], len: usize) -> c_int {
+fn destination(name: SocketName, remote: Option<Address>, control: &[u8], len: usize) -> c_int {
     // FNV-1a. A collision costs a program the error of one call, and it can only deceive itself.
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     let mut add = |byte: u8| hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);

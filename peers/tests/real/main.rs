@@ -23,6 +23,7 @@ mod names;
 mod node;
 mod packet;
 mod paths;
+mod raw;
 mod redis;
 mod streams;
 mod truth;

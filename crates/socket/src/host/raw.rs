@@ -11,10 +11,11 @@ use crate::raw::RawSettings;
 use crate::settings::{Ipv6Settings, Settings};
 
 impl Host {
-    /// A raw or an echo socket, which hears from now on.
+    /// A raw or an echo socket, which hears from now on. As on Linux it shares from the beginning (SO_REUSEADDR).
     pub(super) fn raw_socket(&mut self, ipv6: Option<Ipv6Settings>, raw: RawSettings) -> SocketId {
         let body = self.stack.raw_open(ipv6.is_some(), raw.kind);
-        let id = self.insert(State::Raw(body), Settings { ipv6, raw: Some(raw), ..Settings::default() });
+        let id = self
+            .insert(State::Raw(body), Settings { ipv6, raw: Some(raw), reuse_address: true, ..Settings::default() });
         set_back(&mut self.raws, body.index(), id);
         id
     }

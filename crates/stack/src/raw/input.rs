@@ -88,12 +88,12 @@ impl Raw {
         shown
     }
 
-    /// A reply to an echo request, from its ICMP header on. True if somebody waits for it.
+    /// A reply to an echo request, from its ICMP header on, for the youngest that has the identifier. True if somebody waits for it.
     pub(crate) fn deliver_echo(&mut self, now: Instant, ip: &mut Ip, identifier: u16, view: &View<'_>) -> bool {
         let Some(sockets) = self.by_identifier.get(&identifier) else { return false };
         let ipv6 = view.source.is_ipv6();
         let fits = |&&index: &&u32| self.at(index).is_some_and(|socket| socket.ipv6 == ipv6 && socket.is_for(view));
-        let Some(&index) = sockets.iter().find(fits) else { return false };
+        let Some(&index) = sockets.iter().rev().find(fits) else { return false };
         self.queue(now, ip, index, view, view.payload);
         true
     }

@@ -1,0 +1,301 @@
+# Raw sockets, ICMP's echo sockets and the queue of errors, as Linux has them. Arguments: the function, and addresses: own and peer's of IPv4 and of
+# IPv6, and those of a host behind the peer, whose link carries 1,400 bytes.
+import errno, select, socket, struct, sys
+from socket import AF_INET, AF_INET6, IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_RAW, SOCK_DGRAM, SOCK_RAW
+
+check, own, peer, own6, peer6, far, far6 = sys.argv[1:8]
+IP_RECVERR, IPV6_RECVERR, IP_MTU_DISCOVER, IP_MTU, IPV6_CHECKSUM, IPV6_HDRINCL = 11, 25, 10, 14, 7, 36
+SOL_RAW, ICMP_FILTER, ICMP6_FILTER = 255, 1, 1
+MSG_ERRQUEUE = 0x2000
+UNKNOWN = 253
+
+
+def make(family, kind, protocol):
+    s = socket.socket(family, kind, protocol)
+    s.settimeout(20)
+    return s
+
+
+def fails(error, call, *arguments):
+    try:
+        call(*arguments)
+    except OSError as failure:
+        assert failure.errno == error, f"{failure}, and not {errno.errorcode[error]}"
+    else:
+        raise AssertionError(f"no {errno.errorcode[error]}")
+
+
+def is_empty(s, flags=0):
+    s.setblocking(False)
+    fails(errno.EAGAIN, s.recvmsg, 100, 100, flags)
+    s.settimeout(20)
+
+
+def checksum(data):
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+
+def echo(identifier=0, number=1, data=b"12345678", kind=8):
+    head = struct.pack("!BBHHH", kind, 0, 0, identifier, number)
+    return struct.pack("!BBHHH", kind, 0, checksum(head + data), identifier, number) + data
+
+
+def header(source="0.0.0.0", to=None, protocol=IPPROTO_ICMP, identification=0, flags=0):
+    # Length and checksum are wrong: they are filled in.
+    address = socket.inet_aton
+    return struct.pack("!BBHHHBBH4s4s", 0x45, 0, 7, identification, flags, 33, protocol, 9, address(source), address(to or peer))
+
+
+def replies(s, identifier):
+    while True:
+        packet, whom = s.recvfrom(2000)
+        if packet[20] == 0 and struct.unpack("!H", packet[24:26])[0] == identifier:
+            return packet, whom
+
+
+def what_there_is_no_socket_for():
+    for family, kind, protocol in [(AF_INET, SOCK_RAW, 0), (AF_INET6, SOCK_RAW, 0), (AF_INET, SOCK_DGRAM, 58), (AF_INET6, SOCK_DGRAM, 1), (AF_INET, SOCK_DGRAM, 2)]:
+        fails(errno.EPROTONOSUPPORT, socket.socket, family, kind, protocol)
+    for family, kind, protocol in [(AF_INET, SOCK_RAW, 1), (AF_INET6, SOCK_RAW, 58), (AF_INET, SOCK_DGRAM, 1), (AF_INET6, SOCK_DGRAM, 58)]:
+        s = make(family, kind, protocol)
+        of = [s.getsockopt(socket.SOL_SOCKET, name) for name in (socket.SO_TYPE, 39, 38)]
+        assert of == [kind, family, protocol], of
+    s = make(AF_INET, SOCK_RAW, 1)
+    assert s.getsockname() == ("0.0.0.0", 1), s.getsockname()
+    fails(errno.ENOTCONN, s.getpeername)
+    fails(errno.EDESTADDRREQ, s.send, echo())
+    fails(errno.EADDRNOTAVAIL, s.bind, ("192.0.2.1", 0))
+    s.bind((own, 0))
+    s.connect((peer, 0))
+    assert s.getsockname()[0] == own
+    fails(errno.ENOTCONN, s.getpeername)
+    fails(errno.EOPNOTSUPP, s.listen)
+
+
+def packets_have_their_header_and_each_gets_a_copy():
+    first, second, other = (make(AF_INET, SOCK_RAW, 1) for _ in range(3))
+    other.bind(("127.0.0.1", 0))
+    first.setsockopt(IPPROTO_IP, socket.IP_TTL, 9)
+    first.sendto(echo(0x77), (peer, 0))
+    for s in first, second:
+        packet, whom = replies(s, 0x77)
+        assert whom == (peer, 0), whom
+        assert packet[0] == 0x45 and socket.inet_ntoa(packet[12:16]) == peer and struct.unpack("!H", packet[2:4])[0] == len(packet) == 36
+    other.setblocking(False)
+    fails(errno.EAGAIN, other.recv, 100)
+
+
+def filters_keep_types_away():
+    s, open_to_all = make(AF_INET, SOCK_RAW, 1), make(AF_INET, SOCK_RAW, 1)
+    s.setsockopt(SOL_RAW, ICMP_FILTER, struct.pack("I", 1 << 0))
+    assert struct.unpack("I", s.getsockopt(SOL_RAW, ICMP_FILTER, 4))[0] == 1
+    open_to_all.sendto(echo(0x78), (peer, 0))
+    replies(open_to_all, 0x78)
+    s.setblocking(False)
+    fails(errno.EAGAIN, s.recv, 100)
+    fails(errno.EOPNOTSUPP, make(AF_INET, SOCK_RAW, 6).setsockopt, SOL_RAW, ICMP_FILTER, struct.pack("I", 0))
+    six = make(AF_INET6, SOCK_RAW, 58)
+    # All but echo replies are blocked, neighbours' talk among them.
+    six.setsockopt(IPPROTO_ICMPV6, ICMP6_FILTER, struct.pack("8I", *[0xFFFFFFFF & ~((1 << 129 % 32) if word == 4 else 0) for word in range(8)]))
+    # The checksum is the socket's to fill in.
+    six.sendto(struct.pack("!BBHHH", 128, 0, 0xBAD, 7, 9) + b"six", (peer6, 0))
+    packet, whom = six.recvfrom(100)
+    assert packet[0] == 129 and packet[4:] == struct.pack("!HH", 7, 9) + b"six" and whom[:2] == (peer6, 0), (packet, whom)
+
+
+def what_is_missing_in_a_header_is_filled_in():
+    s, hears = make(AF_INET, SOCK_RAW, IPPROTO_RAW), make(AF_INET, SOCK_RAW, 1)
+    assert s.getsockopt(IPPROTO_IP, socket.IP_HDRINCL) == 1
+    s.sendto(header() + echo(0x79), (peer, 0))
+    replies(hears, 0x79)
+    # To ourselves it can be seen what went.
+    for given, expected in [(0, None), (77, 77)]:
+        s.sendto(header(to="127.0.0.1", source="127.0.0.1", identification=given) + echo(0x80, kind=0), ("127.0.0.1", 0))
+        packet, _ = replies(hears, 0x80)
+        assert struct.unpack("!H", packet[2:4])[0] == len(packet) == 36 and packet[8] == 33 and checksum(packet[:20]) == 0, packet
+        identification = struct.unpack("!H", packet[4:6])[0]
+        assert identification != 0 if expected is None else identification == expected, identification
+    # What cannot be cut needs none.
+    s.sendto(header(to="127.0.0.1", source="127.0.0.1", flags=0x4000) + echo(0x81, kind=0), ("127.0.0.1", 0))
+    assert replies(hears, 0x81)[0][4:6] == b"\0\0"
+    fails(errno.EINVAL, s.sendto, header()[:19], (peer, 0))
+    fails(errno.EMSGSIZE, s.sendto, header() + bytes(1481), (peer, 0))
+    fails(errno.EMSGSIZE, make(AF_INET, SOCK_RAW, UNKNOWN).sendto, bytes(65536), (peer, 0))
+
+
+def unknown_protocols_are_said_to_be_so():
+    s, hears = make(AF_INET, SOCK_RAW, UNKNOWN), make(AF_INET, SOCK_RAW, 1)
+    s.sendto(b"hello", ("127.0.0.1", 0))
+    # Somebody has a socket for it, and gets it: himself.
+    assert s.recv(100)[20:] == b"hello"
+    s.sendto(b"hello", (peer, 0))
+    while True:
+        packet, (whom, _) = hears.recvfrom(2000)
+        if packet[20:22] == b"\3\2":
+            assert whom == peer and packet[28 + 9] == UNKNOWN
+            break
+    six = make(AF_INET6, SOCK_RAW, UNKNOWN)
+    six.sendto(b"hello", ("::1", 0))
+    assert six.recv(100) == b"hello"
+    fails(errno.EINVAL, six.sendto, b"hello", (peer6, UNKNOWN + 1))
+
+
+def checksums_of_ipv6():
+    s, plain = make(AF_INET6, SOCK_RAW, UNKNOWN), make(AF_INET6, SOCK_RAW, UNKNOWN)
+    assert s.getsockopt(IPPROTO_IPV6, IPV6_CHECKSUM) == -1
+    fails(errno.EINVAL, s.setsockopt, IPPROTO_IPV6, IPV6_CHECKSUM, 3)
+    s.setsockopt(IPPROTO_IPV6, IPV6_CHECKSUM, 2)
+    assert s.getsockopt(IPPROTO_IPV6, IPV6_CHECKSUM) == 2
+    s.sendto(bytes(8), ("::1", 0))
+    sums = [s.recv(100), plain.recv(100)]
+    # Over the addresses (two ones), the length and the protocol.
+    expected = struct.pack("!H", 0xFFFF - (1 + 1 + 8 + UNKNOWN))
+    assert sums[0] == sums[1] == b"\0\0" + expected + bytes(4), sums
+    # A wrong one is for those who do not ask.
+    plain.sendto(b"wrong sum", ("::1", 0))
+    assert plain.recv(100) == b"wrong sum"
+    s.setblocking(False)
+    fails(errno.EAGAIN, s.recv, 100)
+    fails(errno.EINVAL, s.sendto, b"abc", ("::1", 0))
+    icmp = make(AF_INET6, SOCK_RAW, 58)
+    fails(errno.EINVAL, icmp.setsockopt, IPPROTO_IPV6, IPV6_CHECKSUM, 2)
+
+
+def the_header_of_ipv6_is_the_programs():
+    s, hears = make(AF_INET6, SOCK_RAW, IPPROTO_RAW), make(AF_INET6, SOCK_RAW, UNKNOWN)
+    loopback = socket.inet_pton(AF_INET6, "::1")
+    s.sendto(struct.pack("!IHBB", 6 << 28, 5, UNKNOWN, 3) + loopback + loopback + b"whole", ("::1", 0))
+    hears.setsockopt(IPPROTO_IPV6, 51, 1)
+    assert hears.recv(100) == b"whole"
+    fails(errno.EINVAL, s.sendto, bytes(39), ("::1", 0))
+
+
+def echo_sockets_have_identifiers():
+    s = make(AF_INET, SOCK_DGRAM, IPPROTO_ICMP)
+    assert s.getsockname() == ("0.0.0.0", 0)
+    s.sendto(echo(0xBAD)[:2] + b"\xba\xad" + echo(0xBAD)[4:], (peer, 0))
+    identifier = s.getsockname()[1]
+    packet, whom = s.recvfrom(100)
+    assert identifier != 0 and whom == (peer, 0) and packet == echo(identifier, kind=0), (identifier, whom, packet)
+    fails(errno.EINVAL, s.bind, (own, 5))
+    fails(errno.EINVAL, make(AF_INET, SOCK_DGRAM, IPPROTO_ICMP).sendto, echo(kind=0), (peer, 0))
+    fails(errno.EINVAL, make(AF_INET, SOCK_DGRAM, IPPROTO_ICMP).sendto, b"short", (peer, 0))
+    # They share, unless one does not want to; the youngest gets what comes.
+    assert s.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR) == 1
+    younger, alone = make(AF_INET, SOCK_DGRAM, IPPROTO_ICMP), make(AF_INET, SOCK_DGRAM, IPPROTO_ICMP)
+    alone.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+    fails(errno.EADDRINUSE, alone.bind, (own, identifier))
+    younger.bind((own, identifier))
+    s.sendto(echo(), (peer, 0))
+    assert younger.recv(100)[8:] == b"12345678"
+    fails(errno.EADDRNOTAVAIL, make(AF_INET, SOCK_DGRAM, IPPROTO_ICMP).bind, ("192.0.2.1", 0))
+    six = make(AF_INET6, SOCK_DGRAM, IPPROTO_ICMPV6)
+    six.bind((own6, 4711))
+    six.connect((peer6, 0))
+    six.send(echo(kind=128))
+    packet = six.recv(100)
+    assert packet[0] == 129 and packet[4:6] == struct.pack("!H", 4711) and packet[8:] == b"12345678", packet
+
+
+def next_error(s):
+    data, list, flags, whom = s.recvmsg(2000, 500, MSG_ERRQUEUE)
+    assert flags & MSG_ERRQUEUE
+    for level, kind, bytes in list:
+        if (level, kind) in ((IPPROTO_IP, IP_RECVERR), (IPPROTO_IPV6, IPV6_RECVERR)):
+            number, origin, type, code, _, info, _ = struct.unpack("IBBBBII", bytes[:16])
+            offender = {AF_INET: lambda: socket.inet_ntoa(bytes[20:24]), AF_INET6: lambda: socket.inet_ntop(AF_INET6, bytes[24:40]), 0: lambda: None}
+            return (number, origin, type, code, info, offender[struct.unpack("H", bytes[16:18])[0]]()), data, whom
+
+
+def polls(s, mask=select.POLLIN):
+    poll = select.poll()
+    poll.register(s, mask)
+    return [flags for _, flags in poll.poll(20_000)]
+
+
+def errors_are_asked_for_one_by_one():
+    s = make(AF_INET, SOCK_DGRAM, 0)
+    is_empty(s, MSG_ERRQUEUE)
+    s.setsockopt(IPPROTO_IP, IP_RECVERR, 1)
+    assert s.getsockopt(IPPROTO_IP, IP_RECVERR) == 1
+    # Not connected, and told all the same.
+    s.sendto(b"hello", (peer, 9))
+    assert polls(s) == [select.POLLERR]
+    fails(errno.ECONNREFUSED, s.recv, 100)
+    assert next_error(s) == ((errno.ECONNREFUSED, 2, 3, 3, 0, peer), b"hello", (peer, 9))
+    is_empty(s, MSG_ERRQUEUE)
+    assert s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
+    # Taking it from the queue settles it.
+    s.sendto(b"again", (peer, 9))
+    assert polls(s) == [select.POLLERR]
+    assert next_error(s)[1] == b"again"
+    assert s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
+    # A router's word, with what came along.
+    s.setsockopt(IPPROTO_IP, socket.IP_TTL, 1)
+    s.setsockopt(IPPROTO_IP, 12, 1)
+    s.sendto(b"far", (far, 9))
+    polls(s)
+    assert s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.EHOSTUNREACH
+    assert next_error(s) == ((errno.EHOSTUNREACH, 2, 11, 0, 0, peer), b"far", (far, 9))
+    # Without asking nobody is told who is not connected.
+    s.setsockopt(IPPROTO_IP, IP_RECVERR, 0)
+    s.sendto(b"far", (far, 9))
+    raw = make(AF_INET, SOCK_RAW, 1)
+    six = make(AF_INET6, SOCK_DGRAM, 0)
+    six.setsockopt(IPPROTO_IPV6, IPV6_RECVERR, 1)
+    six.sendto(b"six", (peer6, 9))
+    assert polls(six) == [select.POLLERR]
+    error, data, whom = next_error(six)
+    assert (error, data, whom[:2]) == ((errno.ECONNREFUSED, 3, 1, 4, 0, peer6), b"six", (peer6, 9)), (error, data, whom)
+
+
+def what_is_too_long_is_said_with_its_limit():
+    for family, to, level, recverr, discover, mtu, limit, where in [
+        (AF_INET, far, IPPROTO_IP, IP_RECVERR, IP_MTU_DISCOVER, IP_MTU, 2, 28),
+        (AF_INET6, far6, IPPROTO_IPV6, IPV6_RECVERR, 23, 24, 3, 48),
+    ]:
+        s = make(family, SOCK_DGRAM, 0)
+        s.setsockopt(level, recverr, 1)
+        s.setsockopt(level, discover, 2)
+        s.connect((to, 9))
+        assert s.getsockopt(level, mtu) == 1500
+        fails(errno.EMSGSIZE, s.send, bytes(1501 - where))
+        assert next_error(s)[0] == (errno.EMSGSIZE, 1, 0, 0, 1500, None)
+        s.send(bytes(1500 - where))
+        assert polls(s) == [select.POLLERR]
+        error, _, _ = next_error(s)
+        assert error[0] == errno.EMSGSIZE and error[4] == 1400 and error[5] in (peer, peer6), error
+        assert s.getsockopt(level, mtu) == 1400
+        fails(errno.EMSGSIZE, s.send, bytes(1401 - where))
+        assert next_error(s)[0] == (errno.EMSGSIZE, 1, 0, 0, 1400, None)
+        # Who probes heeds the link only.
+        s.setsockopt(level, discover, 3)
+        s.send(bytes(1500 - where))
+        polls(s)
+        assert next_error(s)[0][4] == 1400
+
+
+def raw_and_echo_sockets_hear_of_errors():
+    for kind, data in [(SOCK_RAW, echo(5)), (SOCK_DGRAM, echo())]:
+        s = make(AF_INET, kind, IPPROTO_ICMP)
+        s.setsockopt(IPPROTO_IP, IP_RECVERR, 1)
+        s.setsockopt(IPPROTO_IP, socket.IP_TTL, 1)
+        s.sendto(data, (far, 0))
+        assert select.POLLERR in polls(s, select.POLLERR | select.POLLIN) or kind == SOCK_RAW
+        error, quoted, whom = next_error(s)
+        assert error == (errno.EHOSTUNREACH, 2, 11, 0, 0, peer) and whom == (far, 0), (error, whom)
+        assert quoted[0] == 8 and quoted[8:16] == b"12345678", quoted
+    six = make(AF_INET6, SOCK_RAW, 58)
+    six.setsockopt(IPPROTO_IPV6, IPV6_RECVERR, 1)
+    six.setsockopt(IPPROTO_IPV6, 16, 1)
+    six.setsockopt(IPPROTO_ICMPV6, ICMP6_FILTER, b"\xff" * 32)
+    six.sendto(echo(kind=128), (far6, 0))
+    assert polls(six) == [select.POLLERR]
+    error, quoted, whom = next_error(six)
+    assert error == (errno.EHOSTUNREACH, 3, 3, 0, 0, peer6) and whom[0] == far6 and quoted[0] == 128, (error, whom)
+
+
+globals()[check]()

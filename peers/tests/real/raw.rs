@@ -1,0 +1,186 @@
+//! Raw sockets, ICMP's echo sockets, and errors asked for one by one: what tools of the network live on.
+//!
+//! The peer is a router here, and behind it is one more host of the kernel's, on a link that carries 1,400 bytes.
+
+use std::fs;
+
+use sockeye_lab::{Host, Lab};
+use sockeye_peers::scene::{python, subject};
+use sockeye_peers::{Finished, PEER, Process, SUBJECT, Scene, Setup, Side, Subject};
+
+const FAR: &str = "10.9.1.2";
+const FAR6: &str = "fd09:1::2";
+const NARROW: u32 = 1_400;
+
+struct Chain {
+    scene: Scene,
+    _far: Host,
+}
+
+fn chain() -> Chain {
+    let mut scene = Scene::with(Setup { ipv6: true, ..Setup::default() });
+    let lab = Lab::new().unwrap();
+    let far = lab.host("far").unwrap();
+    let router = scene.peer().clone();
+    lab.link(&router, "down", &far, "veth0").unwrap();
+    for (host, interface, addresses) in
+        [(&router, "down", ["10.9.1.1/24", "fd09:1::1/64"]), (&far, "veth0", ["10.9.1.2/24", "fd09:1::2/64"])]
+    {
+        host.sysctl(&format!("ipv6/conf/{interface}/accept_dad"), "0").unwrap();
+        host.mtu(interface, NARROW).unwrap();
+        for address in addresses {
+            host.address(interface, address).unwrap();
+        }
+        // Not a test of how often a router complains.
+        host.sysctl("ipv4/icmp_ratelimit", "0").unwrap();
+        host.sysctl("ipv6/icmp/ratelimit", "0").unwrap();
+    }
+    far.route("default", "10.9.1.1".parse().unwrap()).unwrap();
+    far.route("default", "fd09:1::1".parse().unwrap()).unwrap();
+    router.sysctl("ipv4/ip_forward", "1").unwrap();
+    router.sysctl("ipv6/conf/all/forwarding", "1").unwrap();
+    let (router, router6) = (PEER, Side::Peer.address6());
+    match subject() {
+        Subject::Kernel => {
+            let own = scene.subject_host();
+            own.route("default", router.parse().unwrap()).unwrap();
+            own.route("default", router6.parse().unwrap()).unwrap();
+            own.sysctl("ipv4/ping_group_range", "0 2147483647").unwrap();
+        }
+        Subject::Sockeye => {
+            let own6 = format!("{}/64", Side::Subject.address6());
+            scene.replace_node(&["-a", &own6, "-g", router, "-g", router6]);
+        }
+    }
+    Chain { scene, _far: far }
+}
+
+impl Chain {
+    /// What a program says, however it ends. It is run from a copy: one that bears capabilities is none that a library can be loaded into.
+    fn says(&self, program: &str, arguments: &[&str]) -> Finished {
+        let found = ["/usr/bin", "/usr/sbin", "/bin", "/sbin"].map(|place| format!("{place}/{program}"));
+        let found = found.iter().find(|path| fs::metadata(path).is_ok());
+        let found = found.unwrap_or_else(|| panic!("the program {program} is missing"));
+        let copy = self.scene.file(program);
+        fs::copy(found, &copy).unwrap();
+        let mut command = self.scene.command(Side::Subject, copy.to_str().unwrap());
+        Process::start(command.args(arguments)).finish()
+    }
+
+    fn says_what(&self, program: &str, arguments: &[&str], expected: &[&str]) {
+        let said = self.says(program, arguments);
+        for expected in expected {
+            assert!(said.text().contains(expected) || said.errors().contains(expected), "no {expected:?} in {said}");
+        }
+    }
+}
+
+#[test]
+fn ping_says_what_became_of_its_packets() {
+    let chain = chain();
+    for (family, to, router, far, too_long) in [
+        ("-4", PEER, PEER, FAR, ["1372", "1373"]),
+        ("-6", Side::Peer.address6(), Side::Peer.address6(), FAR6, ["1352", "1353"]),
+    ] {
+        let ping = |arguments: &[&str], expected: &[&str]| {
+            chain.says_what("ping", &[&[family, "-n", "-i", "0.2", "-W", "5"], arguments].concat(), expected);
+        };
+        ping(&["-c", "3", to], &["3 received, 0% packet loss"]);
+        // In fragments, both ways. A router cuts those of IPv4 once more.
+        let whole = if family == "-4" { far } else { to };
+        ping(&["-c", "2", "-s", "4000", whole], &["4008 bytes from", "2 received, 0% packet loss"]);
+        let who = format!("From {router}");
+        let exceeded = if family == "-4" { "Time to live exceeded" } else { "Time exceeded: Hop limit" };
+        ping(&["-c", "1", "-t", "1", far], &[&who, exceeded, "0 received"]);
+        ping(&["-c", "1", "-M", "do", "-s", "3000", to], &["message too long, mtu=1500", "0 received"]);
+        let own = if family == "-4" { SUBJECT } else { Side::Subject.address6() };
+        ping(&["-c", "1", "-I", own, to], &["1 received"]);
+        ping(&["-c", "1", "-M", "do", "-s", too_long[1], far], &["mtu", "1400", "0 received"]);
+        ping(&["-c", "1", "-M", "do", "-s", too_long[0], far], &["1 received"]);
+    }
+    // Nobody is there.
+    chain.says_what(
+        "ping",
+        &["-n", "-c", "1", "-W", "10", "10.9.0.77"],
+        &["From 10.9.0.2", "Destination Host Unreachable"],
+    );
+}
+
+#[test]
+fn traceroute_finds_the_way_by_each_method() {
+    let chain = chain();
+    for (family, router, far) in [("-4", PEER, FAR), ("-6", Side::Peer.address6(), FAR6)] {
+        for method in [&[][..], &["-I"], &["-T"]] {
+            let said = chain.says("traceroute", &[&[family, "-n", "-w", "10"], method, &[far]].concat()).success();
+            let hops: Vec<Vec<String>> = said
+                .text()
+                .lines()
+                .skip(1)
+                .map(|line| {
+                    line.split_whitespace().filter(|word| word.contains(['.', ':'])).map(str::to_owned).collect()
+                })
+                .map(|words: Vec<String>| {
+                    words.into_iter().filter(|word| word.parse::<std::net::IpAddr>().is_ok()).collect()
+                })
+                .collect();
+            assert_eq!(hops, [[router], [far]], "{family} {method:?}: {said}");
+        }
+    }
+}
+
+#[test]
+fn tracepath_finds_the_way_and_its_mtu() {
+    let chain = chain();
+    for (family, router, far) in [("-4", PEER, FAR), ("-6", Side::Peer.address6(), FAR6)] {
+        chain.says_what("tracepath", &[family, "-n", far], &[router, "pmtu 1500", "Resume: pmtu 1400 hops 2 back 2"]);
+    }
+}
+
+#[test]
+fn mtr_counts_what_comes_back() {
+    let chain = chain();
+    for (family, router, far) in [("-4", PEER, FAR), ("-6", Side::Peer.address6(), FAR6)] {
+        let mut mtr = chain.scene.command(Side::Subject, "mtr");
+        let asked = mtr.args([family, "--report", "--no-dns", "-c", "2", "-i", "0.3", "--json", far]);
+        let said = Process::start(asked).success();
+        let report: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
+        let hubs = report["report"]["hubs"].as_array().unwrap();
+        let found: Vec<_> = hubs.iter().map(|hub| (hub["host"].as_str(), hub["Loss%"].as_f64())).collect();
+        assert_eq!(found, [(Some(router), Some(0.0)), (Some(far), Some(0.0))], "{said}");
+    }
+}
+
+/// A function of the same name in `raw.py`.
+fn check(name: &str) {
+    let chain = chain();
+    let script = chain.scene.file("raw.py");
+    fs::write(&script, include_str!("raw.py")).unwrap();
+    let mut command = chain.scene.command(Side::Subject, python());
+    let ends = [SUBJECT, PEER, Side::Subject.address6(), Side::Peer.address6(), FAR, FAR6];
+    Process::start(command.arg(script).arg(name).args(ends)).success();
+}
+
+macro_rules! checks {
+    ($($name:ident)*) => {
+        $(
+            #[test]
+            fn $name() {
+                check(stringify!($name));
+            }
+        )*
+    };
+}
+
+checks! {
+    what_there_is_no_socket_for
+    packets_have_their_header_and_each_gets_a_copy
+    filters_keep_types_away
+    what_is_missing_in_a_header_is_filled_in
+    unknown_protocols_are_said_to_be_so
+    checksums_of_ipv6
+    the_header_of_ipv6_is_the_programs
+    echo_sockets_have_identifiers
+    errors_are_asked_for_one_by_one
+    what_is_too_long_is_said_with_its_limit
+    raw_and_echo_sockets_hear_of_errors
+}
