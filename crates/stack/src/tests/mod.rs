@@ -13,6 +13,7 @@ mod ipv6;
 mod multicast;
 mod neighbors;
 mod packet;
+mod raw;
 mod redirects;
 mod routes;
 mod udp;
