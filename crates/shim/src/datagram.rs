@@ -165,7 +165,9 @@ fn destination(name: SocketName, remote: Option<Address>, control: &[u8], len: u
     control.iter().copied().for_each(&mut add);
     // What is sent in segments is judged by their length, which is one of the control messages.
     let is_segment = |message: ancillary::Message<'_>| (message.level, message.kind) == (libc::SOL_UDP, SEGMENT);
-    if !SHORT.contains(&len) && !ancillary::messages(control).flatten().any(is_segment) {
+    // A raw packet may be too short for the header that it brings.
+    let judged = name.kind == Kind::Raw || !SHORT.contains(&len);
+    if judged && !ancillary::messages(control).flatten().any(is_segment) {
         len.to_le_bytes().into_iter().for_each(&mut add);
     }
     ((hash >> 33) as c_int).max(2)

@@ -14,7 +14,7 @@ use crate::errno::Errno;
 use crate::host::Socket;
 use crate::names::*;
 use crate::options::fragmentation;
-use crate::settings::{int, read_int};
+use crate::settings::{int, read_int, read_int_or_byte};
 
 /// What a raw or an echo socket has besides other options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,12 +27,7 @@ pub struct RawSettings {
     pub checksum_offset: Option<u16>,
     /// ICMP_FILTER, ICMP6_FILTER.
     pub filter: Filter,
-    /// IP_MULTICAST_TTL, IPV6_MULTICAST_HOPS.
-    pub multicast_hops: u8,
 }
-
-const IP_MULTICAST_TTL: i32 = 33;
-const IPV6_MULTICAST_HOPS: i32 = 18;
 
 impl RawSettings {
     /// Of a fresh socket; none if there are no such sockets.
@@ -49,7 +44,7 @@ impl RawSettings {
             _ => None,
         };
         let header_included = kind == Kind::Protocol(255);
-        Ok(RawSettings { kind, header_included, checksum_offset, filter: Filter::default(), multicast_hops: 1 })
+        Ok(RawSettings { kind, header_included, checksum_offset, filter: Filter::default() })
     }
 
     /// The socket's protocol.
@@ -68,11 +63,8 @@ impl RawSettings {
 
     /// setsockopt, where the option is one of these.
     pub(crate) fn set(&mut self, ipv6: bool, level: i32, name: i32, bytes: &[u8]) -> Option<Result<(), Errno>> {
-        match (level, name) {
-            (IPPROTO_IP, IP_MULTICAST_TTL) if !ipv6 => return Some(self.set_multicast_hops(int_or_byte(bytes))),
-            (IPPROTO_IPV6, IPV6_MULTICAST_HOPS) if ipv6 => return Some(self.set_multicast_hops(read_int(bytes))),
-            _ if !self.is_raw() => return None,
-            _ => {}
+        if !self.is_raw() {
+            return None;
         }
         Some(match (level, name) {
             (IPPROTO_IP, IP_HDRINCL) if !ipv6 => flag(bytes).map(|on| self.header_included = on),
@@ -86,11 +78,8 @@ impl RawSettings {
 
     /// getsockopt, where the option is one of these.
     pub(crate) fn value(&self, ipv6: bool, level: i32, name: i32) -> Option<Result<Vec<u8>, Errno>> {
-        match (level, name) {
-            (IPPROTO_IP, IP_MULTICAST_TTL) if !ipv6 => return Some(Ok(int(self.multicast_hops.into()))),
-            (IPPROTO_IPV6, IPV6_MULTICAST_HOPS) if ipv6 => return Some(Ok(int(self.multicast_hops.into()))),
-            _ if !self.is_raw() => return None,
-            _ => {}
+        if !self.is_raw() {
+            return None;
         }
         Some(match (level, name) {
             (IPPROTO_IP, IP_HDRINCL) if !ipv6 => Ok(int(self.header_included.into())),
@@ -100,14 +89,6 @@ impl RawSettings {
             (IPPROTO_ICMPV6, ICMP6_FILTER) if ipv6 => self.filter(IPPROTO_ICMPV6, 32),
             _ => return None,
         })
-    }
-
-    fn set_multicast_hops(&mut self, value: Result<i32, Errno>) -> Result<(), Errno> {
-        self.multicast_hops = match value? {
-            -1 => 1,
-            value => u8::try_from(value).map_err(|_| Errno::EINVAL)?,
-        };
-        Ok(())
     }
 
     fn set_checksum(&mut self, level: i32, bytes: &[u8]) -> Result<(), Errno> {
@@ -147,13 +128,8 @@ impl RawSettings {
     }
 }
 
-/// At the IP level a `char` will do as well.
-fn int_or_byte(bytes: &[u8]) -> Result<i32, Errno> {
-    read_int(bytes).or_else(|errno| bytes.first().map(|&byte| byte.into()).ok_or(errno))
-}
-
 fn flag(bytes: &[u8]) -> Result<bool, Errno> {
-    int_or_byte(bytes).map(|value| value != 0)
+    read_int_or_byte(bytes).map(|value| value != 0)
 }
 
 /// Hands the settings down to the stack.
@@ -161,13 +137,16 @@ pub(crate) fn apply(stack: &mut Stack, id: raw::SocketId, socket: &Socket) {
     let settings = &socket.settings;
     let Some(raw) = settings.raw else { return };
     let own = Options::default();
+    let groups = socket.groups.options[usize::from(settings.ipv6.is_some())];
     let options = Options {
         receive_buffer: settings
             .receive_buffer
             .and_then(|size| usize::try_from(size).ok())
             .unwrap_or(own.receive_buffer),
         ttl: settings.hops().unwrap_or(own.ttl),
-        multicast_ttl: raw.multicast_hops,
+        multicast_ttl: groups.hops,
+        multicast_port: groups.port,
+        multicast_source: groups.source,
         tos: settings.traffic_class(),
         broadcast: settings.broadcast,
         fragmentation: fragmentation(settings),

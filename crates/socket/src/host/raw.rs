@@ -7,7 +7,7 @@ use sockeye_stack::raw;
 
 use super::{Host, SocketId, State, set_back};
 use crate::errno::Errno;
-use crate::raw::RawSettings;
+use crate::raw::{RawSettings, apply};
 use crate::settings::{Ipv6Settings, Settings};
 
 impl Host {
@@ -17,6 +17,9 @@ impl Host {
         let id = self
             .insert(State::Raw(body), Settings { ipv6, raw: Some(raw), reuse_address: true, ..Settings::default() });
         set_back(&mut self.raws, body.index(), id);
+        if let Some(socket) = self.sockets.get(id.0) {
+            apply(&mut self.stack, body, socket);
+        }
         id
     }
 

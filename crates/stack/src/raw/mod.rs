@@ -83,6 +83,10 @@ pub struct Options {
     pub ttl: u8,
     /// `IP_MULTICAST_TTL`.
     pub multicast_ttl: u8,
+    /// `IP_MULTICAST_IF`: by which port to groups.
+    pub multicast_port: Option<PortId>,
+    /// The same: from which address.
+    pub multicast_source: Option<IpAddr>,
     /// `IP_TOS`.
     pub tos: u8,
     /// `SO_BROADCAST`.
@@ -111,6 +115,8 @@ impl Default for Options {
             receive_buffer: 212_992,
             ttl: 64,
             multicast_ttl: 1,
+            multicast_port: None,
+            multicast_source: None,
             tos: 0,
             broadcast: false,
             fragmentation: Fragmentation::WhenNeeded,

@@ -45,7 +45,11 @@ impl Raw {
             (IpAddr::V6(to), Some(headers)) => headers.next_stop(to).into(),
             _ => to,
         };
-        let route = ip.route_by(next, from, send.port.or(socket.options.device)).map_err(|_| SendError::NoRoute)?;
+        let mut way = (send.port.or(socket.options.device), from);
+        if next.is_multicast() {
+            way = (way.0.or(socket.options.multicast_port), way.1.or(socket.options.multicast_source));
+        }
+        let route = ip.route_by(next, way.1, way.0).map_err(|_| SendError::NoRoute)?;
         if route.kind == AddressKind::Broadcast && !socket.options.broadcast {
             return Err(SendError::Broadcast);
         }
