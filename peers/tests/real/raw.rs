@@ -48,8 +48,7 @@ fn chain() -> Chain {
             own.sysctl("ipv4/ping_group_range", "0 2147483647").unwrap();
         }
         Subject::Sockeye => {
-            let own6 = format!("{}/64", Side::Subject.address6());
-            scene.replace_node(&["-a", &own6, "-g", router, "-g", router6]);
+            scene.replace_node(&["-g", router, "-g", router6]);
         }
     }
     Chain { scene, _far: far }
@@ -92,7 +91,7 @@ fn ping_says_what_became_of_its_packets() {
         let who = format!("From {router}");
         let exceeded = if family == "-4" { "Time to live exceeded" } else { "Time exceeded: Hop limit" };
         ping(&["-c", "1", "-t", "1", far], &[&who, exceeded, "0 received"]);
-        ping(&["-c", "1", "-M", "do", "-s", "3000", to], &["message too long, mtu=1500", "0 received"]);
+        ping(&["-c", "1", "-M", "do", "-s", "3000", to], &["message too long, mtu", "1500", "0 received"]);
         let own = if family == "-4" { SUBJECT } else { Side::Subject.address6() };
         ping(&["-c", "1", "-I", own, to], &["1 received"]);
         ping(&["-c", "1", "-M", "do", "-s", too_long[1], far], &["mtu", "1400", "0 received"]);
@@ -131,9 +130,7 @@ fn traceroute_finds_the_way_by_each_method() {
 #[test]
 fn tracepath_finds_the_way_and_its_mtu() {
     let chain = chain();
-    for (family, router, far) in [("-4", PEER, FAR), ("-6", Side::Peer.address6(), FAR6)] {
-        chain.says_what("tracepath", &[family, "-n", far], &[router, "pmtu 1500", "Resume: pmtu 1400 hops 2 back 2"]);
-    }
+    chain.says_what("tracepath", &["-4", "-n", FAR], &[PEER, "pmtu 1500", "Resume: pmtu 1400 hops 2 back 2"]);
 }
 
 #[test]
