@@ -157,7 +157,6 @@ pub(crate) fn apply(stack: &mut Stack, id: raw::SocketId, socket: &Socket) {
         filter: raw.filter,
         keeps_headers: settings.advanced.wants_headers(),
         receive_errors: settings.ipv6.map_or(settings.ip.receive_errors, |ipv6| ipv6.receive_errors),
-        ..own
     };
     stack.raw_set_options(id, options);
 }
