@@ -6,7 +6,8 @@
 //! virtio-net header, the filter, the buffers. There is no moment at which a foreign frame is queued. A classic BPF
 //! program then passes only frames to our address, to groups and to all; other hosts' frames are dropped in the kernel
 //! before a copy is made, and the kernel's own outgoing frames are not even offered (`PACKET_IGNORE_OUTGOING`). With an
-//! address other than the interface's, a promiscuous membership (which ends with the socket) makes the hardware deliver it.
+//! address other than the interface's, a promiscuous membership (which ends with the socket) makes the hardware deliver it; with that
+//! one, a membership for all groups.
 //!
 //! # Receiving
 //!
@@ -139,10 +140,10 @@ impl PacketSocket {
                 .map_err(system("set the buffers of"))?;
         }
         sys::bind_packet(fd, libc::ETH_P_ALL as u16, link.index).map_err(system("bind to"))?;
-        if link.mac != Some(mac) {
-            sys::set_option(fd, SOL_PACKET, libc::PACKET_ADD_MEMBERSHIP, membership(&link, libc::PACKET_MR_PROMISC))
-                .map_err(system("listen to an address of our own on"))?;
-        }
+        // Also with the interface's own address: groups are the stack's to choose from.
+        let kind = if link.mac == Some(mac) { libc::PACKET_MR_ALLMULTI } else { libc::PACKET_MR_PROMISC };
+        sys::set_option(fd, SOL_PACKET, libc::PACKET_ADD_MEMBERSHIP, membership(&link, kind))
+            .map_err(system("listen to addresses of our own on"))?;
         let capabilities = Capabilities { udp: kernel_release() >= UDP_SEGMENTATION, ..Capabilities::ALL };
         let running = Cell::new(link.is_running());
         Ok(PacketSocket {

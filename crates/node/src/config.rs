@@ -14,6 +14,7 @@
 //! addresses = ["10.0.0.2/24"]
 //! mac = "auto"            # or "inherit", or "02:00:00:00:00:01"
 //! driver = "packet"       # or "tap"
+//! link_local = false      # an IPv4 address of 169.254/16 that the node chooses itself
 //!
 //! [ipv6]
 //! temporary = false       # what interfaces do by themselves: see `config::ipv6`
@@ -59,6 +60,8 @@ pub struct Config {
     pub redirects: bool,
     /// What interfaces do by themselves, if anything: addresses of IPv6, routers, name servers.
     pub ipv6: Option<autoconf::Settings>,
+    /// Names of interfaces that choose an IPv4 address of 169.254/16 themselves (RFC 3927).
+    pub link_local: Vec<String>,
     /// How much programs may take.
     pub limits: Limits,
 }
@@ -116,6 +119,7 @@ impl Config {
             local_shortcut: true,
             redirects: true,
             ipv6: ipv6::default(),
+            link_local: Vec::new(),
             limits: Limits::default(),
         }
     }
@@ -140,14 +144,16 @@ impl Config {
         self.redirects = redirects.unwrap_or(self.redirects);
         self.gateways.extend(gateways.into_iter().map(|Parsed(address)| address));
         self.dns.extend(dns.into_iter().map(|Parsed(address)| address));
-        self.interfaces.extend(interface.into_iter().map(|InterfaceTable { name, addresses, mac, driver }| {
-            Interface {
+        let chosen = interface.iter().filter(|table| table.link_local);
+        self.link_local.extend(chosen.map(|table| table.name.clone()));
+        self.interfaces.extend(interface.into_iter().map(
+            |InterfaceTable { name, addresses, mac, driver, link_local: _ }| Interface {
                 name,
                 addresses: addresses.into_iter().map(|Parsed(prefix)| prefix).collect(),
                 mac: mac.0,
                 driver: driver.0,
-            }
-        }));
+            },
+        ));
         if let Some(table) = ipv6 {
             self.ipv6 = table.settings();
         }
@@ -186,6 +192,8 @@ struct InterfaceTable {
     mac: MacWord,
     #[serde(default)]
     driver: DriverWord,
+    #[serde(default)]
+    link_local: bool,
 }
 
 #[derive(Default, Deserialize)]
@@ -280,7 +288,7 @@ mod tests {
     fn reads_all_of_it() {
         let config = parse(
             "control = '/tmp/x'\ngateways = ['10.0.0.1']\ndns = ['9.9.9.9']\nlocal_shortcut = false\n[[interface]]\nname = 'eth0'\n\
-             addresses = ['10.0.0.2/24']\nmac = 'inherit'\ndriver = 'tap'\n[limits]\nsockets = 7\n",
+             addresses = ['10.0.0.2/24']\nmac = 'inherit'\ndriver = 'tap'\nlink_local = true\n[limits]\nsockets = 7\n",
         )
         .expect("good");
         assert_eq!(config.control, Path::new("/tmp/x"));
@@ -288,6 +296,7 @@ mod tests {
         assert_eq!(config.interfaces[0].driver, Driver::Tap);
         assert!(matches!(config.interfaces[0].mac, MacChoice::Inherit));
         assert_eq!(config.interfaces[0].addresses[0].to_string(), "10.0.0.2/24");
+        assert_eq!(config.link_local, ["eth0"]);
         assert_eq!(config.limits.sockets, 7);
         assert_eq!(config.limits.clients, Limits::default().clients);
         assert_eq!(config.ipv6, Config::new("/tmp/x").ipv6);

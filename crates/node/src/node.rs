@@ -7,6 +7,7 @@
 //!
 //! A device that is full pushes back (see [`Ports`]): what waits, waits in the send queues, where programs feel it.
 
+mod conflicts;
 mod ending;
 mod hear;
 mod notices;
@@ -86,7 +87,8 @@ impl Node {
         config: Config,
         devices: Vec<(Box<dyn Device>, Vec<sockeye_wire::IpPrefix>)>,
     ) -> Result<Node, Error> {
-        let Config { interfaces: _, gateways, dns, control, local_shortcut, redirects, ipv6, mut limits } = config;
+        let Config { interfaces: _, gateways, dns, control, local_shortcut, redirects, ipv6, link_local, mut limits } =
+            config;
         limits.sockets = limits.sockets.min(raise_descriptors().saturating_sub(RESERVED));
         let poller = Poller::new().map_err(Error::system("making an epoll descriptor"))?;
         let seed = boundary::random().map_err(Error::system("asking for random bytes"))?;
@@ -95,7 +97,11 @@ impl Node {
         let now = Instant::from_millis(1_000);
         let mut ports = Ports::default();
         for (device, addresses) in devices {
-            ports.add(now, host.stack_mut(), device, &addresses, ipv6.as_ref())?;
+            let chooses = link_local.iter().any(|name| name == device.name());
+            let port = ports.add(now, host.stack_mut(), device, &addresses, ipv6.as_ref())?;
+            if chooses {
+                host.stack_mut().choose_address(now, port);
+            }
         }
         for (index, fd, _) in ports.descriptors() {
             poller.add(fd, Token::Device(index as u16), EventFlags::IN).map_err(Error::system("polling a device"))?;
@@ -243,6 +249,7 @@ impl Node {
             self.resolver.handle_timeout(&mut self.host, self.now);
         }
         self.tell_notices();
+        self.tell_conflicts();
         for _ in 0..ROUNDS {
             self.take_events();
             if !self.boundary.is_dirty() {

@@ -13,6 +13,7 @@ use sockeye_device::Instant;
 use sockeye_socket::{Body, SocketId};
 use sockeye_stack::PortId;
 use sockeye_stack::autoconf::{AddressView, Origin, RouteView, RouterView};
+use sockeye_stack::multicast::{FilterMode, GroupSummary, SourceFilter, Version};
 use sockeye_stack::raw::Kind;
 use sockeye_stack::tcp::{Flow, Side, State, Summary, TimerInfo};
 
@@ -111,7 +112,7 @@ impl Table {
 }
 
 fn interfaces(node: &Node) -> Table {
-    let row = |device: &dyn sockeye_device::Device| {
+    let row = |port: PortId, device: &dyn sockeye_device::Device| {
         let state = if device.link_up() { "up" } else { "down" };
         let capabilities = device.capabilities();
         let mut offloads = Vec::new();
@@ -139,6 +140,8 @@ fn interfaces(node: &Node) -> Table {
             .map(Value::from),
         );
         row.push(json!(offloads));
+        row.push(json!(groups(node, port)));
+        row.push(json!(conflicts(node, port)));
         row
     };
     Table {
@@ -154,9 +157,38 @@ fn interfaces(node: &Node) -> Table {
             "tx_bytes",
             "tx_dropped",
             "offloads",
+            "groups",
+            // Addresses that another station claims, too.
+            "conflicts",
         ],
-        rows: node.ports.iter().map(|(_, device)| row(device)).collect(),
+        rows: node.ports.iter().map(|(port, device)| row(port, device)).collect(),
     }
+}
+
+/// The groups that are listened to on a port; behind it the sources that alone are heard, or that are not.
+fn groups(node: &Node, port: PortId) -> Vec<String> {
+    let listed = |filter: &SourceFilter| filter.sources.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    let groups = node.host.stack().groups().filter(|group| group.port == port);
+    let text = groups.map(|GroupSummary { group, filter, version, .. }| {
+        let sources = match filter.mode {
+            _ if filter == SourceFilter::everybody() => String::new(),
+            FilterMode::Include => format!("({})", listed(&filter)),
+            FilterMode::Exclude => format!("(not {})", listed(&filter)),
+        };
+        let older = match (version, group.is_ipv4()) {
+            (Version::Three, _) => "",
+            (Version::Two, true) => " by IGMPv2",
+            (Version::One, true) => " by IGMPv1",
+            (_, false) => " by MLDv1",
+        };
+        format!("{group}{sources}{older}")
+    });
+    text.collect()
+}
+
+fn conflicts(node: &Node, port: PortId) -> Vec<String> {
+    let conflicts = node.host.stack().conflicts().iter().filter(|conflict| conflict.port == port);
+    conflicts.map(|conflict| format!("{} with {}", conflict.address, conflict.station)).collect()
 }
 
 /// Lifetimes are in seconds; none is for ever.

@@ -76,6 +76,15 @@ impl Host {
     ) -> Option<Result<(), Errno>> {
         let v6 = self.settings(id)?.ipv6.is_some();
         let stream = self.is_stream(id);
+        // A raw socket hears the groups that the host is in, all of each.
+        let choosy = SourceWish::of(name).is_some()
+            || matches!(name, IP_MSFILTER | MCAST_MSFILTER)
+            || (level, name) == (IPPROTO_IP, IP_MULTICAST_ALL)
+            || (level, name) == (IPPROTO_IPV6, IPV6_MULTICAST_ALL);
+        let of_groups = level == IPPROTO_IP || level == IPPROTO_IPV6;
+        if choosy && of_groups && self.settings(id)?.raw.is_some() {
+            return Some(Err(Errno::ENOPROTOOPT));
+        }
         let done = match (level, name) {
             (IPPROTO_IP, IP_MULTICAST_IF..=IP_MSFILTER | MCAST_JOIN_GROUP..=IP_MULTICAST_ALL) => {
                 self.set_v4(id, stream, name, value)

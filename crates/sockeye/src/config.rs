@@ -75,7 +75,8 @@ fn apply(args: &NodeArgs, interfaces: &mut Vec<Interface>) -> Result<(), Failure
 }
 
 fn check(config: &Config) -> Result<(), Failure> {
-    let Config { interfaces, gateways, dns, control: _, local_shortcut: _, redirects: _, ipv6, limits: _ } = config;
+    let Config { interfaces, gateways, dns, control: _, local_shortcut: _, redirects: _, ipv6, link_local, limits: _ } =
+        config;
     for (index, interface) in interfaces.iter().enumerate() {
         let Interface { name, addresses, mac: _, driver: _ } = interface;
         // IFNAMSIZ is 16 with the final zero; the kernel refuses the rest too.
@@ -88,8 +89,8 @@ fn check(config: &Config) -> Result<(), Failure> {
                 "interface {name} is named twice; name it once, with all its addresses"
             )));
         }
-        // IPv6 makes itself addresses.
-        if addresses.is_empty() && ipv6.is_none() {
+        // IPv6 makes itself addresses, and IPv4 where it was told to.
+        if addresses.is_empty() && ipv6.is_none() && !link_local.contains(name) {
             return Err(Failure::usage(format!("interface {name} has no address; add -a ADDR/LEN")));
         }
         for prefix in addresses {

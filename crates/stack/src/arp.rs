@@ -1,8 +1,8 @@
 //! ARP: asking for neighbours, answering for ourselves.
 //!
 //! Questions for our addresses are answered to whoever asks, with what the question says, and leave no trace in the
-//! [neighbour table](crate::neighbor); [`resolution`](crate::resolution) says when there is something to ask. An address is announced when it is configured and when its link comes up, twice (§2.3); we do not probe first, as an
-//! address that an administrator gave is used whatever others say.
+//! [neighbour table](crate::neighbor); [`resolution`](crate::resolution) says when there is something to ask. An address is
+//! announced when it is configured and when its link comes up, twice (§2.3); what others have to say to that is [`conflict`](crate::conflict)'s.
 //!
 //! # Standards
 //!
@@ -47,8 +47,10 @@ impl Ip {
         let on_this_port =
             |address: Ipv4Addr| self.ports[port.index()].addresses.iter().any(|own| own.addr() == IpAddr::V4(address));
         let for_us = on_this_port(packet.target_ip);
-        if on_this_port(sender) {
-            self.defend(now, port, sender.into());
+        // RFC 5227, 2.1.1: who wants what we are about to take is as much in the way as who has it.
+        let wanted = if sender.is_unspecified() { packet.target_ip } else { sender };
+        if on_this_port(sender) || self.conflicts.is_probed(port, wanted) {
+            self.handle_conflict(now, port, wanted, packet.sender_mac);
             return Err(Drop::ArpConflict);
         }
         let mut claimed = Claimed::Heard;
@@ -92,6 +94,20 @@ impl Ip {
         };
         self.counters.arp_requests_sent += 1;
         self.send_arp(port, MacAddr::BROADCAST, &announcement);
+    }
+
+    /// Asks whether somebody has an address, in words that leave no trace (RFC 5227, 2.1.1).
+    pub(crate) fn probe_v4(&mut self, port: PortId, address: Ipv4Addr) {
+        let Some(state) = self.find_port(port) else { return };
+        let probe = arp::Repr {
+            operation: Operation::REQUEST,
+            sender_mac: state.mac,
+            sender_ip: Ipv4Addr::UNSPECIFIED,
+            target_mac: MacAddr::ZERO,
+            target_ip: address,
+        };
+        self.counters.arp_probes_sent += 1;
+        self.send_arp(port, MacAddr::BROADCAST, &probe);
     }
 
     /// Asks for `target`: one station that is known, or all.

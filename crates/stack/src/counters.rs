@@ -193,6 +193,8 @@ counters! {
     arp_requests_sent;
     /// ARP replies sent.
     arp_replies_sent;
+    /// ARP probes sent, which ask whether an address is free.
+    arp_probes_sent;
     /// ARP requests received.
     arp_requests_received;
     /// ARP replies received.

@@ -9,6 +9,7 @@
 //! [route](crate::route::RouteEntry), valid while [`Ip::route_generation`] stands, and the neighbour's hardware address,
 //! valid while [`Ip::link_generation`] stands and for [`USE_INTERVAL`](crate::neighbor::USE_INTERVAL) at most.
 
+use crate::conflict::Conflicts;
 use crate::counters::{Counters, Drop};
 use crate::fib::{self, Fib};
 use crate::hash::Keys;
@@ -120,6 +121,7 @@ pub(crate) struct Ip {
     pub(crate) addresses: Addresses,
     pub(crate) fib: Fib,
     pub(crate) neighbors: Neighbors,
+    pub(crate) conflicts: Conflicts,
     pub(crate) multicast: Multicast,
     /// What comes back to us of what we send to many.
     pub(crate) copies: Copies,
@@ -153,6 +155,7 @@ impl Ip {
             addresses: Addresses::default(),
             fib: Fib::new(keys.hasher(b"fib")),
             neighbors: Neighbors::new(keys.hasher(b"neighbors"), config.max_neighbors),
+            conflicts: Conflicts::new(keys),
             multicast: Multicast::new(keys),
             copies: Copies::default(),
             path_mtus: PathMtus::new(keys.hasher(b"path mtu")),
@@ -233,9 +236,11 @@ impl Ip {
                 }
             }
             self.start_ipv6(now, port);
+            self.resume_choice(now, port);
         } else {
             self.stop_ipv6(port);
             self.forget_redirects_of(port);
+            self.pause_choice(port);
             let dropped = self.ports[port.index()].queue.clear(&mut self.buffers);
             self.queued -= dropped;
             for _ in 0..dropped {
@@ -408,6 +413,7 @@ impl Ip {
         self.handle_autoconf_timeout(now);
         self.expire_redirects(now);
         self.handle_multicast_timeouts(now);
+        self.handle_conflict_timeout(now);
         while let Some(Timer::Announce(port, address)) = self.timers.expire(now) {
             if self.addresses.is_local(address) {
                 self.announce(now, port, address);
@@ -429,6 +435,7 @@ impl Ip {
         let ours = earlier(self.timers.next(), dead_gateway);
         let learnt = earlier(self.neighbors.poll_timeout(), self.path_mtus.poll_timeout());
         let learnt = earlier(earlier(learnt, self.autoconf.poll_timeout()), self.redirects.poll_timeout());
+        let learnt = earlier(learnt, self.conflicts.poll_timeout());
         let groups = earlier(self.reassembly.poll_timeout(), self.multicast.poll_timeout());
         earlier(earlier(ours, learnt), groups)
     }
@@ -452,6 +459,9 @@ impl Ip {
     fn announce_soon(&mut self, now: Instant, port: PortId, address: IpAddr) {
         if port == PortId::LOOPBACK {
             return;
+        }
+        if let IpAddr::V4(address) = address {
+            self.probe_v4(port, address);
         }
         self.announce(now, port, address);
         self.timers.insert(now + ANNOUNCE_INTERVAL, Timer::Announce(port, address));

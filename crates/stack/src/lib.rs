@@ -6,7 +6,7 @@
 //! |---|---|
 //! | [`stack`] | frames and time in, frames and events out |
 //! | [`port`], `link` | devices as the stack knows them; Ethernet |
-//! | [`neighbor`], `arp` | who is behind an address on a link |
+//! | [`neighbor`], `arp`, `conflict` | who is behind an address on a link, and whether it is free |
 //! | [`route`], [`fib`], `selection`, `redirect`, `path_mtu` | which way a packet goes, and from where |
 //! | [`ipv4`] | in, out, fragments |
 //! | [`ipv6`] | the same, neighbours, and addresses by themselves |
@@ -31,6 +31,7 @@ mod arp;
 pub mod bind;
 pub mod buffer;
 mod checksum;
+mod conflict;
 pub mod counters;
 pub mod errors;
 pub mod fib;
@@ -63,6 +64,7 @@ pub mod wheel;
 mod tests;
 
 pub use bind::{Bind, BindError, BindingId};
+pub use conflict::Conflict;
 pub use fib::Route;
 pub use ip::IcmpError;
 pub use ipv4::output::Fragmentation;

@@ -227,7 +227,7 @@ fn a_link_that_goes_down_takes_its_neighbours_along() {
     host.arrive(&echo_request(b"x"));
     assert_eq!(host.dropped(Drop::LinkDown), 1);
     host.stack.set_link(host.now, host.port, true);
-    assert_eq!(host.sent(), ["arp announce 10.0.0.1"]);
+    assert_eq!(host.sent(), ["arp probe 10.0.0.1", "arp announce 10.0.0.1"]);
     assert_alive(&mut host);
 }
 
