@@ -1,10 +1,12 @@
 //! Packet sockets: frames by hand, options, filters and rings, and the programs that live on them.
 
 use std::collections::HashMap;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use rustix::process::Signal;
 use sockeye_peers::scene::python;
-use sockeye_peers::{PEER, Process, SUBJECT, Scene, Side};
+use sockeye_peers::{PEER, Process, SUBJECT, Scene, Side, wait_for};
 
 /// A function of the same name in `packet.py`.
 fn check(name: &str) {
@@ -37,10 +39,10 @@ checks! {
     rings
 }
 
-/// The packets of a file, by how often each is in it: addresses and ports, sequence numbers and lengths.
-fn packets(scene: &Scene, file: &str) -> HashMap<String, u32> {
+/// The packets of a file, by how often each is in it.
+fn packets(scene: &Scene, file: &Path) -> HashMap<String, u32> {
     let mut read = scene.command(Side::Peer, "tcpdump");
-    let text = Process::start(read.args(["-n", "-S", "-t", "-r", file])).success().text().to_owned();
+    let text = Process::start(read.args(["-n", "-t", "-r"]).arg(file)).success().text();
     let mut packets = HashMap::new();
     for line in text.lines() {
         *packets.entry(line.to_owned()).or_default() += 1;
@@ -50,27 +52,36 @@ fn packets(scene: &Scene, file: &str) -> HashMap<String, u32> {
 
 #[test]
 fn tcpdump_writes_what_is_on_the_wire_while_iperf3_runs() {
+    const LAST: &[u8] = b"endendendend";
     let scene = Scene::new();
-    let dump = |side, file: &str| {
+    let files = [(Side::Subject, scene.file("ours.pcap")), (Side::Peer, scene.file("theirs.pcap"))];
+    // tcpdump gives up being root, and must still be able to write.
+    let directory = files[0].1.parent().unwrap();
+    std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o777)).unwrap();
+    let dumping = files.clone().map(|(side, file)| {
         let mut command = scene.command(side, "tcpdump");
-        let mut dumping = Process::start(
-            command.args(["-n", "-i", "veth0", "-B", "16384", "-s", "96", "-w", file, "udp", "port", "5201"]),
-        );
+        command.args(["-n", "-U", "-i", "veth0", "-B", "16384", "-s", "96", "-w"]).arg(file);
+        let mut dumping = Process::start(command.args(["udp", "port", "5201"]));
         dumping.line_with("listening on");
         dumping
-    };
-    let (ours, theirs) = (dump(Side::Subject, "ours.pcap"), dump(Side::Peer, "theirs.pcap"));
+    });
     let serving = Process::start(scene.command(Side::Peer, "iperf3").args(["-s", "-1"]));
     scene.listens(Side::Peer, 5201);
     let mut ask = scene.command(Side::Subject, "iperf3");
     Process::start(ask.args(["-c", PEER, "-u", "-b", "5M", "-l", "1000", "-t", "1"])).success();
     serving.success();
-    for dumping in [ours, theirs] {
+    let last = format!("import socket; socket.socket(2, 2).sendto(b'endendendend', ('{PEER}', 5201))");
+    Process::start(scene.command(Side::Subject, python()).args(["-c", &last])).success();
+    for ((_, file), dumping) in files.iter().zip(dumping) {
+        wait_for("the last packet in the capture", || {
+            let bytes = std::fs::read(file).ok()?;
+            bytes.windows(LAST.len()).any(|seen| seen == LAST).then_some(())
+        });
         dumping.signal(Signal::INT);
-        let text = dumping.success().errors();
-        assert!(text.contains("0 packets dropped by kernel"), "{text}");
+        let said = dumping.success().errors();
+        assert!(said.contains("\n0 packets dropped by kernel"), "{said}");
     }
-    let (ours, theirs) = (packets(&scene, "ours.pcap"), packets(&scene, "theirs.pcap"));
+    let [ours, theirs] = files.map(|(_, file)| packets(&scene, &file));
     assert!(ours.values().sum::<u32>() > 500, "{}", ours.len());
     assert_eq!(ours, theirs);
 }
