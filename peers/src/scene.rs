@@ -385,6 +385,14 @@ impl Scene {
         if let Medium::Tap = self.medium { "tap0" } else { "veth0" }
     }
 
+    /// The subject's hardware address, once the peer has spoken with it.
+    pub fn mac_of_subject(&self) -> String {
+        let mut ip = self.peer.command("ip");
+        let known = Process::start(ip.args(["neigh", "show", self.address(Side::Subject)])).success().text();
+        let mut words = known.split_whitespace().skip_while(|&word| word != "lladdr");
+        words.nth(1).unwrap_or_else(|| panic!("no hardware address in {known:?}")).to_owned()
+    }
+
     /// The subject's end of the link in the lab.
     pub fn subject_host(&self) -> &Host {
         &self.subject

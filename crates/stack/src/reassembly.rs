@@ -101,11 +101,13 @@ impl Marks {
     fn combined(self, tos: u8) -> Option<u8> {
         const NOT_ECT: u8 = 1 << 0;
         const CE: u8 = 1 << 3;
-        match (self.0 & CE != 0, self.0 & NOT_ECT != 0) {
-            (true, true) => None,
-            (true, false) => Some(tos | 3),
+        match (self.0 & NOT_ECT != 0, self.0 & CE != 0) {
+            (true, _) if self.0 == NOT_ECT => Some(tos),
+            // RFC 3168 asks for this with CE, and leaves the rest to us; Linux refuses all.
+            (true, _) => None,
+            (false, true) => Some(tos | 3),
             // Both ECT codes mean the same.
-            (false, _) => Some(tos),
+            (false, false) => Some(tos),
         }
     }
 }
@@ -200,7 +202,12 @@ impl Reassembly {
         let start = usize::from(piece.offset);
         let end = start + payload.len();
         let key = piece.datagram;
-        if payload.is_empty() || (piece.more && !payload.len().is_multiple_of(8)) {
+        if payload.is_empty() {
+            // Nobody honest makes such. Linux refuses the datagram, too.
+            self.refuse(key);
+            return Outcome::Dropped(Drop::FragmentMalformed);
+        }
+        if piece.more && !payload.len().is_multiple_of(8) {
             return Outcome::Dropped(Drop::FragmentMalformed);
         }
         // The ping of death: header and all must fit the length field.

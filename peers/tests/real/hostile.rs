@@ -5,16 +5,24 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use sockeye_peers::scene::python;
-use sockeye_peers::{Process, SUBJECT, Scene, Side, Subject, subject, wait_for};
+use sockeye_peers::{Family, Process, Scene, Side, Subject, in_both_families, subject, wait_for};
 
 /// A node at work under attack may take more than an idle one, but not at the attacker's will.
 const MOST_KIB: u64 = 200 << 10;
 
-fn attack(case: &str, more: &[&str]) -> (Scene, BTreeMap<String, u64>) {
-    let scene = Scene::new();
+fn attack(family: Family, case: &str) -> (Scene, BTreeMap<String, u64>) {
+    let scene = Scene::of(family);
     scene.serves_on();
+    if subject() == Subject::Sockeye {
+        // Whoever claims an address while it is still asked for gets it (RFC 4862, 5.4.5).
+        wait_for("addresses that are nobody else's", || {
+            let shown = scene.show("addresses");
+            let settled = shown.as_array().is_some_and(|rows| rows.iter().all(|row| row["state"] == "preferred"));
+            settled.then_some(())
+        });
+    }
     let before = counters(&scene);
-    send(&scene, case, more);
+    send(&scene, case, &[]);
     scene.serves_on();
     let mut grown = counters(&scene);
     for (name, value) in &mut grown {
@@ -31,11 +39,13 @@ fn attack(case: &str, more: &[&str]) -> (Scene, BTreeMap<String, u64>) {
 }
 
 fn send(scene: &Scene, case: &str, more: &[&str]) {
-    let arp = scene.peer().enter(|| fs::read_to_string("/proc/thread-self/net/arp").unwrap()).unwrap();
-    let line = arp.lines().find(|line| line.starts_with(SUBJECT)).unwrap_or_else(|| panic!("no {SUBJECT} in {arp}"));
-    let mac = line.split_whitespace().nth(3).unwrap();
+    let (mac, target) = (scene.mac_of_subject(), scene.address(Side::Subject));
     let mut command = scene.peer().command(python());
-    command.args(["-c", include_str!("hostile.py"), case, scene.interface(), mac, SUBJECT]).args(more);
+    let (script, own) = match scene.family() {
+        Family::V4 => (include_str!("hostile.py"), None),
+        Family::V6 => (include_str!("hostile6.py"), Some(scene.address(Side::Peer))),
+    };
+    command.args(["-c", script, case, scene.interface(), &mac, target]).args(own).args(more);
     Process::start(&mut command).success();
 }
 
@@ -53,56 +63,49 @@ fn counted(grown: &BTreeMap<String, u64>, words: &[&str], least: u64) {
     assert!(sum >= least, "{sum} of at least {least} counted by names with {words:?}: {grown:#?}");
 }
 
-#[test]
-fn truncated_packets_are_counted() {
-    let (_scene, grown) = attack("truncated", &[]);
+fn truncated_packets_are_counted(family: Family) {
+    let (_scene, grown) = attack(family, "truncated");
     counted(&grown, &["truncated", "malformed", "length"], 100);
 }
 
-#[test]
-fn lying_lengths_and_options_are_counted() {
-    let (_scene, grown) = attack("lengths", &[]);
+fn lying_lengths_and_options_are_counted(family: Family) {
+    let (_scene, grown) = attack(family, "lengths");
     counted(&grown, &["malformed", "length", "truncated", "version"], 100);
 }
 
-#[test]
-fn bad_checksums_are_counted() {
-    let (_scene, grown) = attack("checksums", &[]);
+fn bad_checksums_are_counted(family: Family) {
+    let (_scene, grown) = attack(family, "checksums");
     counted(&grown, &["checksum"], 240);
 }
 
-#[test]
-fn hostile_fragments_are_counted_and_bounded() {
-    let (_scene, grown) = attack("fragments", &[]);
+fn hostile_fragments_are_counted_and_bounded(family: Family) {
+    let (_scene, grown) = attack(family, "fragments");
     counted(&grown, &["fragment", "reassembl", "overlap"], 100);
 }
 
-#[test]
-fn impossible_addresses_are_counted() {
-    let (_scene, grown) = attack("addresses", &[]);
+fn impossible_addresses_are_counted(family: Family) {
+    let (_scene, grown) = attack(family, "addresses");
     counted(&grown, &["martian", "source", "destination", "address", "not_ours", "notours"], 7);
 }
 
-#[test]
-fn forged_messages_change_nothing() {
-    attack("messages", &[]);
+fn forged_messages_change_nothing(family: Family) {
+    attack(family, "messages");
 }
 
-#[test]
-fn noise_changes_nothing() {
-    attack("noise", &[]);
+fn noise_changes_nothing(family: Family) {
+    attack(family, "noise");
 }
 
-#[test]
-fn a_flood_of_100_000_syns_does_not_shut_a_server_out() {
-    let scene = Scene::new();
+fn a_flood_of_100_000_syns_does_not_shut_a_server_out(family: Family) {
+    let scene = Scene::of(family);
     let mut serve = scene.command(Side::Subject, "socat");
-    let _serving = Process::start(serve.args(["-t30", &format!("TCP4-LISTEN:80,bind={SUBJECT},fork"), "PIPE"]));
+    let listen = format!("TCP{}-LISTEN:80,bind={},fork", scene.version(), scene.host(Side::Subject));
+    let _serving = Process::start(serve.args(["-t30", &listen, "PIPE"]));
     scene.listens(Side::Subject, 80);
     scene.serves_on();
     let ask = || {
         let mut command = scene.command(Side::Peer, "nc");
-        let (asking, mut input) = Process::start_with_input(command.args(["-N", SUBJECT, "80"]));
+        let (asking, mut input) = Process::start_with_input(command.args(["-N", scene.address(Side::Subject), "80"]));
         std::io::Write::write_all(&mut input, b"still there?\n").unwrap();
         drop(input);
         assert_eq!(asking.success().text(), "still there?\n");
@@ -123,5 +126,68 @@ fn a_flood_of_100_000_syns_does_not_shut_a_server_out() {
         });
         let resident = fs::read_to_string(format!("/proc/{}/status", scene.node().id())).unwrap();
         assert!(resident.contains("VmRSS:"), "the node is alive");
+    }
+}
+
+/// Rows B1, B2 and A16 of headers between IP and what it carries: too many, out of place, unknown, malformed.
+fn extension_headers_are_counted(family: Family) {
+    let (_scene, grown) = attack(family, "extensions");
+    counted(&grown, &["ipv6_extension"], 100);
+    counted(&grown, &["ipv6_option"], 100);
+    counted(&grown, &["ipv6_routing"], 10);
+    counted(&grown, &["ipv6_protocol"], 100);
+}
+
+/// Rows B5, B7, B8, B10: neighbours and routers from further away, malformed, many, and such as claim the subject's address.
+fn neighbors_and_routers_that_are_none_are_counted(family: Family) {
+    let (_scene, grown) = attack(family, "discovery");
+    counted(&grown, &["nd_invalid"], 20);
+    counted(&grown, &["nd_conflict"], 100);
+    counted(&grown, &["icmp_malformed"], 100);
+    counted(&grown, &["redirect_invalid"], 50);
+    counted(&grown, &["nd_"], 20_000);
+}
+
+/// Row B6.
+fn thousands_of_prefixes_and_routers_are_bounded(family: Family) {
+    attack(family, "routers");
+}
+
+/// Row B12.
+fn questions_about_groups_are_bounded(family: Family) {
+    attack(family, "groups");
+}
+
+in_both_families! {
+    truncated_packets_are_counted
+    lying_lengths_and_options_are_counted
+    bad_checksums_are_counted
+    hostile_fragments_are_counted_and_bounded
+    impossible_addresses_are_counted
+    forged_messages_change_nothing
+    noise_changes_nothing
+    a_flood_of_100_000_syns_does_not_shut_a_server_out
+}
+
+/// What IPv4 has nothing like.
+mod only_ipv6 {
+    use super::Family;
+
+    macro_rules! tests {
+        ($($name:ident)*) => {
+            $(
+                #[test]
+                fn $name() {
+                    super::$name(Family::V6);
+                }
+            )*
+        };
+    }
+
+    tests! {
+        extension_headers_are_counted
+        neighbors_and_routers_that_are_none_are_counted
+        thousands_of_prefixes_and_routers_are_bounded
+        questions_about_groups_are_bounded
     }
 }

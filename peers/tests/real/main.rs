@@ -10,6 +10,7 @@ mod examples;
 mod faults;
 mod filter;
 mod formats;
+mod fragments;
 mod hostile;
 mod http;
 mod interfaces;

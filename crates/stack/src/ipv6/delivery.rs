@@ -134,7 +134,7 @@ impl Stack {
             Err(reason) => {
                 let offset_at = (fragment.header.len() - FRAGMENT_LEN + 2) as u32;
                 let why = match reason {
-                    Drop::FragmentMalformed => PAYLOAD_LEN_OFFSET as u32,
+                    Drop::FragmentMalformed if !payload.is_empty() => PAYLOAD_LEN_OFFSET as u32,
                     Drop::FragmentTooLong => offset_at,
                     _ => return self.ip.counters.drop(reason),
                 };

@@ -193,7 +193,9 @@ fn a_datagram_has_a_limited_number_of_pieces() {
 /// Row A11: congestion marks.
 #[test]
 fn marks_are_combined_and_impossible_ones_refused() {
-    for (marks, want) in [([2, 2], Some(2)), ([2, 3], Some(3)), ([3, 1], Some(3)), ([0, 0], Some(0)), ([0, 3], None)] {
+    for (marks, want) in
+        [([2, 2], Some(2)), ([2, 3], Some(3)), ([3, 1], Some(3)), ([0, 0], Some(0)), ([0, 3], None), ([0, 2], None)]
+    {
         let (mut host, socket) = host();
         let whole = udp_bytes(1_000, PORT, &pattern(24));
         for (index, part) in whole.chunks(16).enumerate() {
