@@ -48,3 +48,34 @@ checks! {
     who_is_in_no_group_hears_all_or_nothing
     options_and_their_errors
 }
+
+/// What a router on the link is told, in all versions; Wireshark must find nothing wrong with it.
+fn router_is_told(family: &str) {
+    let scene = scene();
+    let (member, router) = (scene.file("member.py"), scene.file("router.py"));
+    std::fs::write(&member, include_str!("member.py")).unwrap();
+    std::fs::write(&router, include_str!("router.py")).unwrap();
+    let mut member_of = scene.command(Side::Subject, python());
+    let _member = Process::start(member_of.arg(member).arg(SUBJECT));
+    scene.is_bound(Side::Subject, 7300);
+    let heard = scene.file("heard.pcap");
+    let mut ask = scene.command(Side::Peer, python());
+    Process::start(ask.arg(router).arg(SUBJECT).arg(&heard).arg(family)).success();
+    let wrong = "_ws.malformed || igmp.checksum.status == \"Bad\" || icmpv6.checksum.status == \"Bad\" || ip.checksum.status == \"Bad\"";
+    for (filter, found) in [("igmp || icmpv6.type in {131, 132, 143}", true), (wrong, false)] {
+        let mut judge = scene.command(Side::Peer, "tshark");
+        let judge = judge.args(["-r"]).arg(&heard).args(["-Y", filter, "-o", "ip.check_checksum:TRUE"]);
+        let said = Process::start(judge).success();
+        assert_eq!(!said.text().is_empty(), found, "{filter}: {said}");
+    }
+}
+
+#[test]
+fn routers_of_ipv4_are_told() {
+    router_is_told("4");
+}
+
+#[test]
+fn routers_of_ipv6_are_told() {
+    router_is_told("6");
+}
