@@ -34,7 +34,7 @@ enum Reading {
     Lenient,
 }
 
-/// A switch. The place in [`SWITCHES`] is its bit.
+/// A switch. The place in `SWITCHES` is its bit.
 #[derive(Clone, Copy, Debug)]
 pub struct Switch(u32);
 
