@@ -74,15 +74,21 @@ impl Host {
 
     /// Sockets whose messages go through a filter here.
     fn can_filter(&self, id: SocketId) -> bool {
-        self.sockets.get(id.0).is_some_and(|socket| matches!(socket.state, State::Packet(_)))
+        self.sockets
+            .get(id.0)
+            .is_some_and(|socket| matches!(socket.state, State::Packet(_) | State::Raw(_) | State::Datagram(_)))
     }
 
     /// Hands a socket's filter down to the stack.
     pub(crate) fn apply_filter(&mut self, id: SocketId) {
         let Host { stack, sockets, .. } = self;
         let Some(socket) = sockets.get(id.0) else { return };
-        if let State::Packet(packet) = &socket.state {
-            stack.packet_set_filter(packet.id, socket.filtering.program.clone());
+        let program = socket.filtering.program.clone();
+        match &socket.state {
+            State::Packet(packet) => stack.packet_set_filter(packet.id, program),
+            State::Raw(raw) => stack.raw_set_filter(*raw, program),
+            State::Datagram(Some(udp)) => stack.udp_set_filter(*udp, program),
+            _ => {}
         }
     }
 }

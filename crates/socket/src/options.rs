@@ -132,6 +132,7 @@ impl Host {
 
     /// Hands the settings down to the stack, where something stands behind the socket.
     pub(crate) fn apply(&mut self, now: Instant, id: SocketId) {
+        self.apply_filter(id);
         let Host { stack, sockets, .. } = self;
         let Some(socket) = sockets.get(id.0) else { return };
         let Socket { state, settings, .. } = socket;

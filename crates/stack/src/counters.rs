@@ -127,10 +127,12 @@ reasons! {
     UdpChecksum = "udp_checksum", "The checksum is wrong.";
     UdpNoSocket = "udp_no_socket", "No socket on that port.";
     UdpReceiveBuffer = "udp_receive_buffer", "The socket's receive buffer was full.";
+    UdpFilter = "udp_filter", "The socket's filter wanted nothing of it.";
     UdpMemory = "udp_memory", "The receive buffers of all sockets together were full.";
 
     // Raw sockets, and what errors wait for programs.
     RawReceiveBuffer = "raw_receive_buffer", "A raw socket's receive buffer was full: its copy was dropped.";
+    RawFilter = "raw_filter", "A raw socket's filter wanted nothing of it.";
     RawMemory = "raw_memory", "The receive buffers of all raw sockets together were full.";
     RawChecksum = "raw_checksum", "A raw socket wants right checksums, and this one was not.";
     ErrorQueueFull = "error_queue_full", "An error for a program that has not asked for those before it.";

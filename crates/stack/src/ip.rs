@@ -72,6 +72,7 @@ impl Incoming {
             packet: &buffer[self.packet.clone()],
             payload: &buffer[payload],
             unchecked: self.checksum == Checksum::Present,
+            unicast: self.unicast,
         }
     }
 }

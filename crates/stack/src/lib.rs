@@ -55,6 +55,7 @@ mod rng;
 pub mod route;
 mod selection;
 pub mod sim;
+mod socket_filter;
 pub mod stack;
 pub mod tcp;
 pub mod udp;

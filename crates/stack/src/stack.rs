@@ -122,8 +122,9 @@ impl Stack {
         if self.packets.is_watching() {
             self.show(now, port, frame);
         }
-        // A raw socket sees a segment before TCP does.
-        if self.raw.is_empty() && self.tcp.handle_predicted(now, &mut self.ip, port, frame) {
+        // A raw socket for TCP sees a segment before TCP does.
+        let unseen = self.raw.is_empty() || ![false, true].iter().any(|&v6| self.raw.speaks(v6, Protocol::TCP));
+        if unseen && self.tcp.handle_predicted(now, &mut self.ip, port, frame) {
             return;
         }
         if let Err(reason) = self.take_frame(now, port, frame) {

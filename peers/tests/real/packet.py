@@ -190,6 +190,48 @@ def filters():
     assert one.getsockopt(socket.SOL_SOCKET, 44) == 1
 
 
+def filters_of_datagrams():
+    # The first byte of the payload is a y, the protocol in the network header UDP's: header and three bytes.
+    for family, to, protocol in ((socket.AF_INET, '127.0.0.1', 9), (socket.AF_INET6, '::1', 6)):
+        yes = [(0x30, 0, 0, 0xfff00000 + protocol), (0x15, 0, 3, 17), (0x30, 0, 0, 8), (0x15, 0, 1, ord('y')), (6, 0, 0, 11), (6, 0, 0, 0)]
+        one, other = socket.socket(family, socket.SOCK_DGRAM), socket.socket(family, socket.SOCK_DGRAM)
+        attach(one, yes)
+        one.bind((to, PORT))
+        one.settimeout(20)
+        for said in (b'no', b'yes, indeed', b'n', b'', b'y'):
+            other.sendto(said, (to, PORT))
+        assert [one.recv(99), one.recv(99)] == [b'yes', b'y']
+        # The header stays whole.
+        attach(one, [(6, 0, 0, 1)])
+        other.sendto(b'yes', (to, PORT))
+        assert one.recv(99) == b''
+        one.setsockopt(socket.SOL_SOCKET, 27, 0)
+        other.sendto(b'no', (to, PORT))
+        assert one.recv(99) == b'no'
+
+
+def filters_of_raw_packets():
+    one = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+    one.settimeout(20)
+    # Echo replies, of which the headers and four bytes.
+    attach(one, [(0x30, 0, 0, 20), (0x15, 0, 1, 0), (6, 0, 0, 32), (6, 0, 0, 0)])
+    request = struct.pack('!BBHHH', 8, 0, 0, 7, 1) + b'four and more'
+    total = sum(struct.unpack(f'!{len(request) // 2}H', request[:len(request) // 2 * 2])) + (request[-1] << 8) * (len(request) % 2)
+    while total >> 16:
+        total = (total & 0xffff) + (total >> 16)
+    one.sendto(request[:2] + struct.pack('!H', total ^ 0xffff) + request[4:], ('127.0.0.1', 0))
+    packet = one.recv(99)
+    assert (len(packet), packet[20], packet[28:]) == (32, 0, b'four'), packet
+    six = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_UDP)
+    six.settimeout(20)
+    # What it carries comes first; the network header stands before.
+    attach(six, [(0x28, 0, 0, 2), (0x15, 0, 3, PORT), (0x30, 0, 0, 0xfff00007), (0x15, 1, 0, 0), (6, 0, 0, 10), (6, 0, 0, 0)])
+    sink = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    sink.bind(('::1', PORT))
+    socket.socket(socket.AF_INET6, socket.SOCK_DGRAM).sendto(b'two and more', ('::1', PORT))
+    assert six.recv(99)[8:] == b'tw'
+
+
 class Ring:
     """A ring of 8 blocks of 16 KiB, or of 64 slots."""
 

@@ -36,6 +36,8 @@ checks! {
     options
     what_is_told_beside
     filters
+    filters_of_datagrams
+    filters_of_raw_packets
     rings
 }
 

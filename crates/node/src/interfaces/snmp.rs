@@ -115,7 +115,10 @@ pub(super) fn snmp(node: &Node) -> String {
     let udp = [
         ("InDatagrams", count(counters.udp_datagrams_received)),
         ("NoPorts", drops(&[Drop::UdpNoSocket])),
-        ("InErrors", drops(&[Drop::UdpMalformed, Drop::UdpChecksum, Drop::UdpReceiveBuffer, Drop::UdpMemory])),
+        (
+            "InErrors",
+            drops(&[Drop::UdpMalformed, Drop::UdpChecksum, Drop::UdpFilter, Drop::UdpReceiveBuffer, Drop::UdpMemory]),
+        ),
         ("OutDatagrams", count(counters.udp_datagrams_sent)),
         ("RcvbufErrors", drops(&[Drop::UdpReceiveBuffer])),
         ("SndbufErrors", 0),

@@ -37,6 +37,7 @@ impl Accepted {
             packet: &frame.buffer[self.packet.clone()],
             payload: &frame.buffer[self.payload.clone()],
             unchecked: frame.offload.checksum == Checksum::Present,
+            unicast: self.unicast,
         }
     }
 }

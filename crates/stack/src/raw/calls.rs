@@ -7,9 +7,11 @@ use crate::errors::{Cause, ErrorQueue, Reported};
 use crate::ip::Ip;
 use crate::route::AddressKind;
 use sockeye_device::Instant;
+use sockeye_filter::Program;
 use sockeye_wire::Protocol;
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 /// Buffers of packets that were read, kept for the next.
 const SPARE: usize = 64;
@@ -50,6 +52,7 @@ impl Stack {
             received: 0,
             sent: 0,
             dropped: 0,
+            program: None,
         });
         if let Kind::Protocol(protocol) = kind {
             raw.by_protocol.entry((ipv6, protocol)).or_default().push(index);
@@ -176,6 +179,13 @@ impl Stack {
                 socket.reports.clear();
             }
             socket.options = options;
+        }
+    }
+
+    /// What the socket gets goes through this filter first; none: it gets all.
+    pub fn raw_set_filter(&mut self, id: SocketId, program: Option<Arc<Program>>) {
+        if let Some(socket) = self.raw.get_mut(id) {
+            socket.program = program;
         }
     }
 

@@ -7,6 +7,7 @@ use crate::errors::{Cause, Report};
 use crate::ip::{IcmpError, Ip};
 use crate::ipv4::output::Fragmentation;
 use crate::port::PortId;
+use crate::socket_filter::{self, About};
 use sockeye_device::Instant;
 use sockeye_wire::Protocol;
 use sockeye_wire::checksum::pseudo_header;
@@ -26,6 +27,8 @@ pub(crate) struct View<'a> {
     pub(crate) payload: &'a [u8],
     /// Nobody has vouched for the transport's checksum.
     pub(crate) unchecked: bool,
+    /// Sent to us alone.
+    pub(crate) unicast: bool,
 }
 
 impl View<'_> {
@@ -106,6 +109,19 @@ impl Raw {
     fn queue(&mut self, now: Instant, ip: &mut Ip, index: u32, view: &View<'_>, data: &[u8]) {
         let slot = &mut self.slots[index as usize];
         let Some(socket) = slot.socket.as_mut() else { return };
+        let mut data = data;
+        if let Some(program) = &socket.program {
+            let View { destination, unicast, port, .. } = *view;
+            let about = About { destination, unicast, port, random: ip.rng.next_u64() };
+            let before = view.packet.len().saturating_sub(data.len());
+            match socket_filter::run(program, about, &[view.packet], before) {
+                Some(kept) => data = &data[..data.len().min(kept)],
+                None => {
+                    socket.dropped += 1;
+                    return ip.counters.drop(Drop::RawFilter);
+                }
+            }
+        }
         let headers = match view.packet.len().checked_sub(view.payload.len()) {
             Some(len) if socket.options.keeps_headers => &view.packet[..len],
             _ => &[],

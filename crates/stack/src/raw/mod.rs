@@ -30,8 +30,10 @@ use crate::ipv6::Headers;
 use crate::port::PortId;
 use hashbrown::HashMap;
 use sockeye_device::Instant;
+use sockeye_filter::Program;
 use std::collections::VecDeque;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 pub(crate) use input::View;
 
@@ -223,6 +225,8 @@ struct Socket {
     /// From whom packets must be. The port means nothing, but is given back.
     remote: Option<(IpAddr, u16)>,
     options: Options,
+    /// `SO_ATTACH_FILTER`.
+    program: Option<Arc<Program>>,
     queue: VecDeque<Received>,
     memory: usize,
     error: Option<Cause>,

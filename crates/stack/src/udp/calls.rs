@@ -13,12 +13,14 @@ use crate::ipv4::output::{Fragmentation, Manner, SendError as IpError};
 use crate::port::PortId;
 use crate::route::AddressKind;
 use sockeye_device::Instant;
+use sockeye_filter::Program;
 use sockeye_wire::Protocol;
 use sockeye_wire::ipv4::options::{MAX_LEN as OPTIONS_LEN, record};
 use sockeye_wire::ipv6::{self, Scope};
 use sockeye_wire::udp::{CHECKSUM_OFFSET, HEADER_LEN, Repr};
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 impl Stack {
     /// A socket at an address and port; port 0 for any that is free.
@@ -52,6 +54,7 @@ impl Stack {
             received: 0,
             sent: 0,
             dropped: 0,
+            program: None,
         });
         let id = SocketId { index, generation: slot.generation };
         udp.hash(id);
@@ -166,6 +169,13 @@ impl Stack {
             }
             socket.options = options;
             socket.route = None;
+        }
+    }
+
+    /// What the socket gets goes through this filter first; none: it gets all.
+    pub fn udp_set_filter(&mut self, id: SocketId, program: Option<Arc<Program>>) {
+        if let Some(socket) = self.udp.get_mut(id) {
+            socket.program = program;
         }
     }
 

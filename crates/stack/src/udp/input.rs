@@ -7,6 +7,7 @@ use crate::ip::{IcmpError, Incoming, Ip};
 use crate::ipv4::output::Fragmentation;
 use crate::multicast::Multicast;
 use crate::port::PortId;
+use crate::socket_filter::{self, About};
 use sockeye_device::{Checksum, Instant};
 use sockeye_wire::udp::{Datagram, HEADER_LEN, Quoted};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -58,7 +59,7 @@ impl Udp {
             let mut rest = datagram.payload();
             loop {
                 let (piece, more) = rest.split_at(rest.len().min(size));
-                self.deliver(now, ip, index, (from, to), incoming, (headers, piece));
+                self.deliver(now, ip, index, (from, to), incoming, (headers, &bytes[..HEADER_LEN], piece));
                 rest = more;
                 if rest.is_empty() {
                     break;
@@ -76,10 +77,21 @@ impl Udp {
         index: u32,
         (from, to): (SocketAddr, SocketAddr),
         incoming: &Incoming,
-        (headers, payload): (&[u8], &[u8]),
+        (headers, header, mut payload): (&[u8], &[u8], &[u8]),
     ) {
         let slot = &mut self.slots[index as usize];
         let Some(socket) = slot.socket.as_mut() else { return };
+        if let Some(program) = &socket.program {
+            let Incoming { destination, unicast, port, .. } = *incoming;
+            let about = About { destination, unicast, port, random: ip.rng.next_u64() };
+            match socket_filter::run(program, about, &[headers, header, payload], headers.len()) {
+                Some(kept) => payload = &payload[..payload.len().min(kept.saturating_sub(HEADER_LEN))],
+                None => {
+                    socket.dropped += 1;
+                    return ip.counters.drop(Drop::UdpFilter);
+                }
+            }
+        }
         let headers = if socket.options.keeps_headers { headers } else { &[] };
         let cost = headers.len() + payload.len() + OVERHEAD;
         // As Linux: one more is taken while there is any room at all, so that a small buffer still takes a large one.

@@ -34,9 +34,11 @@ use crate::port::PortId;
 use crate::route::RouteEntry;
 use hashbrown::HashMap;
 use sockeye_device::Instant;
+use sockeye_filter::Program;
 use sockeye_wire::udp::HEADER_LEN;
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 
 /// The largest payload of a datagram to `destination`. IPv4 counts its header in the length of a packet, IPv6 does not.
 fn max_payload(destination: IpAddr) -> usize {
@@ -283,6 +285,8 @@ struct Socket {
     local: SocketAddr,
     remote: Option<SocketAddr>,
     options: Options,
+    /// `SO_ATTACH_FILTER`.
+    program: Option<Arc<Program>>,
     reuse_port: bool,
     queue: VecDeque<Received>,
     memory: usize,
