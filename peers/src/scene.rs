@@ -468,6 +468,24 @@ impl Scene {
         counters
     }
 
+    /// Waits until the subject is sure of its link and its addresses: a node uses them while it still asks for them.
+    pub fn settles(&self) {
+        if self.kind == Subject::Kernel {
+            // The kernel sees a moment later that its link is up.
+            return wait_for("a link that is up", || {
+                let mut command = self.command(Side::Subject, "ip");
+                let link =
+                    Process::start(command.args(["link", "show", "up", "dev", self.interface()])).success().text();
+                link.contains("state UP").then_some(())
+            });
+        }
+        wait_for("addresses that are nobody else's", || {
+            let shown = self.show("addresses");
+            let settled = shown.as_array().is_some_and(|rows| rows.iter().all(|row| row["state"] == "preferred"));
+            settled.then_some(())
+        });
+    }
+
     /// Asserts that the subject is well: it answers a ping of the peer's, serves the peer and is served by it.
     pub fn serves_on(&self) {
         let mut ping = self.command(Side::Peer, "ping");

@@ -13,14 +13,8 @@ const MOST_KIB: u64 = 200 << 10;
 fn attack(family: Family, case: &str) -> (Scene, BTreeMap<String, u64>) {
     let scene = Scene::of(family);
     scene.serves_on();
-    if subject() == Subject::Sockeye {
-        // Whoever claims an address while it is still asked for gets it (RFC 4862, 5.4.5).
-        wait_for("addresses that are nobody else's", || {
-            let shown = scene.show("addresses");
-            let settled = shown.as_array().is_some_and(|rows| rows.iter().all(|row| row["state"] == "preferred"));
-            settled.then_some(())
-        });
-    }
+    // Whoever claims an address while it is still asked for gets it (RFC 4862, 5.4.5).
+    scene.settles();
     let before = counters(&scene);
     send(&scene, case, &[]);
     scene.serves_on();

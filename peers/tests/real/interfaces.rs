@@ -14,6 +14,7 @@ fn seen(subject: Subject) -> BTreeMap<String, Value> {
     let mut echo = scene.command(Side::Peer, python());
     let _echo = Process::start(echo.args(["-c", include_str!("ipv6_peer.py")]));
     scene.listens(Side::Peer, 7000);
+    scene.settles();
     let script = scene.file("interfaces.py");
     std::fs::write(&script, include_str!("interfaces.py")).unwrap();
     let mut command = scene.command(Side::Subject, python());
