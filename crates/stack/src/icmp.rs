@@ -11,7 +11,7 @@
 //!
 //! **Questions.** Echo requests to one of our addresses are answered with what they carried, fragments and all; recorded
 //! routes and timestamps are reflected. Echo requests to many are not answered (smurf), timestamps and address masks
-//! neither. Source quench is history (RFC 6633), redirects are not followed: whoever is on the link could send them.
+//! neither. Source quench is history (RFC 6633). [Redirects](crate::redirect) are believed from the router in use.
 //!
 //! # Standards
 //!

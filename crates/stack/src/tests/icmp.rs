@@ -65,6 +65,17 @@ fn an_unknown_port_and_an_unknown_protocol_are_said_to_be_so() {
     assert_eq!(quote, packet(FROM_PEER, &udp_bytes(1_000, 9, b"x")));
 }
 
+#[test]
+fn an_error_has_no_type_of_service_and_an_echo_that_of_its_request() {
+    let mut host = Host::acquainted();
+    let header = ipv4::Repr { tos: 0xb8, ..FROM_PEER };
+    host.arrive(&ipv4_frame(header, &udp_bytes(1_000, 9, b"x")));
+    let echo = icmp_bytes(&Message::EchoRequest { ident: 1, seq: 2, data: b"" });
+    host.arrive(&ipv4_frame(ipv4::Repr { protocol: Protocol::ICMP, ..header }, &echo));
+    let services: Vec<_> = host.sent_frames().iter().map(|(frame, _)| frame[14 + 1]).collect();
+    assert_eq!(services, [0, 0xb8]);
+}
+
 /// Row D4.
 #[test]
 fn no_error_is_sent_about_an_error_or_a_later_fragment() {

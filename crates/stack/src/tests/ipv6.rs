@@ -225,6 +225,24 @@ fn what_cannot_be_read_is_answered_with_the_place() {
 }
 
 #[test]
+fn an_error_quotes_what_fits_the_least_mtu() {
+    let mut host = acquainted();
+    host.arrive(&ipv6_frame(Repr { next_header: Protocol(200), ..FROM_PEER }, &[], &[7; 1_400]));
+    let lengths: Vec<_> = host.sent_frames().iter().map(|(frame, _)| frame.len() - ethernet::HEADER_LEN).collect();
+    assert_eq!(lengths, [ipv6::MIN_MTU]);
+}
+
+#[test]
+fn messages_of_unknown_types_are_dropped_in_silence() {
+    let mut host = acquainted();
+    for kind in [100, 200] {
+        host.arrive(&ipv6_frame(FROM_PEER, &[], &icmp(&Icmp::Unknown { kind, code: 0, rest: [0; 4], data: &[0; 48] })));
+    }
+    assert_eq!(host.sent(), [""; 0]);
+    assert!(host.dropped(Drop::IcmpUnknown) >= 1);
+}
+
+#[test]
 fn errors_are_not_answered_by_errors_nor_crowds_by_echoes() {
     let mut host = acquainted();
     // About an error of ours that itself cannot be read.
