@@ -8,9 +8,13 @@ type Program = (&'static str, &'static str);
 
 /// What the tests run.
 pub(crate) const TEST: &[Program] = &[
+    ("arping", "iputils-arping"),
+    ("busybox", "busybox"),
     ("cc", "gcc"),
     ("curl", "curl"),
+    ("dnsmasq", "dnsmasq-base"),
     ("ethtool", "ethtool"),
+    ("hping3", "hping3"),
     ("ifconfig", "net-tools"),
     ("iperf3", "iperf3"),
     ("mtr", "mtr-tiny"),

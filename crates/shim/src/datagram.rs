@@ -70,6 +70,15 @@ pub(crate) fn total(pieces: &[iovec]) -> usize {
     own_excluded(pieces).iter().fold(0, |len, piece| len.saturating_add(piece.iov_len))
 }
 
+/// Shortens what the program's pieces hold.
+fn cut(pieces: &mut [iovec], mut most: usize) {
+    let behind = pieces.len() - 1;
+    for piece in pieces.get_mut(BEFORE..behind).unwrap_or_default() {
+        piece.iov_len = piece.iov_len.min(most);
+        most -= piece.iov_len;
+    }
+}
+
 fn own_excluded(pieces: &[iovec]) -> &[iovec] {
     pieces.get(BEFORE..pieces.len() - 1).unwrap_or_default()
 }
@@ -108,7 +117,11 @@ pub(crate) fn send(
     };
     let len = total(pieces);
     if len > most {
-        return Err(Errno(libc::EMSGSIZE));
+        // Over IPv6 the node keeps an error that says what would do. What is cut is still too long for it.
+        if (name.family, name.kind) != (Family::V6, Kind::Datagram) {
+            return Err(Errno(libc::EMSGSIZE));
+        }
+        cut(pieces, most + 1);
     }
     // Linux tells a pending error to whoever comes first; but not who sends raw packets.
     let raw = name.kind == Kind::Raw && name.family != Family::Packet;

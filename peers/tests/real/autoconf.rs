@@ -20,7 +20,7 @@ pub(crate) struct Own {
 }
 
 /// The addresses of IPv6 that the kernel of a side has on its end of the wire.
-fn kernels(scene: &Scene, side: Side) -> Vec<Own> {
+pub(crate) fn kernels(scene: &Scene, side: Side) -> Vec<Own> {
     let host = if side == Side::Peer { scene.peer() } else { scene.subject_host() };
     let mut ask = host.command("ip");
     let said = Process::start(ask.args(["-6", "-j", "address", "show", "dev", "veth0"])).success();

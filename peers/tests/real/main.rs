@@ -27,4 +27,5 @@ mod paths;
 mod raw;
 mod redis;
 mod streams;
+mod tools;
 mod truth;

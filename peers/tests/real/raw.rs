@@ -130,7 +130,10 @@ fn traceroute_finds_the_way_by_each_method() {
 #[test]
 fn tracepath_finds_the_way_and_its_mtu() {
     let chain = chain();
-    chain.says_what("tracepath", &["-4", "-n", FAR], &[PEER, "pmtu 1500", "Resume: pmtu 1400 hops 2 back 2"]);
+    for (family, router, far) in [("-4", PEER, FAR), ("-6", Side::Peer.address6(), FAR6)] {
+        let found = [router, "pmtu 1500", "Resume: pmtu 1400 hops 2 back 2"];
+        chain.says_what("tracepath", &[family, "-n", far], &found);
+    }
 }
 
 #[test]

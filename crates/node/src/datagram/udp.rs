@@ -26,7 +26,9 @@ pub(super) fn send(
     let to = remote.map(|address| context.host.inward(socket, address)).transpose()?;
     let v4 = to.or_else(|| context.host.stack().udp_remote(body)).is_some_and(|to| to.is_ipv4());
     let wishes = Wishes::of(context.host, socket, (remote, v4), who, control)?;
-    let size = if wishes.segment == 0 { payload.len().max(1) } else { usize::from(wishes.segment) };
+    // What no datagram can hold is refused whole, and not sent in segments.
+    let size =
+        if wishes.segment == 0 || payload.len() > MOST { payload.len().max(1) } else { usize::from(wishes.segment) };
     if payload.len().div_ceil(size) > MAX_SEGMENTS {
         return Err(Errno::EINVAL);
     }
@@ -55,6 +57,9 @@ pub(super) fn send(
     }
     Ok(())
 }
+
+/// The longest payload of a datagram.
+const MOST: usize = 65_527;
 
 /// Linux's `UDP_MAX_SEGMENTS`.
 const MAX_SEGMENTS: usize = 128;

@@ -241,7 +241,8 @@ impl Udp {
             return Err(SendError::Destination);
         }
         let len = send.payload.iter().map(|slice| slice.len()).sum::<usize>();
-        if len > max_payload(to.ip()) {
+        // Over IPv6 a program that asks for errors is told what would do, however long this is: so IPv6 itself refuses.
+        if to.is_ipv4() && len > max_payload(to.ip()) {
             return Err(SendError::MessageSize);
         }
         // A routing header's first stop decides which way it goes.
@@ -292,6 +293,7 @@ impl Udp {
             segment_size: None,
         };
         let mut header = [0; HEADER_LEN];
+        let len = len.min(max_payload(to.ip()));
         Repr { src_port: socket.local.port(), dst_port: to.port() }.emit(len, &mut header);
         let mut options = [0; OPTIONS_LEN];
         let options = options.get_mut(..send.options.len()).ok_or(SendError::MessageSize)?;

@@ -1,0 +1,160 @@
+//! The tools of those who look at networks and ask them questions: by ARP and by neighbour discovery, with packets made by
+//! hand, by capture while it happens, and for a lease.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use sockeye_peers::scene::python;
+use sockeye_peers::{Finished, PEER, Process, SUBJECT, Scene, Setup, Side, wait_for};
+
+use crate::autoconf::{kernels, settled, subjects};
+
+/// On the link, and of no host.
+const NOBODY: &str = "10.9.0.9";
+
+/// A program on the subject, run from a copy: no library can be loaded into one that bears capabilities.
+fn start(scene: &Scene, program: &str, arguments: &[&str]) -> Process {
+    let path = ["/usr/bin", "/usr/sbin", "/bin", "/sbin"].map(|place| format!("{place}/{program}"));
+    let path = path.iter().find(|path| fs::metadata(path).is_ok());
+    let path = path.unwrap_or_else(|| panic!("the program {program} is missing"));
+    let copy = scene.file(program);
+    fs::copy(path, &copy).unwrap();
+    let mut command = scene.command(Side::Subject, copy.to_str().unwrap());
+    Process::start(command.args(arguments))
+}
+
+fn says(scene: &Scene, program: &str, arguments: &[&str]) -> Finished {
+    start(scene, program, arguments).success()
+}
+
+/// The hardware address of the peer's end of the link.
+fn mac_of_peer(scene: &Scene) -> String {
+    let mut ask = scene.peer().command("ip");
+    let said = Process::start(ask.args(["-j", "link", "show", "dev", "veth0"])).success();
+    let said: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
+    said[0]["address"].as_str().unwrap().to_uppercase()
+}
+
+#[test]
+fn arping_asks_who_has_an_address() {
+    let scene = Scene::new();
+    let said = says(&scene, "arping", &["-c", "1", "-I", "veth0", PEER]).text();
+    let heading = format!("ARPING {PEER} from {SUBJECT} veth0\n");
+    let reply = format!("reply from {PEER} [{}]", mac_of_peer(&scene));
+    for expected in [&*heading, &reply, "Received 1 response(s)"] {
+        assert!(said.contains(expected), "no {expected:?} in {said}");
+    }
+    // Whether somebody has it, before it is taken: status 1 says so.
+    let taken = start(&scene, "arping", &["-D", "-c", "1", "-w", "5", "-I", "veth0", PEER]).finish();
+    assert_eq!(taken.status.code(), Some(1), "{taken}");
+}
+
+#[test]
+fn hping3_makes_packets_by_hand() {
+    let scene = Scene::new();
+    let closed = "sport=9 flags=RA seq=0 win=0";
+    for (arguments, expected) in
+        [(&["-1"][..], "icmp_seq=0"), (&["-S", "-p", "9"], closed), (&["-2", "-p", "9"], "ICMP Port Unreachable")]
+    {
+        let said = says(&scene, "hping3", &[&["-n", "-I", "veth0", "-c", "1"], arguments, &[PEER]].concat()).text();
+        assert!(said.contains(expected) && said.contains(&format!("ip={PEER}")), "no {expected:?} in {said}");
+    }
+    let mut serve = scene.command(Side::Peer, "nc");
+    let _serving = Process::start(serve.args(["-l", PEER, "7100"]));
+    scene.listens(Side::Peer, 7100);
+    let said = says(&scene, "hping3", &["-n", "-I", "veth0", "-c", "1", "-S", "-p", "7100", PEER]).text();
+    assert!(said.contains("sport=7100 flags=SA"), "{said}");
+}
+
+#[test]
+fn tshark_reads_as_packets_pass() {
+    let scene = Scene::new();
+    let mut watch = scene.command(Side::Subject, "tshark");
+    let mut watching = Process::start(watch.args(["-l", "-n", "-i", "veth0", "-c", "4", "-f", "icmp"]));
+    watching.line_with("Capture started");
+    let mut ping = scene.command(Side::Peer, "ping");
+    Process::start(ping.args(["-n", "-c", "2", "-i", "0.2", SUBJECT])).success();
+    let said = watching.success().text();
+    for (kind, from, to) in [("request", PEER, SUBJECT), ("reply", SUBJECT, PEER)] {
+        let seen = said.lines().filter(|line| line.contains(&format!("Echo (ping) {kind}")));
+        let right = seen.filter(|line| line.find(from) < line.find(to));
+        assert_eq!(right.count(), 2, "{said}");
+    }
+}
+
+#[test]
+fn ndisc6_and_rdisc6_ask_from_here() {
+    let scene = Scene::with(Setup { ipv6: true, ..Setup::default() });
+    wait_for("the subject's own address", || settled(subjects(&scene), "fe80:"));
+    let theirs = wait_for("the peer's own address", || settled(kernels(&scene, Side::Peer), "fe80:"));
+    for address in [&theirs, Side::Peer.address6()] {
+        assert_eq!(says(&scene, "ndisc6", &["-q", address, "veth0"]).text().trim(), mac_of_peer(&scene));
+    }
+    let none = start(&scene, "rdisc6", &["-1", "-r", "1", "-w", "200", "veth0"]).finish();
+    assert_eq!(none.status.code(), Some(2), "{none}");
+    let _radvd = crate::autoconf::router(&scene);
+    let said = says(&scene, "rdisc6", &["-1", "veth0"]).text();
+    for expected in ["2001:db8:9::/64", "1400 bytes", &theirs] {
+        assert!(said.contains(expected), "no {expected:?} in {said}");
+    }
+}
+
+/// busybox's client of DHCP asks dnsmasq; its script says what it got, and sets nothing.
+#[test]
+fn udhcpc_gets_a_lease() {
+    let scene = Scene::new();
+    let mut serve = scene.command(Side::Peer, "dnsmasq");
+    serve.args([
+        "--keep-in-foreground",
+        "--port=0",
+        "--conf-file=/dev/null",
+        "--pid-file=",
+        "--leasefile-ro",
+        "--no-ping",
+    ]);
+    serve.args(["--bind-interfaces", "--interface=veth0", "--dhcp-authoritative", "--log-facility=-", "--user=root"]);
+    let _serving = Process::start(serve.arg("--dhcp-range=10.9.0.50,10.9.0.50,255.255.255.0,1h"));
+    scene.is_bound(Side::Peer, 67);
+    let script = scene.file("lease");
+    fs::write(&script, "#!/bin/sh\necho $1 $ip $subnet $router $lease\n").unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    let script = script.to_str().unwrap();
+    let said = says(&scene, "busybox", &["udhcpc", "-f", "-q", "-n", "-T", "1", "-i", "veth0", "-s", script]);
+    assert_eq!(said.text().lines().last(), Some("bound 10.9.0.50 255.255.255.0 10.9.0.1 3600"), "{said}");
+}
+
+/// A function of the same name in `tools.py`.
+fn check(name: &str) {
+    let scene = Scene::with(Setup { ipv6: true, ..Setup::default() });
+    // Frames for this address reach the subject, and no stack: that of the subject does not have it.
+    let mut ping = scene.command(Side::Peer, "ping");
+    Process::start(ping.args(["-n", "-c", "1", SUBJECT])).success();
+    let mut lead = scene.peer().command("ip");
+    lead.args(["neigh", "replace", NOBODY, "dev", "veth0", "lladdr", &scene.mac_of_subject()]);
+    Process::start(&mut lead).success();
+    let page = scene.make_directory("page");
+    fs::write(page.join("index.html"), "made by hand\n").unwrap();
+    let mut serve = scene.command(Side::Peer, python());
+    let _serving = Process::start(serve.args(["-m", "http.server", "8000", "--bind", PEER, "-d"]).arg(&page));
+    scene.listens(Side::Peer, 8000);
+    let script = scene.file("tools.py");
+    fs::write(&script, include_str!("tools.py")).unwrap();
+    let mut command = scene.command(Side::Subject, python());
+    Process::start(command.arg(script).args([name, PEER, Side::Peer.address6(), NOBODY])).success();
+}
+
+macro_rules! checks {
+    ($($name:ident)*) => {
+        $(
+            #[test]
+            fn $name() {
+                check(stringify!($name));
+            }
+        )*
+    };
+}
+
+checks! {
+    scapy_asks_and_sniffs
+    scapy_makes_a_connection
+}
