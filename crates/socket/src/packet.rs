@@ -212,10 +212,12 @@ impl Host {
         self.packet(id).ok().map(|packet| packet.cooked)
     }
 
-    /// bind(2) of a packet socket: to a protocol (0: none) and to an interface by its index (0: all).
+    /// bind(2) of a packet socket: to a protocol (0: the one it has) and to an interface by its index (0: all).
     pub fn packet_bind(&mut self, id: SocketId, protocol: u16, index: u32) -> Result<(), Errno> {
         let packet = self.packet(id)?.id;
         let port = self.interface(index)?;
+        let own = self.stack.packet_bound(packet).map_or(0, |(own, _)| own);
+        let protocol = if protocol == 0 { own } else { protocol };
         self.stack.packet_bind(packet, protocol, port);
         if let Some(port) = port
             && protocol != 0

@@ -39,6 +39,10 @@ def asked(mac):
 
 
 def frames_by_hand():
+    # To no protocol: the socket keeps its own, as clients of DHCP expect.
+    kept = opened(ETH_P_ARP, name=None)
+    kept.bind(('veth0', 0))
+    assert kept.getsockname()[:2] == ('veth0', ETH_P_ARP), kept.getsockname()
     arp, everything = opened(ETH_P_ARP), opened(ETH_P_ALL)
     name = arp.getsockname()
     assert name[:2] == ('veth0', ETH_P_ARP) and name[3] == 1 and len(name[4]) == 6, name
