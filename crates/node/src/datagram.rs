@@ -36,6 +36,8 @@ const TURN: usize = 128;
 pub(crate) struct DatagramPump {
     /// From the program, for a stack that had no room: the whole message.
     unsent: Option<Vec<u8>>,
+    /// Of its pieces, where it is to be cut, so many are sent.
+    pieces_sent: usize,
     /// For a program that had no room.
     undelivered: Option<Message>,
     /// An error that the program is to be told of.
@@ -182,11 +184,16 @@ fn send(
     // It is whoever made the socket that may send more than others.
     let who = if end.owner.uid == 0 { Privilege::Administrator } else { Privilege::User };
     let sent = match body {
-        Body::Datagram(_) | Body::Unbound => udp::send(context, end.socket, &header, who, (control, payload)),
+        Body::Datagram(_) | Body::Unbound => {
+            udp::send(context, end.socket, &header, who, (control, payload), &mut pump.pieces_sent)
+        }
         Body::Raw(body) => raw::send(context, end.socket, body, &header, who, (control, payload)),
         Body::Packet(_) => packet::send(context, end.socket, &header, payload),
         Body::Idle | Body::Connection(_) | Body::Joined(..) | Body::Listener(_) => Err(Errno::EOPNOTSUPP),
     };
+    if sent != Err(Errno::EAGAIN) {
+        pump.pieces_sent = 0;
+    }
     match sent {
         Ok(()) => Ok(()),
         Err(Errno::EAGAIN) => Err(()),
@@ -258,6 +265,7 @@ fn receive(socket: SocketId, context: &mut Context<'_>, mut control: Vec<u8>) ->
 fn recycle(socket: SocketId, context: &mut Context<'_>, buffer: Vec<u8>) {
     match context.host.body(socket) {
         Some(Body::Raw(_)) => context.host.stack_mut().raw_recycle(buffer),
+        Some(Body::Packet(_)) => context.host.stack_mut().packet_recycle(buffer),
         _ => context.host.stack_mut().udp_recycle(buffer),
     }
 }

@@ -294,6 +294,10 @@ impl Call<'_, '_> {
             Request::PeerAddress { .. } => Answer::Address(host.peer_address(socket)?.into()),
             Request::SetOption { level: SOL_PACKET, name: name @ (PACKET_RX_RING | PACKET_TX_RING), value, .. } => {
                 let rings = host.packet_plan_rings(socket, name, value)?;
+                if name == PACKET_TX_RING {
+                    // There is none that could be taken back.
+                    return Ok((Answer::Done, None));
+                }
                 let (memory, file) = match rings.len() {
                     0 => (None, None),
                     len => {

@@ -226,7 +226,8 @@ fn file_opened(theirs: *mut FILE, path: *const c_char, mode: *const c_char) -> *
         // SAFETY: libc has read the mode, which ends in a zero byte.
         let mode = unsafe { std::ffi::CStr::from_ptr(mode) }.to_bytes();
         let read_only = mode.first() == Some(&b'r') && !mode.contains(&b'+');
-        path.open(if read_only { libc::O_RDONLY } else { libc::O_RDWR })
+        let close_on_exec = if mode.contains(&b'e') { libc::O_CLOEXEC } else { 0 };
+        path.open(if read_only { libc::O_RDONLY } else { libc::O_RDWR } | close_on_exec)
     });
     let Some(found) = found else { return theirs };
     if !theirs.is_null() {
@@ -315,6 +316,10 @@ fn instead(
 ) -> Option<Result<Descriptor, Errno>> {
     // Other errors say that the path was not read, or that nothing can be opened.
     if !found && !matches!(errno().0, libc::ENOENT | libc::ENOTDIR | libc::EACCES | libc::ELOOP) {
+        return None;
+    }
+    // With AT_EMPTY_PATH there may be none.
+    if path.is_null() {
         return None;
     }
     // SAFETY: the kernel has read it, up to its zero byte.

@@ -205,7 +205,12 @@ impl Host {
         let zone = socket.bound_zone(&self.stack, address, Errno::ENODEV)?;
         let address = socket.settings.inward(address, Errno::EINVAL)?;
         if let State::Raw(raw) = socket.state {
-            return self.raw_bind(raw, address);
+            self.raw_bind(raw, address)?;
+            if let Some(socket) = self.sockets.get_mut(id.0) {
+                socket.device = zone;
+            }
+            self.apply(now, id);
+            return Ok(());
         }
         if (1..1024).contains(&address.port()) && who == Privilege::User {
             return Err(Errno::EACCES);

@@ -17,6 +17,7 @@ pub(super) fn send(
     header: &Header,
     who: Privilege,
     (control, payload): (&[u8], &[u8]),
+    pieces_sent: &mut usize,
 ) -> Result<(), Errno> {
     let body = context.host.opened(context.now, socket)?;
     let remote = header.remote.map(|address| address.internet().ok_or(Errno::EAFNOSUPPORT)).transpose()?;
@@ -32,9 +33,9 @@ pub(super) fn send(
     if payload.len().div_ceil(size) > MAX_SEGMENTS {
         return Err(Errno::EINVAL);
     }
-    let mut pieces = payload.chunks(size);
-    let mut next = Some(pieces.next().unwrap_or(&[]));
-    while let Some(piece) = next {
+    // An empty datagram is a piece, too.
+    let pieces = payload.chunks(size).chain(payload.is_empty().then_some(payload));
+    for piece in pieces.skip(*pieces_sent) {
         let send = udp::Send {
             to,
             from: wishes.from,
@@ -48,12 +49,11 @@ pub(super) fn send(
             payload: &[piece],
         };
         match context.host.stack_mut().udp_send(context.now, body, &send) {
-            Ok(()) => {}
+            Ok(()) => *pieces_sent += 1,
             // Who asks for a source that is not ours asks for nonsense; the socket's own can only have been taken away.
             Err(udp::SendError::NotLocal) if wishes.from.is_some() => return Err(Errno::EINVAL),
             Err(error) => return Err(error.into()),
         }
-        next = pieces.next();
     }
     Ok(())
 }

@@ -279,6 +279,13 @@ fn set_address(node: &mut Node, family: i32, command: u32, argument: &[u8]) -> O
     let given = Ipv4Addr::from(part::<4>(argument, NAME_LEN + 4));
     let old = address_of(&interface, None);
     let prefix = match (command, old) {
+        // Nobody's address: the interface shall have none.
+        (SIOCSIFADDR, _) if given.is_unspecified() => {
+            if let Some((_, old)) = old {
+                node.host.stack_mut().remove_address(interface.port, old);
+            }
+            return Ok(Vec::new());
+        }
         (SIOCSIFADDR, Some((address, _))) if address == given => return Ok(Vec::new()),
         (SIOCSIFADDR, _) => IpPrefix::new(given.into(), class_len(given)?).map_err(|_| Errno::EINVAL)?,
         (_, None) => return refuse(Errno::EADDRNOTAVAIL, format!("{} has no address of IPv4", interface.name)),

@@ -26,6 +26,10 @@ const MEMBERSHIPS_V6: usize = 1_024;
 const SOURCES_V4: usize = 10;
 const SOURCES_V6: usize = 64;
 
+/// What all memberships of a member may be, each counted with its sources (Linux has a bound by memory, `optmem_max`), and those of all members.
+const MEMBER_HOLDS: usize = 1_024;
+const ALL_HOLD: usize = 262_144;
+
 /// A member. Goes stale when it is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MemberId {
@@ -67,6 +71,12 @@ pub struct Membership {
     pub filter: SourceFilter,
 }
 
+impl Membership {
+    fn weight(&self) -> usize {
+        1 + self.filter.sources.len()
+    }
+}
+
 impl Multicast {
     fn open(&mut self) -> MemberId {
         let index = self.free_members.pop().unwrap_or_else(|| {
@@ -80,6 +90,9 @@ impl Multicast {
 
     fn close(&mut self, id: MemberId) {
         let Some(memberships) = self.memberships_mut(id).map(std::mem::take) else { return };
+        for membership in &memberships {
+            self.held -= membership.weight();
+        }
         for Membership { group, port, filter } in memberships {
             self.change(port, group, &filter, &SourceFilter::default());
         }
@@ -125,17 +138,24 @@ impl Multicast {
         at.map_or(or_else, |at| memberships[at].filter.admits(source))
     }
 
+    /// Whether so much more may be remembered for a member.
+    fn may_hold(&self, id: MemberId, more: usize) -> bool {
+        let held: usize = self.memberships(id).iter().map(Membership::weight).sum();
+        held + more <= MEMBER_HOLDS && self.held + more <= ALL_HOLD
+    }
+
     fn join(&mut self, id: MemberId, port: PortId, group: IpAddr, mode: FilterMode) -> Result<(), MembershipError> {
         let Err(at) = self.place(id, port, group) else { return Err(MembershipError::AlreadyMember) };
         let of_family = self.memberships(id).iter().filter(|held| held.group.is_ipv4() == group.is_ipv4()).count();
         let limit = if group.is_ipv4() { MEMBERSHIPS_V4 } else { MEMBERSHIPS_V6 };
         let known = self.groups.contains_key(&(port, group));
-        if of_family >= limit || !known && self.groups.len() >= MAX_GROUPS {
+        if of_family >= limit || !known && self.groups.len() >= MAX_GROUPS || !self.may_hold(id, 1) {
             return Err(MembershipError::TooMany);
         }
         let filter = SourceFilter { mode, ..SourceFilter::default() };
         let Some(memberships) = self.memberships_mut(id) else { return Err(MembershipError::NotMember) };
         memberships.insert(at, Membership { group, port, filter: filter.clone() });
+        self.held += 1;
         self.change(port, group, &SourceFilter::default(), &filter);
         Ok(())
     }
@@ -143,7 +163,9 @@ impl Multicast {
     fn leave(&mut self, id: MemberId, port: PortId, group: IpAddr) -> Result<(), MembershipError> {
         let Ok(at) = self.place(id, port, group) else { return Err(MembershipError::NotMember) };
         let Some(memberships) = self.memberships_mut(id) else { return Err(MembershipError::NotMember) };
-        let Membership { filter, .. } = memberships.remove(at);
+        let membership = memberships.remove(at);
+        self.held -= membership.weight();
+        let filter = membership.filter;
         self.change(port, group, &filter, &SourceFilter::default());
         Ok(())
     }
@@ -159,7 +181,9 @@ impl Multicast {
         let limit = if group.is_ipv4() { SOURCES_V4 } else { SOURCES_V6 };
         let known = self.groups.get(&(port, group)).map_or(0, |state| state.votes.len());
         let old = self.memberships(id)[at].filter.clone();
+        let more = filter.sources.len().saturating_sub(old.sources.len());
         if filter.sources.len() > limit
+            || more > 0 && !self.may_hold(id, more)
             || filter.sources.len() > old.sources.len() && known + filter.sources.len() > MAX_SOURCES
         {
             return Err(MembershipError::TooMany);
@@ -168,6 +192,7 @@ impl Multicast {
             return self.leave(id, port, group);
         }
         self.change(port, group, &old, &filter);
+        self.held = self.held + filter.sources.len() - old.sources.len();
         if let Some(memberships) = self.memberships_mut(id) {
             memberships[at].filter = filter;
         }

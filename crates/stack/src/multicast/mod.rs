@@ -64,6 +64,8 @@ pub(crate) struct Multicast {
     timers: Wheel<Timer>,
     members: Vec<Slot>,
     free_members: Vec<u32>,
+    /// Memberships of all members, and sources in them.
+    held: usize,
 }
 
 impl Multicast {
@@ -75,6 +77,7 @@ impl Multicast {
             timers: Wheel::new(),
             members: Vec::new(),
             free_members: Vec::new(),
+            held: 0,
         }
     }
 
