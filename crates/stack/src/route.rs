@@ -23,6 +23,15 @@ use crate::selection::{self, Candidate, Destination, Source, is_of_a_link};
 use sockeye_device::Instant;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+/// The host itself, for who sends to nobody in particular (RFC 1122 leaves it open; Linux has it so).
+pub(crate) fn or_ourselves(to: IpAddr) -> IpAddr {
+    match to {
+        IpAddr::V4(address) if address.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(address) if address.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        address => address,
+    }
+}
+
 /// The way to a destination. Valid while [`Ip::route_generation`] stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RouteEntry {

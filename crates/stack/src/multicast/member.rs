@@ -16,6 +16,7 @@ use super::filter::{FilterMode, SourceFilter};
 use super::{MAX_GROUPS, MAX_SOURCES, Multicast};
 use crate::Stack;
 use crate::port::PortId;
+use crate::slab::handle;
 use std::net::IpAddr;
 
 /// Groups of IPv4 that a member may be in (`igmp_max_memberships`).
@@ -30,11 +31,9 @@ const SOURCES_V6: usize = 64;
 const MEMBER_HOLDS: usize = 1_024;
 const ALL_HOLD: usize = 262_144;
 
-/// A member. Goes stale when it is closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct MemberId {
-    index: u32,
-    generation: u32,
+handle! {
+    /// A member. Goes stale when it is closed.
+    MemberId
 }
 
 /// Why a membership cannot be had, or changed.
@@ -50,14 +49,6 @@ pub enum MembershipError {
     NoChange,
     /// Of groups, or of sources in a filter, there are as many as may be.
     TooMany,
-}
-
-/// A member's place in the table.
-#[derive(Debug, Default)]
-pub(super) struct Slot {
-    generation: u32,
-    /// In order; none where nobody is.
-    memberships: Option<Vec<Membership>>,
 }
 
 /// What a member is in.
@@ -79,37 +70,24 @@ impl Membership {
 
 impl Multicast {
     fn open(&mut self) -> MemberId {
-        let index = self.free_members.pop().unwrap_or_else(|| {
-            self.members.push(Slot::default());
-            self.members.len() as u32 - 1
-        });
-        let slot = &mut self.members[index as usize];
-        slot.memberships = Some(Vec::new());
-        MemberId { index, generation: slot.generation }
+        self.members.insert(Vec::new())
     }
 
     fn close(&mut self, id: MemberId) {
-        let Some(memberships) = self.memberships_mut(id).map(std::mem::take) else { return };
+        if self.members.get(id).is_none() {
+            return;
+        }
+        let memberships = self.members.remove(id.index()).unwrap_or_default();
         for membership in &memberships {
             self.held -= membership.weight();
         }
         for Membership { group, port, filter } in memberships {
             self.change(port, group, &filter, &SourceFilter::default());
         }
-        let slot = &mut self.members[id.index as usize];
-        slot.memberships = None;
-        slot.generation = slot.generation.wrapping_add(1);
-        self.free_members.push(id.index);
     }
 
     fn memberships(&self, id: MemberId) -> &[Membership] {
-        let slot = self.members.get(id.index as usize).filter(|slot| slot.generation == id.generation);
-        slot.and_then(|slot| slot.memberships.as_deref()).unwrap_or_default()
-    }
-
-    fn memberships_mut(&mut self, id: MemberId) -> Option<&mut Vec<Membership>> {
-        let slot = self.members.get_mut(id.index as usize).filter(|slot| slot.generation == id.generation)?;
-        slot.memberships.as_mut()
+        self.members.get(id).map_or(&[], Vec::as_slice)
     }
 
     /// Where a membership stands, or would.
@@ -153,7 +131,7 @@ impl Multicast {
             return Err(MembershipError::TooMany);
         }
         let filter = SourceFilter { mode, ..SourceFilter::default() };
-        let Some(memberships) = self.memberships_mut(id) else { return Err(MembershipError::NotMember) };
+        let Some(memberships) = self.members.get_mut(id) else { return Err(MembershipError::NotMember) };
         memberships.insert(at, Membership { group, port, filter: filter.clone() });
         self.held += 1;
         self.change(port, group, &SourceFilter::default(), &filter);
@@ -162,7 +140,7 @@ impl Multicast {
 
     fn leave(&mut self, id: MemberId, port: PortId, group: IpAddr) -> Result<(), MembershipError> {
         let Ok(at) = self.place(id, port, group) else { return Err(MembershipError::NotMember) };
-        let Some(memberships) = self.memberships_mut(id) else { return Err(MembershipError::NotMember) };
+        let Some(memberships) = self.members.get_mut(id) else { return Err(MembershipError::NotMember) };
         let membership = memberships.remove(at);
         self.held -= membership.weight();
         let filter = membership.filter;
@@ -193,7 +171,7 @@ impl Multicast {
         }
         self.change(port, group, &old, &filter);
         self.held = self.held + filter.sources.len() - old.sources.len();
-        if let Some(memberships) = self.memberships_mut(id) {
+        if let Some(memberships) = self.members.get_mut(id) {
             memberships[at].filter = filter;
         }
         Ok(())

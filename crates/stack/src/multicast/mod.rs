@@ -31,10 +31,10 @@ mod reporting;
 use crate::hash::{Keyed, Keys};
 use crate::ip::Ip;
 use crate::port::PortId;
+use crate::slab::Slab;
 use crate::wheel::Wheel;
 use group::Group;
 use hashbrown::HashMap;
-use member::Slot;
 use querier::Querier;
 use reporting::Timer;
 use sockeye_device::Instant;
@@ -62,8 +62,8 @@ pub(crate) struct Multicast {
     /// By port: of IPv4, and of IPv6.
     queriers: Vec<[Querier; 2]>,
     timers: Wheel<Timer>,
-    members: Vec<Slot>,
-    free_members: Vec<u32>,
+    /// What each is in, in order.
+    members: Slab<Vec<Membership>>,
     /// Memberships of all members, and sources in them.
     held: usize,
 }
@@ -75,8 +75,7 @@ impl Multicast {
             stations: HashMap::with_hasher(keys.hasher(b"multicast stations")),
             queriers: Vec::new(),
             timers: Wheel::new(),
-            members: Vec::new(),
-            free_members: Vec::new(),
+            members: Slab::default(),
             held: 0,
         }
     }

@@ -2,7 +2,7 @@
 
 use super::ring::{Geometry, Memory, Ring};
 use super::{OVERHEAD, Reception, Send, SendError};
-use super::{Options, Packets, Received, SPARE, SPARE_SIZE, Slot, Socket, SocketId, Statistics, Summary};
+use super::{Options, Packets, Received, SPARE, SPARE_SIZE, Socket, SocketId, Statistics, Summary};
 use crate::Stack;
 use crate::port::PortId;
 use sockeye_device::Instant;
@@ -19,19 +19,19 @@ impl Stack {
 
     /// Binds a socket to a protocol and a port (none: all).
     pub fn packet_bind(&mut self, id: SocketId, protocol: u16, port: Option<PortId>) {
-        let Some(socket) = self.packets.get_mut(id) else { return };
+        let Some(socket) = self.packets.sockets.get_mut(id) else { return };
         (socket.protocol, socket.port) = (protocol, port);
         self.packets.activate(id);
     }
 
     /// Protocol and port.
     pub fn packet_bound(&self, id: SocketId) -> Option<(u16, Option<PortId>)> {
-        self.packets.get(id).map(|socket| (socket.protocol, socket.port))
+        self.packets.sockets.get(id).map(|socket| (socket.protocol, socket.port))
     }
 
     /// The next frame.
     pub fn packet_recv(&mut self, id: SocketId) -> Option<Received> {
-        let socket = self.packets.get_mut(id)?;
+        let socket = self.packets.sockets.get_mut(id)?;
         let received = socket.queue.pop_front()?;
         let cost = received.data.len() + OVERHEAD;
         socket.memory -= cost;
@@ -41,12 +41,12 @@ impl Stack {
 
     /// Length of the next frame, if there is one.
     pub fn packet_readable(&self, id: SocketId) -> Option<usize> {
-        self.packets.get(id)?.queue.front().map(|received| received.data.len())
+        self.packets.sockets.get(id)?.queue.front().map(|received| received.data.len())
     }
 
     /// Frames that wait.
     pub fn packet_queued(&self, id: SocketId) -> usize {
-        self.packets.get(id).map_or(0, |socket| socket.queue.len())
+        self.packets.sockets.get(id).map_or(0, |socket| socket.queue.len())
     }
 
     /// Takes the buffer of a frame back.
@@ -64,26 +64,26 @@ impl Stack {
 
     /// The socket's settings.
     pub fn packet_options(&self, id: SocketId) -> Option<&Options> {
-        self.packets.get(id).map(|socket| &socket.options)
+        self.packets.sockets.get(id).map(|socket| &socket.options)
     }
 
     /// Changes them.
     pub fn packet_set_options(&mut self, id: SocketId, options: Options) {
-        if let Some(socket) = self.packets.get_mut(id) {
+        if let Some(socket) = self.packets.sockets.get_mut(id) {
             socket.options = options;
         }
     }
 
     /// What the socket sees goes through this filter first; none: it sees all.
     pub fn packet_set_filter(&mut self, id: SocketId, filter: Option<Arc<Program>>) {
-        if let Some(socket) = self.packets.get_mut(id) {
+        if let Some(socket) = self.packets.sockets.get_mut(id) {
             socket.filter = filter;
         }
     }
 
     /// What was counted since the last call.
     pub fn packet_take_statistics(&mut self, id: SocketId) -> Statistics {
-        let Some(socket) = self.packets.get_mut(id) else { return Statistics::default() };
+        let Some(socket) = self.packets.sockets.get_mut(id) else { return Statistics::default() };
         let Statistics { packets, drops, .. } = std::mem::take(&mut socket.statistics);
         let freezes = socket.ring.as_mut().map_or(0, Ring::take_freezes);
         Statistics { packets: packets.wrapping_add(drops), drops, freezes }
@@ -126,19 +126,19 @@ impl Stack {
     /// Gives a socket a ring at the beginning of `memory`, in place of its queue; our own page is at `control`. None: no ring any more.
     pub fn packet_set_ring(&mut self, now: Instant, id: SocketId, ring: Option<(Box<dyn Memory>, Geometry, usize)>) {
         let time = self.packets.time(now);
-        if let Some(socket) = self.packets.get_mut(id) {
+        if let Some(socket) = self.packets.sockets.get_mut(id) {
             socket.ring = ring.map(|(memory, geometry, control)| Ring::new(memory, geometry, control, time));
         }
     }
 
     /// Whether the program of a ring is to be signalled that it has something; then it is not again until it wants to be.
     pub fn packet_take_signal(&mut self, id: SocketId) -> bool {
-        self.packets.get_mut(id).and_then(|socket| socket.ring.as_mut()).is_some_and(Ring::take_signal)
+        self.packets.sockets.get_mut(id).and_then(|socket| socket.ring.as_mut()).is_some_and(Ring::take_signal)
     }
 
     /// The signal could not be given.
     pub fn packet_keep_signal(&mut self, id: SocketId) {
-        if let Some(ring) = self.packets.get_mut(id).and_then(|socket| socket.ring.as_mut()) {
+        if let Some(ring) = self.packets.sockets.get_mut(id).and_then(|socket| socket.ring.as_mut()) {
             ring.keep_signal();
         }
     }
@@ -150,27 +150,19 @@ impl Stack {
 
     /// All sockets.
     pub fn packet_sockets(&self) -> impl Iterator<Item = Summary> + '_ {
-        self.packets.slots.iter().enumerate().filter_map(|(index, slot)| {
-            let socket = slot.socket.as_ref()?;
-            Some(Summary {
-                id: SocketId { index: index as u32, generation: slot.generation },
-                protocol: socket.protocol,
-                port: socket.port,
-                receive_memory: socket.memory,
-                receive_buffer: socket.options.receive_buffer,
-            })
+        self.packets.sockets.iter().map(|(id, socket)| Summary {
+            id,
+            protocol: socket.protocol,
+            port: socket.port,
+            receive_memory: socket.memory,
+            receive_buffer: socket.options.receive_buffer,
         })
     }
 }
 
 impl Packets {
     fn open(&mut self, cooked: bool, protocol: u16) -> SocketId {
-        let index = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot::default());
-            self.slots.len() as u32 - 1
-        });
-        let slot = &mut self.slots[index as usize];
-        slot.socket = Some(Socket {
+        let id = self.sockets.insert(Socket {
             cooked,
             protocol,
             port: None,
@@ -181,31 +173,26 @@ impl Packets {
             statistics: Statistics::default(),
             ring: None,
             sending: 0,
-            blocked: false,
-            queued_event: false,
         });
-        let id = SocketId { index, generation: slot.generation };
         self.activate(id);
         id
     }
 
     /// Puts a socket among those that see frames, if it wants to see any.
     fn activate(&mut self, id: SocketId) {
-        let sees = self.get(id).is_some_and(|socket| socket.protocol != 0);
-        let stands = self.active.iter().position(|&other| other == id.index);
+        let index = id.index() as u32;
+        let sees = self.sockets.get(id).is_some_and(|socket| socket.protocol != 0);
+        let stands = self.active.iter().position(|&other| other == index);
         match (stands, sees) {
-            (None, true) => self.active.push(id.index),
+            (None, true) => self.active.push(index),
             (Some(at), false) => drop(self.active.remove(at)),
             _ => {}
         }
     }
 
     fn close(&mut self, id: SocketId) {
-        let Some(slot) = self.slots.get_mut(id.index()).filter(|slot| slot.generation == id.generation) else { return };
-        let Some(socket) = slot.socket.take() else { return };
-        slot.generation = slot.generation.wrapping_add(1);
-        self.free.push(id.index);
-        self.active.retain(|&other| other != id.index);
+        let Some(socket) = self.sockets.remove(id) else { return };
+        self.active.retain(|&other| other as usize != id.index());
         self.memory -= socket.memory;
     }
 }

@@ -25,6 +25,8 @@ mod view;
 
 use crate::Event;
 use crate::port::{OutFrame, PortId};
+use crate::slab::handle;
+use crate::sockets::Sockets;
 use ring::Ring;
 use sockeye_device::{Instant, Offload};
 use sockeye_filter::{Program, VlanTag};
@@ -60,18 +62,9 @@ pub enum PacketType {
     Outgoing = 4,
 }
 
-/// A socket. Goes stale when it is closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct SocketId {
-    index: u32,
-    generation: u32,
-}
-
-impl SocketId {
-    /// A dense index: small, and used again after the end.
-    pub fn index(self) -> usize {
-        self.index as usize
-    }
+handle! {
+    /// A socket. Goes stale when it is closed.
+    SocketId
 }
 
 /// What a socket's owner may set.
@@ -185,14 +178,6 @@ struct Socket {
     ring: Option<Ring>,
     /// What waits for a device.
     sending: usize,
-    blocked: bool,
-    queued_event: bool,
-}
-
-#[derive(Debug, Default)]
-struct Slot {
-    generation: u32,
-    socket: Option<Socket>,
 }
 
 /// A frame of a socket's on its way to a device.
@@ -207,12 +192,10 @@ struct Outgoing {
 /// All of a host's packet sockets.
 #[derive(Debug, Default)]
 pub(crate) struct Packets {
-    slots: Vec<Slot>,
-    free: Vec<u32>,
+    sockets: Sockets<SocketId, Socket>,
     /// Those that want to see something: bound to a protocol.
     active: Vec<u32>,
     outgoing: VecDeque<Outgoing>,
-    events: VecDeque<SocketId>,
     spare: Vec<Vec<u8>>,
     /// What all queues together hold, and may.
     memory: usize,
@@ -239,13 +222,7 @@ impl Packets {
     }
 
     pub(crate) fn poll_event(&mut self) -> Option<Event> {
-        while let Some(id) = self.events.pop_front() {
-            if let Some(socket) = self.get_mut(id) {
-                socket.queued_event = false;
-                return Some(Event::Packet(id));
-            }
-        }
-        None
+        self.sockets.poll_event().map(Event::Packet)
     }
 
     /// The time of day.
@@ -257,39 +234,22 @@ impl Packets {
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         let time = self.time(now);
         for &index in &self.active {
-            let slot = &mut self.slots[index as usize];
-            let Some(socket) = slot.socket.as_mut() else { continue };
+            let Some(socket) = self.sockets.at_mut(index) else { continue };
             let losing = socket.statistics.is_losing();
             if socket.ring.as_mut().is_some_and(|ring| ring.handle_timeout(now, time, losing)) {
-                notify(&mut self.events, socket, SocketId { index, generation: slot.generation });
+                self.sockets.notify_at(index);
             }
         }
     }
 
     /// When something will have waited long enough.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        let sockets = self.active.iter().filter_map(|&index| self.slots[index as usize].socket.as_ref());
+        let sockets = self.active.iter().filter_map(|&index| self.sockets.at(index));
         sockets.filter_map(|socket| socket.ring.as_ref()?.poll_timeout()).min()
     }
 
     /// Drops since the last call.
     pub(crate) fn take_drops(&mut self) -> u64 {
         std::mem::take(&mut self.drops)
-    }
-
-    fn get(&self, id: SocketId) -> Option<&Socket> {
-        let slot = self.slots.get(id.index())?;
-        if slot.generation == id.generation { slot.socket.as_ref() } else { None }
-    }
-
-    fn get_mut(&mut self, id: SocketId) -> Option<&mut Socket> {
-        let slot = self.slots.get_mut(id.index())?;
-        if slot.generation == id.generation { slot.socket.as_mut() } else { None }
-    }
-}
-
-fn notify(events: &mut VecDeque<SocketId>, socket: &mut Socket, id: SocketId) {
-    if !std::mem::replace(&mut socket.queued_event, true) {
-        events.push_back(id);
     }
 }

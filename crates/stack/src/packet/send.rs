@@ -3,7 +3,7 @@
 //! The rules are Linux's: a whole link header at least, the port's MTU behind it at most (a VLAN tag comes on top), and of a port that is
 //! not there or down the sender is told. What a device cannot do by itself (a checksum, a cut) is done here.
 
-use super::{Outgoing, Packets, SocketId, notify};
+use super::{Outgoing, Packets, SocketId};
 use crate::Egress;
 use crate::ip::Ip;
 use crate::port::{OutFrame, PortId};
@@ -45,7 +45,7 @@ pub enum SendError {
 
 impl Packets {
     pub(super) fn send(&mut self, ip: &mut Ip, id: SocketId, send: &Send<'_>) -> Result<(), SendError> {
-        let socket = self.get_mut(id).ok_or(SendError::Closed)?;
+        let socket = self.sockets.get_mut(id).ok_or(SendError::Closed)?;
         let port = send.port.or(socket.port).ok_or(SendError::NoPort)?;
         let state = ip.find_port(port).ok_or(SendError::NoPort)?;
         if !state.is_up() {
@@ -70,7 +70,7 @@ impl Packets {
         }
         // Room for one more is enough, as in the kernel: no frame is too long for a small buffer.
         if socket.sending >= socket.options.send_buffer {
-            socket.blocked = true;
+            self.sockets.block(id);
             return Err(SendError::Full);
         }
         let unseen = socket.options.unseen;
@@ -104,7 +104,7 @@ impl Packets {
             }
             ip.buffers.give(buffer);
         }
-        if let Some(socket) = self.get_mut(id) {
+        if let Some(socket) = self.sockets.get_mut(id) {
             socket.sending += charged;
         }
         Ok(())
@@ -129,16 +129,13 @@ impl Packets {
             }
             sent += 1;
             let Outgoing { frame, from, .. } = out;
-            if let Some(socket) = self.get_mut(from) {
+            if let Some(socket) = self.sockets.get_mut(from) {
                 socket.sending = socket.sending.saturating_sub(frame.buffer.len());
-                if std::mem::take(&mut socket.blocked) {
-                    let Packets { events, slots, .. } = &mut *self;
-                    if let Some(socket) = slots[from.index()].socket.as_mut() {
-                        notify(events, socket, from);
-                    }
-                }
             }
             ip.buffers.give(frame.buffer);
+        }
+        if sent > 0 {
+            self.sockets.handle_room();
         }
         ip.counters.link_frames_sent += sent as u64;
         sent

@@ -2,7 +2,7 @@
 
 use super::ring::{Frame, Put};
 use super::view::{Seen, View, hardware, headers};
-use super::{ALL_PROTOCOLS, OVERHEAD, PacketType, Packets, Received, SocketId, notify};
+use super::{ALL_PROTOCOLS, OVERHEAD, PacketType, Packets, Received, SocketId};
 use crate::port::PortId;
 use sockeye_device::vnet;
 use sockeye_device::{Checksum, Instant, RxFrame, TxFrame};
@@ -31,15 +31,14 @@ impl Packets {
     fn show(&mut self, seen: &Seen<'_>, from: Option<SocketId>) {
         for at in 0..self.active.len() {
             let index = self.active[at];
-            if from.is_none_or(|from| from.index != index) {
+            if from.is_none_or(|from| from.index() != index as usize) {
                 self.show_to(index, seen);
             }
         }
     }
 
     fn show_to(&mut self, index: u32, seen: &Seen<'_>) {
-        let slot = &mut self.slots[index as usize];
-        let Some(socket) = slot.socket.as_mut() else { return };
+        let Some(socket) = self.sockets.at_mut(index) else { return };
         let outgoing = seen.kind == PacketType::Outgoing;
         let all = socket.protocol == ALL_PROTOCOLS;
         let wanted = if all {
@@ -83,22 +82,20 @@ impl Packets {
                 losing: socket.statistics.is_losing(),
                 now: seen.at,
             };
-            let id = SocketId { index, generation: slot.generation };
             match ring.put(&frame) {
-                Put::Done { ready, cut } => {
+                // It goes into the queue as well.
+                Put::Done { cut: true, .. } if copied => {}
+                Put::Done { ready, .. } => {
                     socket.statistics.packets = socket.statistics.packets.wrapping_add(1);
                     if ready {
-                        notify(&mut self.events, socket, id);
+                        self.sockets.notify_at(index);
                     }
-                    if !(cut && copied) {
-                        return;
-                    }
-                    socket.statistics.packets = socket.statistics.packets.wrapping_sub(1);
+                    return;
                 }
                 Put::Full => {
                     socket.statistics.drops = socket.statistics.drops.wrapping_add(1);
                     self.drops += 1;
-                    return notify(&mut self.events, socket, id);
+                    return self.sockets.notify_at(index);
                 }
             }
         }
@@ -129,7 +126,7 @@ impl Packets {
             virtual_header,
             data,
         });
-        notify(&mut self.events, socket, SocketId { index, generation: slot.generation });
+        self.sockets.notify_at(index);
     }
 }
 

@@ -1,11 +1,11 @@
 //! What the owner of a socket asks of it. Nothing here waits.
 
-use super::{Kind, OVERHEAD, Options, Raw, Received, Send, SendError, Slot, Socket, SocketId, Status, Summary};
+use super::{Kind, OVERHEAD, Options, Raw, Received, Send, SendError, Socket, SocketId, Status, Summary};
 use crate::Stack;
 use crate::bind::{BindError, EPHEMERAL};
 use crate::errors::{Cause, ErrorQueue, Reported};
 use crate::ip::Ip;
-use crate::route::AddressKind;
+use crate::route::{AddressKind, or_ourselves};
 use sockeye_device::Instant;
 use sockeye_filter::Program;
 use sockeye_wire::Protocol;
@@ -22,10 +22,6 @@ impl Stack {
     /// A socket of a family. A raw socket hears from now on, an echo socket when it has an identifier.
     pub fn raw_open(&mut self, ipv6: bool, kind: Kind) -> SocketId {
         let raw = &mut self.raw;
-        let index = raw.free.pop().unwrap_or_else(|| {
-            raw.slots.push(Slot { generation: 0, socket: None });
-            (raw.slots.len() - 1) as u32
-        });
         let any: IpAddr = if ipv6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
         let protocol = |protocol: Protocol| kind == Kind::Protocol(protocol.0);
         let options = Options {
@@ -34,8 +30,7 @@ impl Stack {
             checksum_offset: (ipv6 && protocol(Protocol::ICMPV6)).then_some(2),
             ..Options::default()
         };
-        let slot = &mut raw.slots[index as usize];
-        slot.socket = Some(Socket {
+        let id = raw.sockets.insert(Socket {
             ipv6,
             kind,
             identifier: 0,
@@ -47,23 +42,21 @@ impl Stack {
             memory: 0,
             error: None,
             reports: ErrorQueue::default(),
-            queued_event: false,
-            blocked: false,
             received: 0,
             sent: 0,
             dropped: 0,
             program: None,
         });
         if let Kind::Protocol(protocol) = kind {
-            raw.by_protocol.entry((ipv6, protocol)).or_default().push(index);
+            raw.by_protocol.insert((ipv6, protocol), id.index() as u32);
         }
-        SocketId { index, generation: slot.generation }
+        id
     }
 
     /// Binds to an address; an echo socket to an identifier, too (0: to any that is free), and once only.
     pub fn raw_bind(&mut self, id: SocketId, address: IpAddr, identifier: u16) -> Result<(), BindError> {
         let Stack { raw, ip, .. } = self;
-        let socket = raw.get(id).ok_or(BindError::NotLocal)?;
+        let socket = raw.sockets.get(id).ok_or(BindError::NotLocal)?;
         if address.is_ipv6() != socket.ipv6 || !ip.may_bind(address) {
             return Err(BindError::NotLocal);
         }
@@ -73,7 +66,7 @@ impl Stack {
             }
             raw.identify(ip, id, identifier)?;
         }
-        if let Some(socket) = raw.get_mut(id) {
+        if let Some(socket) = raw.sockets.get_mut(id) {
             (socket.bound, socket.local) = (address, address);
         }
         Ok(())
@@ -82,7 +75,7 @@ impl Stack {
     /// Connects to a peer: others are not heard any more, and errors are. None undoes it. The port is given back and means nothing.
     pub fn raw_connect(&mut self, id: SocketId, peer: Option<(IpAddr, u16)>) -> Result<(), SendError> {
         let Stack { raw, ip, .. } = self;
-        let socket = raw.get(id).ok_or(SendError::Closed)?;
+        let socket = raw.sockets.get(id).ok_or(SendError::Closed)?;
         let (local, remote) = match peer {
             None => (socket.bound, None),
             Some((peer, _)) if peer.is_ipv6() != socket.ipv6 => return Err(SendError::Family),
@@ -98,7 +91,7 @@ impl Stack {
             }
         };
         raw.identified(ip, id)?;
-        if let Some(socket) = raw.get_mut(id) {
+        if let Some(socket) = raw.sockets.get_mut(id) {
             (socket.local, socket.remote) = (local, remote);
         }
         Ok(())
@@ -111,7 +104,7 @@ impl Stack {
 
     /// The oldest packet that waits.
     pub fn raw_recv(&mut self, id: SocketId) -> Option<Received> {
-        let socket = self.raw.get_mut(id)?;
+        let socket = self.raw.sockets.get_mut(id)?;
         let received = socket.queue.pop_front()?;
         let cost = received.headers.len() + received.data.len() + OVERHEAD;
         socket.memory -= cost;
@@ -128,10 +121,10 @@ impl Stack {
 
     /// What there is to do for the socket.
     pub fn raw_status(&self, id: SocketId) -> Status {
-        self.raw.get(id).map_or_else(Status::default, |socket| Status {
+        self.raw.sockets.get(id).map_or_else(Status::default, |socket| Status {
             readable: socket.queue.front().map(|next| next.data.len()),
             queued: socket.queue.len(),
-            writable: !socket.blocked,
+            writable: !self.raw.sockets.is_blocked(id),
             error: socket.error,
             newest_report: socket.reports.newest(),
         })
@@ -139,7 +132,7 @@ impl Stack {
 
     /// Where it is bound, or what connecting has chosen; with the identifier of an echo socket, or the protocol.
     pub fn raw_local(&self, id: SocketId) -> Option<(IpAddr, u16)> {
-        let socket = self.raw.get(id)?;
+        let socket = self.raw.sockets.get(id)?;
         let number = match socket.kind {
             Kind::Protocol(protocol) => protocol.into(),
             Kind::Echo => socket.identifier,
@@ -149,17 +142,17 @@ impl Stack {
 
     /// The peer, if connected.
     pub fn raw_remote(&self, id: SocketId) -> Option<(IpAddr, u16)> {
-        self.raw.get(id)?.remote
+        self.raw.sockets.get(id)?.remote
     }
 
     /// What the network said, once.
     pub fn raw_take_error(&mut self, id: SocketId) -> Option<Cause> {
-        self.raw.get_mut(id)?.error.take()
+        self.raw.sockets.get_mut(id)?.error.take()
     }
 
     /// The oldest error that was not asked for yet, where the socket receives them.
     pub fn raw_take_report(&mut self, id: SocketId) -> Option<Reported> {
-        let socket = self.raw.get_mut(id)?;
+        let socket = self.raw.sockets.get_mut(id)?;
         let (reported, pending) = socket.reports.pop()?;
         if let Some(pending) = pending {
             socket.error = pending;
@@ -169,12 +162,12 @@ impl Stack {
 
     /// The socket's settings.
     pub fn raw_options(&self, id: SocketId) -> Option<&Options> {
-        Some(&self.raw.get(id)?.options)
+        Some(&self.raw.sockets.get(id)?.options)
     }
 
     /// Changes them.
     pub fn raw_set_options(&mut self, id: SocketId, options: Options) {
-        if let Some(socket) = self.raw.get_mut(id) {
+        if let Some(socket) = self.raw.sockets.get_mut(id) {
             if !options.receive_errors {
                 socket.reports.clear();
             }
@@ -184,14 +177,14 @@ impl Stack {
 
     /// What the socket gets goes through this filter first; none: it gets all.
     pub fn raw_set_filter(&mut self, id: SocketId, program: Option<Arc<Program>>) {
-        if let Some(socket) = self.raw.get_mut(id) {
+        if let Some(socket) = self.raw.sockets.get_mut(id) {
             socket.program = program;
         }
     }
 
     /// The largest packet on the way to the peer (`IP_MTU`), if connected.
     pub fn raw_path_mtu(&self, id: SocketId) -> Option<u16> {
-        let socket = self.raw.get(id)?;
+        let socket = self.raw.sockets.get(id)?;
         let own = Some(socket.local).filter(|own| self.ip.is_local(*own));
         let route = self.ip.route_by(socket.remote?.0, own, socket.options.device);
         route.ok().map(|route| route.mtu)
@@ -200,30 +193,25 @@ impl Stack {
     /// The end of a socket, and of what it has not read.
     pub fn raw_close(&mut self, id: SocketId) {
         let raw = &mut self.raw;
-        let Some(slot) = raw.slots.get_mut(id.index()).filter(|slot| slot.generation == id.generation) else { return };
-        let Some(socket) = slot.socket.take() else { return };
-        slot.generation = slot.generation.wrapping_add(1);
-        raw.free.push(id.index);
+        let Some(socket) = raw.sockets.remove(id) else { return };
+        let index = id.index() as u32;
         raw.memory -= socket.memory;
         match socket.kind {
-            Kind::Protocol(protocol) => remove(&mut raw.by_protocol, &(socket.ipv6, protocol), id.index),
-            Kind::Echo => remove(&mut raw.by_identifier, &socket.identifier, id.index),
+            Kind::Protocol(protocol) => raw.by_protocol.remove(&(socket.ipv6, protocol), index),
+            Kind::Echo => raw.by_identifier.remove(&socket.identifier, index),
         }
     }
 
     /// All sockets.
     pub fn raw_sockets(&self) -> impl Iterator<Item = Summary> + '_ {
-        self.raw.slots.iter().enumerate().filter_map(|(index, slot)| {
-            let socket = slot.socket.as_ref()?;
-            Some(Summary {
-                id: SocketId { index: index as u32, generation: slot.generation },
-                kind: socket.kind,
-                receive_memory: socket.memory,
-                receive_buffer: socket.options.receive_buffer,
-                received: socket.received,
-                sent: socket.sent,
-                dropped: socket.dropped,
-            })
+        self.raw.sockets.iter().map(|(id, socket)| Summary {
+            id,
+            kind: socket.kind,
+            receive_memory: socket.memory,
+            receive_buffer: socket.options.receive_buffer,
+            received: socket.received,
+            sent: socket.sent,
+            dropped: socket.dropped,
         })
     }
 }
@@ -231,7 +219,7 @@ impl Stack {
 impl Raw {
     /// Gives an echo socket its identifier, once.
     fn identify(&mut self, ip: &mut Ip, id: SocketId, wish: u16) -> Result<(), BindError> {
-        let socket = self.get(id).ok_or(BindError::NotLocal)?;
+        let socket = self.sockets.get(id).ok_or(BindError::NotLocal)?;
         if socket.identifier != 0 {
             return Err(BindError::InUse);
         }
@@ -241,51 +229,30 @@ impl Raw {
             0 => {
                 let offset = ip.rng.below(count);
                 let mut candidates = (0..count).map(|step| first + ((offset + step) % count) as u16);
-                candidates.find(|wish| !self.by_identifier.contains_key(wish)).ok_or(BindError::NoPorts)?
+                candidates.find(|wish| !self.by_identifier.contains(wish)).ok_or(BindError::NoPorts)?
             }
             wish => {
-                let mut holders = self.by_identifier.get(&wish).into_iter().flatten();
-                let taken = |&other: &u32| !(shares && self.at(other).is_some_and(|other| other.options.reuse_address));
+                let mut holders = self.by_identifier.find(&wish).iter();
+                let taken =
+                    |&other: &u32| !(shares && self.sockets.at(other).is_some_and(|other| other.options.reuse_address));
                 if holders.any(taken) {
                     return Err(BindError::InUse);
                 }
                 wish
             }
         };
-        if let Some(socket) = self.get_mut(id) {
+        if let Some(socket) = self.sockets.get_mut(id) {
             socket.identifier = identifier;
         }
-        self.by_identifier.entry(identifier).or_default().push(id.index);
+        self.by_identifier.insert(identifier, id.index() as u32);
         Ok(())
     }
 
     /// An echo socket that has no identifier gets one.
     pub(super) fn identified(&mut self, ip: &mut Ip, id: SocketId) -> Result<(), SendError> {
-        match self.get(id).ok_or(SendError::Closed)? {
+        match self.sockets.get(id).ok_or(SendError::Closed)? {
             Socket { kind: Kind::Echo, identifier: 0, .. } => self.identify(ip, id, 0).map_err(|_| SendError::Full),
             _ => Ok(()),
-        }
-    }
-}
-
-/// The host itself, for who sends to nobody in particular, as on Linux.
-pub(super) fn or_ourselves(to: IpAddr) -> IpAddr {
-    match to {
-        IpAddr::V4(address) if address.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(address) if address.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        address => address,
-    }
-}
-
-fn remove<K: Eq + std::hash::Hash>(
-    table: &mut hashbrown::HashMap<K, Vec<u32>, crate::hash::Keyed>,
-    key: &K,
-    index: u32,
-) {
-    if let Some(found) = table.get_mut(key) {
-        found.retain(|&other| other != index);
-        if found.is_empty() {
-            table.remove(key);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A packet, or what the network says of one, arrives.
 
-use super::{Kind, OVERHEAD, Raw, Received, Socket, SocketId, notify};
+use super::{Kind, OVERHEAD, Raw, Received, Socket};
 use crate::Stack;
 use crate::counters::Drop;
 use crate::errors::{Cause, Report};
@@ -70,10 +70,10 @@ impl Raw {
     fn show(&mut self, now: Instant, ip: &mut Ip, view: &View<'_>) -> bool {
         let key = (view.source.is_ipv6(), view.protocol.0);
         // Lent while packets are handed out, which does not change it.
-        let Some(sockets) = self.by_protocol.get_mut(&key).map(std::mem::take) else { return false };
+        let Some(sockets) = self.by_protocol.lend(&key) else { return false };
         let mut shown = false;
         for &index in &sockets {
-            let Some(socket) = self.at(index).filter(|socket| socket.hears(view)) else { continue };
+            let Some(socket) = self.sockets.at(index).filter(|socket| socket.hears(view)) else { continue };
             shown = true;
             if !socket.wants(view) {
                 continue;
@@ -85,30 +85,27 @@ impl Raw {
             }
             self.queue(now, ip, index, view, data);
         }
-        if let Some(place) = self.by_protocol.get_mut(&key) {
-            *place = sockets;
-        }
+        self.by_protocol.give_back(&key, sockets);
         shown
     }
 
     /// A reply to an echo request, from its ICMP header on, for the youngest that has the identifier. True if somebody waits for it.
     pub(crate) fn deliver_echo(&mut self, now: Instant, ip: &mut Ip, identifier: u16, view: &View<'_>) -> bool {
-        let Some(sockets) = self.by_identifier.get(&identifier) else { return false };
         let ipv6 = view.source.is_ipv6();
-        let fits = |&&index: &&u32| self.at(index).is_some_and(|socket| socket.ipv6 == ipv6 && socket.is_for(view));
-        let Some(&index) = sockets.iter().rev().find(fits) else { return false };
+        let fits =
+            |&&index: &&u32| self.sockets.at(index).is_some_and(|socket| socket.ipv6 == ipv6 && socket.is_for(view));
+        let Some(&index) = self.by_identifier.find(&identifier).iter().rev().find(fits) else { return false };
         self.queue(now, ip, index, view, view.payload);
         true
     }
 
     /// True if somebody has a raw socket for a protocol.
     pub(crate) fn speaks(&self, ipv6: bool, protocol: Protocol) -> bool {
-        self.by_protocol.contains_key(&(ipv6, protocol.0))
+        self.by_protocol.contains(&(ipv6, protocol.0))
     }
 
     fn queue(&mut self, now: Instant, ip: &mut Ip, index: u32, view: &View<'_>, data: &[u8]) {
-        let slot = &mut self.slots[index as usize];
-        let Some(socket) = slot.socket.as_mut() else { return };
+        let Some(socket) = self.sockets.at_mut(index) else { return };
         let mut data = data;
         if let Some(program) = &socket.program {
             let View { destination, unicast, port, .. } = *view;
@@ -155,7 +152,7 @@ impl Raw {
         self.memory += cost;
         socket.received += 1;
         ip.counters.raw_packets_received += 1;
-        notify(&mut self.events, socket, SocketId { index, generation: slot.generation });
+        self.sockets.notify_at(index);
     }
 
     /// An error about a packet of ours that was not TCP's or UDP's alone. True if it concerns somebody.
@@ -169,13 +166,13 @@ impl Raw {
         let ipv6 = report.source.is_ipv6();
         let concerned = if is_echo(report) {
             let identifier = report.transport.get(4..6).map_or(0, |field| u16::from_be_bytes([field[0], field[1]]));
-            let mut echo = self.by_identifier.get(&identifier).into_iter().flatten().copied();
-            echo.find(|&index| self.at(index).is_some_and(|socket| socket.ipv6 == ipv6))
+            let mut echo = self.by_identifier.find(&identifier).iter().copied();
+            echo.find(|&index| self.sockets.at(index).is_some_and(|socket| socket.ipv6 == ipv6))
         } else {
             None
         };
-        let raw = self.by_protocol.get(&(ipv6, report.protocol.0)).into_iter().flatten().copied();
-        let raw = raw.filter(|&index| self.at(index).is_some_and(|socket| socket.has_sent(report)));
+        let raw = self.by_protocol.find(&(ipv6, report.protocol.0)).iter().copied();
+        let raw = raw.filter(|&index| self.sockets.at(index).is_some_and(|socket| socket.has_sent(report)));
         let concerned: Vec<u32> = concerned.into_iter().chain(raw).collect();
         if concerned.is_empty() {
             return false;
@@ -190,8 +187,7 @@ impl Raw {
     }
 
     fn tell(&mut self, now: Instant, ip: &mut Ip, index: u32, report: &Report<'_>) {
-        let slot = &mut self.slots[index as usize];
-        let Some(socket) = slot.socket.as_mut() else { return };
+        let Some(socket) = self.sockets.at_mut(index) else { return };
         let is_final = report.cause.is_final() || is_too_long(report.cause) && socket.hears_of_length(report);
         if !socket.options.receive_errors && (socket.remote.is_none() || !is_final) {
             return;
@@ -204,7 +200,7 @@ impl Raw {
         }
         ip.counters.icmp_errors_delivered += 1;
         socket.error = Some(report.cause);
-        notify(&mut self.events, socket, SocketId { index, generation: slot.generation });
+        self.sockets.notify_at(index);
     }
 }
 

@@ -24,11 +24,12 @@ mod output;
 
 use crate::Event;
 use crate::errors::{Cause, ErrorQueue};
-use crate::hash::{Keyed, Keys};
+use crate::hash::Keys;
 use crate::ipv4::output::Fragmentation;
 use crate::ipv6::Headers;
 use crate::port::PortId;
-use hashbrown::HashMap;
+use crate::slab::handle;
+use crate::sockets::{Places, Sockets};
 use sockeye_device::Instant;
 use sockeye_filter::Program;
 use std::collections::VecDeque;
@@ -42,18 +43,9 @@ pub use crate::udp::SendError;
 /// What keeping a packet costs a receive buffer besides its bytes.
 const OVERHEAD: usize = 512;
 
-/// A socket. Goes stale when it is closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct SocketId {
-    index: u32,
-    generation: u32,
-}
-
-impl SocketId {
-    /// A dense index: small, and used again after the end.
-    pub fn index(self) -> usize {
-        self.index as usize
-    }
+handle! {
+    /// A socket. Goes stale when it is closed.
+    SocketId
 }
 
 /// What a socket is for.
@@ -231,28 +223,18 @@ struct Socket {
     memory: usize,
     error: Option<Cause>,
     reports: ErrorQueue,
-    queued_event: bool,
-    blocked: bool,
     received: u64,
     sent: u64,
     dropped: u64,
 }
 
-struct Slot {
-    generation: u32,
-    socket: Option<Socket>,
-}
-
 /// All of a host's raw sockets.
 pub(crate) struct Raw {
-    slots: Vec<Slot>,
-    free: Vec<u32>,
+    sockets: Sockets<SocketId, Socket>,
     /// Raw sockets by family and protocol.
-    by_protocol: HashMap<(bool, u8), Vec<u32>, Keyed>,
+    by_protocol: Places<(bool, u8)>,
     /// Echo sockets of both families by identifier.
-    by_identifier: HashMap<u16, Vec<u32>, Keyed>,
-    events: VecDeque<SocketId>,
-    blocked: Vec<SocketId>,
+    by_identifier: Places<u16>,
     spare: Vec<Vec<u8>>,
     /// What all queues together hold, with what keeping it costs, and may.
     memory: usize,
@@ -262,12 +244,9 @@ pub(crate) struct Raw {
 impl Raw {
     pub(crate) fn new(keys: &Keys, limit: usize) -> Self {
         Raw {
-            slots: Vec::new(),
-            free: Vec::new(),
-            by_protocol: HashMap::with_hasher(keys.hasher(b"raw protocols")),
-            by_identifier: HashMap::with_hasher(keys.hasher(b"echo identifiers")),
-            events: VecDeque::new(),
-            blocked: Vec::new(),
+            sockets: Sockets::default(),
+            by_protocol: Places::new(keys.hasher(b"raw protocols")),
+            by_identifier: Places::new(keys.hasher(b"echo identifiers")),
             spare: Vec::new(),
             memory: 0,
             limit,
@@ -282,44 +261,10 @@ impl Raw {
 
     /// The queues towards the devices have become shorter: whoever was refused may try again.
     pub(crate) fn handle_room(&mut self) {
-        for id in std::mem::take(&mut self.blocked) {
-            let Some(slot) = self.slots.get_mut(id.index()).filter(|slot| slot.generation == id.generation) else {
-                continue;
-            };
-            if let Some(socket) = slot.socket.as_mut() {
-                socket.blocked = false;
-                notify(&mut self.events, socket, id);
-            }
-        }
+        self.sockets.handle_room();
     }
 
     pub(crate) fn poll_event(&mut self) -> Option<Event> {
-        while let Some(id) = self.events.pop_front() {
-            if let Some(socket) = self.get_mut(id) {
-                socket.queued_event = false;
-                return Some(Event::Raw(id));
-            }
-        }
-        None
-    }
-
-    fn get(&self, id: SocketId) -> Option<&Socket> {
-        let slot = self.slots.get(id.index())?;
-        if slot.generation == id.generation { slot.socket.as_ref() } else { None }
-    }
-
-    fn get_mut(&mut self, id: SocketId) -> Option<&mut Socket> {
-        let slot = self.slots.get_mut(id.index())?;
-        if slot.generation == id.generation { slot.socket.as_mut() } else { None }
-    }
-
-    fn at(&self, index: u32) -> Option<&Socket> {
-        self.slots.get(index as usize)?.socket.as_ref()
-    }
-}
-
-fn notify(events: &mut VecDeque<SocketId>, socket: &mut Socket, id: SocketId) {
-    if !std::mem::replace(&mut socket.queued_event, true) {
-        events.push_back(id);
+        self.sockets.poll_event().map(Event::Raw)
     }
 }

@@ -6,13 +6,12 @@
 //! **A header of the program's** over IPv4 gets its total length and its checksum, an identification where it has none and could be cut, and a source
 //! where it has none; over IPv6 nothing. It goes where the call says, not where the header says, and is never cut. Nobody checks what else is in it: that is what it is for.
 
-use super::calls::or_ourselves;
 use super::{Kind, Raw, Send, SendError, Socket, SocketId};
 use crate::counters::Drop;
 use crate::ip::{Ip, Outgoing};
 use crate::ipv4::output::{Fragmentation, Manner, SendError as IpError};
 use crate::port::OutFrame;
-use crate::route::{AddressKind, RouteEntry};
+use crate::route::{AddressKind, RouteEntry, or_ourselves};
 use sockeye_device::{Instant, Offload};
 use sockeye_wire::checksum::{Sum, pseudo_header, sum};
 use sockeye_wire::{EtherType, MacAddr, Protocol, ethernet, icmpv4, icmpv6, ipv4, ipv6};
@@ -24,9 +23,7 @@ const DONT_FRAGMENT: u8 = 0x40;
 impl Raw {
     pub(super) fn send(&mut self, now: Instant, ip: &mut Ip, id: SocketId, send: &Send<'_>) -> Result<(), SendError> {
         self.identified(ip, id)?;
-        let Raw { slots, blocked, events, .. } = self;
-        let slot = slots.get_mut(id.index()).filter(|slot| slot.generation == id.generation);
-        let socket = slot.and_then(|slot| slot.socket.as_mut()).ok_or(SendError::Closed)?;
+        let socket = self.sockets.get_mut(id).ok_or(SendError::Closed)?;
         let to = or_ourselves(send.to.or(socket.remote.map(|(peer, _)| peer)).ok_or(SendError::NotConnected)?);
         if to.is_ipv6() != socket.ipv6 {
             return Err(SendError::Family);
@@ -63,18 +60,14 @@ impl Raw {
                 socket.sent += 1;
                 ip.counters.raw_packets_sent += 1;
             }
-            Err(SendError::Full) => {
-                if !std::mem::replace(&mut socket.blocked, true) {
-                    blocked.push(id);
-                }
-            }
+            Err(SendError::Full) => self.sockets.block(id),
             Err(SendError::MessageSize) if socket.options.receive_errors => {
                 let mtu = if socket.heeds_path() { route.mtu } else { ip.port(route.port).mtu };
                 let port = socket.remote.map_or(0, |(_, port)| port);
                 if !socket.reports.push_too_long(now, route.source, SocketAddr::new(to, port), mtu) {
                     ip.counters.drop(Drop::ErrorQueueFull);
                 }
-                super::notify(events, socket, id);
+                self.sockets.notify(id);
             }
             Err(_) => {}
         }

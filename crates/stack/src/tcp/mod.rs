@@ -45,7 +45,6 @@ mod reassembly;
 mod recovery;
 mod rtt;
 mod scoreboard;
-mod slab;
 mod time_wait;
 mod timeout;
 mod timers;
@@ -65,6 +64,7 @@ use crate::buffer::Pool;
 use crate::counters::Drop;
 use crate::ip::{IcmpError, Incoming, Ip};
 use crate::port::PortId;
+use crate::slab::{Slab, handle};
 use crate::wheel::Wheel;
 use crate::{Egress, Event};
 use connection::{Connection, Fate};
@@ -74,7 +74,6 @@ use input::{Arrival, Reply};
 use isn::Secrets;
 use joined::Joined;
 use listener::{HalfOpen, Listener};
-use slab::{Handle, Slab};
 use sockeye_device::{Checksum, Full, Instant, RxFrame};
 use sockeye_wire::SeqNumber;
 use sockeye_wire::tcp::{Flags, Segment};
@@ -122,36 +121,6 @@ pub enum Error {
     Prohibited,
     /// The owner gave it up.
     Aborted,
-}
-
-macro_rules! handle {
-    ($(#[$doc:meta])* $name:ident) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub struct $name {
-            index: u32,
-            generation: u32,
-        }
-
-        impl $name {
-            /// A dense index: small, and used again after the end.
-            pub fn index(self) -> usize {
-                self.index as usize
-            }
-        }
-
-        impl Handle for $name {
-            fn new(index: u32, generation: u32) -> Self {
-                $name { index, generation }
-            }
-            fn index(self) -> usize {
-                self.index as usize
-            }
-            fn generation(self) -> u32 {
-                self.generation
-            }
-        }
-    };
 }
 
 handle! {

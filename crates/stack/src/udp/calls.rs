@@ -1,8 +1,8 @@
 //! What the owner of a socket asks of it. Nothing here waits.
 
 use super::{
-    Error, OVERHEAD, Options, Received, SPARE, SPARE_SIZE, Send, SendError, Slot, Socket, SocketId, Status, Summary,
-    Udp, Way, max_payload, or_ourselves,
+    Error, OVERHEAD, Options, Received, SPARE, SPARE_SIZE, Send, SendError, Socket, SocketId, Status, Summary, Udp,
+    Way, max_payload,
 };
 use crate::Stack;
 use crate::bind::{Bind, BindError};
@@ -11,7 +11,7 @@ use crate::errors::{ErrorQueue, Reported};
 use crate::ip::{Ip, Outgoing};
 use crate::ipv4::output::{Fragmentation, Manner, SendError as IpError};
 use crate::port::PortId;
-use crate::route::AddressKind;
+use crate::route::{AddressKind, or_ourselves};
 use sockeye_device::Instant;
 use sockeye_filter::Program;
 use sockeye_wire::Protocol;
@@ -31,12 +31,7 @@ impl Stack {
         let udp = &mut self.udp;
         let binding = udp.bindings.bind(wish, self.ip.rng.next_u32())?;
         let local = udp.bindings.address(binding).ok_or(BindError::InUse)?;
-        let index = udp.free.pop().unwrap_or_else(|| {
-            udp.slots.push(Slot { generation: 0, socket: None });
-            (udp.slots.len() - 1) as u32
-        });
-        let slot = &mut udp.slots[index as usize];
-        slot.socket = Some(Socket {
+        let id = udp.sockets.insert(Socket {
             binding,
             bound: local,
             dual: wish.dual,
@@ -48,15 +43,12 @@ impl Stack {
             memory: 0,
             error: None,
             reports: ErrorQueue::default(),
-            queued_event: false,
-            blocked: false,
             route: None,
             received: 0,
             sent: 0,
             dropped: 0,
             program: None,
         });
-        let id = SocketId { index, generation: slot.generation };
         udp.hash(id);
         Ok(id)
     }
@@ -64,7 +56,7 @@ impl Stack {
     /// Connects to a peer: others are not heard any more, and errors are. None undoes it. Returns our end.
     pub fn udp_connect(&mut self, id: SocketId, peer: Option<SocketAddr>) -> Result<SocketAddr, SendError> {
         let Stack { udp, ip, .. } = self;
-        let socket = udp.get(id).ok_or(SendError::Closed)?;
+        let socket = udp.sockets.get(id).ok_or(SendError::Closed)?;
         let (bound, options) = (socket.bound, socket.options);
         let local = match peer {
             None => bound,
@@ -72,7 +64,7 @@ impl Stack {
             Some(peer) => {
                 let own = Some(bound.ip()).filter(|own| ip.is_local(*own));
                 let (device, from) = by_group(&options, peer.ip(), options.device, own);
-                let route = ip.route_by(or_ourselves(peer).ip(), from, device).map_err(|_| SendError::NoRoute)?;
+                let route = ip.route_by(or_ourselves(peer.ip()), from, device).map_err(|_| SendError::NoRoute)?;
                 if route.kind == AddressKind::Broadcast && !options.broadcast {
                     return Err(SendError::Broadcast);
                 }
@@ -82,9 +74,9 @@ impl Stack {
             }
         };
         udp.unhash(id);
-        if let Some(socket) = udp.get_mut(id) {
+        if let Some(socket) = udp.sockets.get_mut(id) {
             socket.local = local;
-            socket.remote = peer.map(or_ourselves);
+            socket.remote = peer.map(with_ourselves);
             socket.route = None;
             let binding = socket.binding;
             udp.bindings.set_address(binding, local.ip());
@@ -100,7 +92,7 @@ impl Stack {
 
     /// The oldest datagram that waits.
     pub fn udp_recv(&mut self, id: SocketId) -> Option<Received> {
-        let socket = self.udp.get_mut(id)?;
+        let socket = self.udp.sockets.get_mut(id)?;
         let received = socket.queue.pop_front()?;
         let cost = received.headers.len() + received.data.len() + OVERHEAD;
         socket.memory -= cost;
@@ -110,7 +102,7 @@ impl Stack {
 
     /// The oldest datagram that waits, which goes on waiting.
     pub fn udp_peek(&self, id: SocketId) -> Option<&Received> {
-        self.udp.get(id)?.queue.front()
+        self.udp.sockets.get(id)?.queue.front()
     }
 
     /// Takes back the buffer of a datagram that was received, to be used again.
@@ -122,10 +114,10 @@ impl Stack {
 
     /// What there is to do for the socket.
     pub fn udp_status(&self, id: SocketId) -> Status {
-        self.udp.get(id).map_or_else(Status::default, |socket| Status {
+        self.udp.sockets.get(id).map_or_else(Status::default, |socket| Status {
             readable: socket.queue.front().map(|next| next.data.len()),
             queued: socket.queue.len(),
-            writable: !socket.blocked,
+            writable: !self.udp.sockets.is_blocked(id),
             error: socket.error,
             newest_report: socket.reports.newest(),
         })
@@ -133,22 +125,22 @@ impl Stack {
 
     /// Our end.
     pub fn udp_local(&self, id: SocketId) -> Option<SocketAddr> {
-        Some(self.udp.get(id)?.local)
+        Some(self.udp.sockets.get(id)?.local)
     }
 
     /// The peer's end, if connected.
     pub fn udp_remote(&self, id: SocketId) -> Option<SocketAddr> {
-        self.udp.get(id)?.remote
+        self.udp.sockets.get(id)?.remote
     }
 
     /// What the network said, once.
     pub fn udp_take_error(&mut self, id: SocketId) -> Option<Error> {
-        self.udp.get_mut(id)?.error.take()
+        self.udp.sockets.get_mut(id)?.error.take()
     }
 
     /// The oldest error that was not asked for yet, where the socket receives them.
     pub fn udp_take_report(&mut self, id: SocketId) -> Option<Reported> {
-        let socket = self.udp.get_mut(id)?;
+        let socket = self.udp.sockets.get_mut(id)?;
         let (reported, pending) = socket.reports.pop()?;
         if let Some(pending) = pending {
             socket.error = pending.map(Error::Reported);
@@ -158,12 +150,12 @@ impl Stack {
 
     /// The socket's settings.
     pub fn udp_options(&self, id: SocketId) -> Option<&Options> {
-        Some(&self.udp.get(id)?.options)
+        Some(&self.udp.sockets.get(id)?.options)
     }
 
     /// Changes them.
     pub fn udp_set_options(&mut self, id: SocketId, options: Options) {
-        if let Some(socket) = self.udp.get_mut(id) {
+        if let Some(socket) = self.udp.sockets.get_mut(id) {
             if !options.receive_errors && !options.receive_errors_v6 {
                 socket.reports.clear();
             }
@@ -174,14 +166,14 @@ impl Stack {
 
     /// What the socket gets goes through this filter first; none: it gets all.
     pub fn udp_set_filter(&mut self, id: SocketId, program: Option<Arc<Program>>) {
-        if let Some(socket) = self.udp.get_mut(id) {
+        if let Some(socket) = self.udp.sockets.get_mut(id) {
             socket.program = program;
         }
     }
 
     /// `SO_REUSEADDR` and `SO_REUSEPORT` have been set after binding.
     pub fn udp_set_reuse(&mut self, id: SocketId, reuse_address: bool, reuse_port: bool) {
-        if let Some(socket) = self.udp.get_mut(id) {
+        if let Some(socket) = self.udp.sockets.get_mut(id) {
             socket.reuse_port = reuse_port;
             let binding = socket.binding;
             self.udp.bindings.set_reuse(binding, reuse_address, reuse_port);
@@ -190,7 +182,7 @@ impl Stack {
 
     /// The largest packet on the way to the peer (`IP_MTU`), if connected.
     pub fn udp_path_mtu(&self, id: SocketId) -> Option<u16> {
-        let socket = self.udp.get(id)?;
+        let socket = self.udp.sockets.get(id)?;
         let route = self.ip.route_by(socket.remote?.ip(), Some(socket.local.ip()), socket.options.device);
         route.ok().map(|route| route.mtu)
     }
@@ -199,30 +191,29 @@ impl Stack {
     pub fn udp_close(&mut self, id: SocketId) {
         self.udp.unhash(id);
         let udp = &mut self.udp;
-        let Some(slot) = udp.slots.get_mut(id.index()).filter(|slot| slot.generation == id.generation) else { return };
-        let Some(socket) = slot.socket.take() else { return };
-        slot.generation = slot.generation.wrapping_add(1);
-        udp.free.push(id.index);
+        let Some(socket) = udp.sockets.remove(id) else { return };
         udp.memory -= socket.memory;
         udp.bindings.release(socket.binding);
     }
 
     /// All sockets.
     pub fn udp_sockets(&self) -> impl Iterator<Item = Summary> + '_ {
-        self.udp.slots.iter().enumerate().filter_map(|(index, slot)| {
-            let socket = slot.socket.as_ref()?;
-            Some(Summary {
-                id: SocketId { index: index as u32, generation: slot.generation },
-                local: socket.local,
-                remote: socket.remote,
-                receive_memory: socket.memory,
-                receive_buffer: socket.options.receive_buffer,
-                received: socket.received,
-                sent: socket.sent,
-                dropped: socket.dropped,
-            })
+        self.udp.sockets.iter().map(|(id, socket)| Summary {
+            id,
+            local: socket.local,
+            remote: socket.remote,
+            receive_memory: socket.memory,
+            receive_buffer: socket.options.receive_buffer,
+            received: socket.received,
+            sent: socket.sent,
+            dropped: socket.dropped,
         })
     }
+}
+
+/// The host itself, for who sends to nobody in particular.
+fn with_ourselves(to: SocketAddr) -> SocketAddr {
+    SocketAddr::new(or_ourselves(to.ip()), to.port())
 }
 
 /// No way leads from an address of IPv6 to one of IPv4; Linux tells the two cases apart.
@@ -232,8 +223,8 @@ fn unreached(peer: SocketAddr) -> SendError {
 
 impl Udp {
     fn send(&mut self, now: Instant, ip: &mut Ip, id: SocketId, send: &Send<'_>) -> Result<(), SendError> {
-        let socket = self.get_mut(id).ok_or(SendError::Closed)?;
-        let to = or_ourselves(send.to.or(socket.remote).ok_or(SendError::NotConnected)?);
+        let socket = self.sockets.get_mut(id).ok_or(SendError::Closed)?;
+        let to = with_ourselves(send.to.or(socket.remote).ok_or(SendError::NotConnected)?);
         if !socket.reaches(to.ip()) {
             return Err(unreached(to));
         }
@@ -324,9 +315,7 @@ impl Udp {
                 Ok(())
             }
             Err(IpError::Full) => {
-                if !std::mem::replace(&mut socket.blocked, true) {
-                    self.blocked.push(id);
-                }
+                self.sockets.block(id);
                 Err(SendError::Full)
             }
             Err(IpError::NoRoute) => Err(SendError::NoRoute),
@@ -338,9 +327,7 @@ impl Udp {
                     if !socket.reports.push_too_long(now, outgoing.source, to, route.mtu) {
                         ip.counters.drop(Drop::ErrorQueueFull);
                     }
-                    if !std::mem::replace(&mut socket.queued_event, true) {
-                        self.events.push_back(id);
-                    }
+                    self.sockets.notify(id);
                 }
                 Err(SendError::MessageSize)
             }

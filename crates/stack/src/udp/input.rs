@@ -1,6 +1,6 @@
 //! A datagram, or what the network says of one, arrives.
 
-use super::{Error, OVERHEAD, Received, SocketId, Udp, notify};
+use super::{Error, OVERHEAD, Received, Udp};
 use crate::counters::Drop;
 use crate::errors::{Cause, Report};
 use crate::ip::{IcmpError, Incoming, Ip};
@@ -44,7 +44,7 @@ impl Udp {
             self.find_all(&ip.multicast, (from, to), incoming.port, &mut found);
         }
         // RFC 8200, 8.1: over IPv6 only who has asked for it takes what has no checksum.
-        let takes = |&index: &u32| self.at(index).is_some_and(|socket| socket.options.takes_unchecked);
+        let takes = |&index: &u32| self.sockets.at(index).is_some_and(|socket| socket.options.takes_unchecked);
         if unchecked_v6 && (found.is_empty() || !found.iter().all(takes)) {
             self.hearers = found;
             return Outcome::Dropped(Drop::UdpChecksum);
@@ -79,8 +79,7 @@ impl Udp {
         incoming: &Incoming,
         (headers, header, mut payload): (&[u8], &[u8], &[u8]),
     ) {
-        let slot = &mut self.slots[index as usize];
-        let Some(socket) = slot.socket.as_mut() else { return };
+        let Some(socket) = self.sockets.at_mut(index) else { return };
         if let Some(program) = &socket.program {
             let Incoming { destination, unicast, port, .. } = *incoming;
             let about = About { destination, unicast, port, random: ip.rng.next_u64() };
@@ -113,36 +112,36 @@ impl Udp {
         self.memory += cost;
         socket.received += 1;
         ip.counters.udp_datagrams_received += 1;
-        notify(&mut self.events, socket, SocketId { index, generation: slot.generation });
+        self.sockets.notify_at(index);
     }
 
     /// The one socket for a datagram.
     fn find(&self, from: SocketAddr, to: SocketAddr, port: PortId) -> Option<u32> {
-        let connected = if self.connected.is_empty() { None } else { self.connected.get(&(to, from)) };
-        connected
-            .and_then(|found| self.best(found, from, to, port))
-            .or_else(|| self.best(self.bound.get(&to)?, from, to, port))
-            .or_else(|| self.best(self.bound.get(&any(to))?, from, to, port))
+        let connected: &[u32] = if self.connected.is_empty() { &[] } else { self.connected.find(&(to, from)) };
+        self.best(connected, from, to, port)
+            .or_else(|| self.best(self.bound.find(&to), from, to, port))
+            .or_else(|| self.best(self.bound.find(&any(to)), from, to, port))
     }
 
     /// Among sockets that match equally well: bound to the device, then those of the datagram's own family, then sharing, then
     /// the youngest.
     fn best(&self, found: &[u32], from: SocketAddr, to: SocketAddr, port: PortId) -> Option<u32> {
-        let with_device = |&index: &u32| self.at(index).is_some_and(|socket| socket.options.device == Some(port));
-        let without = |&index: &u32| self.at(index).is_some_and(|socket| socket.options.device.is_none());
+        let with_device =
+            |&index: &u32| self.sockets.at(index).is_some_and(|socket| socket.options.device == Some(port));
+        let without = |&index: &u32| self.sockets.at(index).is_some_and(|socket| socket.options.device.is_none());
         let is_on_device = found.iter().any(with_device);
         let on_device = || {
             found.iter().copied().filter(move |index| if is_on_device { with_device(index) } else { without(index) })
         };
         // A socket of both families leaves IPv4's to one that has no other.
-        let of_ipv4 = |&index: &u32| self.at(index).is_some_and(|socket| !socket.dual);
+        let of_ipv4 = |&index: &u32| self.sockets.at(index).is_some_and(|socket| !socket.dual);
         let leave = from.is_ipv4() && found.len() > 1 && on_device().any(|index| of_ipv4(&index));
         let matching = || on_device().filter(move |index| !leave || of_ipv4(index));
         let youngest = matching().next_back()?;
-        if !self.at(youngest).is_some_and(|socket| socket.reuse_port) {
+        if !self.sockets.at(youngest).is_some_and(|socket| socket.reuse_port) {
             return Some(youngest);
         }
-        let sharing = || matching().filter(|&index| self.at(index).is_some_and(|socket| socket.reuse_port));
+        let sharing = || matching().filter(|&index| self.sockets.at(index).is_some_and(|socket| socket.reuse_port));
         let choice = self.hasher.hash(&(from, to)) as usize % sharing().count();
         sharing().nth(choice)
     }
@@ -155,14 +154,14 @@ impl Udp {
         port: PortId,
         found: &mut Vec<u32>,
     ) {
-        let bound = [self.bound.get(&to), self.bound.get(&any(to)), self.connected.get(&(to, from))];
+        let bound = [self.bound.find(&to), self.bound.find(&any(to)), self.connected.find(&(to, from))];
         let hears = |options: &super::Options| {
             let all = options.groups_of(to.ip()).all;
             options.device.is_none_or(|device| device == port)
                 && (!to.ip().is_multicast() || multicast.hears_for(options.member, port, (to.ip(), from.ip()), all))
         };
-        let all = bound.into_iter().flatten().flatten().copied();
-        found.extend(all.filter(|&index| self.at(index).is_some_and(|socket| hears(&socket.options))));
+        let all = bound.into_iter().flatten().copied();
+        found.extend(all.filter(|&index| self.sockets.at(index).is_some_and(|socket| hears(&socket.options))));
     }
 
     /// An ICMP error about a datagram of ours.
@@ -171,7 +170,7 @@ impl Udp {
         let Ok(quoted) = Quoted::parse(report.transport) else { return ip.counters.drop(Drop::IcmpMalformed) };
         let local = SocketAddr::new(source, quoted.src_port);
         let remote = SocketAddr::new(destination, quoted.dst_port);
-        let connected = self.connected.get(&(local, remote)).and_then(|found| found.last().copied());
+        let connected = self.connected.find(&(local, remote)).last().copied();
         let known = connected.or_else(|| self.find(remote, local, PortId::LOOPBACK));
         let Some(index) = known else { return ip.counters.drop(Drop::IcmpNoSocket) };
         ip.counters.icmp_errors_delivered += 1;
@@ -189,7 +188,7 @@ impl Udp {
 
     /// Keeps an error for a socket that receives them. False if it does not.
     fn report(&mut self, now: Instant, ip: &mut Ip, index: u32, report: &Report<'_>, port: u16) -> bool {
-        let Some(socket) = self.slots[index as usize].socket.as_mut() else { return false };
+        let Some(socket) = self.sockets.at_mut(index) else { return false };
         if !socket.receives_errors(report.source.is_ipv6()) {
             return false;
         }
@@ -212,7 +211,7 @@ impl Udp {
         let Ok(quoted) = Quoted::parse(report.transport) else { return };
         let local = SocketAddr::new(source, quoted.src_port);
         let remote = SocketAddr::new(destination, quoted.dst_port);
-        let connected = self.connected.get(&(local, remote)).and_then(|found| found.last().copied());
+        let connected = self.connected.find(&(local, remote)).last().copied();
         if let Some(index) = connected.or_else(|| self.find(remote, local, PortId::LOOPBACK))
             && self.report(now, ip, index, report, quoted.dst_port)
         {
@@ -230,7 +229,8 @@ impl Udp {
             IcmpError::Prohibited => Some(Error::Prohibited),
             IcmpError::ParameterProblem => Some(Error::Protocol),
             IcmpError::FragmentationNeeded { .. } => {
-                let never = self.at(index).is_some_and(|found| found.options.fragmentation == Fragmentation::Never);
+                let never =
+                    self.sockets.at(index).is_some_and(|found| found.options.fragmentation == Fragmentation::Never);
                 never.then_some(Error::MessageSize)
             }
             IcmpError::NetworkUnreachable | IcmpError::HostUnreachable | IcmpError::TimeExceeded => None,
@@ -238,10 +238,9 @@ impl Udp {
     }
 
     fn set_error(&mut self, index: u32, error: Error) {
-        let slot = &mut self.slots[index as usize];
-        if let Some(socket) = slot.socket.as_mut() {
+        if let Some(socket) = self.sockets.at_mut(index) {
             socket.error = Some(error);
-            notify(&mut self.events, socket, SocketId { index, generation: slot.generation });
+            self.sockets.notify_at(index);
         }
     }
 }

@@ -32,12 +32,13 @@ use crate::ipv6::Headers;
 use crate::multicast::MemberId;
 use crate::port::PortId;
 use crate::route::RouteEntry;
-use hashbrown::HashMap;
+use crate::slab::handle;
+use crate::sockets::{Places, Sockets};
 use sockeye_device::Instant;
 use sockeye_filter::Program;
 use sockeye_wire::udp::HEADER_LEN;
 use std::collections::VecDeque;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 /// The largest payload of a datagram to `destination`. IPv4 counts its header in the length of a packet, IPv6 does not.
@@ -53,18 +54,9 @@ const SPARE: usize = 256;
 /// Larger ones are not kept.
 const SPARE_SIZE: usize = 2_048;
 
-/// A socket. Goes stale when it is closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct SocketId {
-    index: u32,
-    generation: u32,
-}
-
-impl SocketId {
-    /// A dense index: small, and used again after the end.
-    pub fn index(self) -> usize {
-        self.index as usize
-    }
+handle! {
+    /// A socket. Goes stale when it is closed.
+    SocketId
 }
 
 /// What a socket's owner may set.
@@ -292,8 +284,6 @@ struct Socket {
     memory: usize,
     error: Option<Error>,
     reports: ErrorQueue,
-    queued_event: bool,
-    blocked: bool,
     /// The route that was used last, to whom and from where.
     route: Option<(Way, RouteEntry)>,
     received: u64,
@@ -313,16 +303,6 @@ impl Socket {
     }
 }
 
-/// The host itself, for who sends to nobody in particular, as on Linux.
-fn or_ourselves(to: SocketAddr) -> SocketAddr {
-    let ourselves = match to.ip() {
-        IpAddr::V4(address) if address.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(address) if address.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        address => address,
-    };
-    SocketAddr::new(ourselves, to.port())
-}
-
 /// To whom, from where and by which port, while the host's tables stand.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Way {
@@ -332,23 +312,15 @@ struct Way {
     generation: u64,
 }
 
-struct Slot {
-    generation: u32,
-    socket: Option<Socket>,
-}
-
 /// All of a host's UDP.
 pub(crate) struct Udp {
-    slots: Vec<Slot>,
-    free: Vec<u32>,
+    sockets: Sockets<SocketId, Socket>,
     /// By local address and port; unspecified for all addresses.
-    bound: HashMap<SocketAddr, Vec<u32>, Keyed>,
+    bound: Places<SocketAddr>,
     /// By local and remote address and port.
-    connected: HashMap<(SocketAddr, SocketAddr), Vec<u32>, Keyed>,
+    connected: Places<(SocketAddr, SocketAddr)>,
     bindings: Bindings,
     hasher: Keyed,
-    events: VecDeque<SocketId>,
-    blocked: Vec<SocketId>,
     spare: Vec<Vec<u8>>,
     /// Those for whom a datagram to many is; memory that is used again.
     hearers: Vec<u32>,
@@ -360,14 +332,11 @@ pub(crate) struct Udp {
 impl Udp {
     pub(crate) fn new(keys: &Keys, limit: usize) -> Self {
         Udp {
-            slots: Vec::new(),
-            free: Vec::new(),
-            bound: HashMap::with_hasher(keys.hasher(b"udp bound")),
-            connected: HashMap::with_hasher(keys.hasher(b"udp connected")),
+            sockets: Sockets::default(),
+            bound: Places::new(keys.hasher(b"udp bound")),
+            connected: Places::new(keys.hasher(b"udp connected")),
             bindings: Bindings::new(keys.hasher(b"udp bindings")),
             hasher: keys.hasher(b"udp reuse"),
-            events: VecDeque::new(),
-            blocked: Vec::new(),
             spare: Vec::new(),
             hearers: Vec::new(),
             memory: 0,
@@ -377,80 +346,37 @@ impl Udp {
 
     /// The queues towards the devices have become shorter: whoever was refused may try again.
     pub(crate) fn handle_room(&mut self) {
-        for id in std::mem::take(&mut self.blocked) {
-            let Some(slot) = self.slots.get_mut(id.index()).filter(|slot| slot.generation == id.generation) else {
-                continue;
-            };
-            if let Some(socket) = slot.socket.as_mut() {
-                socket.blocked = false;
-                notify(&mut self.events, socket, id);
-            }
-        }
+        self.sockets.handle_room();
     }
 
     pub(crate) fn poll_event(&mut self) -> Option<Event> {
-        while let Some(id) = self.events.pop_front() {
-            if let Some(socket) = self.get_mut(id) {
-                socket.queued_event = false;
-                return Some(Event::Udp(id));
-            }
-        }
-        None
-    }
-
-    fn at(&self, index: u32) -> Option<&Socket> {
-        self.slots.get(index as usize)?.socket.as_ref()
-    }
-
-    fn get(&self, id: SocketId) -> Option<&Socket> {
-        let slot = self.slots.get(id.index())?;
-        if slot.generation == id.generation { slot.socket.as_ref() } else { None }
-    }
-
-    fn get_mut(&mut self, id: SocketId) -> Option<&mut Socket> {
-        let slot = self.slots.get_mut(id.index())?;
-        if slot.generation == id.generation { slot.socket.as_mut() } else { None }
+        self.sockets.poll_event().map(Event::Udp)
     }
 
     /// Puts a socket where datagrams find it.
     fn hash(&mut self, id: SocketId) {
-        let Some(socket) = self.get(id) else { return };
-        let (binding, local, remote) = (socket.binding, socket.local, socket.remote);
+        let Some(&Socket { binding, local, remote, .. }) = self.sockets.get(id) else { return };
+        let index = id.index() as u32;
         match remote {
-            Some(remote) => self.connected.entry((local, remote)).or_default().push(id.index),
+            Some(remote) => self.connected.insert((local, remote), index),
             None => {
                 for place in self.bindings.places(binding) {
-                    self.bound.entry(place).or_default().push(id.index);
+                    self.bound.insert(place, index);
                 }
             }
         }
     }
 
     fn unhash(&mut self, id: SocketId) {
-        let Some(socket) = self.get(id) else { return };
-        let (binding, local, remote) = (socket.binding, socket.local, socket.remote);
+        let Some(&Socket { binding, local, remote, .. }) = self.sockets.get(id) else { return };
+        let index = id.index() as u32;
         match remote {
-            Some(remote) => remove(&mut self.connected, (local, remote), id.index),
+            Some(remote) => self.connected.remove(&(local, remote), index),
             None => {
                 for place in self.bindings.places(binding) {
-                    remove(&mut self.bound, place, id.index);
+                    self.bound.remove(&place, index);
                 }
             }
-        }
-    }
-}
-
-fn notify(events: &mut VecDeque<SocketId>, socket: &mut Socket, id: SocketId) {
-    if !std::mem::replace(&mut socket.queued_event, true) {
-        events.push_back(id);
-    }
-}
-
-fn remove<K: Eq + std::hash::Hash>(table: &mut HashMap<K, Vec<u32>, Keyed>, key: K, index: u32) {
-    if let Some(found) = table.get_mut(&key) {
-        found.retain(|&other| other != index);
-        if found.is_empty() {
-            table.remove(&key);
         }
     }
 }

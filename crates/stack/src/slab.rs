@@ -1,4 +1,4 @@
-//! A table of connections: dense indices for speed, generations so that a stale handle is noticed.
+//! A table of what has an owner outside: dense indices for speed, generations so that a stale handle is noticed.
 
 /// What a handle needs to be: a dense index, and the generation of whoever stands there.
 pub(crate) trait Handle: Copy {
@@ -7,12 +7,46 @@ pub(crate) trait Handle: Copy {
     fn generation(self) -> u32;
 }
 
+/// A handle of its own name for each kind of value, so that they are not mixed up.
+macro_rules! handle {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub struct $name {
+            index: u32,
+            generation: u32,
+        }
+
+        impl $name {
+            /// A dense index: small, and used again after the end.
+            pub fn index(self) -> usize {
+                self.index as usize
+            }
+        }
+
+        impl $crate::slab::Handle for $name {
+            fn new(index: u32, generation: u32) -> Self {
+                $name { index, generation }
+            }
+            fn index(self) -> usize {
+                self.index as usize
+            }
+            fn generation(self) -> u32 {
+                self.generation
+            }
+        }
+    };
+}
+pub(crate) use handle;
+
+#[derive(Debug)]
 struct Slot<T> {
     generation: u32,
     value: Option<T>,
 }
 
 /// Values by handle.
+#[derive(Debug)]
 pub(crate) struct Slab<T> {
     slots: Vec<Slot<T>>,
     free: Vec<u32>,
