@@ -26,12 +26,12 @@ use std::time::Duration;
 
 /// Makes a test in each of the modules `ipv4` and `ipv6` of every function that is named, which takes the [`Family`] that
 /// it is about. `[ipv4: NAME...]`, first, has those for IPv4 alone: what IPv6 has nothing like, or a slow one in whose way the
-/// families do not differ.
+/// families do not differ; `[ipv6: NAME...]` those for IPv6 alone.
 #[macro_export]
 macro_rules! in_both_families {
-    ($([ipv4: $($only:ident)*])? $($name:ident)*) => {
-        $crate::in_both_families! { @module ipv4 V4 $($($only)*)? $($name)* }
-        $crate::in_both_families! { @module ipv6 V6 $($name)* }
+    ($([ipv4: $($four:ident)*])? $([ipv6: $($six:ident)*])? $($name:ident)*) => {
+        $crate::in_both_families! { @module ipv4 V4 $($($four)*)? $($name)* }
+        $crate::in_both_families! { @module ipv6 V6 $($($six)*)? $($name)* }
     };
     (@module $module:ident $family:ident $($name:ident)*) => {
         mod $module {
@@ -42,6 +42,34 @@ macro_rules! in_both_families {
                 }
             )*
         }
+    };
+}
+
+/// Makes a test of each name, which calls the module's function `check` with that name, mostly of a function in a script. With `in both
+/// families:` it makes them as [`in_both_families`] does, and `check` takes the family first.
+#[macro_export]
+macro_rules! checks {
+    (in both families: $([ipv4: $($four:ident)*])? $([ipv6: $($six:ident)*])? $($name:ident)*) => {
+        $crate::checks! { @module ipv4 V4 $($($four)*)? $($name)* }
+        $crate::checks! { @module ipv6 V6 $($($six)*)? $($name)* }
+    };
+    (@module $module:ident $family:ident $($name:ident)*) => {
+        mod $module {
+            $(
+                #[test]
+                fn $name() {
+                    super::check($crate::Family::$family, stringify!($name));
+                }
+            )*
+        }
+    };
+    ($($name:ident)*) => {
+        $(
+            #[test]
+            fn $name() {
+                check(stringify!($name));
+            }
+        )*
     };
 }
 

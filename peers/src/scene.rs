@@ -8,6 +8,8 @@
 //! What lies between them is one of several [media](Medium). A node's programs run in a namespace of their own in which there is no network at all, only the way to the node's control
 //! socket: nothing they do can reach the peer by the kernel's stack unnoticed.
 
+mod programs;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::IpAddr;
@@ -15,10 +17,12 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::Value;
-use sockeye_lab::{Command, Host, Lab, Offloads};
+use sockeye_lab::{Host, Lab, Offloads};
 
-use crate::process::{Finished, Process, require, wait_for};
+use crate::process::{Finished, Process, wait_for};
 use crate::wire::{Impairments, Wire};
+
+pub use programs::python;
 
 /// The peer's address of IPv4.
 pub const PEER: &str = "10.9.0.1";
@@ -324,57 +328,6 @@ impl Scene {
         }
     }
 
-    /// A program on one of the two sides. It has no proxy and the C locale.
-    pub fn command(&self, side: Side, program: &str) -> Command {
-        require(program);
-        let mut command = match (side, self.kind) {
-            (Side::Peer, _) => self.peer.command(program),
-            (Side::Subject, Subject::Kernel) => self.programs.command(program),
-            (Side::Subject, Subject::Sockeye) => {
-                let mut run = self.programs.command(&sockeye_path());
-                run.args(["run", "--control"]).arg(self.control()).arg("--").arg(program);
-                run
-            }
-        };
-        for proxy in ["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
-            command.env_remove(proxy);
-        }
-        command.env("LC_ALL", "C").current_dir(self.directory.path());
-        command
-    }
-
-    /// Waits until somebody listens at a TCP port of a side. Nobody is connected to: some servers serve once.
-    pub fn listens(&self, side: Side, port: u16) {
-        wait_for(&format!("TCP port {port} on the {side:?}"), || self.has_port(side, port, "tcp").then_some(()));
-    }
-
-    /// Waits until somebody has bound a UDP port of a side.
-    pub fn is_bound(&self, side: Side, port: u16) {
-        wait_for(&format!("UDP port {port} on the {side:?}"), || self.has_port(side, port, "udp").then_some(()));
-    }
-
-    fn has_port(&self, side: Side, port: u16, protocol: &str) -> bool {
-        if side == Side::Subject && self.kind == Subject::Sockeye {
-            return self.sockets().iter().any(|socket| {
-                socket.protocol == protocol
-                    && socket.local.rsplit(':').next() == Some(&port.to_string())
-                    && (protocol == "udp" || socket.state.starts_with("LISTEN"))
-            });
-        }
-        let host = if side == Side::Peer { &self.peer } else { &self.subject };
-        let tables = host.enter(|| {
-            ["", "6"].map(|version| fs::read_to_string(format!("/proc/thread-self/net/{protocol}{version}")))
-        });
-        // sl local_address rem_address st ...: 0A is TCP_LISTEN; an address is HEX:PORT.
-        tables.expect("the namespace can be entered").into_iter().flatten().any(|table| {
-            table.lines().skip(1).any(|line| {
-                let words: Vec<&str> = line.split_whitespace().collect();
-                words.get(1).is_some_and(|local| local.ends_with(&format!(":{port:04X}")))
-                    && (protocol == "udp" || words.get(3) == Some(&"0A"))
-            })
-        })
-    }
-
     /// The peer's host in the lab.
     pub fn peer(&self) -> &Host {
         &self.peer
@@ -594,11 +547,6 @@ pub fn sockeye_path() -> String {
     });
     assert!(path.is_file(), "{} is missing: build it with `cargo build --release -p sockeye`", path.display());
     path.into_os_string().into_string().expect("the path is text")
-}
-
-/// The system's python3, not one of a version manager's, which is a shell script.
-pub fn python() -> &'static str {
-    if Path::new("/usr/bin/python3").is_file() { "/usr/bin/python3" } else { "python3" }
 }
 
 fn address(text: &str) -> IpAddr {

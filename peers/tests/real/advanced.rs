@@ -2,7 +2,6 @@
 
 use std::process::Command;
 
-use sockeye_peers::scene::python;
 use sockeye_peers::{Process, Scene, Setup, Side};
 
 fn scene() -> Scene {
@@ -13,11 +12,8 @@ fn scene() -> Scene {
 #[test]
 fn every_option_takes_and_refuses_what_linux_does() {
     let scene = scene();
-    let script = scene.file("options_table.py");
-    std::fs::write(&script, include_str!("options_table.py")).unwrap();
     let [kernel, subject] = [Side::Peer, Side::Subject].map(|side| {
-        let mut command = scene.command(side, python());
-        Process::start(command.arg(&script)).success().text()
+        Process::start(&mut scene.script(side, "options_table.py", include_str!("options_table.py"))).success().text()
     });
     assert!(kernel.lines().count() > 100);
     for (kernel, subject) in kernel.lines().zip(subject.lines()) {

@@ -3,7 +3,6 @@
 
 use rustix::process::Signal;
 use serde_json::Value;
-use sockeye_peers::scene::python;
 use sockeye_peers::{Process, Scene, Setup, Side, Subject, subject, wait_for};
 
 pub(crate) const ROUTER: &str = "2001:db8:9::1";
@@ -185,11 +184,9 @@ fn addresses_of_the_link_name_their_link() {
             serde_json::from_slice::<Value>(&said.stdout).unwrap()[0]["ifindex"].to_string()
         }
     };
-    let mut echo = scene.command(Side::Peer, python());
-    let _echo = Process::start(echo.args(["-c", include_str!("ipv6_peer.py")]));
+    let _echo = Process::start(&mut scene.script(Side::Peer, "ipv6_peer.py", include_str!("ipv6_peer.py")));
     scene.listens(Side::Peer, 7000);
     scene.is_bound(Side::Peer, 7001);
-    let script = scene.file("scope.py");
-    std::fs::write(&script, include_str!("scope.py")).unwrap();
-    Process::start(scene.command(Side::Subject, python()).arg(script).args([&own, &theirs, &index])).success();
+    let mut script = scene.script(Side::Subject, "scope.py", include_str!("scope.py"));
+    Process::start(script.args([&own, &theirs, &index])).success();
 }

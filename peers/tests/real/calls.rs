@@ -1,44 +1,23 @@
 //! The socket calls one by one, from Python, which reaches nearly all of them: what Linux does is what is expected. Each
 //! test is a function of the same name in `calls.py`; the kernel's side of it is `calls_peer.py`.
 
-use sockeye_peers::scene::python;
-use sockeye_peers::{Family, Process, Scene, Side, in_both_families};
+use sockeye_peers::{Family, Process, Scene, Side, checks};
 
 fn check(family: Family, name: &str) {
     let scene = Scene::of(family);
-    let mut helper = scene.command(Side::Peer, python());
-    let _helper = Process::start(helper.args([
-        "-c",
-        include_str!("calls_peer.py"),
-        scene.address(Side::Peer),
-        scene.address(Side::Subject),
-    ]));
+    let [own, peer] = [Side::Subject, Side::Peer].map(|side| scene.address(side));
+    let mut helper = scene.script(Side::Peer, "calls_peer.py", include_str!("calls_peer.py"));
+    let _helper = Process::start(helper.args([peer, own]));
     for port in [7000, 7002] {
         scene.listens(Side::Peer, port);
     }
     scene.is_bound(Side::Peer, 7001);
-    // A file, so that what fails is told with its line.
-    let script = scene.file("calls.py");
-    std::fs::write(&script, include_str!("calls.py")).unwrap();
-    let mut command = scene.command(Side::Subject, python());
-    Process::start(command.arg(script).args([name, scene.address(Side::Subject), scene.address(Side::Peer)])).success();
-}
-
-macro_rules! checks {
-    ([ipv4: $only:ident] $($name:ident)*) => {
-        fn $only(family: Family) {
-            check(family, stringify!($only));
-        }
-        $(
-            fn $name(family: Family) {
-                check(family, stringify!($name));
-            }
-        )*
-        in_both_families! { [ipv4: $only] $($name)* }
-    };
+    let mut script = scene.script(Side::Subject, "calls.py", include_str!("calls.py"));
+    Process::start(script.args([name, own, peer])).success();
 }
 
 checks! {
+    in both families:
     // IPv6 has no broadcast.
     [ipv4: datagram_broadcast_needs_leave]
     names_of_a_client

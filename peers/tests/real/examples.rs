@@ -149,10 +149,8 @@ fn send(asks: Asks) {
 
 /// scapy verifies the check values of AH.
 fn authentic(scene: &Scene, file: &std::path::Path, cases: &[Case]) {
-    let script = scene.file("authentic.py");
-    std::fs::write(&script, include_str!("examples/authentic.py")).unwrap();
-    let mut command = scene.command(Side::Peer, python());
-    let said = Process::start(command.arg(script).arg(file).arg(cases::KEY)).success().text();
+    let mut script = scene.script(Side::Peer, "authentic.py", include_str!("examples/authentic.py"));
+    let said = Process::start(script.arg(file).arg(cases::KEY)).success().text();
     let meant = cases.iter().filter(|case| case.command.contains("--protocol ah")).count();
     assert_eq!(said.trim(), format!("{meant} packets are authentic"));
 }

@@ -2,7 +2,6 @@
 //! both must deliver the same datagrams and complain of the same fragments. `fragments.py` makes them and writes down what
 //! becomes of each case, a line for each.
 
-use sockeye_peers::scene::python;
 use sockeye_peers::{Family, Process, Scene, Setup, Side, Subject, in_both_families, subject};
 
 /// What a subject made of each case.
@@ -21,17 +20,15 @@ fn taken(family: Family, kind: Subject) -> Vec<String> {
             scene.peer().address(scene.interface(), &format!("{source}/64")).unwrap();
         }
     }
-    let mut echo = scene.command(Side::Subject, python());
-    let _echo = Process::start(echo.args(["-c", include_str!("fragments_echo.py"), scene.address(Side::Subject)]));
+    let mut echo = scene.script(Side::Subject, "fragments_echo.py", include_str!("fragments_echo.py"));
+    let _echo = Process::start(echo.arg(scene.address(Side::Subject)));
     scene.is_bound(Side::Subject, 7001);
     // So that the peer knows the subject's hardware address.
     scene.serves_on();
     let mac = scene.mac_of_subject();
-    let mut command = scene.peer().command(python());
-    command
-        .args(["-c", include_str!("fragments.py"), scene.interface(), &mac, scene.address(Side::Subject)])
-        .args(sources);
-    Process::start(&mut command).success().text().lines().map(str::to_owned).collect()
+    let mut script = scene.script(Side::Peer, "fragments.py", include_str!("fragments.py"));
+    script.args([scene.interface(), &mac, scene.address(Side::Subject)]).args(sources);
+    Process::start(&mut script).success().text().lines().map(str::to_owned).collect()
 }
 
 /// Where a piece lies within what has come in one row already, Linux takes it for a copy without a look at its bytes. To us it is an

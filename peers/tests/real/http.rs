@@ -33,8 +33,8 @@ pub(crate) fn curl_gets(scene: &Scene, client: Side) {
 pub(crate) fn curl_puts(scene: &Scene, client: Side) {
     fs::write(scene.file("large"), Pattern::bytes(2, LARGE)).unwrap();
     let server = client.other();
-    let mut command = scene.command(server, python());
-    let _server = Process::start(command.args(["-c", include_str!("put_server.py"), scene.address(server), "8000"]));
+    let mut serve = scene.script(server, "put_server.py", include_str!("put_server.py"));
+    let _server = Process::start(serve.args([scene.address(server), "8000"]));
     scene.listens(server, 8000);
     let url = format!("http://{}:8000/stored", scene.host(server));
     Process::start(scene.command(client, "curl").args(["-sS", "-f", "-T", "large", &url])).success();

@@ -6,21 +6,17 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use sockeye_peers::scene::{Subject, python, subject};
-use sockeye_peers::{PEER, Process, SUBJECT, Scene, Setup, Side};
+use sockeye_peers::{PEER, Process, SUBJECT, Scene, Setup, Side, Subject, subject};
 
 fn seen(subject: Subject) -> BTreeMap<String, Value> {
     let scene = Scene::with(Setup { subject: Some(subject), ipv6: true, ..Setup::default() });
-    let mut echo = scene.command(Side::Peer, python());
-    let _echo = Process::start(echo.args(["-c", include_str!("ipv6_peer.py")]));
+    let _echo = Process::start(&mut scene.script(Side::Peer, "ipv6_peer.py", include_str!("ipv6_peer.py")));
     scene.listens(Side::Peer, 7000);
     scene.settles();
-    let script = scene.file("interfaces.py");
-    std::fs::write(&script, include_str!("interfaces.py")).unwrap();
-    let mut command = scene.command(Side::Subject, python());
+    let mut script = scene.script(Side::Subject, "interfaces.py", include_str!("interfaces.py"));
     let name = if subject == Subject::Kernel { "kernel" } else { "node" };
     let ends = [name, SUBJECT, PEER, Side::Subject.address6(), Side::Peer.address6()];
-    let finished = Process::start(command.arg(script).args(ends)).success();
+    let finished = Process::start(script.args(ends)).success();
     serde_json::from_slice(&finished.stdout).unwrap()
 }
 

@@ -2,7 +2,7 @@
 //! the same in both.
 
 use sockeye_peers::scene::python;
-use sockeye_peers::{PEER, Process, SUBJECT, Scene, Setup, Side};
+use sockeye_peers::{PEER, Process, SUBJECT, Scene, Setup, Side, checks};
 
 fn scene() -> Scene {
     Scene::with(Setup { ipv6: true, ..Setup::default() })
@@ -26,26 +26,12 @@ fn a_server_for_all_serves_both_families() {
 /// A function of the same name in `ipv6.py`; the kernel's side of it echoes.
 fn check(name: &str) {
     let scene = scene();
-    let mut echo = scene.command(Side::Peer, python());
-    let _echo = Process::start(echo.args(["-c", include_str!("ipv6_peer.py")]));
+    let _echo = Process::start(&mut scene.script(Side::Peer, "ipv6_peer.py", include_str!("ipv6_peer.py")));
     scene.listens(Side::Peer, 7000);
     scene.is_bound(Side::Peer, 7001);
-    let script = scene.file("ipv6.py");
-    std::fs::write(&script, include_str!("ipv6.py")).unwrap();
-    let mut command = scene.command(Side::Subject, python());
+    let mut script = scene.script(Side::Subject, "ipv6.py", include_str!("ipv6.py"));
     let ends = [SUBJECT, PEER, Side::Subject.address6(), Side::Peer.address6()];
-    Process::start(command.arg(script).arg(name).args(ends)).success();
-}
-
-macro_rules! checks {
-    ($($name:ident)*) => {
-        $(
-            #[test]
-            fn $name() {
-                check(stringify!($name));
-            }
-        )*
-    };
+    Process::start(script.arg(name).args(ends)).success();
 }
 
 checks! {

@@ -1,38 +1,20 @@
 //! Programs that do with their process what they like, while the shim keeps connections to the node in it. Each test is a
 //! function of the same name in `kept.py`, and holds for the kernel, too.
 
-use sockeye_peers::scene::python;
-use sockeye_peers::{Family, Process, Scene, Side, in_both_families};
+use sockeye_peers::{Family, Process, Scene, Side, checks};
 
 fn check(family: Family, name: &str) {
     let scene = Scene::of(family);
-    let mut helper = scene.command(Side::Peer, python());
-    let _helper = Process::start(helper.args([
-        "-c",
-        include_str!("calls_peer.py"),
-        scene.address(Side::Peer),
-        scene.address(Side::Subject),
-    ]));
+    let [own, peer] = [Side::Subject, Side::Peer].map(|side| scene.address(side));
+    let mut helper = scene.script(Side::Peer, "calls_peer.py", include_str!("calls_peer.py"));
+    let _helper = Process::start(helper.args([peer, own]));
     scene.listens(Side::Peer, 7000);
-    // A file, so that what fails is told with its line.
-    let script = scene.file("kept.py");
-    std::fs::write(&script, include_str!("kept.py")).unwrap();
-    let mut command = scene.command(Side::Subject, python());
-    Process::start(command.arg(script).args([name, scene.address(Side::Subject), scene.address(Side::Peer)])).success();
-}
-
-macro_rules! checks {
-    ($($name:ident)*) => {
-        $(
-            fn $name(family: Family) {
-                check(family, stringify!($name));
-            }
-        )*
-        in_both_families! { $($name)* }
-    };
+    let mut script = scene.script(Side::Subject, "kept.py", include_str!("kept.py"));
+    Process::start(script.args([name, own, peer])).success();
 }
 
 checks! {
+    in both families:
     all_descriptors_closed
     numbers_taken
     few_numbers

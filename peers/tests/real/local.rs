@@ -5,17 +5,13 @@
 use std::io::Write;
 use std::thread;
 
-use sockeye_peers::scene::{Subject, python, subject};
-use sockeye_peers::{Family, Pattern, Process, Scene, Side, in_both_families, wait_for};
+use sockeye_peers::{Family, Pattern, Process, Scene, Side, Subject, in_both_families, subject, wait_for};
 
 const MUCH: usize = 32 << 20;
 
 fn run(scene: &Scene, names: &[&str]) {
-    // A file, so that what fails is told with its line.
-    let script = scene.file("local.py");
-    std::fs::write(&script, include_str!("local.py")).unwrap();
-    let mut command = scene.command(Side::Subject, python());
-    Process::start(command.arg(script).arg(scene.address(Side::Subject)).args(names)).success();
+    let mut script = scene.script(Side::Subject, "local.py", include_str!("local.py"));
+    Process::start(script.arg(scene.address(Side::Subject)).args(names)).success();
 }
 
 fn check(family: Family, name: &str) {

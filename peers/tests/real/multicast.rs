@@ -1,7 +1,6 @@
 //! Groups: what sockets can wish, who hears what, and what routers are told.
 
-use sockeye_peers::scene::python;
-use sockeye_peers::{PEER, Process, SUBJECT, Scene, Setup, Side};
+use sockeye_peers::{PEER, Process, SUBJECT, Scene, Setup, Side, checks};
 
 /// Other addresses of the peer's.
 const OTHER: &str = "10.9.0.3";
@@ -18,25 +17,12 @@ fn scene() -> Scene {
 /// A function of the same name in `multicast.py`.
 fn check(name: &str) {
     let scene = scene();
-    let mut peer = scene.command(Side::Peer, python());
-    let mut peer = Process::start(peer.args(["-c", include_str!("multicast_peer.py")]));
+    let mut peer =
+        Process::start(&mut scene.script(Side::Peer, "multicast_peer.py", include_str!("multicast_peer.py")));
     peer.line_with("ready");
-    let script = scene.file("multicast.py");
-    std::fs::write(&script, include_str!("multicast.py")).unwrap();
-    let mut command = scene.command(Side::Subject, python());
+    let mut script = scene.script(Side::Subject, "multicast.py", include_str!("multicast.py"));
     let ends = [SUBJECT, PEER, Side::Subject.address6(), Side::Peer.address6(), OTHER, OTHER6];
-    Process::start(command.arg(script).arg(name).args(ends)).success();
-}
-
-macro_rules! checks {
-    ($($name:ident)*) => {
-        $(
-            #[test]
-            fn $name() {
-                check(stringify!($name));
-            }
-        )*
-    };
+    Process::start(script.arg(name).args(ends)).success();
 }
 
 checks! {
@@ -52,15 +38,11 @@ checks! {
 /// What a router on the link is told, in all versions; Wireshark must find nothing wrong with it.
 fn router_is_told(family: &str) {
     let scene = scene();
-    let (member, router) = (scene.file("member.py"), scene.file("router.py"));
-    std::fs::write(&member, include_str!("member.py")).unwrap();
-    std::fs::write(&router, include_str!("router.py")).unwrap();
-    let mut member_of = scene.command(Side::Subject, python());
-    let _member = Process::start(member_of.arg(member).arg(SUBJECT));
+    let _member = Process::start(scene.script(Side::Subject, "member.py", include_str!("member.py")).arg(SUBJECT));
     scene.is_bound(Side::Subject, 7300);
     let heard = scene.file("heard.pcap");
-    let mut ask = scene.command(Side::Peer, python());
-    Process::start(ask.arg(router).arg(SUBJECT).arg(&heard).arg(family)).success();
+    let mut ask = scene.script(Side::Peer, "router.py", include_str!("router.py"));
+    Process::start(ask.arg(SUBJECT).arg(&heard).arg(family)).success();
     let wrong = "_ws.malformed || igmp.checksum.status == \"Bad\" || icmpv6.checksum.status == \"Bad\" || ip.checksum.status == \"Bad\"";
     for (filter, found) in [("igmp || icmpv6.type in {131, 132, 143}", true), (wrong, false)] {
         let mut judge = scene.command(Side::Peer, "tshark");

@@ -3,16 +3,21 @@
 //! leaves them out for it.
 
 use crate::autoconf::{NETWORK, ROUTER, router, settled, subjects};
+use sockeye_lab::Command;
 use sockeye_peers::scene::{python, sockeye_path};
 use sockeye_peers::{Family, Process, Scene, Side, in_both_families, wait_for};
 
 fn scene(family: Family) -> (Scene, Process) {
     let scene = Scene::of(family);
-    let mut command = scene.command(Side::Peer, python());
-    let server = Process::start(command.args(["-c", include_str!("dns_server.py"), scene.address(Side::Peer)]));
+    let server = Process::start(names(&scene).arg(scene.address(Side::Peer)));
     scene.listens(Side::Peer, 53);
     scene.is_bound(Side::Peer, 53);
     (scene, server)
+}
+
+/// A name server on the peer, to be told its address.
+fn names(scene: &Scene) -> Command {
+    scene.script(Side::Peer, "dns_server.py", include_str!("dns_server.py"))
 }
 
 /// Runs a line of Python on the subject.
@@ -91,8 +96,7 @@ fn a_router_names_the_name_server() {
         Process::start(up.args(["up", "-i", "veth0", "-a", "10.9.0.2/24", "--control"]).arg(scene.control()));
     node.line_with("ready");
     let _radvd = router(&scene);
-    let mut serve = scene.command(Side::Peer, python());
-    let _names = Process::start(serve.args(["-c", include_str!("dns_server.py"), ROUTER]));
+    let _names = Process::start(names(&scene).arg(ROUTER));
     scene.is_bound(Side::Peer, 53);
     wait_for("an address of the router's prefix", || settled(subjects(&scene), NETWORK));
     let program =

@@ -50,12 +50,11 @@ fn programs_get_an_error_when_the_node_is_killed() {
 #[test]
 fn a_program_goes_on_with_the_next_node() {
     let mut scene = Scene::new();
-    let mut helper = scene.command(Side::Peer, python());
-    let _helper = Process::start(helper.args(["-c", include_str!("calls_peer.py"), PEER, SUBJECT]));
+    let mut helper = scene.script(Side::Peer, "calls_peer.py", include_str!("calls_peer.py"));
+    let _helper = Process::start(helper.args([PEER, SUBJECT]));
     scene.listens(Side::Peer, 7000);
-    let mut program = scene.command(Side::Subject, python());
-    let program = program.args(["-uc", include_str!("next_node.py"), PEER]);
-    let (mut program, mut input) = Process::start_with_input(program);
+    let mut program = scene.script(Side::Subject, "next_node.py", include_str!("next_node.py"));
+    let (mut program, mut input) = Process::start_with_input(program.arg(PEER));
     program.line_with("connected");
 
     let node = scene.take_node();
@@ -107,8 +106,8 @@ fn a_node_that_stops_delivers_what_a_program_wrote_before_it_closed() {
 #[test]
 fn garbage_on_the_control_socket_is_nobody_elses_trouble() {
     let scene = Scene::new();
-    let mut garbage = scene.peer().command(python());
-    Process::start(garbage.args(["-c", include_str!("garbage.py")]).arg(scene.control())).success();
+    let mut garbage = scene.script(Side::Peer, "garbage.py", include_str!("garbage.py"));
+    Process::start(garbage.arg(scene.control())).success();
     scene.serves_on();
     gone(&scene);
 }

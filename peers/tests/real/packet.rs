@@ -6,26 +6,13 @@ use std::path::Path;
 
 use rustix::process::Signal;
 use sockeye_peers::scene::python;
-use sockeye_peers::{PEER, Process, SUBJECT, Scene, Side, wait_for};
+use sockeye_peers::{PEER, Process, SUBJECT, Scene, Side, checks, wait_for};
 
 /// A function of the same name in `packet.py`.
 fn check(name: &str) {
     let scene = Scene::new();
-    let script = scene.file("packet.py");
-    std::fs::write(&script, include_str!("packet.py")).unwrap();
-    let mut command = scene.command(Side::Subject, python());
-    Process::start(command.arg(script).arg(name).args([SUBJECT, PEER])).success();
-}
-
-macro_rules! checks {
-    ($($name:ident)*) => {
-        $(
-            #[test]
-            fn $name() {
-                check(stringify!($name));
-            }
-        )*
-    };
+    let mut script = scene.script(Side::Subject, "packet.py", include_str!("packet.py"));
+    Process::start(script.arg(name).args([SUBJECT, PEER])).success();
 }
 
 checks! {

@@ -2,11 +2,8 @@
 //!
 //! The peer is a router here, and behind it is one more host of the kernel's, on a link that carries 1,400 bytes.
 
-use std::fs;
-
 use sockeye_lab::{Host, Lab};
-use sockeye_peers::scene::{python, subject};
-use sockeye_peers::{Finished, PEER, Process, SUBJECT, Scene, Setup, Side, Subject};
+use sockeye_peers::{Finished, PEER, Process, SUBJECT, Scene, Setup, Side, Subject, checks, subject};
 
 const FAR: &str = "10.9.1.2";
 const FAR6: &str = "fd09:1::2";
@@ -55,15 +52,9 @@ fn chain() -> Chain {
 }
 
 impl Chain {
-    /// What a program says, however it ends. It is run from a copy: one that bears capabilities is none that a library can be loaded into.
+    /// What a program says, however it ends.
     fn says(&self, program: &str, arguments: &[&str]) -> Finished {
-        let found = ["/usr/bin", "/usr/sbin", "/bin", "/sbin"].map(|place| format!("{place}/{program}"));
-        let found = found.iter().find(|path| fs::metadata(path).is_ok());
-        let found = found.unwrap_or_else(|| panic!("the program {program} is missing"));
-        let copy = self.scene.file(program);
-        fs::copy(found, &copy).unwrap();
-        let mut command = self.scene.command(Side::Subject, copy.to_str().unwrap());
-        Process::start(command.args(arguments)).finish()
+        Process::start(self.scene.copy(program).args(arguments)).finish()
     }
 
     fn says_what(&self, program: &str, arguments: &[&str], expected: &[&str]) {
@@ -153,22 +144,9 @@ fn mtr_counts_what_comes_back() {
 /// A function of the same name in `raw.py`.
 fn check(name: &str) {
     let chain = chain();
-    let script = chain.scene.file("raw.py");
-    fs::write(&script, include_str!("raw.py")).unwrap();
-    let mut command = chain.scene.command(Side::Subject, python());
+    let mut script = chain.scene.script(Side::Subject, "raw.py", include_str!("raw.py"));
     let ends = [SUBJECT, PEER, Side::Subject.address6(), Side::Peer.address6(), FAR, FAR6];
-    Process::start(command.arg(script).arg(name).args(ends)).success();
-}
-
-macro_rules! checks {
-    ($($name:ident)*) => {
-        $(
-            #[test]
-            fn $name() {
-                check(stringify!($name));
-            }
-        )*
-    };
+    Process::start(script.arg(name).args(ends)).success();
 }
 
 checks! {

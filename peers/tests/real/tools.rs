@@ -5,22 +5,16 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use sockeye_peers::scene::python;
-use sockeye_peers::{Finished, PEER, Process, SUBJECT, Scene, Setup, Side, wait_for};
+use sockeye_peers::{Finished, PEER, Process, SUBJECT, Scene, Setup, Side, checks, wait_for};
 
 use crate::autoconf::{kernels, settled, subjects};
 
 /// On the link, and of no host.
 const NOBODY: &str = "10.9.0.9";
 
-/// A program on the subject, run from a copy: no library can be loaded into one that bears capabilities.
+/// A program on the subject.
 fn start(scene: &Scene, program: &str, arguments: &[&str]) -> Process {
-    let path = ["/usr/bin", "/usr/sbin", "/bin", "/sbin"].map(|place| format!("{place}/{program}"));
-    let path = path.iter().find(|path| fs::metadata(path).is_ok());
-    let path = path.unwrap_or_else(|| panic!("the program {program} is missing"));
-    let copy = scene.file(program);
-    fs::copy(path, &copy).unwrap();
-    let mut command = scene.command(Side::Subject, copy.to_str().unwrap());
-    Process::start(command.args(arguments))
+    Process::start(scene.copy(program).args(arguments))
 }
 
 fn says(scene: &Scene, program: &str, arguments: &[&str]) -> Finished {
@@ -137,21 +131,8 @@ fn check(name: &str) {
     let mut serve = scene.command(Side::Peer, python());
     let _serving = Process::start(serve.args(["-m", "http.server", "8000", "--bind", PEER, "-d"]).arg(&page));
     scene.listens(Side::Peer, 8000);
-    let script = scene.file("tools.py");
-    fs::write(&script, include_str!("tools.py")).unwrap();
-    let mut command = scene.command(Side::Subject, python());
-    Process::start(command.arg(script).args([name, PEER, Side::Peer.address6(), NOBODY])).success();
-}
-
-macro_rules! checks {
-    ($($name:ident)*) => {
-        $(
-            #[test]
-            fn $name() {
-                check(stringify!($name));
-            }
-        )*
-    };
+    let mut script = scene.script(Side::Subject, "tools.py", include_str!("tools.py"));
+    Process::start(script.args([name, PEER, Side::Peer.address6(), NOBODY])).success();
 }
 
 checks! {
