@@ -11,8 +11,8 @@
 //! `now` must not go backwards.
 //!
 //! A frame's way in: if it begins as the last one of its connection did, it goes there at once
-//! (`tcp::prediction`). Else [`link`] finds what it carries, [`ipv4::input`](crate::ipv4::input) decides whether it is ours, and
-//! here is the one place that performs the decision. What is sent to ourselves leaves by port 0 like any other and is
+//! (`tcp::prediction`). Else [`link`] finds what it carries, `input` of its family decides whether it is ours, and
+//! `delivery` performs the decision. What is sent to ourselves leaves by port 0 like any other and is
 //! handled as soon as the devices have theirs; so it takes the same ways, and a program cannot tell.
 
 use crate::counters::{Counters, Drop};
@@ -21,19 +21,18 @@ use crate::fib::Route;
 use crate::hash::Keys;
 use crate::icmp::Complaint;
 use crate::ip::{Incoming, Ip};
-use crate::ipv4::input::{self, Accepted, Arrival, Decision};
 use crate::multicast::GroupSummary;
 use crate::neighbor::Neighbor;
 use crate::packet::Packets;
 use crate::port::{Port, PortConfig, PortId};
 use crate::raw::Raw;
-use crate::reassembly::{Key, Outcome, Piece, Whole};
+use crate::reassembly::{Outcome, Piece, Whole};
 use crate::tcp::{Flow, Tcp};
 use crate::udp::{self, Udp};
 use crate::wheel::earlier;
 use crate::{Config, Egress, Event, link};
-use sockeye_device::{Full, Instant, Offload, RxFrame, TxFrame};
-use sockeye_wire::ipv4::{self, Packet};
+use sockeye_device::{Full, Instant, RxFrame, TxFrame};
+use sockeye_wire::ipv4::Packet;
 use sockeye_wire::ipv6::extension::{Extensions, Limits};
 use sockeye_wire::{EtherType, IpPrefix, Protocol, ethernet};
 use std::collections::VecDeque;
@@ -168,82 +167,6 @@ impl Stack {
         Ok(())
     }
 
-    pub(crate) fn handle_ipv4(&mut self, now: Instant, port: PortId, frame: &mut RxFrame, arrived: link::Arrived) {
-        self.ip.counters.ipv4_packets_received += 1;
-        let arrival = Arrival { loopback: arrived.loopback, link_broadcast: arrived.broadcast };
-        match input::decide(&frame.buffer, arrived.payload, port, arrival, &self.ip.addresses, &self.ip.multicast) {
-            Decision::Deliver(accepted) => self.deliver_ipv4(now, port, accepted, frame),
-            Decision::Reassemble(accepted, fragment) => {
-                let piece = Piece {
-                    datagram: Key {
-                        source: accepted.source.into(),
-                        destination: accepted.destination.into(),
-                        protocol: accepted.protocol.0,
-                        id: fragment.id.into(),
-                    },
-                    offset: fragment.offset,
-                    more: fragment.more,
-                    header_len: accepted.payload.start - accepted.packet.start,
-                    number_at: 0,
-                    tos: accepted.tos,
-                    unicast: accepted.unicast,
-                };
-                self.ip.counters.ipv4_fragments_received += 1;
-                let header = &frame.buffer[accepted.packet.start..accepted.payload.start];
-                match self.reassemble(now, &piece, header, &frame.buffer[accepted.payload.clone()]) {
-                    Ok(None) => {}
-                    Ok(Some(whole)) => self.handle_whole_ipv4(now, port, &whole, accepted.unicast),
-                    Err(reason) => self.ip.counters.drop(reason),
-                }
-            }
-            Decision::Drop(reason) => self.ip.counters.drop(reason),
-            Decision::Complain(reason, accepted, pointer) => {
-                self.ip.counters.drop(reason);
-                let packet = &frame.buffer[accepted.packet];
-                self.ip.complain(now, packet, accepted.unicast, Complaint::Header(pointer));
-            }
-        }
-    }
-
-    fn deliver_ipv4(&mut self, now: Instant, port: PortId, accepted: Accepted, frame: &mut RxFrame) {
-        self.ip.counters.ipv4_packets_delivered += 1;
-        let Accepted { source, destination, protocol, tos, ttl, unicast, packet, options, payload } = accepted;
-        let incoming = Incoming {
-            source: source.into(),
-            destination: destination.into(),
-            port,
-            tos,
-            ttl,
-            checksum: frame.offload.checksum,
-            segmentation: frame.offload.segmentation,
-            unicast,
-            packet,
-            options,
-        };
-        let heard = !self.raw.is_empty() && {
-            let view = incoming.view(protocol, &frame.buffer, payload.clone());
-            self.show_raw(now, &view)
-        };
-        match protocol {
-            Protocol::TCP => self.tcp.handle_segment(now, &mut self.ip, &incoming, frame, payload),
-            Protocol::UDP => self.deliver_datagram(now, &incoming, frame, payload),
-            Protocol::ICMP => {
-                let options = &frame.buffer[incoming.options.clone()];
-                let view = incoming.view(protocol, &frame.buffer, payload);
-                self.handle_icmp(now, &incoming, options, &view);
-            }
-            Protocol::IGMP => {
-                let options = &frame.buffer[incoming.options.clone()];
-                self.ip.handle_igmp(now, &incoming, options, &frame.buffer[payload]);
-            }
-            _ if heard => {}
-            _ => {
-                self.ip.counters.drop(Drop::Ipv4Protocol);
-                self.ip.complain(now, &frame.buffer[incoming.packet], unicast, Complaint::Protocol);
-            }
-        }
-    }
-
     /// A datagram of either family, whole.
     pub(crate) fn deliver_datagram(
         &mut self,
@@ -280,47 +203,6 @@ impl Stack {
             Outcome::Dropped(reason) => Err(reason),
             Outcome::Whole(whole) => Ok(Some(whole)),
         }
-    }
-
-    fn handle_whole_ipv4(&mut self, now: Instant, port: PortId, whole: &Whole, unicast: bool) {
-        let mut frame = RxFrame { buffer: self.tcp.pool.large(), ..RxFrame::default() };
-        match self.put_together_ipv4(whole, unicast, &mut frame) {
-            Ok(accepted) => self.deliver_ipv4(now, port, accepted, &mut frame),
-            Err(reason) => self.ip.counters.drop(reason),
-        }
-        if !frame.buffer.is_empty() {
-            self.tcp.pool.give(frame.buffer);
-        }
-    }
-
-    /// Writes a packet as if it had come whole.
-    fn put_together_ipv4(&mut self, whole: &Whole, unicast: bool, frame: &mut RxFrame) -> Result<Accepted, Drop> {
-        let len = whole.copy_to(&whole.header, &mut frame.buffer).ok_or(Drop::FragmentTooLong)?;
-        let total = u16::try_from(len).map_err(|_| Drop::FragmentTooLong)?;
-        let header = &mut frame.buffer[..whole.header.len()];
-        // As the sender would have written the header, had it not been cut.
-        header[1] = whole.tos;
-        header[2..4].copy_from_slice(&total.to_be_bytes());
-        header[6..8].fill(0);
-        header[ipv4::CHECKSUM_OFFSET..ipv4::CHECKSUM_OFFSET + 2].fill(0);
-        let checksum = sockeye_wire::checksum::sum(header).finish();
-        header[ipv4::CHECKSUM_OFFSET..ipv4::CHECKSUM_OFFSET + 2].copy_from_slice(&checksum.to_be_bytes());
-        frame.range = 0..len;
-        frame.offload = Offload::default();
-        self.ip.counters.ipv4_reassembled += 1;
-        let packet = Packet::parse(&frame.buffer[..len]).map_err(|_| Drop::Ipv4Malformed)?;
-        let payload = packet.header_len();
-        Ok(Accepted {
-            source: packet.src(),
-            destination: packet.dst(),
-            protocol: packet.protocol(),
-            tos: packet.tos(),
-            ttl: packet.ttl(),
-            unicast,
-            packet: 0..len,
-            options: ipv4::HEADER_LEN..payload,
-            payload: payload..len,
-        })
     }
 
     /// Does what time wants done.
