@@ -17,7 +17,7 @@ use crate::verify::{Rejected, verify};
 pub const MAX_INSTRUCTIONS: usize = 4096;
 
 /// A program that was verified: it ends, whatever packet it is run on, and touches nothing but that and its own memory.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Program {
     instructions: Box<[Instruction]>,
     operations: Box<[Operation]>,

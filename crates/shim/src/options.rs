@@ -139,7 +139,7 @@ fn set(
     {
         return Ok(());
     }
-    if (level, name) == (libc::SOL_SOCKET, libc::SO_ATTACH_FILTER) {
+    if level == libc::SOL_SOCKET && matches!(name, libc::SO_ATTACH_FILTER | libc::SO_ATTACH_REUSEPORT_CBPF) {
         return filter::attach(fd, socket, name, value, len);
     }
     let request = Request::SetOption { id: socket.id, level, name, value: &[] };

@@ -1,7 +1,8 @@
 //! Socket filters: SO_ATTACH_FILTER and its kin.
 //!
 //! A program of up to 4,096 instructions is longer than a request, so it comes in parts, each with the number of instructions in
-//! all and the place of its first: the last part attaches it. What the kernel refuses is refused, by the same verifier.
+//! all and the place of its first: the last part attaches it. What the kernel refuses is refused, by the same verifier. Programs of
+//! the extended machine (SO_ATTACH_BPF, SO_ATTACH_REUSEPORT_EBPF) are refused: there is none here.
 //!
 //! # Standards
 //!
@@ -9,6 +10,7 @@
 
 use std::sync::Arc;
 
+use sockeye_device::Instant;
 use sockeye_filter::{Instruction, MAX_INSTRUCTIONS, Program};
 
 use crate::errno::Errno;
@@ -22,6 +24,8 @@ pub(crate) struct Filtering {
     program: Option<Arc<Program>>,
     /// SO_LOCK_FILTER.
     locked: bool,
+    /// SO_ATTACH_REUSEPORT_CBPF, of a socket that shares with nobody yet. Afterwards it is the group's.
+    selection: Option<Arc<Program>>,
     /// What has come of a program that is not whole yet.
     staged: Vec<Instruction>,
 }
@@ -31,27 +35,91 @@ impl Host {
     /// many instructions there are, which is the first here) and instructions.
     pub(crate) fn set_filter_option(
         &mut self,
+        now: Instant,
         id: SocketId,
         level: i32,
         name: i32,
         value: &[u8],
     ) -> Option<Result<(), Errno>> {
-        if level != SOL_SOCKET || !matches!(name, SO_ATTACH_FILTER | SO_DETACH_FILTER | SO_LOCK_FILTER) {
+        if level != SOL_SOCKET {
             return None;
         }
-        if !self.can_filter(id) {
+        match name {
+            SO_ATTACH_REUSEPORT_CBPF => return Some(self.attach_selection(id, value)),
+            SO_DETACH_REUSEPORT_BPF => return Some(self.detach_selection(id)),
+            SO_ATTACH_FILTER | SO_DETACH_FILTER | SO_LOCK_FILTER => {}
+            _ => return None,
+        }
+        let socket = self.sockets.get_mut(id.0)?;
+        // Nothing that could be looked at passes here on a connection within the host.
+        if matches!(socket.state, State::Joined { .. }) && name != SO_LOCK_FILTER {
             return Some(Err(Errno::ENOPROTOOPT));
         }
-        let filtering = &mut self.sockets.get_mut(id.0)?.filtering;
+        let filtering = &mut socket.filtering;
         let done = match name {
             SO_LOCK_FILTER => return Some(filtering.lock(value)),
             SO_DETACH_FILTER => filtering.detach(),
             _ => filtering.attach(value),
         };
         if done.is_ok() {
-            self.apply_filter(id);
+            self.apply(now, id);
         }
         Some(done)
+    }
+
+    /// SO_ATTACH_REUSEPORT_CBPF: its value comes in parts, as that of SO_ATTACH_FILTER does.
+    fn attach_selection(&mut self, id: SocketId, value: &[u8]) -> Result<(), Errno> {
+        let socket = self.sockets.get_mut(id.0).ok_or(Errno::EBADF)?;
+        let Some(program) = socket.filtering.stage(value)? else { return Ok(()) };
+        let program = Some(program);
+        let shares = match socket.state {
+            State::Datagram(Some(udp)) => self.stack.udp_set_selection(udp, program),
+            State::Listening { id, .. } => self.stack.tcp_set_selection(id, program),
+            State::Datagram(None) | State::Fresh | State::Bound(_) if socket.settings.reuse_port => {
+                socket.filtering.selection = program;
+                true
+            }
+            _ => false,
+        };
+        if shares { Ok(()) } else { Err(Errno::EINVAL) }
+    }
+
+    fn detach_selection(&mut self, id: SocketId) -> Result<(), Errno> {
+        let socket = self.sockets.get_mut(id.0).ok_or(Errno::EBADF)?;
+        let nothing = if socket.settings.reuse_port { Errno::ENOENT } else { Errno::EINVAL };
+        let had = match socket.state {
+            State::Datagram(Some(udp)) => {
+                self.stack.udp_selection(udp).is_some() && self.stack.udp_set_selection(udp, None)
+            }
+            State::Listening { id, .. } => {
+                self.stack.tcp_selection(id).is_some() && self.stack.tcp_set_selection(id, None)
+            }
+            _ => socket.filtering.selection.take().is_some(),
+        };
+        if had { Ok(()) } else { Err(nothing) }
+    }
+
+    /// A socket has begun to share: its program is the group's, unless the group has one.
+    pub(crate) fn join_selection(&mut self, id: SocketId) {
+        let Some(socket) = self.sockets.get_mut(id.0) else { return };
+        let Some(program) = socket.filtering.selection.take() else { return };
+        match socket.state {
+            State::Datagram(Some(udp)) if self.stack.udp_selection(udp).is_none() => {
+                self.stack.udp_set_selection(udp, Some(program));
+            }
+            State::Listening { id, .. } if self.stack.tcp_selection(id).is_none() => {
+                self.stack.tcp_set_selection(id, Some(program));
+            }
+            _ => {}
+        }
+    }
+
+    /// A connection has the filter of its listener, and cannot lose it if that could not.
+    pub(crate) fn inherit_filter(&mut self, id: SocketId, listener: SocketId, program: Option<Arc<Program>>) {
+        let locked = self.sockets.get(listener.0).is_some_and(|listener| listener.filtering.locked);
+        if let Some(socket) = self.sockets.get_mut(id.0) {
+            socket.filtering = Filtering { program, locked, ..Filtering::default() };
+        }
     }
 
     /// SO_LOCK_FILTER's value, if that is asked for.
@@ -72,14 +140,7 @@ impl Host {
         part
     }
 
-    /// Sockets whose messages go through a filter here.
-    fn can_filter(&self, id: SocketId) -> bool {
-        self.sockets
-            .get(id.0)
-            .is_some_and(|socket| matches!(socket.state, State::Packet(_) | State::Raw(_) | State::Datagram(_)))
-    }
-
-    /// Hands a socket's filter down to the stack.
+    /// Hands a socket's filter down to the stack; that of a stream is one of its options.
     pub(crate) fn apply_filter(&mut self, id: SocketId) {
         let Host { stack, sockets, .. } = self;
         let Some(socket) = sockets.get(id.0) else { return };
@@ -94,7 +155,20 @@ impl Host {
 }
 
 impl Filtering {
+    /// The program, once it is whole.
+    pub(crate) fn program(&self) -> Option<&Arc<Program>> {
+        self.program.as_ref()
+    }
+
     fn attach(&mut self, value: &[u8]) -> Result<(), Errno> {
+        if let Some(program) = self.stage(value)? {
+            self.program = Some(program);
+        }
+        Ok(())
+    }
+
+    /// Takes a part of a program. The whole, with its last part.
+    fn stage(&mut self, value: &[u8]) -> Result<Option<Arc<Program>>, Errno> {
         if self.locked {
             return Err(Errno::EPERM);
         }
@@ -111,11 +185,11 @@ impl Filtering {
             return Err(Errno::EINVAL);
         }
         self.staged.extend(instructions.iter().map(|&bytes| Instruction::from_ne_bytes(bytes)));
-        if self.staged.len() == total {
-            let program = Program::new(&std::mem::take(&mut self.staged)).map_err(|_| Errno::EINVAL)?;
-            self.program = Some(Arc::new(program));
+        if self.staged.len() < total {
+            return Ok(None);
         }
-        Ok(())
+        let program = Program::new(&std::mem::take(&mut self.staged)).map_err(|_| Errno::EINVAL)?;
+        Ok(Some(Arc::new(program)))
     }
 
     fn detach(&mut self) -> Result<(), Errno> {

@@ -243,6 +243,7 @@ impl Host {
                 *open = Some(udp);
                 socket.device = zone;
                 set_back(&mut self.datagrams, udp.index(), id);
+                self.join_selection(id);
                 self.apply(now, id);
             }
             _ => return Err(Errno::EINVAL),
@@ -269,9 +270,10 @@ impl Host {
             State::Connection { .. } | State::Joined { .. } => return Err(Errno::EINVAL),
             State::Datagram(_) | State::Raw(_) | State::Packet(_) => return Err(Errno::EOPNOTSUPP),
         };
-        let listener = self.stack.tcp_listen(binding, backlog, tcp_options(&socket.settings))?;
+        let listener = self.stack.tcp_listen(binding, backlog, tcp_options(socket))?;
         socket.state = State::Listening { id: listener, binding };
         set_back(&mut self.listeners, listener.index(), id);
+        self.join_selection(id);
         Ok(())
     }
 
@@ -291,6 +293,8 @@ impl Host {
         let state = State::Connection { id: connection, established: true, announced: true };
         let accepted = self.insert(state, settings);
         set_back(&mut self.connections, connection.index(), accepted);
+        let filter = self.stack.tcp_options(connection).and_then(|options| options.filter.clone());
+        self.inherit_filter(accepted, id, filter);
         Ok(accepted)
     }
 
@@ -336,7 +340,7 @@ impl Host {
             }
         }
         let remote = remote.ok_or(Errno::EAFNOSUPPORT)?;
-        let options = tcp_options(&socket.settings);
+        let options = tcp_options(socket);
         let (binding, own) = match (&socket.state, wish) {
             (State::Bound(binding), _) => (Some(*binding), None),
             (_, Some(wish)) => {
@@ -498,6 +502,7 @@ impl Host {
                 let udp = self.stack.udp_open(&bind_of(socket, socket.portless()))?;
                 socket.state = State::Datagram(Some(udp));
                 set_back(&mut self.datagrams, udp.index(), id);
+                self.join_selection(id);
                 self.apply(now, id);
                 Ok(udp)
             }

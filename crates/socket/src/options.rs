@@ -23,7 +23,7 @@ impl Host {
         name: i32,
         value: &[u8],
     ) -> Result<(), Errno> {
-        if let Some(done) = self.set_filter_option(id, level, name, value) {
+        if let Some(done) = self.set_filter_option(now, id, level, name, value) {
             return done;
         }
         if let Some(done) = self.set_packet_option(id, level, name, value) {
@@ -138,8 +138,8 @@ impl Host {
         let Socket { state, settings, .. } = socket;
         match state {
             State::Fresh | State::Bound(_) | State::Joined { .. } | State::Datagram(None) => {}
-            State::Connection { id, .. } => stack.tcp_set_options(now, *id, tcp_options(settings)),
-            State::Listening { id, .. } => stack.tcp_set_listener_options(*id, tcp_options(settings)),
+            State::Connection { id, .. } => stack.tcp_set_options(now, *id, tcp_options(socket)),
+            State::Listening { id, .. } => stack.tcp_set_listener_options(*id, tcp_options(socket)),
             State::Datagram(Some(udp)) => apply_udp(stack, *udp, socket),
             State::Raw(raw) => crate::raw::apply(stack, *raw, socket),
             State::Packet(packet) => packet.apply(stack, settings),
@@ -153,7 +153,8 @@ pub fn closed_info() -> Vec<u8> {
 }
 
 /// The settings as TCP has them.
-pub(crate) fn tcp_options(settings: &Settings) -> tcp::Options {
+pub(crate) fn tcp_options(socket: &Socket) -> tcp::Options {
+    let settings = &socket.settings;
     let Settings { tcp, send_buffer, receive_buffer, .. } = settings;
     let own = tcp::Options::default();
     // What a program asked for was doubled for the kernel's bookkeeping, of which there is none here; the whole is room.
@@ -178,6 +179,7 @@ pub(crate) fn tcp_options(settings: &Settings) -> tcp::Options {
         window_clamp: tcp.window_clamp,
         ttl: settings.hops().unwrap_or(own.ttl),
         tos: settings.traffic_class(),
+        filter: socket.filtering.program().cloned(),
     }
 }
 

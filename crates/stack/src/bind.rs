@@ -67,6 +67,15 @@ impl Bind {
         [SocketAddr::new(self.address, self.port)].into_iter().chain(other)
     }
 
+    /// Whether the two are one group of `SO_REUSEPORT`.
+    pub(crate) fn shares_with(&self, other: &Bind) -> bool {
+        let Bind { address, port, dual, reuse_address: _, reuse_port, device, owner } = *self;
+        reuse_port
+            && other.reuse_port
+            && (address, port, dual, device, owner)
+                == (other.address, other.port, other.dual, other.device, other.owner)
+    }
+
     fn overlaps(&self, other: &Bind) -> bool {
         let (ours, theirs) = (self.address, other.address);
         if ours.is_ipv4() != theirs.is_ipv4() {

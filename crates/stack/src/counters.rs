@@ -144,6 +144,7 @@ reasons! {
     TcpChecksum = "tcp_checksum", "The checksum is wrong.";
     TcpAddress = "tcp_address", "To or from an address or a port that no connection can have.";
     TcpNoListener = "tcp_no_listener", "No connection and no listener (answered with a reset).";
+    TcpFilter = "tcp_filter", "The socket's filter wanted nothing of it.";
     TcpNoSyn = "tcp_no_syn", "To a listener, and neither SYN nor ACK.";
     TcpNoAck = "tcp_no_ack", "On a connection, and without ACK.";
     TcpBadAck = "tcp_bad_ack", "It acknowledges what was never sent, or long ago.";

@@ -142,6 +142,16 @@ impl<K: Eq + Hash> Places<K> {
         }
     }
 
+    /// The same, where those who stand there are known by their number: the last one takes the place.
+    pub(crate) fn remove_numbered(&mut self, key: &K, index: u32) {
+        if let Some(found) = self.0.get_mut(key)
+            && let Some(place) = found.iter().position(|&other| other == index)
+        {
+            found.swap_remove(place);
+        }
+        self.remove(key, index);
+    }
+
     pub(crate) fn contains(&self, key: &K) -> bool {
         self.0.contains_key(key)
     }

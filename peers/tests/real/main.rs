@@ -26,6 +26,7 @@ mod packet;
 mod paths;
 mod raw;
 mod redis;
+mod sockets;
 mod streams;
 mod tools;
 mod truth;

@@ -20,7 +20,8 @@ impl Host {
         let Ok(remote) = self.peer_meant(id, remote) else { return false };
         let Some(socket) = self.sockets.get_mut(id.0) else { return false };
         // A device is a way out of the host.
-        if socket.device.is_some() {
+        // And what goes through a filter has to be looked at.
+        if socket.device.is_some() || socket.filtering.program().is_some() {
             return false;
         }
         let (binding, own) = match (&socket.state, socket.address) {

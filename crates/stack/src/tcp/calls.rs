@@ -113,7 +113,9 @@ impl Stack {
             last_overflow: None,
             queued_event: false,
             overflows: 0,
+            selection: None,
         });
+        self.tcp.inherit_selection(id);
         for place in self.tcp.bindings.places(binding) {
             self.tcp.listening.entry(place).or_default().push(id.index() as u32);
         }
@@ -151,7 +153,10 @@ impl Stack {
         let Some(listener) = self.tcp.listeners.remove(id.index()) else { return };
         for place in self.tcp.bindings.places(listener.binding) {
             let Some(found) = self.tcp.listening.get_mut(&place) else { continue };
-            found.retain(|&index| index as usize != id.index());
+            // As Linux: the last one takes the place, which a program knows by its number.
+            if let Some(place) = found.iter().position(|&index| index as usize == id.index()) {
+                found.swap_remove(place);
+            }
             if found.is_empty() {
                 self.tcp.listening.remove(&place);
             }
@@ -401,6 +406,9 @@ impl Stack {
         let after = &connection.options;
         let keepalive_changed = (before.keepalive, before.keep_idle, before.keep_interval)
             != (after.keepalive, after.keep_idle, after.keep_interval);
+        if before.filter != after.filter {
+            tcp.demux.predictions.forget(connection.flow.local.port(), connection.flow.remote.port());
+        }
         if before.cork && !after.cork || !before.nodelay && after.nodelay {
             // Also where nothing is held: what was written before may still be on its way here.
             connection.sender.push_now = true;

@@ -5,6 +5,7 @@
 
 use super::connection::{Connection, Negotiated};
 use super::demux::{Endpoint, Flow};
+use super::filter::Place;
 use super::input::Arrival;
 use super::isn::CookieOptions;
 use super::listener::{HalfOpen, SYN_ACK_RETRIES, Waiting};
@@ -25,16 +26,16 @@ const NUMBERS_APART: u32 = 65_535 + 2;
 const MAX_HALF_OPEN: usize = 16 * 1024;
 
 impl Tcp {
-    /// A SYN for a listener (RFC 9293, 3.10.7.2).
+    /// A SYN for the listener at `index` (RFC 9293, 3.10.7.2).
     pub(super) fn handle_syn_for_listener(
         &mut self,
         now: Instant,
         ip: &mut Ip,
+        index: u32,
         flow: Flow,
         arrival: &Arrival,
         above: Option<SeqNumber>,
     ) {
-        let Some(index) = self.listener_for(&flow) else { return };
         let half_open = self.half_open.len();
         let id: ListenerId = self.listeners.handle(index as usize);
         let Some(listener) = self.listeners.get_mut(id) else { return };
@@ -101,7 +102,7 @@ impl Tcp {
         now: Instant,
         ip: &mut Ip,
         index: u32,
-        arrival: &Arrival,
+        (place, arrival): (&Place<'_>, &mut Arrival),
         frame: &mut RxFrame,
     ) {
         let Some(record) = self.half_open.at_mut(index as usize) else { return };
@@ -109,7 +110,7 @@ impl Tcp {
             // Nobody listens any more, or somebody else does.
             let flow = record.flow;
             self.drop_half_open(index);
-            self.handle_for_nobody(now, ip, flow, arrival, frame);
+            self.handle_for_nobody(now, ip, flow, (place, arrival), frame);
             return;
         };
         let rcv_nxt = record.irs + 1;

@@ -93,7 +93,7 @@ impl Stack {
         let bound = binding.and_then(|binding| tcp.bindings.get(binding)).copied();
         let local = source_for(ip, bound.as_ref(), remote).ok()?;
         // Before a port is looked for.
-        tcp.listener_for(&Flow { local: remote, remote: SocketAddr::new(local, 0) })?;
+        tcp.listener_without_segment(&Flow { local: remote, remote: SocketAddr::new(local, 0) })?;
         let (flow, chosen) = match bound {
             Some(bound) => {
                 let flow = Flow { local: SocketAddr::new(local, bound.port), remote };
@@ -187,14 +187,14 @@ impl Stack {
 impl Tcp {
     fn join(&mut self, now: Instant, flow: Flow, binding: Option<BindingId>) -> Option<JoinedId> {
         let reversed = flow.reversed();
-        let index = self.listener_for(&reversed)? as usize;
+        let index = self.listener_without_segment(&reversed)? as usize;
         // An old connection over the loopback may still be waiting for its end.
         if !self.may_connect(now, &reversed) {
             return None;
         }
         let listener: ListenerId = self.listeners.handle(index);
         let queue = self.listeners.get_mut(listener)?;
-        if queue.accept_is_full() || queue.options.defer_accept.is_some() {
+        if queue.accept_is_full() || queue.options.defer_accept.is_some() || queue.options.filter.is_some() {
             return None;
         }
         let bindings = [binding, Some(queue.binding)];

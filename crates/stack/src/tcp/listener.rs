@@ -13,6 +13,7 @@ use super::{JoinedId, ListenerId};
 use crate::bind::BindingId;
 use crate::wheel::TimerId;
 use sockeye_device::Instant;
+use sockeye_filter::Program;
 use sockeye_wire::SeqNumber;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -64,6 +65,8 @@ pub(crate) struct Listener {
     pub(crate) last_overflow: Option<Instant>,
     pub(crate) queued_event: bool,
     pub(crate) overflows: u64,
+    /// `SO_ATTACH_REUSEPORT_CBPF`: it says who of those that share the address takes a connection. All of them have the same.
+    pub(crate) selection: Option<Arc<Program>>,
 }
 
 impl Listener {

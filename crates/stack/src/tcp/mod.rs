@@ -16,7 +16,8 @@
 //! | [`scoreboard`] | what is outstanding |
 //! | [`congestion`], [`rtt`] | how much, how long |
 //! | [`reassembly`] | what arrived ahead of a gap |
-//! | [`listener`], [`handshake`] | passive opens |
+//! | [`listener`], [`lookup`], [`handshake`] | passive opens |
+//! | [`filter`] | what a program's filter leaves of a segment |
 //! | [`joined`] | connections within the host |
 //! | [`isn`] | numbers that cannot be guessed, SYN cookies |
 //! | [`ephemeral`] | ports for connections that have none |
@@ -31,12 +32,14 @@ mod congestion;
 mod connection;
 mod demux;
 mod ephemeral;
+mod filter;
 mod handshake;
 mod info;
 mod input;
 mod isn;
 mod joined;
 mod listener;
+mod lookup;
 mod options;
 mod output;
 mod path;
@@ -70,6 +73,7 @@ use crate::{Egress, Event};
 use connection::{Connection, Fate};
 use demux::{Demux, Endpoint};
 use ephemeral::Ephemeral;
+use filter::Place;
 use input::{Arrival, Reply};
 use isn::Secrets;
 use joined::Joined;
@@ -223,18 +227,34 @@ impl Tcp {
             local: SocketAddr::new(incoming.destination, parsed.dst_port()),
             remote: SocketAddr::new(incoming.source, parsed.src_port()),
         };
-        let arrival = Arrival::new(&parsed, &segment);
+        let mut arrival = Arrival::new(&parsed, &segment);
+        let place = Place { incoming, segment };
         match self.demux.find(&flow) {
             Some(Endpoint::Connection(index)) => {
-                let generation = ip.route_generation();
-                self.demux.predictions.learn(frame, segment.start, incoming.port, generation, index);
+                let filter = self.connections.at(index as usize).and_then(|found| found.options.filter.as_deref());
+                if let Some(filter) = filter {
+                    if !place.passes(ip, filter, frame, &mut arrival) {
+                        return;
+                    }
+                } else {
+                    let generation = ip.route_generation();
+                    self.demux.predictions.learn(frame, place.segment.start, incoming.port, generation, index);
+                }
                 self.handle_for_connection(now, ip, index, &arrival, frame);
             }
-            Some(Endpoint::HalfOpen(index)) => self.handle_for_half_open(now, ip, index, &arrival, frame),
-            Some(Endpoint::TimeWait(index)) => self.handle_for_time_wait(now, ip, index, &arrival, flow),
+            Some(Endpoint::HalfOpen(index)) => {
+                let listener = self.half_open.at(index as usize).map(|record| record.listener);
+                let filter = listener.and_then(|id| self.listeners.get(id)?.options.filter.as_deref());
+                if filter.is_none_or(|filter| place.passes(ip, filter, frame, &mut arrival)) {
+                    self.handle_for_half_open(now, ip, index, (&place, &mut arrival), frame);
+                }
+            }
+            Some(Endpoint::TimeWait(index)) => {
+                self.handle_for_time_wait(now, ip, index, (&place, &mut arrival), flow, frame);
+            }
             // Nobody sends segments on it: it is from elsewhere, and no part of the connection.
             Some(Endpoint::Joined(_)) => ip.counters.drop(Drop::TcpOutOfWindow),
-            None => self.handle_for_nobody(now, ip, flow, &arrival, frame),
+            None => self.handle_for_nobody(now, ip, flow, (&place, &mut arrival), frame),
         }
     }
 
@@ -281,16 +301,30 @@ impl Tcp {
         self.settle(now, ip, index);
     }
 
-    fn handle_for_time_wait(&mut self, now: Instant, ip: &mut Ip, index: u32, arrival: &Arrival, flow: Flow) {
+    fn handle_for_time_wait(
+        &mut self,
+        now: Instant,
+        ip: &mut Ip,
+        index: u32,
+        (place, arrival): (&Place<'_>, &mut Arrival),
+        flow: Flow,
+        frame: &RxFrame,
+    ) {
         let Some(waiting) = self.time_wait.at(index as usize) else { return };
         let above = waiting.snd_nxt;
-        match waiting.judge(arrival) {
-            time_wait::Verdict::Ignore => ip.counters.drop(Drop::TcpTimeWait),
-            time_wait::Verdict::GiveWay if self.listener_for(&flow).is_some() => {
-                // MAY-2: the new connection starts above the old one's numbers.
-                self.end_time_wait(index);
-                self.handle_syn_for_listener(now, ip, flow, arrival, Some(above));
+        let verdict = waiting.judge(arrival);
+        if verdict == time_wait::Verdict::GiveWay
+            && let Some(listener) = self.listener_for(ip, &flow, place, frame)
+        {
+            // MAY-2: the new connection starts above the old one's numbers.
+            self.end_time_wait(index);
+            if self.lets_in(ip, listener, place, frame, arrival) {
+                self.handle_syn_for_listener(now, ip, listener, flow, arrival, Some(above));
             }
+            return;
+        }
+        match verdict {
+            time_wait::Verdict::Ignore => ip.counters.drop(Drop::TcpTimeWait),
             verdict => {
                 let Some(waiting) = self.time_wait.at_mut(index as usize) else { return };
                 path::send_alone(now, ip, &waiting.flow, (waiting.ttl, waiting.tos), &waiting.acknowledgement(now));
@@ -302,14 +336,24 @@ impl Tcp {
     }
 
     /// RFC 9293, 3.10.7.1 and 3.10.7.2.
-    fn handle_for_nobody(&mut self, now: Instant, ip: &mut Ip, flow: Flow, arrival: &Arrival, frame: &mut RxFrame) {
-        let Some(listener) = self.listener_for(&flow) else {
+    fn handle_for_nobody(
+        &mut self,
+        now: Instant,
+        ip: &mut Ip,
+        flow: Flow,
+        (place, arrival): (&Place<'_>, &mut Arrival),
+        frame: &mut RxFrame,
+    ) {
+        let Some(listener) = self.listener_for(ip, &flow, place, frame) else {
             ip.counters.drop(Drop::TcpNoListener);
             if !arrival.flags.contains(Flags::RST) {
                 Self::send_reset_for(now, ip, flow, arrival);
             }
             return;
         };
+        if !self.lets_in(ip, listener, place, frame, arrival) {
+            return;
+        }
         if arrival.flags.contains(Flags::RST) {
             ip.counters.drop(Drop::TcpBlindReset);
         } else if arrival.flags.contains(Flags::ACK) {
@@ -318,32 +362,10 @@ impl Tcp {
                 Self::send_reset_for(now, ip, flow, arrival);
             }
         } else if arrival.flags.contains(Flags::SYN) {
-            self.handle_syn_for_listener(now, ip, flow, arrival, None);
+            self.handle_syn_for_listener(now, ip, listener, flow, arrival, None);
         } else {
             ip.counters.drop(Drop::TcpNoSyn);
         }
-    }
-
-    /// The listener for a flow: one at exactly its local address, else one at every address.
-    fn listener_for(&self, flow: &Flow) -> Option<u32> {
-        let any: IpAddr = match flow.local.ip() {
-            IpAddr::V4(_) => std::net::Ipv4Addr::UNSPECIFIED.into(),
-            IpAddr::V6(_) => std::net::Ipv6Addr::UNSPECIFIED.into(),
-        };
-        let found =
-            self.listening.get(&flow.local).or_else(|| self.listening.get(&SocketAddr::new(any, flow.local.port())))?;
-        if let [only] = found[..] {
-            return Some(only);
-        }
-        // One of both families leaves IPv4's to one that has no other.
-        let of_ipv4 = |&&index: &&u32| {
-            let listener = self.listeners.at(index as usize);
-            listener.and_then(|listener| self.bindings.get(listener.binding)).is_some_and(|bind| !bind.dual)
-        };
-        let leave = flow.local.is_ipv4() && found.iter().any(|index| of_ipv4(&index));
-        let matching = || found.iter().filter(|index| !leave || of_ipv4(index)).copied();
-        // SO_REUSEPORT: several share an address; the peer's address decides among them.
-        matching().nth(self.secrets.timestamp_offset(flow) as usize % matching().count().max(1))
     }
 
     /// An ICMP error about something that we sent, with the original's transport header (RFC 9293, 3.9.2.2).

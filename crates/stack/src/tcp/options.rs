@@ -1,5 +1,7 @@
 //! What a socket's owner may set, under the names that tcp(7) gives.
 
+use sockeye_filter::Program;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Settings of a connection; a listener's are inherited by the connections that it accepts.
@@ -43,6 +45,8 @@ pub struct Options {
     pub ttl: u8,
     /// `IP_TOS` (MUST-48, SHLD-22). The two ECN bits are TCP's own.
     pub tos: u8,
+    /// `SO_ATTACH_FILTER`: what arrives goes through it first. A listener's judges SYNs and third segments, too.
+    pub filter: Option<Arc<Program>>,
 }
 
 impl Default for Options {
@@ -67,6 +71,7 @@ impl Default for Options {
             window_clamp: None,
             ttl: 64,
             tos: 0,
+            filter: None,
         }
     }
 }

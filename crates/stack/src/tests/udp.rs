@@ -5,6 +5,7 @@ use crate::udp::{Error, Options, Send, SendError, SocketId};
 use crate::{Bind, BindError, Event, Fragmentation};
 use sockeye_device::{Checksum, SegmentKind, Segmentation};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 const ANY: Ipv4Addr = Ipv4Addr::UNSPECIFIED;
 
@@ -362,4 +363,32 @@ fn all_sockets_together_have_a_bound() {
         host.arrive(&from_peer(1, 3, &[0; 488]));
     }
     assert_eq!(queued(&host), 20);
+}
+
+#[test]
+fn a_program_chooses_among_those_who_share() {
+    use sockeye_filter::{Instruction, Program};
+    let mut host = Host::acquainted();
+    let bind = Bind { reuse_port: true, ..Bind::new(v4(ANY), 53) };
+    let mut sockets: Vec<_> = (0..3).map(|_| host.stack.udp_open(&bind).unwrap()).collect();
+    // The first byte of the payload.
+    let program = Program::new(&[Instruction::statement(0x30, 0), Instruction::statement(0x16, 0)]).unwrap();
+    assert!(host.stack.udp_set_selection(sockets[2], Some(Arc::new(program))));
+    let who = |host: &mut Host, sockets: &[SocketId], byte: u8| {
+        host.arrive(&from_peer(1, 53, &[byte]));
+        got(host, sockets)
+    };
+    for byte in [0, 2, 1] {
+        assert_eq!(who(&mut host, &sockets, byte), [usize::from(byte)]);
+    }
+    let by_hash = who(&mut host, &sockets, 99);
+    assert_eq!((by_hash.len(), &who(&mut host, &sockets, 77)), (1, &by_hash), "nobody's number");
+    host.arrive(&from_peer(1, 53, &[]));
+    assert_eq!(got(&mut host, &sockets), [0], "a load beyond the end is 0");
+    sockets.push(host.stack.udp_open(&bind).unwrap());
+    assert_eq!(who(&mut host, &sockets, 3), [3], "who joins has it, too");
+    host.stack.udp_close(sockets[0]);
+    assert_eq!(who(&mut host, &sockets, 0), [3], "the last takes the number");
+    let alone = open(&mut host, ANY, 54);
+    assert!(!host.stack.udp_set_selection(alone, None));
 }

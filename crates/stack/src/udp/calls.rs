@@ -48,8 +48,10 @@ impl Stack {
             sent: 0,
             dropped: 0,
             program: None,
+            selection: None,
         });
         udp.hash(id);
+        udp.inherit_selection(id);
         Ok(id)
     }
 

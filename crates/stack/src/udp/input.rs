@@ -1,5 +1,6 @@
 //! A datagram, or what the network says of one, arrives.
 
+use super::selection::Arrived;
 use super::{Error, OVERHEAD, Received, Udp};
 use crate::counters::Drop;
 use crate::errors::{Cause, Report};
@@ -39,7 +40,8 @@ impl Udp {
         let mut found = std::mem::take(&mut self.hearers);
         found.clear();
         if incoming.unicast {
-            found.extend(self.find(from, to, incoming.port));
+            let packet = Arrived { ip, incoming, headers, bytes };
+            found.extend(self.find(from, to, incoming.port, Some(packet)));
         } else {
             self.find_all(&ip.multicast, (from, to), incoming.port, &mut found);
         }
@@ -116,16 +118,24 @@ impl Udp {
     }
 
     /// The one socket for a datagram.
-    fn find(&self, from: SocketAddr, to: SocketAddr, port: PortId) -> Option<u32> {
+    fn find(&self, from: SocketAddr, to: SocketAddr, port: PortId, mut packet: Option<Arrived<'_>>) -> Option<u32> {
         let connected: &[u32] = if self.connected.is_empty() { &[] } else { self.connected.find(&(to, from)) };
-        self.best(connected, from, to, port)
-            .or_else(|| self.best(self.bound.find(&to), from, to, port))
-            .or_else(|| self.best(self.bound.find(&any(to)), from, to, port))
+        let mut best = |found| self.best(found, (from, to), port, &mut packet);
+        if let Some(found) = best(connected) {
+            return Some(found);
+        }
+        best(self.bound.find(&to)).or_else(|| best(self.bound.find(&any(to))))
     }
 
     /// Among sockets that match equally well: bound to the device, then those of the datagram's own family, then sharing, then
     /// the youngest.
-    fn best(&self, found: &[u32], from: SocketAddr, to: SocketAddr, port: PortId) -> Option<u32> {
+    fn best(
+        &self,
+        found: &[u32],
+        (from, to): (SocketAddr, SocketAddr),
+        port: PortId,
+        packet: &mut Option<Arrived<'_>>,
+    ) -> Option<u32> {
         let with_device =
             |&index: &u32| self.sockets.at(index).is_some_and(|socket| socket.options.device == Some(port));
         let without = |&index: &u32| self.sockets.at(index).is_some_and(|socket| socket.options.device.is_none());
@@ -142,6 +152,11 @@ impl Udp {
             return Some(youngest);
         }
         let sharing = || matching().filter(|&index| self.sockets.at(index).is_some_and(|socket| socket.reuse_port));
+        if let (Some(packet), Some(program)) = (packet, self.sockets.at(youngest)?.selection.as_deref())
+            && let Some(chosen) = sharing().nth(packet.select(program))
+        {
+            return Some(chosen);
+        }
         let choice = self.hasher.hash(&(from, to)) as usize % sharing().count();
         sharing().nth(choice)
     }
@@ -171,7 +186,7 @@ impl Udp {
         let local = SocketAddr::new(source, quoted.src_port);
         let remote = SocketAddr::new(destination, quoted.dst_port);
         let connected = self.connected.find(&(local, remote)).last().copied();
-        let known = connected.or_else(|| self.find(remote, local, PortId::LOOPBACK));
+        let known = connected.or_else(|| self.find(remote, local, PortId::LOOPBACK, None));
         let Some(index) = known else { return ip.counters.drop(Drop::IcmpNoSocket) };
         ip.counters.icmp_errors_delivered += 1;
         if let IcmpError::FragmentationNeeded { mtu, packet } = error {
@@ -212,7 +227,7 @@ impl Udp {
         let local = SocketAddr::new(source, quoted.src_port);
         let remote = SocketAddr::new(destination, quoted.dst_port);
         let connected = self.connected.find(&(local, remote)).last().copied();
-        if let Some(index) = connected.or_else(|| self.find(remote, local, PortId::LOOPBACK))
+        if let Some(index) = connected.or_else(|| self.find(remote, local, PortId::LOOPBACK, None))
             && self.report(now, ip, index, report, quoted.dst_port)
         {
             return;

@@ -3,7 +3,7 @@
 //! **Which socket.** As Linux scores them: one that is connected to exactly this peer, before one that is bound to exactly
 //! this address, before one that is bound to all; among equals one bound to the device that it came by, then the
 //! youngest. Sockets that share a port by `SO_REUSEPORT` share its datagrams by a hash of the four addresses, so that a
-//! peer stays with its socket. A broadcast goes to every socket that it matches, and so does what is sent to a group, of those that
+//! peer stays with its socket, unless a program says who gets which (`SO_ATTACH_REUSEPORT_CBPF`). A broadcast goes to every socket that it matches, and so does what is sent to a group, of those that
 //! hear its source there (or, being in no group, hear all: IP_MULTICAST_ALL). Three keyed hash tables, so the cost
 //! does not grow with the number of sockets.
 //!
@@ -20,6 +20,7 @@
 
 mod calls;
 mod input;
+mod selection;
 
 pub(crate) use input::Outcome;
 
@@ -279,6 +280,8 @@ struct Socket {
     options: Options,
     /// `SO_ATTACH_FILTER`.
     program: Option<Arc<Program>>,
+    /// `SO_ATTACH_REUSEPORT_CBPF`: it says who of those that share the address gets a datagram. All of them have the same.
+    selection: Option<Arc<Program>>,
     reuse_port: bool,
     queue: VecDeque<Received>,
     memory: usize,
@@ -368,13 +371,17 @@ impl Udp {
     }
 
     fn unhash(&mut self, id: SocketId) {
-        let Some(&Socket { binding, local, remote, .. }) = self.sockets.get(id) else { return };
+        let Some(&Socket { binding, local, remote, reuse_port, .. }) = self.sockets.get(id) else { return };
         let index = id.index() as u32;
         match remote {
             Some(remote) => self.connected.remove(&(local, remote), index),
             None => {
                 for place in self.bindings.places(binding) {
-                    self.bound.remove(&place, index);
+                    if reuse_port {
+                        self.bound.remove_numbered(&place, index);
+                    } else {
+                        self.bound.remove(&place, index);
+                    }
                 }
             }
         }

@@ -6,6 +6,7 @@
 
 mod closing;
 mod data;
+mod filter;
 mod hostile;
 mod joined;
 mod opening;
