@@ -32,6 +32,7 @@ pub(crate) const TEST: &[Program] = &[
     ("tcpdump", "tcpdump"),
     ("tracepath", "iputils-tracepath"),
     ("traceroute", "traceroute"),
+    ("trafgen", "netsniff-ng"),
     ("tshark", "tshark"),
     ("wget", "wget"),
     ("xargs", "findutils"),

@@ -123,6 +123,14 @@ pub enum Request<'a> {
         /// Which socket.
         id: SocketId,
     },
+    /// `send(2)` of nothing, on a packet socket: what stands in its ring is to be sent. Answer: [`crate::Reply::Value`], how many bytes of frames were
+    /// (eight bytes), and one of [`crate::ring::DONE`], [`crate::ring::MORE`] and [`crate::ring::FULL`] (one byte); or `Done` if it has no such ring.
+    Transmit {
+        /// Which socket.
+        id: SocketId,
+        /// Where to; none for where the socket is bound.
+        address: Option<Address>,
+    },
     /// Memory to write statements in ([`crate::board`]). Answer: `Done` and its file, or an error if there are enough of them.
     Board,
     /// There is something on the board: a statement. No answer.
@@ -217,6 +225,7 @@ const INTERFACE_IOCTL: u8 = 21;
 const FILE: u8 = 22;
 const TAKE_ERROR: u8 = 24;
 const MEMORY: u8 = 32;
+const TRANSMIT: u8 = 48;
 
 impl<'a> Request<'a> {
     /// In `Resolve`: only addresses of families of which the node has an address itself (`AI_ADDRCONFIG`).
@@ -289,6 +298,10 @@ impl<'a> Request<'a> {
             Request::Flush { id } => writer.about(FLUSH, id)?,
             Request::TakeError { id } => writer.about(TAKE_ERROR, id)?,
             Request::Memory { id } => writer.about(MEMORY, id)?,
+            Request::Transmit { id, address } => {
+                writer.about(TRANSMIT, id)?;
+                writer.any_address(address)?;
+            }
             Request::Board => writer.head(BOARD)?,
             Request::Ring => writer.head(RING)?,
             Request::Resolve { family, flags, name } => {
@@ -356,6 +369,7 @@ impl<'a> Request<'a> {
             FLUSH => Request::Flush { id: reader.id()? },
             TAKE_ERROR => Request::TakeError { id: reader.id()? },
             MEMORY => Request::Memory { id: reader.id()? },
+            TRANSMIT => Request::Transmit { id: reader.id()?, address: reader.optional_any_address()? },
             BOARD => Request::Board,
             RING => Request::Ring,
             SHUTDOWN => Request::Shutdown { id: reader.id()?, how: reader.i32()? },
@@ -405,6 +419,7 @@ impl<'a> Request<'a> {
             | Request::TakeError { id }
             | Request::Flush { id }
             | Request::Memory { id }
+            | Request::Transmit { id, .. }
             | Request::Ioctl { id, .. } => Some(id),
             Request::Socket { .. }
             | Request::Board

@@ -10,6 +10,18 @@
 //!
 //! A message too many is a wake-up for nothing; one too few there cannot be, as each side writes before it looks.
 
+//!
+//! A ring of frames to send needs no page. `send` asks the node ([`Request::Transmit`](crate::Request::Transmit)), which takes a bounded number of frames and says how
+//! far it came. If it has no room for more it fills the pair, so that the descriptor does not poll writable until it has: a call that waits,
+//! waits there, and asks again.
+
+/// What [`Request::Transmit`](crate::Request::Transmit) may answer: the next slot asks for nothing.
+pub const DONE: u8 = 0;
+/// That was enough for one turn.
+pub const MORE: u8 = 1;
+/// There is no room; the descriptor polls writable when there is.
+pub const FULL: u8 = 2;
+
 /// Bytes of the page.
 pub const LEN: usize = 4_096;
 /// In the page: where the word of the slot or block stands that was last made the program's.

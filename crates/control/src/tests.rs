@@ -87,6 +87,8 @@ impl Parts {
             Request::Shutdown { id, how: one },
             Request::Flush { id },
             Request::TakeError { id },
+            Request::Memory { id },
+            Request::Transmit { id, address: flag.then_some(any_address) },
             Request::Board,
             Request::Ring,
             Request::Ioctl { id, command: word, argument: &self.value },

@@ -15,10 +15,10 @@ mod raw;
 mod udp;
 mod wishes;
 
-pub(crate) use packet::RingMemory;
+pub(crate) use packet::{RingMemory, send_ring};
 
 use std::io::IoSlice;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, sendmsg};
 use sockeye_control::ancillary::cut;
@@ -27,6 +27,7 @@ use sockeye_socket::{Body, Errno, Privilege, SocketId};
 
 use crate::boundary::{Context, Counters};
 use crate::end::{End, Fate, Pump};
+use crate::pair;
 
 /// The most datagrams of one program in one turn, each way.
 const TURN: usize = 128;
@@ -50,6 +51,8 @@ pub(crate) struct DatagramPump {
     notice: errors::Notice,
     /// The memory of a packet socket's rings, for the program, and their length.
     pub(crate) rings: Option<(OwnedFd, usize)>,
+    /// Bytes that keep the program's end from polling writable while there is no room for what its ring holds.
+    pub(crate) filler: u32,
     /// A turn ended before the datagrams did.
     pub(crate) cut_short: bool,
 }
@@ -132,6 +135,13 @@ fn input(
     scratch: &mut [u8],
     counters: &mut Counters,
 ) -> Fate {
+    if pump.filler > 0 {
+        // A program that has gone waits for nothing.
+        if packet::is_blocked(context, end.socket) && !end.ready.hangup {
+            return Fate::Keep;
+        }
+        pump.filler = pair::drain(end.fd.as_fd(), pump.filler, scratch);
+    }
     if let Some(message) = pump.unsent.take() {
         match send(end, pump, context, &message, counters) {
             Ok(()) => {}

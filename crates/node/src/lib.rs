@@ -30,6 +30,7 @@ mod poller;
 pub mod ports;
 mod requests;
 mod resolve;
+mod rings;
 mod server;
 mod show;
 pub mod spin;

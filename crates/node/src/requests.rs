@@ -9,7 +9,6 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use sockeye_control::{Address, Kind, LinkAddress, Request, SocketId};
-use sockeye_device::SharedBytes;
 use sockeye_socket::names::{
     AF_INET, AF_INET6, AF_PACKET, IPPROTO_TCP, PACKET_RX_RING, PACKET_TX_RING, SO_ATTACH_FILTER, SO_ERROR,
     SO_OOBINLINE, SOCK_DGRAM, SOCK_PACKET, SOCK_RAW, SOCK_STREAM, SOL_PACKET, SOL_SOCKET, TCP_CORK, TCP_INFO,
@@ -17,12 +16,11 @@ use sockeye_socket::names::{
 use sockeye_socket::settings::cut_value;
 use sockeye_socket::table::Key;
 use sockeye_socket::{Body, Errno, Privilege, Progress};
-use sockeye_stack::packet::ring::Memory;
 use sockeye_stack::tcp::Side;
 
 use crate::boundary::{Boundary, Context, Grave};
-use crate::datagram::{self, RingMemory};
-use crate::end::{End, Owner, Pump};
+use crate::datagram;
+use crate::end::{Owner, Pump};
 use crate::pair;
 use crate::poller::{Happened, Token};
 use crate::trace::word;
@@ -293,33 +291,10 @@ impl Call<'_, '_> {
             Request::LocalAddress { .. } => Answer::Address(host.local_address(socket)?.into()),
             Request::PeerAddress { .. } => Answer::Address(host.peer_address(socket)?.into()),
             Request::SetOption { level: SOL_PACKET, name: name @ (PACKET_RX_RING | PACKET_TX_RING), value, .. } => {
-                let rings = host.packet_plan_rings(socket, name, value)?;
-                if name == PACKET_TX_RING {
-                    // There is none that could be taken back.
-                    return Ok((Answer::Done, None));
-                }
-                let (memory, file) = match rings.len() {
-                    0 => (None, None),
-                    len => {
-                        let (memory, file) = SharedBytes::new(rings.memory()).map_err(|_| Errno::ENOMEM)?;
-                        let memory: Box<dyn Memory> = Box::new(RingMemory(memory));
-                        (Some(memory), Some((file, len)))
-                    }
-                };
-                host.packet_set_rings(*now, socket, rings, memory);
-                if let Some(End { pump: Pump::Datagram(pump), .. }) = self.boundary.ends.get_mut(key) {
-                    pump.rings = file;
-                }
-                Answer::Done
+                return self.set_ring(key, name, value);
             }
-            Request::Memory { .. } => {
-                let Some(End { pump: Pump::Datagram(pump), .. }) = self.boundary.ends.get(key) else {
-                    return Err(Errno::EINVAL.into());
-                };
-                let (file, len) = pump.rings.as_ref().ok_or(Errno::EINVAL)?;
-                let file = file.try_clone().map_err(|_| Errno::ENFILE)?;
-                return Ok((Answer::Value((*len as u64).to_ne_bytes().to_vec()), Some(file)));
-            }
+            Request::Memory { .. } => return self.ring_memory(key),
+            Request::Transmit { address, .. } => return self.transmit(key, address, descriptor),
             Request::Option { level: SOL_SOCKET, name: SO_ATTACH_FILTER, len, .. } => {
                 const MOST: usize = 120;
                 Answer::Value(host.filter_part(socket, len as usize, MOST))
@@ -507,6 +482,8 @@ pub(crate) fn describe(request: &Request<'_>, number: Option<u64>) -> String {
         Request::Flush { .. } => format!("flush({socket})"),
         Request::TakeError { .. } => format!("recvmsg({socket}, MSG_ERRQUEUE)"),
         Request::Memory { .. } => format!("mmap({socket})"),
+        Request::Transmit { address: Some(address), .. } => format!("send({socket}, its ring, {address})"),
+        Request::Transmit { address: None, .. } => format!("send({socket}, its ring)"),
         Request::Board => "board".to_owned(),
         Request::Ring => "ring".to_owned(),
         Request::Ioctl { command, .. } => format!("ioctl({socket}, {command:#x})"),

@@ -120,7 +120,7 @@ fn wait(fd: c_int, name: SocketName, signals: &Blocked) -> Result<(), Errno> {
 }
 
 /// Whether each signal that has a handler restarts what it interrupts.
-fn all_handlers_restart() -> bool {
+pub(crate) fn all_handlers_restart() -> bool {
     (1..=libc::SIGRTMAX()).all(|signal| {
         // SAFETY: all zeros is a valid action, and the call only fills it.
         let mut action: libc::sigaction = unsafe { zeroed() };

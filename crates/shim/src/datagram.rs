@@ -18,7 +18,7 @@
 use crate::address::Encoded;
 use crate::exchange::{self, NO_NODE};
 use crate::sys::{self, Errno, outcome};
-use crate::{memory, real, ring};
+use crate::{memory, real, ring, transmit};
 use libc::{c_int, c_void, iovec};
 use sockeye_control::datagram::{self, Header};
 use sockeye_control::{Address, Family, Kind, Reply, Request, SocketName, ancillary};
@@ -122,6 +122,12 @@ pub(crate) fn send(
             return Err(Errno(libc::EMSGSIZE));
         }
         cut(pieces, most + 1);
+    }
+    if name.family == Family::Packet
+        && len == 0
+        && let Some(sent) = transmit::send(fd, name, remote, flags)?
+    {
+        return Ok(sent);
     }
     // Linux tells a pending error to whoever comes first; but not who sends raw packets.
     let raw = name.kind == Kind::Raw && name.family != Family::Packet;

@@ -91,6 +91,7 @@ mod statement;
 mod stream;
 mod sys;
 mod transfer;
+mod transmit;
 
 /// Defines functions that take the place of libc's by their names.
 ///

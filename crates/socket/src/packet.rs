@@ -4,9 +4,10 @@
 //!
 //! Linux packet(7), and `net/packet/af_packet.c` as observed.
 
-use sockeye_device::Instant;
+mod rings;
+
 use sockeye_device::{Offload, vnet};
-use sockeye_stack::packet::ring::{CONTROL_LEN, Geometry, Memory, Refused, Request, Version};
+use sockeye_stack::packet::ring::{Geometry, Version};
 use sockeye_stack::packet::{self, Reception, SendError};
 use sockeye_stack::{PortId, Stack};
 
@@ -14,6 +15,8 @@ use crate::errno::Errno;
 use crate::host::{Host, SocketId, State, set_back};
 use crate::names::*;
 use crate::settings::{Privilege, Settings, int, read_int};
+
+pub use rings::Rings;
 
 /// `sockaddr_ll` without its family: a packet socket's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -52,6 +55,7 @@ struct Options {
     copy_threshold: i32,
     timestamp: i32,
     reserve: u32,
+    placed: bool,
     version: Version,
 }
 
@@ -88,29 +92,11 @@ impl PacketSocket {
                 unseen: self.options.qdisc_bypass,
                 virtual_header: self.options.virtual_header,
                 reserve: self.options.reserve as usize,
+                placed: self.options.placed,
+                loss: self.options.loss,
                 copy: self.options.copy_threshold != 0,
             },
         );
-    }
-}
-
-/// The rings of a socket, as they shall be.
-#[derive(Clone, Copy, Debug)]
-pub struct Rings {
-    receiving: Option<Geometry>,
-    sending: Option<Geometry>,
-}
-
-impl Rings {
-    /// Bytes of all of them, one behind the other; 0: none.
-    #[expect(clippy::len_without_is_empty, reason = "what is asked is how much memory they take")]
-    pub fn len(&self) -> usize {
-        self.receiving.iter().chain(&self.sending).map(Geometry::len).sum()
-    }
-
-    /// The same, with our own page behind them.
-    pub fn memory(&self) -> usize {
-        self.len() + CONTROL_LEN
     }
 }
 
@@ -239,84 +225,36 @@ impl Host {
     }
 
     /// send(2) on a packet socket. `to`: protocol (0: the socket's), interface and address, if the program gave them.
-    pub fn packet_send(
-        &mut self,
-        now: Instant,
-        id: SocketId,
-        to: Option<(u16, u32, &[u8])>,
-        payload: &[u8],
-    ) -> Result<(), Errno> {
+    pub fn packet_send(&mut self, id: SocketId, to: Option<(u16, u32, &[u8])>, payload: &[u8]) -> Result<(), Errno> {
         let socket = self.packet(id)?;
-        let (packet, cooked) = (socket.id, socket.cooked);
         let (mut payload, mut offload) = (payload, Offload::default());
         if socket.options.virtual_header {
             let (header, frame) = payload.split_first_chunk().ok_or(Errno::EINVAL)?;
-            offload = vnet::decode(header, frame, 0).map_err(|_| Errno::EINVAL)?;
+            offload = packet::offload(header, frame)?;
             payload = frame;
         }
-        let mut send = packet::Send { payload, offload, ..packet::Send::default() };
+        let send = packet::Send { payload, offload, ..self.packet_way(id, to)? };
+        let packet = self.packet(id)?.id;
+        Ok(self.stack.packet_send(packet, &send)?)
+    }
+
+    /// What a program that sends has said of where to.
+    fn packet_way(&self, id: SocketId, to: Option<(u16, u32, &[u8])>) -> Result<packet::Send<'static>, Errno> {
+        let mut send = packet::Send::default();
         if let Some((protocol, index, address)) = to {
             send.port = Some(self.interface(index).map_err(|_| Errno::ENXIO)?.ok_or(Errno::ENXIO)?);
             send.protocol = protocol;
-            if cooked {
+            if self.packet(id)?.cooked {
                 let address = address.first_chunk().ok_or(Errno::EINVAL)?;
-                send.to = sockeye_wire::MacAddr(*address);
+                send.to = Some(sockeye_wire::MacAddr(*address));
             }
         }
-        Ok(self.stack.packet_send(now, packet, &send)?)
+        Ok(send)
     }
 
     /// Whether the program wants to know more of each frame (PACKET_AUXDATA), of a packet socket.
     pub fn wants_auxiliary(&self, id: SocketId) -> bool {
         self.packet(id).is_ok_and(|packet| packet.options.auxiliary)
-    }
-
-    /// setsockopt(2) of PACKET_RX_RING or PACKET_TX_RING: how much memory the rings take with it, our own page counted in; none if
-    /// there are no rings any more. Nothing has changed before [`Host::packet_set_rings`].
-    pub fn packet_plan_rings(&self, id: SocketId, name: i32, value: &[u8]) -> Result<Rings, Errno> {
-        let packet = self.packet(id)?;
-        let receive = name == PACKET_RX_RING;
-        let words = if packet.options.version == Version::V3 { 7 } else { 4 };
-        let (words, _) = value.get(..4 * words).ok_or(Errno::EINVAL)?.as_chunks::<4>();
-        let word = |at: usize| words.get(at).map_or(0, |&word| u32::from_ne_bytes(word));
-        let asked = Request {
-            block_size: word(0),
-            blocks: word(1),
-            frame_size: word(2),
-            frames: word(3),
-            retire_after: word(4),
-            private: word(5),
-            features: word(6),
-        };
-        let (mut receiving, mut sending) = (packet.receiving, packet.sending);
-        let ring = if receive { &mut receiving } else { &mut sending };
-        if asked.blocks > 0 && ring.is_some() {
-            return Err(Errno::EBUSY);
-        }
-        if asked.blocks > 0 && !receive {
-            // Frames that leave are taken from the pair only.
-            return Err(Errno::ENOPROTOOPT);
-        }
-        *ring =
-            Geometry::check(packet.options.version, packet.options.reserve, receive, &asked).map_err(|refused| {
-                match refused {
-                    Refused::Invalid => Errno::EINVAL,
-                    Refused::NoMemory => Errno::ENOMEM,
-                }
-            })?;
-        Ok(Rings { receiving, sending })
-    }
-
-    /// Does what was planned, with memory for it.
-    pub fn packet_set_rings(&mut self, now: Instant, id: SocketId, rings: Rings, memory: Option<Box<dyn Memory>>) {
-        let Ok(packet) = self.packet(id).map(|packet| packet.id) else { return };
-        let ring = rings.receiving.zip(memory).map(|(geometry, memory)| (memory, geometry, rings.len()));
-        self.stack.packet_set_ring(now, packet, ring);
-        if let Some(socket) = self.sockets.get_mut(id.0)
-            && let State::Packet(packet) = &mut socket.state
-        {
-            (packet.receiving, packet.sending) = (rings.receiving, rings.sending);
-        }
     }
 
     /// What stands behind a packet socket.
@@ -372,6 +310,8 @@ impl Host {
                     on if on & !TIMESTAMPS != 0 => return Err(Errno::EINVAL),
                     on => options.timestamp = on,
                 },
+                // As Linux, which says nothing where it is too late.
+                PACKET_TX_HAS_OFF => options.placed = if has_rings { options.placed } else { on? != 0 },
                 PACKET_VNET_HDR if cooked => return Err(Errno::EINVAL),
                 PACKET_VNET_HDR | PACKET_LOSS | PACKET_RESERVE | PACKET_VERSION => {
                     let on = on?;
@@ -431,6 +371,7 @@ impl Host {
             (SOL_PACKET, PACKET_VNET_HDR_SZ) => {
                 Ok(int(if options.virtual_header { vnet::HEADER_LEN as i32 } else { 0 }))
             }
+            (SOL_PACKET, PACKET_TX_HAS_OFF) => Ok(int(options.placed.into())),
             (SOL_PACKET, PACKET_LOSS) => Ok(int(options.loss.into())),
             (SOL_PACKET, PACKET_TIMESTAMP) => Ok(int(options.timestamp)),
             (SOL_PACKET, PACKET_RESERVE) => Ok(int(options.reserve.cast_signed())),

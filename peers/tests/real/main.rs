@@ -29,4 +29,5 @@ mod redis;
 mod sockets;
 mod streams;
 mod tools;
+mod transmit_ring;
 mod truth;

@@ -5,9 +5,9 @@ use sockeye_control::datagram::{Header, Kind};
 use sockeye_control::{Address, LinkAddress};
 use sockeye_device::{Checksum, SegmentKind, SharedBytes};
 use sockeye_socket::names::{PACKET_AUXDATA, SOL_PACKET};
-use sockeye_socket::{Errno, SocketId};
+use sockeye_socket::{Body, Errno, SocketId};
 use sockeye_stack::packet::ring::{CONTROL_ARMED, CONTROL_LAST, CONTROL_LEN, Memory};
-use sockeye_stack::packet::{self, PacketType, Received};
+use sockeye_stack::packet::{self, PacketType, Progress, Received};
 
 use super::{Delivery, Message, ancillary, deliver};
 use crate::boundary::Context;
@@ -56,15 +56,42 @@ pub(super) fn signal(end: &mut End, context: &mut Context<'_>, body: packet::Soc
     }
 }
 
-/// Sends a frame, or what a frame is to carry.
+/// Sends a frame, or what a frame is to carry. Where there is a ring, that is what is sent, whatever comes along.
 pub(super) fn send(context: &mut Context<'_>, socket: SocketId, header: &Header, payload: &[u8]) -> Result<(), Errno> {
-    let to = header.remote.map(|address| address.link().ok_or(Errno::EINVAL)).transpose()?;
-    let to = to.as_ref().map(|to| {
-        // What is said to be longer than there is room for cannot be meant.
-        let address = to.address.get(..usize::from(to.len).max(6)).unwrap_or_default();
-        (to.protocol, to.port, address)
-    });
-    context.host.packet_send(context.now, socket, to, payload)
+    match send_ring(context, socket, header.remote)? {
+        Some((_, Progress::Full)) => Err(Errno::EAGAIN),
+        Some((_, Progress::Done | Progress::More)) => Ok(()),
+        None => {
+            let to = header.remote.map(link).transpose()?;
+            context.host.packet_send(socket, to.as_ref().map(destination), payload)
+        }
+    }
+}
+
+/// Sends what stands in a socket's ring: how many bytes of frames, and how far. None if it has no such ring.
+pub(crate) fn send_ring(
+    context: &mut Context<'_>,
+    socket: SocketId,
+    to: Option<Address>,
+) -> Result<Option<(usize, Progress)>, Errno> {
+    let to = to.map(link).transpose()?;
+    context.host.packet_send_ring(socket, to.as_ref().map(destination))
+}
+
+/// Whether a socket waits for room to send in.
+pub(super) fn is_blocked(context: &Context<'_>, socket: SocketId) -> bool {
+    let Some(Body::Packet(body)) = context.host.body(socket) else { return false };
+    context.host.stack().packet_is_blocked(body)
+}
+
+fn link(address: Address) -> Result<LinkAddress, Errno> {
+    address.link().ok_or(Errno::EINVAL)
+}
+
+fn destination(to: &LinkAddress) -> (u16, u32, &[u8]) {
+    // What is said to be longer than there is room for cannot be meant.
+    let address = to.address.get(..usize::from(to.len).max(6)).unwrap_or_default();
+    (to.protocol, to.port, address)
 }
 
 /// The next frame that a socket saw; `control` is memory for its control messages.

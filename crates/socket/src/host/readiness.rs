@@ -45,6 +45,10 @@ impl Host {
                 socket.error.take().or_else(|| self.stack.udp_take_error(udp).map(|error| error.into()))
             }
             State::Raw(raw) => socket.error.take().or_else(|| self.stack.raw_take_error(raw).map(Errno::from)),
+            State::Packet(ref packet) => {
+                let id = packet.id;
+                socket.error.take().or_else(|| self.stack.packet_take_error(id).map(Errno::from))
+            }
             State::Connection { id, .. } => {
                 socket.error.take().or_else(|| self.stack.tcp_take_error(id).map(Errno::from))
             }

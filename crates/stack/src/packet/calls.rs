@@ -1,7 +1,7 @@
 //! What the owners of packet sockets call.
 
-use super::ring::{Geometry, Memory, Ring};
-use super::{OVERHEAD, Reception, Send, SendError};
+use super::ring::{Geometry, Memory, Ring, TransmitRing};
+use super::{OVERHEAD, Progress, Reception, Send, SendError};
 use super::{Options, Packets, Received, SPARE, SPARE_SIZE, Socket, SocketId, Statistics, Summary};
 use crate::Stack;
 use crate::port::PortId;
@@ -57,9 +57,25 @@ impl Stack {
     }
 
     /// Sends a frame.
-    pub fn packet_send(&mut self, now: Instant, id: SocketId, send: &Send<'_>) -> Result<(), SendError> {
-        let _ = now;
+    pub fn packet_send(&mut self, id: SocketId, send: &Send<'_>) -> Result<(), SendError> {
         self.packets.send(&mut self.ip, id, send)
+    }
+
+    /// Sends what stands in the socket's ring, as much as is fair in one turn: bytes of frames, and how far. `None`: it has no such ring.
+    ///
+    /// After an error the slot that it is about is marked, and those before it were sent.
+    pub fn packet_send_ring(&mut self, id: SocketId, send: &Send<'_>) -> Option<Result<(usize, Progress), SendError>> {
+        self.packets.send_ring(&mut self.ip, id, send)
+    }
+
+    /// Whether the socket waits for room to send in.
+    pub fn packet_is_blocked(&self, id: SocketId) -> bool {
+        self.packets.sockets.is_blocked(id)
+    }
+
+    /// What went wrong with a frame after its call had ended.
+    pub fn packet_take_error(&mut self, id: SocketId) -> Option<SendError> {
+        self.packets.sockets.get_mut(id)?.error.take()
     }
 
     /// The socket's settings.
@@ -123,12 +139,35 @@ impl Stack {
         self.packets.is_watching()
     }
 
-    /// Gives a socket a ring at the beginning of `memory`, in place of its queue; our own page is at `control`. None: no ring any more.
-    pub fn packet_set_ring(&mut self, now: Instant, id: SocketId, ring: Option<(Box<dyn Memory>, Geometry, usize)>) {
+    /// Gives a socket these rings, one behind the other in `memory`, and our own page behind them; none: no ring any more. A ring for what
+    /// arrives that is there already goes on with what is in it, if it is of the same geometry.
+    pub fn packet_set_rings(
+        &mut self,
+        now: Instant,
+        id: SocketId,
+        rings: [Option<Geometry>; 2],
+        memory: Option<Arc<dyn Memory>>,
+    ) {
         let time = self.packets.time(now);
-        if let Some(socket) = self.packets.sockets.get_mut(id) {
-            socket.ring = ring.map(|(memory, geometry, control)| Ring::new(memory, geometry, control, time));
-        }
+        let Some(socket) = self.packets.sockets.get_mut(id) else { return };
+        let [receiving, sending] = rings;
+        let begin = receiving.as_ref().map_or(0, Geometry::len);
+        let control = begin + sending.as_ref().map_or(0, Geometry::len);
+        let ring = receiving.zip(memory.clone()).map(|(geometry, memory)| match socket.ring.take() {
+            Some(mut ring) if ring.geometry() == geometry => {
+                ring.move_to(memory, control);
+                ring
+            }
+            _ => Ring::new(memory, geometry, control, time),
+        });
+        socket.ring = ring;
+        socket.transmit = sending.zip(memory).map(|(geometry, memory)| TransmitRing::new(memory, geometry, begin));
+        socket.ring_memory = control;
+    }
+
+    /// Bytes of all rings.
+    pub fn packet_ring_memory(&self) -> usize {
+        self.packets.sockets.iter().map(|(_, socket)| socket.ring_memory).sum()
     }
 
     /// Whether the program of a ring is to be signalled that it has something; then it is not again until it wants to be.
@@ -172,7 +211,10 @@ impl Packets {
             memory: 0,
             statistics: Statistics::default(),
             ring: None,
+            transmit: None,
+            ring_memory: 0,
             sending: 0,
+            error: None,
         });
         self.activate(id);
         id

@@ -10,24 +10,26 @@
 //! **Queue.** What nobody has read is bounded by the socket's receive buffer, with what keeping it costs; what comes beyond is dropped
 //! and counted, for the socket (`PACKET_STATISTICS`) and for the host. All sockets together have a bound as well.
 //!
-//! **Sending.** A frame goes by the port's device as it stands, without being looked at by IP. It waits in a queue of this room while the
-//! device is full; a socket that has as much waiting as its send buffer holds is told so.
+//! **Sending.** A frame goes by the port's device as it stands, without being looked at by IP. It waits in a queue of this room
+//! ([`outgoing`]) while the device is full; a socket that has as much waiting as its send buffer holds is told so.
 //!
 //! # Standards
 //!
 //! packet(7), Linux `net/packet/af_packet.c` as observed.
 
 mod calls;
+mod outgoing;
 pub mod ring;
 mod send;
 mod tap;
 mod view;
 
 use crate::Event;
-use crate::port::{OutFrame, PortId};
+use crate::port::PortId;
 use crate::slab::handle;
 use crate::sockets::Sockets;
-use ring::Ring;
+use outgoing::Outgoing;
+use ring::{Ring, TransmitRing};
 use sockeye_device::{Instant, Offload};
 use sockeye_filter::{Program, VlanTag};
 use sockeye_wire::MacAddr;
@@ -35,7 +37,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use send::{Send, SendError};
+pub use send::{Progress, Send, SendError, offload};
 pub use view::hardware;
 
 /// `ETH_P_ALL`.
@@ -82,6 +84,10 @@ pub struct Options {
     pub virtual_header: bool,
     /// `PACKET_RESERVE`: bytes before each frame in the ring that are the program's.
     pub reserve: usize,
+    /// `PACKET_TX_HAS_OFF`: a slot of the ring says where in it the frame to send stands.
+    pub placed: bool,
+    /// `PACKET_LOSS`: what cannot be sent from the ring is passed over.
+    pub loss: bool,
     /// `PACKET_COPY_THRESH`: what does not fit into a slot of the ring is put into the queue besides.
     pub copy: bool,
 }
@@ -95,6 +101,8 @@ impl Default for Options {
             unseen: false,
             virtual_header: false,
             reserve: 0,
+            placed: false,
+            loss: false,
             copy: false,
         }
     }
@@ -176,17 +184,13 @@ struct Socket {
     memory: usize,
     statistics: Statistics,
     ring: Option<Ring>,
+    transmit: Option<TransmitRing>,
+    /// Bytes of both in memory.
+    ring_memory: usize,
     /// What waits for a device.
     sending: usize,
-}
-
-/// A frame of a socket's on its way to a device.
-#[derive(Debug)]
-struct Outgoing {
-    port: PortId,
-    frame: OutFrame,
-    from: SocketId,
-    unseen: bool,
+    /// What the program has not been told yet.
+    error: Option<SendError>,
 }
 
 /// All of a host's packet sockets.
@@ -195,9 +199,9 @@ pub(crate) struct Packets {
     sockets: Sockets<SocketId, Socket>,
     /// Those that want to see something: bound to a protocol.
     active: Vec<u32>,
-    outgoing: VecDeque<Outgoing>,
+    outgoing: Outgoing,
     spare: Vec<Vec<u8>>,
-    /// What all queues together hold, and may.
+    /// What all queues together hold, and may; as much may wait to be sent.
     memory: usize,
     limit: usize,
     /// Drops that were not counted for the host yet.

@@ -138,7 +138,7 @@ fn a_frame_leaves_as_it_is_and_its_sender_does_not_see_it() {
     let (sender, other) = (open(&mut host, ALL_PROTOCOLS), open(&mut host, ALL_PROTOCOLS));
     let frame = ping();
     let send = Send { port: Some(host.port), payload: &frame, ..Send::default() };
-    host.stack.packet_send(host.now, sender, &send).unwrap();
+    host.stack.packet_send(sender, &send).unwrap();
     assert_eq!(host.sent_frames(), [(frame.clone(), Offload::default())]);
     assert_eq!(
         (got(&mut host, sender).len(), got(&mut host, other)),
@@ -146,8 +146,8 @@ fn a_frame_leaves_as_it_is_and_its_sender_does_not_see_it() {
     );
     host.stack.packet_set_options(sender, Options { unseen: true, ..Options::default() });
     host.stack.packet_set_options(other, Options { ignore_outgoing: true, ..Options::default() });
-    host.stack.packet_send(host.now, sender, &send).unwrap();
-    host.stack.packet_send(host.now, other, &send).unwrap();
+    host.stack.packet_send(sender, &send).unwrap();
+    host.stack.packet_send(other, &send).unwrap();
     assert_eq!(host.sent_frames().len(), 2);
     assert_eq!((got(&mut host, sender).len(), got(&mut host, other).len()), (1, 0));
 }
@@ -156,8 +156,8 @@ fn a_frame_leaves_as_it_is_and_its_sender_does_not_see_it() {
 fn a_header_is_made_for_who_has_none() {
     let mut host = Host::acquainted();
     let socket = host.stack.packet_open(true, 0x88b5);
-    let send = Send { port: Some(host.port), to: PEER_MAC, payload: b"hello", ..Send::default() };
-    host.stack.packet_send(host.now, socket, &send).unwrap();
+    let send = Send { port: Some(host.port), to: Some(PEER_MAC), payload: b"hello", ..Send::default() };
+    host.stack.packet_send(socket, &send).unwrap();
     let header = [&PEER_MAC.0[..], &OUR_MAC.0, &[0x88, 0xb5]].concat();
     assert_eq!(host.sent_frames()[0].0, [&header[..], b"hello"].concat());
 }
@@ -167,9 +167,8 @@ fn what_cannot_be_sent_is_refused_as_linux_refuses_it() {
     let mut host = Host::acquainted();
     let socket = open(&mut host, 0);
     let bytes = [0; 70_000];
-    let mut send = |port, len: usize| {
-        host.stack.packet_send(host.now, socket, &Send { port, payload: &bytes[..len], ..Send::default() })
-    };
+    let mut send =
+        |port, len: usize| host.stack.packet_send(socket, &Send { port, payload: &bytes[..len], ..Send::default() });
     assert_eq!(send(None, 60), Err(SendError::NoPort));
     assert_eq!(send(Some(PortId::from_index(9)), 60), Err(SendError::NoPort));
     let port = Some(PortId::from_index(1));
@@ -183,13 +182,12 @@ fn what_cannot_be_sent_is_refused_as_linux_refuses_it() {
     }
     let mut tagged = [0; 1_519];
     tagged[12] = 0x81;
-    let mut send = |len: usize| {
-        host.stack.packet_send(host.now, socket, &Send { port, payload: &tagged[..len], ..Send::default() })
-    };
+    let mut send =
+        |len: usize| host.stack.packet_send(socket, &Send { port, payload: &tagged[..len], ..Send::default() });
     assert_eq!((send(1_518), send(1_519)), (Ok(()), Err(SendError::MessageSize)));
     host.stack.set_link(host.now, host.port, false);
     let send = Send { port, payload: &bytes[..60], ..Send::default() };
-    assert_eq!(host.stack.packet_send(host.now, socket, &send), Err(SendError::Down));
+    assert_eq!(host.stack.packet_send(socket, &send), Err(SendError::Down));
 }
 
 #[test]
@@ -200,11 +198,11 @@ fn a_full_device_pushes_back_and_room_is_told() {
     let frame = ping();
     let send = Send { port: Some(host.port), payload: &frame, ..Send::default() };
     host.room = Some(0);
-    let sent = std::iter::from_fn(|| host.stack.packet_send(host.now, socket, &send).ok()).count();
+    let sent = std::iter::from_fn(|| host.stack.packet_send(socket, &send).ok()).count();
     assert_eq!((sent, host.sent_frames().len(), host.stack.poll_event()), (2, 0, None));
     host.room = Some(1);
     assert_eq!((host.sent_frames().len(), host.stack.poll_event()), (1, Some(Event::Packet(socket))));
-    assert_eq!(host.stack.packet_send(host.now, socket, &send), Ok(()));
+    assert_eq!(host.stack.packet_send(socket, &send), Ok(()));
     host.stack.packet_close(socket);
     host.room = None;
     assert_eq!(host.sent_frames().len(), 2, "what was sent goes, though the socket is closed");
@@ -222,7 +220,7 @@ fn what_a_device_cannot_do_is_done_before() {
         let mut host = Host::with(Config::default(), capabilities, OUR_MAC, "10.0.0.1/24");
         let socket = open(&mut host, 0);
         let send = Send { port: Some(host.port), payload: &frame, offload, ..Send::default() };
-        host.stack.packet_send(host.now, socket, &send).unwrap();
+        host.stack.packet_send(socket, &send).unwrap();
         let sent = host.sent_frames();
         assert_eq!(sent.len(), frames);
         assert_eq!(sent[0].1.segmentation.is_some(), frames == 1);
@@ -230,7 +228,7 @@ fn what_a_device_cannot_do_is_done_before() {
             segmentation: Some(Segmentation { kind: SegmentKind::TcpV4, size: 0, header_len: 9_000 }),
             ..offload
         };
-        let lying = host.stack.packet_send(host.now, socket, &Send { offload: lie, ..send });
+        let lying = host.stack.packet_send(socket, &Send { offload: lie, ..send });
         assert_eq!(lying, Err(SendError::Malformed));
     }
 }

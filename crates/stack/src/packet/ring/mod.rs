@@ -2,7 +2,8 @@
 //!
 //! The memory is divided into blocks of the same size. In versions 1 and 2 blocks are cut into slots of the same size, one frame each
 //! ([`slots`]); in version 3 a block is filled with frames one after the other, and is the program's when it is full or its time is over
-//! ([`blocks`]). A word in each slot or block says whose it is: 0 ours, 1 the program's.
+//! ([`blocks`]). A word in each slot or block says whose it is: 0 ours, 1 the program's. A ring of frames to send is of slots in all three
+//! ([`transmit`]); it stands behind the one for what arrives, in the same memory.
 //!
 //! The program may write anything anywhere at any time. So all that is decided from is kept here, and what is read back is one word,
 //! whose it is; a program that lies about that overwrites its own frames or loses them. Where anything stands was computed from a
@@ -20,6 +21,7 @@ mod geometry;
 mod slots;
 #[cfg(test)]
 mod tests;
+mod transmit;
 
 use super::view::{Seen, hardware};
 use super::{PacketType, Statistics};
@@ -27,7 +29,10 @@ use blocks::Blocks;
 use slots::Slots;
 use sockeye_device::{Checksum, Instant, SegmentKind};
 use sockeye_filter::VlanTag;
+use std::sync::Arc;
 use std::time::Duration;
+
+pub(super) use transmit::{Claim, Rules, TransmitRing};
 
 pub use geometry::{Geometry, Refused, Request, Version};
 
@@ -50,10 +55,15 @@ pub(super) mod status {
     pub(crate) const VLAN_PROTOCOL_VALID: u32 = 1 << 6;
     pub(crate) const CHECKSUM_VALID: u32 = 1 << 7;
     pub(crate) const GSO_TCP: u32 = 1 << 8;
+
+    /// Where in a slot of version 1, which has a `long` for its status, the half stands that is used.
+    pub(crate) const fn low_half() -> usize {
+        if cfg!(target_endian = "big") { 4 } else { 0 }
+    }
 }
 
 /// Memory that is shared with a program. Nothing in it can be relied on, and no access to it can fail: what lies outside is zero, and stays so.
-pub trait Memory: std::fmt::Debug + Send {
+pub trait Memory: std::fmt::Debug + Send + Sync {
     /// A word, after everything that was written before it; `at` is a multiple of four.
     fn load(&self, at: usize) -> u32;
     /// Writes a word, after everything that was written before; `at` is a multiple of four.
@@ -101,10 +111,13 @@ pub(super) enum Put {
 /// A ring for what arrives.
 #[derive(Debug)]
 pub(super) struct Ring {
-    pub(super) memory: Box<dyn Memory>,
+    memory: Arc<dyn Memory>,
     /// Where our own page begins.
     control: usize,
     manner: Manner,
+    geometry: Geometry,
+    /// There has been a frame in it.
+    used: bool,
 }
 
 #[derive(Debug)]
@@ -115,17 +128,36 @@ enum Manner {
 
 impl Ring {
     /// An empty ring at the beginning of `memory`; our own page is at `control`.
-    pub(super) fn new(memory: Box<dyn Memory>, geometry: Geometry, control: usize, time: Duration) -> Self {
+    pub(super) fn new(memory: Arc<dyn Memory>, geometry: Geometry, control: usize, time: Duration) -> Self {
         let manner = match geometry.version {
             Version::V1 | Version::V2 => Manner::Slots(Slots::new(geometry)),
             Version::V3 => Manner::Blocks(Blocks::new(geometry, &*memory, time)),
         };
         memory.store(control + CONTROL_LAST, manner.last() as u32);
         memory.store(control + CONTROL_ARMED, 1);
-        Ring { memory, control, manner }
+        Ring { memory, control, manner, geometry, used: false }
+    }
+
+    pub(super) fn geometry(&self) -> Geometry {
+        self.geometry
+    }
+
+    /// Goes on in other memory, with all that is in it; our own page is at `control` there.
+    pub(super) fn move_to(&mut self, memory: Arc<dyn Memory>, control: usize) {
+        if self.used {
+            let mut piece = [0; 4_096];
+            for at in (0..self.geometry.len()).step_by(piece.len()) {
+                self.memory.read(at, &mut piece);
+                memory.write(at, &piece);
+            }
+        }
+        memory.store(control + CONTROL_LAST, self.manner.last() as u32);
+        memory.store(control + CONTROL_ARMED, 1);
+        (self.memory, self.control) = (memory, control);
     }
 
     pub(super) fn put(&mut self, frame: &Frame<'_>) -> Put {
+        self.used = true;
         let put = match &mut self.manner {
             Manner::Slots(slots) => slots.put(&*self.memory, frame),
             Manner::Blocks(blocks) => blocks.put(&*self.memory, frame),

@@ -12,7 +12,7 @@ pub(super) struct Slots {
 
 /// Where the word stands that says whose a slot is: version 1 has a `long` there, whose lower half it is.
 pub(super) fn status_at(version: Version) -> usize {
-    if version == Version::V1 && cfg!(target_endian = "big") { 4 } else { 0 }
+    if version == Version::V1 { status::low_half() } else { 0 }
 }
 
 impl Slots {

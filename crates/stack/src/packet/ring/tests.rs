@@ -8,16 +8,16 @@ use std::sync::{Arc, Mutex};
 
 /// Memory of a test's, and of a program that it plays. What is outside is an error of the ring.
 #[derive(Clone, Debug)]
-struct Shared(Arc<Mutex<Vec<u8>>>);
+pub(super) struct Shared(Arc<Mutex<Vec<u8>>>);
 
 impl Shared {
-    fn new(len: usize) -> Self {
+    pub(super) fn new(len: usize) -> Self {
         Shared(Arc::new(Mutex::new(vec![0; len])))
     }
     fn bytes(&self, at: usize, len: usize) -> Vec<u8> {
         self.0.lock().unwrap()[at..at + len].to_vec()
     }
-    fn word(&self, at: usize) -> u32 {
+    pub(super) fn word(&self, at: usize) -> u32 {
         u32::from_ne_bytes(self.bytes(at, 4).try_into().unwrap())
     }
 }
@@ -69,7 +69,7 @@ fn put(ring: &mut Ring, len: usize) -> Put {
 fn ring(version: Version, asked: Request) -> (Ring, Shared) {
     let geometry = Geometry::check(version, 0, true, &asked).unwrap().unwrap();
     let shared = Shared::new(geometry.len() + CONTROL_LEN);
-    (Ring::new(Box::new(shared.clone()), geometry, geometry.len(), Duration::ZERO), shared)
+    (Ring::new(Arc::new(shared.clone()), geometry, geometry.len(), Duration::ZERO), shared)
 }
 
 const TWO_SLOTS: Request =
@@ -202,7 +202,7 @@ proptest! {
         };
         if let Ok(Some(geometry)) = Geometry::check(version, reserve, true, &asked) {
             let shared = Shared::new(geometry.len() + CONTROL_LEN);
-            let mut ring = Ring::new(Box::new(shared.clone()), geometry, geometry.len(), Duration::ZERO);
+            let mut ring = Ring::new(Arc::new(shared.clone()), geometry, geometry.len(), Duration::ZERO);
             for (step, (len, at, word, wait)) in frames.into_iter().enumerate() {
                 shared.store((at % (geometry.len() + CONTROL_LEN)) & !3, word);
                 let now = Instant::from_millis(step as u64);

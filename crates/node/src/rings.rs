@@ -1,0 +1,83 @@
+//! The rings of packet sockets: their memory, and what a program wants to be sent from them.
+//!
+//! A program that waits for room to send waits until its own descriptor polls writable. While there is none that is prevented with filler, as a
+//! stream's is before its connection stands (`pair`); the pump reads it away when the stack says that there is room.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+use sockeye_control::{Address, ring};
+use sockeye_device::SharedBytes;
+use sockeye_socket::Errno;
+use sockeye_socket::table::Key;
+use sockeye_stack::packet::Progress;
+use sockeye_stack::packet::ring::Memory;
+
+use crate::boundary::Context;
+use crate::datagram::{self, RingMemory};
+use crate::end::{End, Pump};
+use crate::pair;
+use crate::requests::{Answer, Call, Outcome};
+
+impl Call<'_, '_> {
+    /// setsockopt of PACKET_RX_RING and PACKET_TX_RING.
+    pub(crate) fn set_ring(&mut self, key: Key, name: i32, value: &[u8]) -> Outcome {
+        let Some(End { socket, pump: Pump::Datagram(pump), .. }) = self.boundary.ends.get_mut(key) else {
+            return Err(Errno::ENOPROTOOPT.into());
+        };
+        let Context { host, now, .. } = &mut *self.context;
+        let rings = host.packet_plan_rings(*socket, name, value)?;
+        let (memory, file) = match rings.len() {
+            0 => (None, None),
+            len => {
+                let (memory, file) = SharedBytes::new(rings.memory()).map_err(|_| Errno::ENOMEM)?;
+                let memory: Arc<dyn Memory> = Arc::new(RingMemory(memory));
+                (Some(memory), Some((file, len)))
+            }
+        };
+        host.packet_set_rings(*now, *socket, rings, memory);
+        pump.rings = file;
+        Ok((Answer::Done, None))
+    }
+
+    /// mmap of the rings.
+    pub(crate) fn ring_memory(&mut self, key: Key) -> Outcome {
+        let Some(End { pump: Pump::Datagram(pump), .. }) = self.boundary.ends.get(key) else {
+            return Err(Errno::EINVAL.into());
+        };
+        let (file, len) = pump.rings.as_ref().ok_or(Errno::EINVAL)?;
+        let file = file.try_clone().map_err(|_| Errno::ENFILE)?;
+        Ok((Answer::Value((*len as u64).to_ne_bytes().to_vec()), Some(file)))
+    }
+
+    /// send of what stands in a ring, by the descriptor `theirs`.
+    pub(crate) fn transmit(&mut self, key: Key, address: Option<Address>, theirs: &OwnedFd) -> Outcome {
+        let socket = self.boundary.ends.get(key).ok_or(Errno::EBADF)?.socket;
+        let Some((bytes, progress)) = datagram::send_ring(self.context, socket, address)? else {
+            return Ok((Answer::Done, None));
+        };
+        let progress = match progress {
+            Progress::Done => ring::DONE,
+            Progress::More => ring::MORE,
+            Progress::Full => {
+                self.clog(key, theirs)?;
+                ring::FULL
+            }
+        };
+        let value = [&(bytes as u64).to_ne_bytes()[..], &[progress]].concat();
+        Ok((Answer::Value(value), None))
+    }
+
+    /// Lets the program's end not poll writable until there is room.
+    fn clog(&mut self, key: Key, theirs: &OwnedFd) -> Result<(), Errno> {
+        // What stands before the filler would be taken for some.
+        self.boundary.flush(self.context, key);
+        let Some(End { fd, pump: Pump::Datagram(pump), .. }) = self.boundary.ends.get_mut(key) else {
+            return Err(Errno::EBADF);
+        };
+        if pump.filler == 0 {
+            pump.filler = pair::fill(theirs.as_fd(), fd.as_fd()).map_err(|_| Errno::ENOBUFS)?;
+        }
+        Ok(())
+    }
+}
