@@ -10,6 +10,7 @@
 mod conflicts;
 mod ending;
 mod hear;
+mod hearsay;
 mod notices;
 mod serve;
 
@@ -35,6 +36,7 @@ use crate::resolve::Resolver;
 use crate::server::Server;
 use crate::trace::Tracer;
 use hear::Asked;
+use hearsay::Hearsays;
 
 /// Descriptors that the node needs for itself.
 const RESERVED: usize = 64;
@@ -66,6 +68,8 @@ pub struct Node {
     restless: bool,
     /// Of the name servers that routers have named, as the resolver knows them.
     names_generation: u64,
+    /// What the log was told of others.
+    hearsay: Hearsays,
 }
 
 impl Node {
@@ -127,6 +131,7 @@ impl Node {
             asked: Vec::new(),
             restless: false,
             names_generation: 0,
+            hearsay: Hearsays::default(),
         })
     }
 
@@ -191,7 +196,8 @@ impl Node {
         if busy {
             return Some(Duration::ZERO);
         }
-        let next = [self.host.stack().poll_timeout(), self.resolver.poll_timeout(), self.ports.poll_timeout()];
+        let heard = self.hearsay.poll_timeout();
+        let next = [self.host.stack().poll_timeout(), self.resolver.poll_timeout(), self.ports.poll_timeout(), heard];
         let next = next.into_iter().flatten().min()?;
         let now = Instant::from_millis(1_000) + self.origin.elapsed();
         Some(next.since(now))
@@ -250,6 +256,9 @@ impl Node {
         }
         self.tell_notices();
         self.tell_conflicts();
+        if self.hearsay.poll_timeout().is_some_and(|due| due <= self.now) {
+            self.hearsay.handle_timeout(self.now);
+        }
         for _ in 0..ROUNDS {
             self.take_events();
             if !self.boundary.is_dirty() {

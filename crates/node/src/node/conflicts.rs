@@ -3,6 +3,7 @@
 use sockeye_stack::Conflict;
 
 use super::Node;
+use super::hearsay::Hearsay;
 
 impl Node {
     /// Tells the log of conflicts that are new.
@@ -10,7 +11,8 @@ impl Node {
         while let Some(Conflict { port, address, station, .. }) = self.host.stack_mut().poll_conflict() {
             let interface = self.host.stack().ports().find(|(id, _)| *id == port).map(|(_, port)| port.name.clone());
             let interface = interface.unwrap_or_default();
-            tracing::warn!(interface, "{address} is claimed by {station}, too: give one of the two another address");
+            let text = format!("{address} is claimed by {station}, too: give one of the two another address");
+            self.hearsay.tell(self.now, Hearsay { interface, address: address.into(), warns: true, text });
         }
     }
 }

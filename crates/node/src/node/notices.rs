@@ -7,6 +7,7 @@ use sockeye_stack::autoconf::Notice;
 use sockeye_stack::{PortId, Stack};
 
 use super::Node;
+use super::hearsay::Hearsay;
 
 /// Where name servers listen.
 const DNS_PORT: u16 = 53;
@@ -15,26 +16,21 @@ impl Node {
     /// Tells the log what has happened, and the resolver whom it may ask.
     pub(super) fn tell_notices(&mut self) {
         while let Some(notice) = self.host.stack_mut().poll_notice() {
-            let stack = self.host.stack();
-            match notice {
+            let (port, address, warns, text) = match notice {
                 Notice::Address { port, prefix, origin } => {
-                    tracing::info!(interface = name(stack, port), %prefix, ?origin, "address");
+                    (port, prefix.addr(), false, format!("address {prefix} {origin:?}"))
                 }
-                Notice::Duplicate { port, address, anew: false } => {
-                    let interface = name(stack, port);
-                    tracing::warn!(
-                        interface,
-                        "{address} is another host's on this link: not used; give this node another"
-                    );
-                }
-                Notice::Duplicate { port, address, anew: true } => {
-                    let interface = name(stack, port);
-                    tracing::info!(interface, "{address} is another host's on this link: made anew");
+                Notice::Duplicate { port, address, anew } => {
+                    let what = if anew { "made anew" } else { "not used; give this node another" };
+                    (port, address.into(), !anew, format!("{address} is another host's on this link: {what}"))
                 }
                 Notice::Router { port, address, present } => {
-                    tracing::info!(interface = name(stack, port), %address, present, "default router");
+                    let what = if present { "is" } else { "is no more" };
+                    (port, address.into(), false, format!("{address} {what} a default router"))
                 }
-            }
+            };
+            let interface = name(self.host.stack(), port).to_owned();
+            self.hearsay.tell(self.now, Hearsay { interface, address, warns, text });
         }
         let stack = self.host.stack();
         let generation = stack.names_generation();
