@@ -29,6 +29,8 @@
 
 mod ipv6;
 
+pub use ipv6::default as usual_ipv6;
+
 use core::fmt;
 use core::str::FromStr;
 use std::net::IpAddr;

@@ -37,7 +37,7 @@ pub mod spin;
 mod stream;
 mod trace;
 
-pub use config::{Config, Driver, Interface, Limits};
+pub use config::{Config, Driver, Interface, Limits, usual_ipv6};
 pub use error::Error;
 pub use node::Node;
 pub use sockeye_device::MacChoice;

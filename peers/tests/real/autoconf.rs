@@ -7,7 +7,7 @@ use sockeye_peers::{Process, Scene, Setup, Side, Subject, subject, wait_for};
 
 pub(crate) const ROUTER: &str = "2001:db8:9::1";
 /// Behind the router.
-const BEYOND: &str = "2001:db8:99::1";
+pub(crate) const BEYOND: &str = "2001:db8:99::1";
 pub(crate) const NETWORK: &str = "2001:db8:9:";
 
 /// What a host says of an address.

@@ -8,7 +8,9 @@ use std::thread;
 
 use sockeye::host;
 use sockeye_lab::{Lab, Offloads};
-use sockeye_peers::{DEADLINE, Family, Pattern, Side, Subject, in_both_families, subject};
+use sockeye_peers::{DEADLINE, Family, Pattern, Scene, Side, Subject, in_both_families, subject, wait_for};
+
+use crate::autoconf::{BEYOND, router};
 
 const PORT: u16 = 7000;
 const MUCH: u64 = 8 << 20;
@@ -232,6 +234,32 @@ fn a_library_sends_datagrams_and_hears_refusals(family: Family) {
         socket.send_to(b"answer", from).unwrap();
     };
     scene(family, Offloads::All, peer, Asks { family, ready });
+}
+
+/// Nothing was given to it: a router gives a prefix, and is the way to what is beyond.
+#[test]
+fn a_library_believes_a_router() {
+    let mut scene = Scene::new();
+    if subject() == Subject::Sockeye {
+        let node = scene.take_node();
+        scene.sockeye(&["down"]).success();
+        node.success();
+    }
+    let _radvd = router(&scene);
+    let beyond = SocketAddr::new(BEYOND.parse().unwrap(), PORT);
+    let listener = scene.peer().enter(|| Kernel.listen(beyond)).unwrap();
+    thread::scope(|scope| {
+        scope.spawn(|| listen::<Kernel>(Kernel.accept(&listener), [2, 1]));
+        let part = |sockets: &dyn Fn() -> Option<()>| wait_for("a way beyond the router", sockets);
+        let reach = || match subject() {
+            Subject::Kernel => part(&|| Kernel.connect(beyond).ok().map(|stream| talk(&Kernel, stream, [1, 2]))),
+            Subject::Sockeye => {
+                let host = host::Host::open(host::Config::new("veth0")).unwrap();
+                part(&|| host.connect(beyond).ok().map(|stream| talk(&host, stream, [1, 2])));
+            }
+        };
+        scene.subject_host().enter(reach).unwrap();
+    });
 }
 
 in_both_families! {

@@ -74,7 +74,7 @@ impl Table {
 }
 
 /// What a port does by itself where no file says anything.
-pub(super) fn default() -> Option<Settings> {
+pub fn default() -> Option<Settings> {
     Some(Settings { secret: machine(), ..Settings::default() })
 }
 

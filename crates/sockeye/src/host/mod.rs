@@ -101,7 +101,7 @@ use sockeye_node::ports::{self, Ports};
 use sockeye_node::{Driver, Error, Interface, MacChoice};
 use sockeye_socket::names::{AF_INET, AF_INET6, POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDHUP, SOCK_DGRAM, SOCK_STREAM};
 use sockeye_socket::{Errno, Privilege, Progress, Readiness};
-use sockeye_stack::Stack;
+use sockeye_stack::{Stack, autoconf};
 use sockeye_wire::IpPrefix;
 
 pub use datagram::UdpSocket;
@@ -126,6 +126,8 @@ pub struct Config {
     pub interfaces: Vec<Interface>,
     /// Default routers.
     pub gateways: Vec<IpAddr>,
+    /// What the interfaces do by themselves, if anything: addresses of IPv6, routers. It is done in the host's calls, as everything.
+    pub ipv6: Option<autoconf::Settings>,
     /// How long a waiting call looks for an answer before it sleeps: its longest use of a core for nothing, and of few
     /// waits of a host whose waits are longer. Zero: it sleeps at once.
     pub spin: Duration,
@@ -134,11 +136,13 @@ pub struct Config {
 }
 
 impl Config {
-    /// A host on this interface, by a packet socket, with a link address of its own and no addresses yet.
+    /// A host on this interface, by a packet socket, with a link address of its own, and no addresses yet but those of IPv6 that it
+    /// makes itself, as a node does.
     pub fn new(interface: impl Into<String>) -> Config {
         let (name, addresses) = (interface.into(), Vec::new());
         let interface = Interface { name, addresses, mac: MacChoice::Auto, driver: Driver::Packet };
-        Config { interfaces: vec![interface], gateways: Vec::new(), spin: SPIN, linger: LINGER }
+        let (gateways, ipv6) = (Vec::new(), sockeye_node::usual_ipv6());
+        Config { interfaces: vec![interface], gateways, ipv6, spin: SPIN, linger: LINGER }
     }
 
     /// The host has this address, too, on the last of its interfaces.
@@ -184,7 +188,7 @@ impl Event {
 impl Host {
     /// Opens the interfaces. Needs CAP_NET_RAW, as the devices do.
     pub fn open(config: Config) -> Result<Host, Error> {
-        let Config { interfaces, gateways, spin, linger } = config;
+        let Config { interfaces, gateways, ipv6, spin, linger } = config;
         if interfaces.is_empty() {
             return Err(Error::Setup("no interface: a host needs one at least".to_owned()));
         }
@@ -192,24 +196,25 @@ impl Host {
         for interface in interfaces {
             devices.push((ports::open(&interface)?, interface.addresses));
         }
-        Host::build(devices, &gateways, spin, linger)
+        Host::build(devices, &gateways, ipv6.as_ref(), spin, linger)
     }
 
-    /// A host on devices of the caller's own, each with the host's addresses on it.
+    /// A host on devices of the caller's own, each with the host's addresses on it. It does nothing by itself.
     pub fn on(devices: Vec<(Box<dyn Device>, Vec<IpPrefix>)>, gateways: &[IpAddr]) -> Result<Host, Error> {
-        Host::build(devices, gateways, SPIN, LINGER)
+        Host::build(devices, gateways, None, SPIN, LINGER)
     }
 
     fn build(
         devices: Vec<(Box<dyn Device>, Vec<IpPrefix>)>,
         gateways: &[IpAddr],
+        ipv6: Option<&autoconf::Settings>,
         spin: Duration,
         linger: Duration,
     ) -> Result<Host, Error> {
         let mut stack = Stack::new(sockeye_stack::Config::default(), ports::seed()?);
         let mut ports = Ports::default();
         for (device, addresses) in devices {
-            ports.add(Engine::EPOCH, &mut stack, device, &addresses, None)?;
+            ports.add(Engine::EPOCH, &mut stack, device, &addresses, ipv6)?;
         }
         ports::add_gateways(&mut stack, gateways)?;
         let engine = Engine::new(sockeye_socket::Host::new(stack), ports, spin, linger);
