@@ -140,6 +140,30 @@ fn an_address_is_asked_for_and_then_announced() {
     assert_eq!(host.stack.poll_timeout().is_some(), host.stack.ip.autoconf.poll_timeout().is_some());
 }
 
+/// RFC 4862, 5.4.2: who asks at the same time is heard; and hosts that start together do not ask together.
+#[test]
+fn groups_are_joined_before_the_first_question_and_that_comes_at_a_random_time() {
+    let mut times = std::collections::BTreeSet::new();
+    for seed in 0..20 {
+        let mut stack = Stack::new(Config::default(), [seed; 32]);
+        let now = Instant::from_millis(1_000);
+        let capabilities = Capabilities::default();
+        let port = stack.add_port(PortConfig { name: "eth0".into(), mac: OUR_MAC, mtu: 1_500, capabilities });
+        stack.configure_ipv6(now, port, Settings { optimistic: false, routers: false, ..settings() });
+        let mut host = Host { stack, port, now, room: None };
+        let member = |host: &Host, group: Ipv6Addr| host.stack.ip.multicast.is_member(port, group.into());
+        assert!(member(&host, ipv6::ALL_NODES) && member(&host, ipv6::solicited_node(ip(LINK_LOCAL))));
+        assert_eq!(host.sent(), [""; 0]);
+        while host.sent().is_empty() {
+            host.pass(ms(1));
+        }
+        let waited = host.now.since(now);
+        assert!(waited <= seconds(1) + ms(1), "{waited:?}");
+        times.insert(waited);
+    }
+    assert!(times.len() > 10, "{times:?}");
+}
+
 #[test]
 fn an_optimistic_address_serves_at_once_and_is_careful() {
     let mut host = fresh(Settings { routers: false, ..settings() });
@@ -451,6 +475,40 @@ fn temporary_addresses_succeed_each_other() {
     assert_eq!(source(&host, "2001:db8:7::1"), Some(next.prefix.addr().to_string()));
     host.pass(seconds(86_400 * 30));
     assert!((2..=4).contains(&temporary(&host).len()));
+}
+
+/// A router that prefers a network no more, and then again.
+#[test]
+fn temporary_addresses_come_back_with_the_networks_preference() {
+    let mut host = settled(Settings { temporary: true, ..settings() });
+    let preferred = |host: &Host| {
+        let all = host.stack.addresses_of(host.port).into_iter();
+        all.filter(|own| own.origin == Origin::Temporary && own.state == AddressState::Preferred).count()
+    };
+    let say = |host: &mut Host, preferred: u32| {
+        let said = RouterAdvertisement { lifetime: u16::MAX, ..SAID };
+        advertise(host, ROUTER, said, &[slaac(NETWORK, 86_400 * 7, preferred)]);
+        host.pass(seconds(5));
+    };
+    say(&mut host, 86_400 * 7);
+    assert_eq!(preferred(&host), 1);
+    say(&mut host, 0);
+    assert_eq!(preferred(&host), 0);
+    say(&mut host, 86_400 * 7);
+    assert_eq!(preferred(&host), 1, "the same, as it is still young");
+    // It has a successor in its time, all the same.
+    for _ in 0..24 {
+        host.pass(seconds(3_600));
+        assert_eq!(preferred(&host).min(1), 1);
+    }
+    // While the network is not preferred, the address outlives its day.
+    say(&mut host, 0);
+    host.pass(seconds(86_400 + 7_200));
+    assert_eq!(preferred(&host), 0);
+    say(&mut host, 86_400 * 7);
+    assert_eq!(preferred(&host), 1, "another");
+    say(&mut host, 86_400 * 7);
+    assert_eq!(preferred(&host), 1, "and no more");
 }
 
 #[test]

@@ -206,6 +206,10 @@ impl Own {
             self.valid_until = Some(valid.map_or(most, |valid| valid.min(most)));
             let most = self.made + (TEMPORARY_PREFERRED - self.desynchronized);
             self.preferred_until = Some(preferred.map_or(most, |preferred| preferred.min(most)));
+            // It was the router that made it end; when it ends again, it needs a successor again.
+            if self.preferred_until.is_some_and(|until| until > now + RENEW_ADVANCE) {
+                self.renewed = false;
+            }
         }
         if matches!(self.state, AddressState::Preferred | AddressState::Deprecated) {
             self.state = self.settled(now);
@@ -335,6 +339,19 @@ impl Ip {
         // RFC 8981, 3.4 rule 5: it must outlive the making of its successor.
         if own.preferred_until.is_some_and(|until| until > now + RENEW_ADVANCE) {
             self.add_own(now, port, own);
+        }
+    }
+
+    /// The router prefers a network again, and the temporary addresses that it had are past their time.
+    pub(super) fn revive_temporary(&mut self, now: Instant, port: PortId, network: IpPrefix) {
+        let Some(link) = self.autoconf.link(port) else { return };
+        let lives =
+            |own: &Own| own.is_temporary() && own.prefix.network() == network && own.state != AddressState::Deprecated;
+        if let IpAddr::V6(address) = network.addr()
+            && link.settings.temporary
+            && !link.own.iter().any(lives)
+        {
+            self.make_temporary(now, port, address);
         }
     }
 

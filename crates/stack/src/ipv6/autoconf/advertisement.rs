@@ -320,7 +320,9 @@ impl Ip {
         if changed {
             self.route_generation += 1;
         }
-        if !known && said.valid_lifetime != 0 {
+        if known {
+            self.revive_temporary(now, port, network);
+        } else if said.valid_lifetime != 0 {
             self.make_advertised(now, port, said.prefix, (valid, preferred));
         }
     }
