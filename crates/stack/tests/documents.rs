@@ -44,6 +44,10 @@ fn collect(folder: &Path, tests: &mut HashMap<String, Vec<PathBuf>>) {
             collect(&path, tests);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             let text = fs::read_to_string(&path).unwrap();
+            let checks = text.lines().skip_while(|line| *line != "checks! {").take_while(|line| *line != "}");
+            for name in checks.map(str::trim).filter(|line| line.chars().all(|c| c.is_alphanumeric() || c == '_')) {
+                tests.entry(name.to_owned()).or_default().push(path.clone());
+            }
             for (before, line) in text.lines().zip(text.lines().skip(1)) {
                 if let Some(name) = test(before, line) {
                     tests.entry(name.to_owned()).or_default().push(path.clone());

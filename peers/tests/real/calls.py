@@ -602,6 +602,20 @@ def datagram_broadcast_needs_leave():
     s.sendto(b"x", ("10.9.0.255", 9))
 
 
+def datagram_options_come_along():
+    IP_OPTIONS, IP_RECVOPTS = 4, 6
+    record_route = bytes([7, 7, 4, 0, 0, 0, 0, 0])
+    s, t = udp(), udp()
+    s.bind((OWN, 0))
+    t.setsockopt(socket.IPPROTO_IP, IP_OPTIONS, record_route)
+    for wanted in (0, 1):
+        s.setsockopt(socket.IPPROTO_IP, IP_RECVOPTS, wanted)
+        t.sendto(b"with options", s.getsockname())
+        data, control, _, _ = s.recvmsg(100, 200)
+        found = [data for level, kind, data in control if (level, kind) == (socket.IPPROTO_IP, IP_RECVOPTS)]
+        assert data == b"with options" and len(found) == wanted and all(one[:2] == record_route[:2] for one in found), control
+
+
 def datagram_queue():
     s = udp()
     # Where the peer has to look for us first, Linux sends what waited for that beside what comes meanwhile.

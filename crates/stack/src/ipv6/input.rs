@@ -10,12 +10,13 @@
 //!
 //! **Extension headers** are walked once, within limits ([`Limits::DEFAULT`]): a sender pays for its headers, not the
 //! receiver. Options that we do not know say themselves what becomes of the packet. Routing headers that are not done
-//! are refused, of whatever type: this is a host.
+//! are refused, of whatever type: this is a host. A packet with AH is not read further than to that header: without an association that
+//! verifies it, it must not be believed, and AH is a protocol like any that nobody here speaks.
 //!
 //! # Standards
 //!
 //! RFC 8200 §4 (extension headers, options, routing), RFC 8504 §5 (what a node does), RFC 4291 §2.5, §2.7, §2.8
-//! (addresses), RFC 4942 §2.2 (mapped addresses), RFC 5095 (routing type 0).
+//! (addresses), RFC 4942 §2.2 (mapped addresses), RFC 5095 (routing type 0), RFC 4302 §3.4.2 (AH without an association).
 
 use crate::counters::Drop;
 use crate::ipv4::input::Arrival;
@@ -139,6 +140,7 @@ fn walk(packet: &Packet<'_>, accepted: &mut Accepted) -> Result<Option<Piece>, R
     let mut piece = None;
     let mut number_at = NEXT_HEADER_OFFSET;
     let mut headers = Extensions::new(packet, Limits::DEFAULT);
+    let mut authentication = None;
     let malformed = |bad: sockeye_wire::ipv6::extension::BadHeader| {
         (Drop::Ipv6Extension, bad.parameter_code().map(|code| (code, bad.pointer)))
     };
@@ -164,14 +166,24 @@ fn walk(packet: &Packet<'_>, accepted: &mut Accepted) -> Result<Option<Piece>, R
                     piece = Some(Piece { fragment, header: start..at, number_at, payload: at..end });
                 }
             }
-            Extension::Routing(_) | Extension::Authentication(_) => {}
+            Extension::Routing(_) => {}
+            Extension::Authentication(_) => {
+                authentication = Some((Protocol::AH, number_at, header.at));
+                break;
+            }
         }
         number_at = header.at;
     }
-    let upper = headers.end().map_err(malformed)?;
-    (accepted.protocol, accepted.protocol_at) = (upper.protocol, upper.protocol_at);
-    accepted.payload.start = accepted.packet.start + upper.at;
-    match upper.protocol {
+    let (protocol, protocol_at, at) = match authentication {
+        Some(header) => header,
+        None => {
+            let upper = headers.end().map_err(malformed)?;
+            (upper.protocol, upper.protocol_at, upper.at)
+        }
+    };
+    (accepted.protocol, accepted.protocol_at) = (protocol, protocol_at);
+    accepted.payload.start = accepted.packet.start + at;
+    match protocol {
         _ if piece.is_some() && accepted.ours => Err((Drop::Ipv6Source, None)),
         _ if piece.is_some() => Ok(piece),
         Protocol::NO_NEXT_HEADER => Err((Drop::Ipv6NoNextHeader, None)),

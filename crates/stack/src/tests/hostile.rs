@@ -8,7 +8,7 @@ use sockeye_device::{Checksum, SegmentKind, Segmentation};
 use sockeye_wire::icmpv4::UnreachableCode;
 
 /// One of everything that a host understands.
-fn specimens() -> Vec<Vec<u8>> {
+pub(super) fn specimens() -> Vec<Vec<u8>> {
     let datagram = udp_bytes(1_000, 53, b"payload");
     let quoted = packet(ipv4::Repr { src: US, dst: PEER, ..FROM_PEER }, &datagram);
     let unreachable =

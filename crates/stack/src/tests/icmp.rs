@@ -125,6 +125,16 @@ fn old_questions_are_not_answered() {
 }
 
 #[test]
+fn an_echo_request_to_a_group_is_not_answered() {
+    let mut host = Host::acquainted();
+    let group = Ipv4Addr::new(224, 0, 0, 1);
+    let header = ipv4::Repr { protocol: Protocol::ICMP, dst: group, ..FROM_PEER };
+    let echo = packet(header, &icmp_bytes(&Message::EchoRequest { ident: 1, seq: 2, data: b"" }));
+    host.arrive(&frame(PEER_MAC, MacAddr::for_group(group.into()), EtherType::IPV4, &echo));
+    assert_eq!((host.sent(), host.drops()), (vec![], vec![("icmp_broadcast", 1)]));
+}
+
+#[test]
 fn what_is_said_of_a_connected_sockets_datagram_reaches_it() {
     for (code, error) in [
         (UnreachableCode::PORT, Some(Error::Refused)),

@@ -17,7 +17,7 @@ fn host() -> Host {
 }
 
 /// A frame with these extension headers, then `payload`.
-fn ipv6_frame(header: Repr, extensions: &[extension::Repr<'_>], payload: &[u8]) -> Vec<u8> {
+pub(super) fn ipv6_frame(header: Repr, extensions: &[extension::Repr<'_>], payload: &[u8]) -> Vec<u8> {
     let mut chain = [0; 512];
     let (first, len) = extension::emit_chain(extensions, header.next_header, &mut chain);
     let mut bytes = vec![0; ipv6::HEADER_LEN];
@@ -28,7 +28,7 @@ fn ipv6_frame(header: Repr, extensions: &[extension::Repr<'_>], payload: &[u8]) 
     frame(PEER_MAC, mac, EtherType::IPV6, &bytes)
 }
 
-fn icmp(message: &Icmp<'_>) -> Vec<u8> {
+pub(super) fn icmp(message: &Icmp<'_>) -> Vec<u8> {
     icmp_between(PEER6, US6, message)
 }
 
@@ -48,7 +48,7 @@ fn discovery(src: Ipv6Addr, dst: Ipv6Addr, message: ndisc::Message<'_>) -> Vec<u
 }
 
 /// The peer asks for our address.
-fn solicitation(src: Ipv6Addr, dst: Ipv6Addr) -> Vec<u8> {
+pub(super) fn solicitation(src: Ipv6Addr, dst: Ipv6Addr) -> Vec<u8> {
     let mut bytes = [0; 8];
     let option: &[NdOption<'_>] = if src.is_unspecified() { &[] } else { &[NdOption::SourceLinkLayer(PEER_MAC)] };
     let options = Options::write(option, &mut bytes);
@@ -56,7 +56,7 @@ fn solicitation(src: Ipv6Addr, dst: Ipv6Addr) -> Vec<u8> {
 }
 
 /// A station tells us that it has `target`.
-fn advertisement(target: Ipv6Addr, mac: MacAddr, solicited: bool) -> Vec<u8> {
+pub(super) fn advertisement(target: Ipv6Addr, mac: MacAddr, solicited: bool) -> Vec<u8> {
     let mut bytes = [0; 8];
     let options = Options::write(&[NdOption::TargetLinkLayer(mac)], &mut bytes);
     let said = NeighborAdvertisement { router: false, solicited, overrides: true, target, options };
@@ -222,6 +222,27 @@ fn what_cannot_be_read_is_answered_with_the_place() {
         assert_eq!(host.sent(), expected, "{reason}");
         assert_eq!(host.drops(), [(reason, 1)]);
     }
+}
+
+/// RFC 4302, 3.4.2: what no association verifies is not believed, whatever it carries.
+#[test]
+fn what_is_authenticated_by_nobody_we_know_is_dropped() {
+    let header = extension::Repr::Authentication(sockeye_wire::ah::Header { spi: 5, seq: 6, icv: &[0; 12] });
+    let options = [HeaderOption::Unknown { kind: 0x1e, data: b"" }];
+    for (extensions, at) in
+        [(&[header][..], 6), (&[extension::Repr::Destination(&options), header][..], ipv6::HEADER_LEN)]
+    {
+        let mut host = acquainted();
+        host.arrive(&ipv6_frame(FROM_PEER, extensions, &echo(b"x")));
+        assert_eq!(host.sent(), [format!("fd00::1 > fd00::2 parameter problem at {at}")]);
+        assert_eq!(host.drops(), [("ipv6_protocol", 1)]);
+    }
+    // A raw socket that asks for the protocol gets header and all.
+    let mut host = acquainted();
+    let socket = host.stack.raw_open(true, crate::raw::Kind::Protocol(Protocol::AH.0));
+    host.arrive(&ipv6_frame(FROM_PEER, &[header], &echo(b"x")));
+    assert_eq!(host.sent(), [""; 0]);
+    assert_eq!(host.stack.raw_recv(socket).map(|received| received.data.len()), Some(header.header_len() + 9));
 }
 
 #[test]

@@ -17,6 +17,7 @@ mod packet;
 mod raw;
 mod redirects;
 mod routes;
+mod sent;
 mod udp;
 
 use crate::counters::Drop;

@@ -36,7 +36,7 @@ impl Host {
         self.stack.handle_timeout(self.now);
     }
 
-    fn join(&mut self, group: impl Into<IpAddr>) {
+    pub(super) fn join(&mut self, group: impl Into<IpAddr>) {
         self.change(group, &SourceFilter::default(), &everybody());
     }
 

@@ -5,7 +5,7 @@ use crate::errors::Cause;
 use crate::raw::{Filter, Kind, Options, Send, SendError, SocketId};
 use crate::rng::Rng;
 use crate::{Bind, Fragmentation};
-use sockeye_wire::icmpv4::{TimeExceededCode, UnreachableCode};
+use sockeye_wire::icmpv4::{TimeExceededCode, Timestamp, UnreachableCode};
 use std::net::Ipv6Addr;
 
 const OTHER: Protocol = Protocol(200);
@@ -108,6 +108,17 @@ fn filters_block_types() {
     host.arrive(&ipv4_frame(ipv4::Repr { protocol: Protocol::ICMP, ..FROM_PEER }, &unknown));
     host.arrive(&ipv4_frame(ipv4::Repr { protocol: Protocol::ICMP, ..FROM_PEER }, &[]));
     assert_eq!(taken(&mut host, socket), 1, "the one of a type beyond 32, not the empty one");
+}
+
+/// RFC 1122, 3.2.2.8: what nobody in the host asked for, a program may have.
+#[test]
+fn the_answer_to_a_question_about_the_time_is_heard() {
+    let mut host = Host::acquainted();
+    let socket = open(&mut host, Protocol::ICMP);
+    let time = Timestamp { ident: 1, seq: 1, originate: 1, receive: 2, transmit: 3 };
+    host.arrive(&icmp_frame(&Message::TimestampReply(time)));
+    let heard = host.stack.raw_recv(socket).unwrap().data;
+    assert_eq!(&heard[20..], icmp_bytes(&Message::TimestampReply(time)));
 }
 
 #[test]

@@ -35,8 +35,12 @@ fn host() -> Host {
 
 /// From `router`, about a packet of ours to `to`.
 fn v4(router: Ipv4Addr, to: Ipv4Addr, gateway: Ipv4Addr) -> Vec<u8> {
+    v4_of(RedirectCode(1), router, to, gateway)
+}
+
+fn v4_of(code: RedirectCode, router: Ipv4Addr, to: Ipv4Addr, gateway: Ipv4Addr) -> Vec<u8> {
     let original = packet(ipv4::Repr { src: US, dst: to, ..FROM_PEER }, &udp_bytes(1, 2, b""));
-    let message = Message::Redirect { code: RedirectCode(1), gateway, original: &original };
+    let message = Message::Redirect { code, gateway, original: &original };
     ipv4_frame(ipv4::Repr { src: router, protocol: Protocol::ICMP, ..FROM_PEER }, &icmp_bytes(&message))
 }
 
@@ -71,6 +75,17 @@ fn the_router_in_use_shows_a_shorter_way() {
     // It ends with its time.
     host.pass(Duration::from_secs(601));
     assert_eq!((next_hop(&host, FAR), next_hop(&host, FAR6)), (GATEWAY.into(), ROUTER6.into()));
+}
+
+/// RFC 1122, 3.3.1.2: a network's, and one for a type of service, are taken for the host's.
+#[test]
+fn redirects_for_networks_and_services_are_for_the_host() {
+    for code in 0..=3 {
+        let mut host = host();
+        host.arrive(&v4_of(RedirectCode(code), GATEWAY, FAR, OTHER));
+        assert_eq!(next_hop(&host, FAR), IpAddr::from(OTHER), "{code}");
+        assert_eq!(next_hop(&host, Ipv4Addr::new(192, 0, 2, 8)), IpAddr::from(GATEWAY), "{code}");
+    }
 }
 
 #[test]

@@ -210,6 +210,21 @@ fn ports_of_connections_to_others_cannot_be_foretold() {
     assert!(near < 5, "{near} of 99 ports are near the one that somebody else has seen");
 }
 
+/// Row D1: whoever says that nobody is there gets no connection closed that is open.
+#[test]
+fn unreachable_is_no_more_than_a_hint_for_an_open_connection() {
+    let codes =
+        (0..=15).map(icmpv4::UnreachableCode).filter(|&code| code != icmpv4::UnreachableCode::FRAGMENTATION_NEEDED);
+    for code in codes {
+        let (mut bench, id) = Bench::established(Options::default());
+        bench.write(id, &[7; 100]);
+        bench.ignore();
+        bench.rx_unreachable(code, 0, US + 1);
+        bench.silent();
+        assert_eq!(bench.state(id), State::Established, "{code}");
+    }
+}
+
 #[test]
 fn a_narrower_path_is_believed_of_what_is_in_flight_and_down_to_a_floor() {
     let theirs = tcp::Options { mss: Some(1_460), ..Default::default() };

@@ -253,17 +253,18 @@ impl Bench {
 
     /// A router says that the segment with this number was too large.
     pub(super) fn rx_too_big(&mut self, mtu: u16, seq: u32) {
+        self.rx_unreachable(icmpv4::UnreachableCode::FRAGMENTATION_NEEDED, mtu, seq);
+    }
+
+    /// A router says what became of the segment with this number.
+    pub(super) fn rx_unreachable(&mut self, code: icmpv4::UnreachableCode, next_hop_mtu: u16, seq: u32) {
         let mut quoted = vec![0; 28];
         let header = packet(OUR_IP, PEER_IP, Protocol::TCP).emit(1_480, &mut quoted);
         quoted[header..header + 2].copy_from_slice(&self.our_port.to_be_bytes());
         quoted[header + 2..header + 4].copy_from_slice(&self.peer_port.to_be_bytes());
         let seq = self.iss.unwrap_or(SeqNumber(US)) + seq.wrapping_sub(US);
         quoted[header + 4..].copy_from_slice(&seq.0.to_be_bytes());
-        let message = icmpv4::Message::DestinationUnreachable {
-            code: icmpv4::UnreachableCode::FRAGMENTATION_NEEDED,
-            next_hop_mtu: mtu,
-            original: &quoted,
-        };
+        let message = icmpv4::Message::DestinationUnreachable { code, next_hop_mtu, original: &quoted };
         let mut bytes = vec![0; 64];
         let len = message.emit(&mut bytes);
         self.rx_packet(PEER_IP, Protocol::ICMP, &bytes[..len]);

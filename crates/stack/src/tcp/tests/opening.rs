@@ -32,6 +32,14 @@ fn a_refused_open_says_so() {
 }
 
 #[test]
+fn an_open_that_reaches_nobody_says_so() {
+    let (mut bench, id) = connecting();
+    tx!(bench, at 0, { seq: US, flags: SYN, ack: 0 });
+    bench.rx_unreachable(icmpv4::UnreachableCode::PORT, 0, US);
+    assert_eq!((bench.state(id), bench.status(id).error), (State::Closed, Some(Error::Refused)));
+}
+
+#[test]
 fn a_reset_that_acknowledges_nothing_of_ours_is_ignored() {
     let (mut bench, id) = connecting();
     bench.ignore();
