@@ -239,6 +239,17 @@ pub(crate) fn prepare() {
     }
 }
 
+/// A word that is 0 in each child that has memory of its own, whatever the parent wrote; where the kernel cannot do that, a word like any other.
+pub(crate) fn free_in_children() -> &'static AtomicU32 {
+    static ORDINARY: AtomicU32 = AtomicU32::new(0);
+    let page = PAGE.load(Ordering::Acquire);
+    if page.is_null() {
+        return &ORDINARY;
+    }
+    // SAFETY: the second word of the page that `prepare` has made, and nobody unmaps.
+    unsafe { &*page.add(1) }
+}
+
 /// Whether connections can be kept, and those that are kept are this process's own.
 fn may_keep() -> bool {
     let page = PAGE.load(Ordering::Acquire);

@@ -99,7 +99,7 @@ interpose! {
         }
         match found {
             // SAFETY: a descriptor of ours, which is libc's from now on.
-            Ok(directory) => unsafe { libc::fdopendir(directory.into_number()) },
+            Ok(directory) => given(directory, |number| unsafe { libc::fdopendir(number) }),
             Err(errno) => {
                 set_errno(errno);
                 null_mut()
@@ -236,12 +236,21 @@ fn file_opened(theirs: *mut FILE, path: *const c_char, mode: *const c_char) -> *
     }
     match found {
         // SAFETY: a descriptor of ours, which is libc's from now on; the mode is the program's.
-        Ok(file) => unsafe { libc::fdopen(file.into_number(), mode) },
+        Ok(file) => given(file, |number| unsafe { libc::fdopen(number, mode) }),
         Err(errno) => {
             set_errno(errno);
             null_mut()
         }
     }
+}
+
+/// What libc makes of a descriptor, which then is libc's; if it makes nothing, the descriptor is closed.
+fn given<T>(file: Descriptor, make: impl FnOnce(c_int) -> *mut T) -> *mut T {
+    let made = make(file.number());
+    if !made.is_null() {
+        let _ = file.into_number();
+    }
+    made
 }
 
 fn status_of(directory: c_int, path: *const c_char, status: *mut c_void, flags: c_int) -> c_int {
@@ -455,6 +464,24 @@ mod tests {
             assert_eq!(of(path), None, "{path}");
         }
         assert_eq!(of(&format!("/sys/class/net/{}", "x".repeat(MAX_NAME))), None);
+    }
+
+    #[test]
+    fn a_descriptor_that_libc_does_not_take_is_closed() {
+        let open = |number| sys::fcntl(number, libc::F_GETFD, 0).is_ok();
+        // It is none of a directory.
+        let file = sys::seqpacket().expect("a descriptor");
+        let number = file.number();
+        // SAFETY: refused, as the descriptor stands for a socket.
+        assert!(given(file, |number| unsafe { libc::fdopendir(number) }).is_null());
+        assert!(errno() == Errno(libc::ENOTDIR) && !open(number));
+        let file = sys::seqpacket().expect("a descriptor");
+        let number = file.number();
+        // SAFETY: a descriptor that nobody else has, and a mode.
+        let stream = given(file, |number| unsafe { libc::fdopen(number, c"r".as_ptr()) });
+        assert!(!stream.is_null() && open(number));
+        // SAFETY: just opened.
+        unsafe { libc::fclose(stream) };
     }
 
     #[test]

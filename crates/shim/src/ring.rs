@@ -7,16 +7,18 @@
 //! `sockeye_control::ring`. So that [`settle`] can do its part, each ring is mapped a second time for the shim, with the page behind it. A
 //! process without a ring pays one comparison for each wait.
 //!
-//! Which rings there are a few entries remember, by the socket's name, which is never used again; the descriptor's number is only where to look, and is asked
-//! who it is before it is used. The entries are taken by whoever comes first; who comes second meanwhile does without, which costs a wake-up for nothing.
+//! Which rings there are a few places remember, by the socket's name, which is never used again; the descriptor's number is only where to look, and is asked
+//! who it is before it is used. If it is another's by now, all numbers are asked, once: the program may have made a duplicate and closed the first. The places
+//! are taken by whoever comes first; who comes second meanwhile does without, which costs a wake-up for nothing. That they are taken stands in a word that the
+//! kernel wipes in a child ([`connection::free_in_children`]), as nobody there would give them back; and a place is in use from when all of it is written.
 
 use crate::exchange::{self, Along, NONSENSE};
 use crate::names::{identity, identity_if};
 use crate::sys::{self, Errno, set_errno};
-use crate::{interpose, real};
+use crate::{connection, interpose, real};
 use libc::{c_int, c_void, epoll_event, fd_set, off_t, sigset_t, size_t, timespec, timeval};
 use sockeye_control::datagram::{Header, Kind};
-use sockeye_control::{Family, Reply, Request, SocketName, ring};
+use sockeye_control::{self as control, Family, Reply, Request, SocketId, SocketName, ring};
 use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering, fence};
 
@@ -34,23 +36,51 @@ struct Entry {
     len: usize,
 }
 
-struct Table(UnsafeCell<[Option<Entry>; MOST]>);
+/// An entry, if it is in use.
+struct Place {
+    used: AtomicBool,
+    entry: Entry,
+}
 
-// SAFETY: used by whoever has set BUSY only.
+impl Place {
+    const fn empty() -> Place {
+        let name = SocketName { node: 0, family: Family::Packet, kind: control::Kind::Raw, id: SocketId([0; 16]) };
+        Place { used: AtomicBool::new(false), entry: Entry { name, fd: -1, memory: std::ptr::null_mut(), len: 0 } }
+    }
+
+    fn get(&mut self) -> Option<&mut Entry> {
+        self.used.load(Ordering::Acquire).then_some(&mut self.entry)
+    }
+
+    fn fill(&mut self, entry: Entry) {
+        self.entry = entry;
+        self.used.store(true, Ordering::Release);
+    }
+
+    fn forget(&mut self) {
+        if self.used.swap(false, Ordering::AcqRel) {
+            sys::unmap_bytes(self.entry.memory, self.entry.len + ring::LEN);
+        }
+    }
+}
+
+struct Table(UnsafeCell<[Place; MOST]>);
+
+// SAFETY: used by whoever has taken it only.
 unsafe impl Sync for Table {}
 
 static HAS_RINGS: AtomicBool = AtomicBool::new(false);
-static BUSY: AtomicBool = AtomicBool::new(false);
-static TABLE: Table = Table(UnsafeCell::new([None; MOST]));
+static TABLE: Table = Table(UnsafeCell::new([const { Place::empty() }; MOST]));
 
 /// Acts on the table, unless somebody else does: another thread, or this one, which a signal has interrupted.
-fn with_table<T>(act: impl FnOnce(&mut [Option<Entry>; MOST]) -> T) -> Option<T> {
-    if BUSY.swap(true, Ordering::Acquire) {
+fn with_table<T>(act: impl FnOnce(&mut [Place; MOST]) -> T) -> Option<T> {
+    let taken = connection::free_in_children();
+    if taken.swap(1, Ordering::Acquire) != 0 {
         return None;
     }
-    // SAFETY: BUSY was not set, and is now.
+    // SAFETY: it was not taken, and is now.
     let result = act(unsafe { &mut *TABLE.0.get() });
-    BUSY.store(false, Ordering::Release);
+    taken.store(0, Ordering::Release);
     Some(result)
 }
 
@@ -135,11 +165,11 @@ fn map(
         let done = with_table(|table| {
             // One that was mapped before has other memory now.
             for place in table.iter_mut() {
-                if place.is_some_and(|old| old.name == name || identity(old.fd) != Some(old.name)) {
-                    forget(place);
+                if place.get().is_some_and(|old| old.name == name || !old.is_open()) {
+                    place.forget();
                 }
             }
-            table.iter_mut().find(|place| place.is_none()).map(|place| *place = Some(entry)).is_some()
+            table.iter_mut().find_map(|place| place.get().is_none().then(|| place.fill(entry))).is_some()
         });
         if done.is_none() {
             sys::step_aside();
@@ -157,12 +187,6 @@ fn map(
     mapped
 }
 
-fn forget(place: &mut Option<Entry>) {
-    if let Some(old) = place.take() {
-        sys::unmap_bytes(old.memory, old.len + ring::LEN);
-    }
-}
-
 /// Before the program waits: what a ring's descriptor polls shall be true.
 #[inline]
 pub(crate) fn settle() {
@@ -172,13 +196,13 @@ pub(crate) fn settle() {
 }
 
 #[cold]
-fn settle_one(place: &mut Option<Entry>) {
-    let Some(entry) = place else { return };
+fn settle_one(place: &mut Place) {
+    let Some(entry) = place.get() else { return };
     if entry.has_something() {
         return;
     }
-    if identity(entry.fd) != Some(entry.name) {
-        return forget(place);
+    if !entry.is_open() {
+        return place.forget();
     }
     entry.word(entry.len + ring::ARMED).store(1, Ordering::SeqCst);
     fence(Ordering::SeqCst);
@@ -188,6 +212,22 @@ fn settle_one(place: &mut Option<Entry>) {
 }
 
 impl Entry {
+    /// Whether the process still has a descriptor of the socket; it is looked for, if it is not where it was.
+    fn is_open(&mut self) -> bool {
+        if identity(self.fd) == Some(self.name) {
+            return true;
+        }
+        let mut found = None;
+        let looked = sys::each_descriptor(|fd| {
+            if found.is_none() && identity(fd) == Some(self.name) {
+                found = Some(fd);
+            }
+        });
+        self.fd = found.unwrap_or(self.fd);
+        // Where none can be looked for, it may be.
+        found.is_some() || looked.is_err()
+    }
+
     /// Whether the slot or block that was last made the program's is its still.
     fn has_something(&self) -> bool {
         let last = self.word(self.len + ring::LAST).load(Ordering::SeqCst) as usize;
@@ -220,8 +260,34 @@ fn take(fd: c_int) {
 /// A signal was read by the program in a frame's place: the next one is wanted.
 pub(crate) fn was_read(name: SocketName) {
     with_table(|table| {
-        for entry in table.iter().flatten().filter(|entry| entry.name == name) {
+        for entry in table.iter_mut().filter_map(Place::get).filter(|entry| entry.name == name) {
             entry.word(entry.len + ring::ARMED).store(1, Ordering::SeqCst);
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_thread_has_taken_is_free_in_a_child() {
+        connection::prepare();
+        let status = with_table(|_| {
+            assert!(with_table(|_| ()).is_none(), "taken");
+            // SAFETY: the child makes system calls only.
+            match unsafe { libc::fork() } {
+                // SAFETY: ends the child.
+                0 => unsafe { libc::_exit(c_int::from(with_table(|_| ()).is_none())) },
+                child => {
+                    let mut status = -1;
+                    // SAFETY: waits for the child that was just made.
+                    assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+                    status
+                }
+            }
+        });
+        assert_eq!(status, Some(0));
+        assert!(with_table(|_| ()).is_some());
+    }
 }

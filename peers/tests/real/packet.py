@@ -333,6 +333,14 @@ def rings():
             pass
         send_datagrams(1)
         assert ring.waits(20), version
+        # The descriptor that was mapped is closed, and a duplicate is what is waited on.
+        old = ring.socket
+        ring.socket = old.dup()
+        old.close()
+        ring.take()
+        assert not (ring.waits(0) and ring.waits(0) and ring.waits(0)), version
+        send_datagrams(1)
+        assert ring.waits(20) and ring.take(), version
 
 
 globals()[sys.argv[1]]()

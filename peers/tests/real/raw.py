@@ -232,6 +232,20 @@ def errors_are_asked_for_one_by_one():
     s.sendto(b"again", (peer, 9))
     assert polls(s) == [select.POLLERR]
     assert next_error(s)[1] == b"again"
+    # Who asks for nothing is told of an error all the same, and of nothing else.
+    s.sendto(b"mute", (peer, 9))
+    assert polls(s, 0) == [select.POLLERR]
+    assert next_error(s)[1] == b"mute"
+    other = make(AF_INET, SOCK_DGRAM, 0)
+    other.sendto(b"data", (own, s.getsockname()[1]))
+    assert polls(s) == [select.POLLIN]
+    poll = select.poll()
+    poll.register(s, 0)
+    poll.register(other, select.POLLIN)
+    assert poll.poll(0) == []
+    s.sendto(b"answer", (own, other.getsockname()[1]))
+    assert poll.poll(20_000) == [(other.fileno(), select.POLLIN)]
+    assert s.recv(100) == b"data"
     assert s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
     # A router's word, with what came along.
     s.setsockopt(IPPROTO_IP, socket.IP_TTL, 1)

@@ -350,33 +350,41 @@ fn change_route(node: &mut Node, family: i32, add: bool, argument: &[u8]) -> Out
     let metric = i16::from_ne_bytes(part(argument, 80));
     let name = text(argument.get(RTENTRY_LEN..).unwrap_or_default());
     let next_hop = (flags & GATEWAY != 0).then(|| IpAddr::V4(address(24).1));
-    let all = all(node);
-    let interface = if name.is_empty() {
-        all.iter().find(|one| next_hop.is_some_and(|hop| one.addresses.iter().any(|own| own.prefix.contains(hop))))
-    } else {
-        all.iter().find(|one| one.name == name)
-    };
-    let Some(interface) = interface else {
-        return match name.is_empty() {
-            true if add => refuse(Errno::ENETUNREACH, "the gateway is on no link of the node"),
-            true => Err(Errno::ESRCH.into()),
-            false => refuse(Errno::ENODEV, format!("no interface is called {name:?}")),
-        };
-    };
-    let stack = node.host.stack_mut();
     // The caller counts from 1; a route that says nothing has 0.
     let metric = u32::try_from(i32::from(metric) - 1).unwrap_or(0);
-    let route = Route { destination, next_hop, port: interface.port, source: None, metric };
-    let same = |other: &&Route| (other.destination.network(), other.next_hop) == (destination.network(), next_hop);
-    let there = stack.routes().filter(same).find(|other| other.port == interface.port).copied();
-    match there {
-        Some(_) if add => return refuse(Errno::EEXIST, format!("there is a route to {destination} already")),
-        None if !add => return refuse(Errno::ESRCH, format!("there is no route to {destination}")),
-        Some(there) => {
-            stack.remove_route(&there);
-        }
-        None => stack.add_route(route),
+    let all = all(node);
+    let named = all.iter().find(|one| one.name == name);
+    if named.is_none() && !name.is_empty() {
+        return refuse(Errno::ENODEV, format!("no interface is called {name:?}"));
     }
+    let reaches = |one: &Interface, hop: IpAddr| one.addresses.iter().any(|own| own.prefix.contains(hop));
+    let stack = node.host.stack_mut();
+    if !add {
+        // What is not said does not matter; of several it is the best.
+        let meant = |route: &&Route| {
+            route.destination.network() == destination.network()
+                && named.is_none_or(|one| one.port == route.port)
+                && (next_hop.is_none() || next_hop == route.next_hop)
+                && (metric == 0 || metric == route.metric)
+        };
+        let Some(there) = stack.routes().filter(meant).min_by_key(|route| route.metric).copied() else {
+            return refuse(Errno::ESRCH, format!("there is no route to {destination}"));
+        };
+        stack.remove_route(&there);
+        return Ok(Vec::new());
+    }
+    let near = || all.iter().find(|one| next_hop.is_some_and(|hop| reaches(one, hop)));
+    let Some(interface) = named.or_else(near) else {
+        return refuse(Errno::ENETUNREACH, "the gateway is on no link of the node");
+    };
+    let route = Route { destination, next_hop, port: interface.port, source: None, metric };
+    let same = |other: &Route| {
+        (other.destination.network(), other.next_hop, other.port) == (destination.network(), next_hop, route.port)
+    };
+    if stack.routes().any(same) {
+        return refuse(Errno::EEXIST, format!("there is a route to {destination} already"));
+    }
+    stack.add_route(route);
     Ok(Vec::new())
 }
 
