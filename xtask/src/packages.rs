@@ -21,6 +21,7 @@ pub(crate) const TEST: &[Program] = &[
     ("nc", "netcat-openbsd"),
     ("ndisc6", "ndisc6"),
     ("nginx", "nginx"),
+    ("nmap", "nmap"),
     ("ping", "iputils-ping"),
     ("python3", "python3"),
     ("radvd", "radvd"),

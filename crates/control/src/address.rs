@@ -1,4 +1,4 @@
-//! Addresses of sockets: the internet's and a link's.
+//! Addresses of sockets: the internet's, a link's and netlink's.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -10,6 +10,17 @@ pub enum Address {
     Internet(SocketAddr),
     /// `sockaddr_ll`.
     Link(LinkAddress),
+    /// `sockaddr_nl`.
+    Netlink(NetlinkAddress),
+}
+
+/// What a netlink socket has for an address: netlink(7), `struct sockaddr_nl`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct NetlinkAddress {
+    /// Which socket, among those of the family; 0 is the node's side.
+    pub port: u32,
+    /// A bit for each group that is listened to.
+    pub groups: u32,
 }
 
 /// What a packet socket has for an address: packet(7), `struct sockaddr_ll`.
@@ -34,7 +45,7 @@ impl Address {
     pub fn internet(self) -> Option<SocketAddr> {
         match self {
             Address::Internet(address) => Some(address),
-            Address::Link(_) => None,
+            Address::Link(_) | Address::Netlink(_) => None,
         }
     }
 
@@ -42,8 +53,14 @@ impl Address {
     pub fn link(self) -> Option<LinkAddress> {
         match self {
             Address::Link(address) => Some(address),
-            Address::Internet(_) => None,
+            Address::Internet(_) | Address::Netlink(_) => None,
         }
+    }
+}
+
+impl From<NetlinkAddress> for Address {
+    fn from(address: NetlinkAddress) -> Self {
+        Address::Netlink(address)
     }
 }
 
@@ -64,6 +81,8 @@ impl fmt::Display for Address {
         match self {
             Address::Internet(address) => address.fmt(f),
             Address::Link(address) => address.fmt(f),
+            Address::Netlink(NetlinkAddress { port, groups: 0 }) => write!(f, "netlink {port}"),
+            Address::Netlink(NetlinkAddress { port, groups }) => write!(f, "netlink {port} groups {groups:#x}"),
         }
     }
 }

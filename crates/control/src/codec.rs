@@ -3,7 +3,7 @@
 //! [`Writer`] and [`Reader`] are the only places that touch indices, so that the messages are lists of fields. Both check every
 //! length; neither can panic. A [`Reader`] must be finished ([`Reader::end`]), which refuses trailing bytes.
 
-use crate::{Address, LinkAddress, VERSION};
+use crate::{Address, LinkAddress, NetlinkAddress, VERSION};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
@@ -54,9 +54,10 @@ impl fmt::Display for NoRoom {
 impl std::error::Error for NoRoom {}
 
 /// Bytes of an encoded socket address: family, zero, port, flow information, address, scope; or family, zero, protocol, interface,
-/// hardware, kind of packet, length, address, zeros.
+/// hardware, kind of packet, length, address, zeros; or family, zeros, port, groups, zeros.
 pub(crate) const SOCKET_ADDRESS_LEN: usize = 28;
 const LINK: u8 = 17;
+const NETLINK: u8 = 16;
 
 /// Bytes of an encoded address without a port: family, address.
 pub(crate) const ADDRESS_LEN: usize = 17;
@@ -155,6 +156,12 @@ impl Writer<'_> {
                 self.bytes(&[packet, len])?;
                 self.bytes(&address)?;
                 self.bytes(&[0; 8])
+            }
+            Some(Address::Netlink(NetlinkAddress { port, groups })) => {
+                self.bytes(&[NETLINK, 0, 0, 0])?;
+                self.u32(port)?;
+                self.u32(groups)?;
+                self.bytes(&[0; 16])
             }
             Some(Address::Internet(address)) => self.socket_address(Some(address)),
             None => self.socket_address(None),
@@ -275,8 +282,10 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn optional_any_address(&mut self) -> Result<Option<Address>, Malformed> {
-        if self.rest.first() != Some(&LINK) {
-            return Ok(self.optional_socket_address()?.map(Address::Internet));
+        match self.rest.first() {
+            Some(&LINK) => {}
+            Some(&NETLINK) => return self.netlink_address().map(|address| Some(address.into())),
+            _ => return Ok(self.optional_socket_address()?.map(Address::Internet)),
         }
         self.u8()?;
         self.zeros(1)?;
@@ -290,6 +299,14 @@ impl<'a> Reader<'a> {
         };
         self.zeros(8)?;
         Ok(Some(Address::Link(link)))
+    }
+
+    fn netlink_address(&mut self) -> Result<NetlinkAddress, Malformed> {
+        self.u8()?;
+        self.zeros(3)?;
+        let address = NetlinkAddress { port: self.u32()?, groups: self.u32()? };
+        self.zeros(16)?;
+        Ok(address)
     }
 
     pub(crate) fn any_address(&mut self) -> Result<Address, Malformed> {

@@ -101,7 +101,7 @@ pub mod ring;
 mod tests;
 
 pub use accept::Accepted;
-pub use address::{Address, LinkAddress};
+pub use address::{Address, LinkAddress, NetlinkAddress};
 pub use codec::{Malformed, NoRoom};
 pub use name::{Family, Kind, SocketId, SocketName};
 pub use path::{ControlPath, PathError};

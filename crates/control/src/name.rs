@@ -4,7 +4,7 @@
 //!  \0 sockeye/ 0a1b2c3d / 4s / 00112233445566778899aabbccddeeff
 //!              node       ||   socket
 //!                         |+- kind: s stream, d datagram, r raw
-//!                         +-- family: 4 IPv4, 6 IPv6, p packets
+//!                         +-- family: 4 IPv4, 6 IPv6, p packets, n netlink
 //! ```
 //!
 //! It has one spelling (lower case, fixed width) and a fixed length, so that the shim tells a foreign name from ours by the
@@ -22,6 +22,8 @@ pub enum Family {
     V6,
     /// `AF_PACKET`.
     Packet,
+    /// `AF_NETLINK`.
+    Netlink,
 }
 
 /// What a program's socket is.
@@ -63,7 +65,7 @@ impl fmt::Debug for SocketId {
 pub struct SocketName {
     /// Which node: a random number that it draws when it starts.
     pub node: u32,
-    /// IPv4, IPv6 or packets.
+    /// IPv4, IPv6, packets or netlink.
     pub family: Family,
     /// Stream, datagram or raw.
     pub kind: Kind,
@@ -89,6 +91,7 @@ impl SocketName {
             Family::V4 => b'4',
             Family::V6 => b'6',
             Family::Packet => b'p',
+            Family::Netlink => b'n',
         };
         name[FAMILY_AT + 1] = match self.kind {
             Kind::Stream => b's',
@@ -109,6 +112,7 @@ impl SocketName {
             b'4' => Family::V4,
             b'6' => Family::V6,
             b'p' => Family::Packet,
+            b'n' => Family::Netlink,
             _ => return None,
         };
         let kind = match path[FAMILY_AT + 1] {

@@ -16,7 +16,7 @@ use std::str::FromStr;
 pub enum Request<'a> {
     /// `socket(2)`. Answer: [`crate::Reply::Done`] and the program's descriptor, or why not.
     Socket {
-        /// `AF_INET`, `AF_INET6`, `AF_PACKET`, ...
+        /// `AF_INET`, `AF_INET6`, `AF_PACKET`, `AF_NETLINK`, ...
         family: i32,
         /// `SOCK_STREAM`, `SOCK_DGRAM`, `SOCK_RAW`, ... without flags.
         kind: i32,

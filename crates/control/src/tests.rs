@@ -25,6 +25,7 @@ fn any_address() -> impl Strategy<Value = Address> {
         link.prop_map(|(protocol, port, hardware, packet, len, address)| {
             Address::Link(LinkAddress { protocol, port, hardware, packet, len, address })
         }),
+        any::<(u32, u32)>().prop_map(|(port, groups)| NetlinkAddress { port, groups }.into()),
     ]
 }
 
@@ -181,10 +182,10 @@ proptest! {
     }
 
     #[test]
-    fn names_survive_the_round_trip(node in any::<u32>(), id in id(), family in 0..3usize, kind in 0..3usize) {
+    fn names_survive_the_round_trip(node in any::<u32>(), id in id(), family in 0..4usize, kind in 0..3usize) {
         let name = SocketName {
             node,
-            family: [Family::V4, Family::V6, Family::Packet][family],
+            family: [Family::V4, Family::V6, Family::Packet, Family::Netlink][family],
             kind: [Kind::Stream, Kind::Datagram, Kind::Raw][kind],
             id,
         };

@@ -26,6 +26,7 @@ use crate::datagram;
 use crate::end::{End, Fate, Identity, Owner, Pump};
 use crate::listener::{Flight, ListenerPump};
 use crate::local::Locals;
+use crate::netlink::Netlinks;
 use crate::pair::{self, Pair};
 use crate::poller::Poller;
 use crate::stream::{self, StreamPump};
@@ -45,6 +46,7 @@ pub(crate) struct Counters {
     pub(crate) connections_local: u64,
     pub(crate) datagrams_malformed: u64,
     pub(crate) datagrams_refused: u64,
+    pub(crate) netlink_overruns: u64,
 }
 
 /// What the parts of the boundary work with.
@@ -104,6 +106,7 @@ pub(crate) struct Boundary {
     pub(crate) graveyard: Graveyard,
     pub(crate) counters: Counters,
     pub(crate) locals: Locals,
+    pub(crate) netlinks: Netlinks,
     /// Programs on this node that connect to each other get a pair of their own.
     pub(crate) local_shortcut: bool,
     ids: HashMap<control::SocketId, Key>,
@@ -125,6 +128,7 @@ impl Boundary {
             graveyard: Graveyard::default(),
             counters: Counters::default(),
             locals: Locals::default(),
+            netlinks: Netlinks::default(),
             local_shortcut,
             ids: HashMap::new(),
             by_socket: Vec::new(),
@@ -156,8 +160,9 @@ impl Boundary {
         made
     }
 
-    fn admit(&self, owner: Owner) -> Result<(), Errno> {
-        if self.ends.len() + self.locals.len() >= self.limits.sockets {
+    /// Whether there may be one more.
+    pub(crate) fn admit(&self, owner: Owner) -> Result<(), Errno> {
+        if self.ends.len() + self.locals.len() + self.netlinks.len() >= self.limits.sockets {
             return Err(Errno::ENFILE);
         }
         let count = self.by_user.get(&owner.uid).copied().unwrap_or(0);
@@ -229,7 +234,8 @@ impl Boundary {
         if let Some((key, side)) = self.locals.find(id) {
             return self.locals.table.get(key)?.end(side).map(|end| end.identity.number);
         }
-        self.ends.get(self.find(id)?).map(|end| end.number)
+        let end = || self.ends.get(self.find(id)?).map(|end| end.number);
+        end().or_else(|| self.netlinks.number(id))
     }
 
     /// Parts an end from the boundary, which is to pump it no more: the program's side of it, the socket, the node's side.

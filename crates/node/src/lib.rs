@@ -24,6 +24,7 @@ mod error;
 mod interfaces;
 mod listener;
 mod local;
+mod netlink;
 mod node;
 mod pair;
 mod poller;

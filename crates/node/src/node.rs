@@ -56,7 +56,7 @@ pub struct Node {
     pub(crate) tracer: Tracer,
     pub(crate) resolver: Resolver,
     pub(crate) files: Files,
-    poller: Poller,
+    pub(crate) poller: Poller,
     signals: Option<UnixStream>,
     origin: std::time::Instant,
     pub(crate) now: Instant,
@@ -214,6 +214,7 @@ impl Node {
                 }
             }
             Token::End(key) => self.boundary.take(key, flags, &self.poller),
+            Token::Netlink(key) => self.pump_netlink(key),
             Token::Server => {
                 for _ in 0..ACCEPTS {
                     let Some(key) = self.server.accept(&self.poller) else { break };

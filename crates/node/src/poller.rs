@@ -1,6 +1,6 @@
 //! Waiting: one epoll for everything that the node holds.
 //!
-//! Devices, the control server and its clients are level-triggered: forgetting one costs a wake-up, not a stall. Programs' sockets are
+//! Devices, the control server, its clients and netlink sockets are level-triggered: forgetting one costs a wake-up, not a stall. Programs' sockets are
 //! edge-triggered: what an edge said is remembered in the socket's own entry, and forgotten when a read or a write comes back short,
 //! so that data costs no epoll_ctl. Readiness to write is asked for only while a write is blocked: the kernel announces
 //! it each time the program reads, and a node that listened would wake twice for each reply.
@@ -35,6 +35,7 @@ pub(crate) enum Token {
     Server,
     Client(Key),
     End(Key),
+    Netlink(Key),
     Signals,
 }
 
@@ -45,6 +46,7 @@ impl Token {
             Token::Server => (1, Key { index: 0, generation: 0 }),
             Token::Client(key) => (2, key),
             Token::End(key) => (3, key),
+            Token::Netlink(key) => (5, key),
             Token::Signals => (4, Key { index: 0, generation: 0 }),
         };
         kind << 60 | u64::from(key.generation) << 32 | u64::from(key.index)
@@ -57,6 +59,7 @@ impl Token {
             1 => Token::Server,
             2 => Token::Client(key),
             3 => Token::End(key),
+            5 => Token::Netlink(key),
             _ => Token::Signals,
         }
     }
@@ -161,7 +164,9 @@ mod tests {
     #[test]
     fn tokens_come_back_as_they_went() {
         let key = Key { index: u32::MAX, generation: (1 << 28) - 1 };
-        for token in [Token::Device(7), Token::Server, Token::Client(key), Token::End(key), Token::Signals] {
+        for token in
+            [Token::Device(7), Token::Server, Token::Client(key), Token::End(key), Token::Netlink(key), Token::Signals]
+        {
             assert_eq!(Token::decode(token.encode()), token);
         }
     }

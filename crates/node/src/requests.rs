@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use sockeye_control::{Address, Kind, LinkAddress, Request, SocketId};
 use sockeye_socket::names::{
-    AF_INET, AF_INET6, AF_PACKET, IPPROTO_TCP, PACKET_RX_RING, PACKET_TX_RING, SO_ATTACH_FILTER, SO_ERROR,
+    AF_INET, AF_INET6, AF_NETLINK, AF_PACKET, IPPROTO_TCP, PACKET_RX_RING, PACKET_TX_RING, SO_ATTACH_FILTER, SO_ERROR,
     SO_OOBINLINE, SOCK_DGRAM, SOCK_PACKET, SOCK_RAW, SOCK_STREAM, SOL_PACKET, SOL_SOCKET, TCP_CORK, TCP_INFO,
 };
 use sockeye_socket::settings::cut_value;
@@ -252,7 +252,9 @@ impl Call<'_, '_> {
                 }
                 Answer::Address(address.into())
             }
-            Request::Connect { address: Some(Address::Link(_)), .. } => return Err(Errno::EOPNOTSUPP.into()),
+            Request::Connect { address: Some(Address::Link(_) | Address::Netlink(_)), .. } => {
+                return Err(Errno::EOPNOTSUPP.into());
+            }
             Request::Bind { address: Address::Internet(address), .. } => {
                 match host.bind(*now, socket, address, self.privilege) {
                     Err(Errno::EACCES) => {
@@ -455,8 +457,9 @@ pub(crate) fn describe(request: &Request<'_>, number: Option<u64>) -> String {
     let socket = number.map_or_else(|| "#?".to_owned(), |number| format!("#{number}"));
     match *request {
         Request::Socket { family: socket_family, kind, protocol, nonblocking } => {
-            let family = [(AF_INET.into(), "AF_INET"), (AF_INET6.into(), "AF_INET6"), (AF_PACKET.into(), "AF_PACKET")];
-            let family = word(socket_family, &family);
+            let names =
+                [(AF_INET, "AF_INET"), (AF_INET6, "AF_INET6"), (AF_PACKET, "AF_PACKET"), (AF_NETLINK, "AF_NETLINK")];
+            let family = word(socket_family, &names.map(|(family, name)| (family.into(), name)));
             let kind = word(kind, &[(SOCK_STREAM, "SOCK_STREAM"), (SOCK_DGRAM, "SOCK_DGRAM"), (SOCK_RAW, "SOCK_RAW")]);
             let flag = if nonblocking { "|SOCK_NONBLOCK" } else { "" };
             format!("socket({family}, {kind}{flag}, {protocol})")

@@ -485,6 +485,7 @@ fn counters(node: &Node) -> Table {
         connections_local,
         datagrams_malformed,
         datagrams_refused,
+        netlink_overruns,
     } = node.boundary.counters;
     row("sockets", "sockets_made", sockets_made, "");
     row("sockets", "sockets_refused", sockets_refused, "A quota was used up, or the kernel gave no descriptor.");
@@ -493,6 +494,7 @@ fn counters(node: &Node) -> Table {
     row("sockets", "connections_local", connections_local, "Between two programs on this node, past it.");
     row("sockets", "datagrams_malformed", datagrams_malformed, "A program's message was no datagram.");
     row("sockets", "datagrams_refused", datagrams_refused, "A program's datagram could not be sent; it was told.");
+    row("sockets", "netlink_overruns", netlink_overruns, "A program did not read netlink's answers; it was told.");
     let crate::server::Counters {
         clients,
         clients_refused,

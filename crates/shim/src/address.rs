@@ -1,11 +1,11 @@
 //! Socket addresses as C has them, to and from the program's memory.
 //!
-//! Lengths and families are checked as Linux's `inet`, `inet6` and `packet` sockets check them; what remains is an [`Address`].
+//! Lengths and families are checked as Linux's `inet`, `inet6`, `packet` and `netlink` sockets check them; what remains is an [`Address`].
 
 use crate::memory;
 use crate::sys::Errno;
-use libc::{c_int, sa_family_t, sockaddr, sockaddr_in, sockaddr_in6, sockaddr_ll, socklen_t};
-use sockeye_control::{Address, Family, Kind, LinkAddress, SocketName};
+use libc::{c_int, sa_family_t, sockaddr, sockaddr_in, sockaddr_in6, sockaddr_ll, sockaddr_nl, socklen_t};
+use sockeye_control::{Address, Family, Kind, LinkAddress, NetlinkAddress, SocketName};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
 const INVALID: Errno = Errno(libc::EINVAL);
@@ -76,6 +76,13 @@ impl Raw {
         })
     }
 
+    fn netlink(&self) -> Result<Address, Errno> {
+        if self.len < size_of::<sockaddr_nl>() || self.family()? != libc::AF_NETLINK {
+            return Err(INVALID);
+        }
+        Ok(NetlinkAddress { port: u32::from_ne_bytes(self.part(4)), groups: u32::from_ne_bytes(self.part(8)) }.into())
+    }
+
     /// For `bind`: IPv4's may say `AF_UNSPEC` if they say no address.
     pub(crate) fn to_bind(self, family: Family) -> Result<Address, Errno> {
         match family {
@@ -95,6 +102,7 @@ impl Raw {
                 let address = self.link()?;
                 if self.family()? == libc::AF_PACKET { Ok(address.into()) } else { Err(INVALID) }
             }
+            Family::Netlink => self.netlink(),
         }
     }
 
@@ -103,6 +111,7 @@ impl Raw {
         match (self.family()?, name.family) {
             (_, Family::Packet) => Err(Errno(libc::EOPNOTSUPP)),
             (libc::AF_UNSPEC, _) => Ok(None),
+            (_, Family::Netlink) => self.netlink().map(Some),
             (libc::AF_INET, Family::V4) => self.v4().map(|address| Some(address.into())),
             (libc::AF_INET, Family::V6) if name.kind == Kind::Datagram => self.v4().map(|address| Some(address.into())),
             (libc::AF_INET6, Family::V6) => self.v6().map(|address| Some(address.into())),
@@ -116,6 +125,7 @@ impl Raw {
     pub(crate) fn to_send(self, name: SocketName) -> Result<Address, Errno> {
         match (self.family()?, name.family) {
             (_, Family::Packet) => self.link().map(Address::Link),
+            (_, Family::Netlink) => self.netlink(),
             (libc::AF_INET | libc::AF_UNSPEC, Family::V4) => self.v4().map(Address::Internet),
             (libc::AF_INET, Family::V6) if name.kind == Kind::Datagram => self.v4().map(Address::Internet),
             (libc::AF_INET6, Family::V6) => self.v6().map(Address::Internet),
@@ -146,6 +156,7 @@ impl Encoded {
         match address.into() {
             Address::Internet(address) => Encoded::internet(address),
             Address::Link(address) => Encoded::link(address),
+            Address::Netlink(address) => Encoded::netlink(address),
         }
     }
 
@@ -158,6 +169,14 @@ impl Encoded {
         bytes[10..12].copy_from_slice(&[address.packet, address.len]);
         bytes[12..20].copy_from_slice(&address.address);
         Encoded { bytes, len: size_of::<sockaddr_ll>() }
+    }
+
+    fn netlink(address: NetlinkAddress) -> Encoded {
+        let mut bytes = [0; size_of::<sockaddr_in6>()];
+        bytes[..2].copy_from_slice(&(libc::AF_NETLINK as sa_family_t).to_ne_bytes());
+        bytes[4..8].copy_from_slice(&address.port.to_ne_bytes());
+        bytes[8..12].copy_from_slice(&address.groups.to_ne_bytes());
+        Encoded { bytes, len: size_of::<sockaddr_nl>() }
     }
 
     fn internet(address: SocketAddr) -> Encoded {
@@ -231,6 +250,14 @@ mod tests {
         assert_eq!(raw.to_bind(Family::Packet), Ok(link.into()));
         assert_eq!(raw.to_send(name(Family::Packet)), Ok(link.into()));
         assert_eq!(raw.to_connect(name(Family::Packet)), Err(Errno(libc::EOPNOTSUPP)));
+        let netlink = Address::from(NetlinkAddress { port: 0x1234_5678, groups: 1 << 31 });
+        let bytes = Encoded::new(netlink);
+        let raw = self::raw(bytes.as_bytes());
+        assert_eq!((bytes.as_bytes().len(), raw.to_bind(Family::Netlink)), (12, Ok(netlink)));
+        assert_eq!(raw.to_send(name(Family::Netlink)), Ok(netlink));
+        assert_eq!(raw.to_connect(name(Family::Netlink)), Ok(Some(netlink)));
+        assert_eq!(self::raw(&bytes.as_bytes()[..11]).to_bind(Family::Netlink), Err(INVALID));
+        assert_eq!(raw.to_bind(Family::Packet), Err(INVALID));
     }
 
     #[test]

@@ -111,7 +111,7 @@ pub(crate) fn send(
         return Err(UNSUPPORTED);
     }
     let most = match name.family {
-        Family::V4 | Family::V6 => 65_535,
+        Family::V4 | Family::V6 | Family::Netlink => 65_535,
         // With headers, and as many segments as travel in one piece.
         Family::Packet => 66 * 1024,
     };
@@ -129,9 +129,13 @@ pub(crate) fn send(
     {
         return Ok(sent);
     }
-    // Linux tells a pending error to whoever comes first; but not who sends raw packets.
+    // Linux tells a pending error to whoever comes first; but not who sends raw packets, nor questions.
     let raw = name.kind == Kind::Raw && name.family != Family::Packet;
-    if !raw && let Some(errno) = take_error(fd, name) {
+    let netlink = name.family == Family::Netlink;
+    if !raw
+        && !netlink
+        && let Some(errno) = take_error(fd, name)
+    {
         return Err(errno);
     }
     let (list, listed, destination) = match control {
@@ -141,7 +145,8 @@ pub(crate) fn send(
     if listed > Header::MAX_SENT {
         return Err(Errno(libc::ENOBUFS));
     }
-    let known = destination.is_some_and(|destination| is_last_destination(fd, destination));
+    // The answer to a question is there when the call returns.
+    let known = !netlink && destination.is_some_and(|destination| is_last_destination(fd, destination));
     let header = Header { answer: !known, control: listed as u16, ..Header::data(remote) }.encode();
     pieces[0] = exchange::piece(header.as_ptr().cast(), header.len());
     pieces[1] = exchange::piece(list, listed);
@@ -153,7 +158,7 @@ pub(crate) fn send(
         Ok(_) if known => Ok(len),
         Ok(_) => {
             exchange::order(fd, &Request::Flush { id: name.id })?;
-            if let Some(destination) = destination {
+            if let Some(destination) = destination.filter(|_| !netlink) {
                 let _ = sys::set_option(fd, libc::SO_RCVLOWAT, &destination);
             }
             Ok(len)

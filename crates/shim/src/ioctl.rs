@@ -66,6 +66,7 @@ fn family(fd: c_int, number: c_ulong) -> Option<c_int> {
             Family::V4 => libc::AF_INET,
             Family::V6 => libc::AF_INET6,
             Family::Packet => libc::AF_PACKET,
+            Family::Netlink => libc::AF_NETLINK,
         }),
         None if number == SIOCGSKNS || (SIOCPROTOPRIVATE..=LAST).contains(&number) => None,
         None => sys::domain(fd).ok(),

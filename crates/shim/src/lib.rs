@@ -7,7 +7,7 @@
 //!
 //! | call | here |
 //! |---|---|
-//! | `socket` | asks the node for a descriptor, if the family is one that the node serves |
+//! | `socket` | asks the node for a descriptor, if the family is one that the node serves (internet, packets, netlink) |
 //! | `bind`, `listen`, `getsockname`, `getpeername`, `getsockopt`, `setsockopt`, `shutdown`, some `ioctl`s | asks the node; tells it what it does not refuse (`statement`) |
 //! | `connect` | asks the node, then waits with `poll` if the descriptor blocks |
 //! | `accept` | `recvmsg` on the listener's descriptor, over which the node sends connections |
@@ -42,8 +42,7 @@
 //! - *Files*: a path of `/proc/net` or `/sys/class/net` is known by how it begins; one that is relative, or leads there through a link or `..`, is
 //!   the kernel's, and so are `scandir` and `realpath` by libc. A file of `/proc/net` holds what was so when it was opened. A directory in `/sys` is not for a program
 //!   that has another root directory than the node.
-//! - *Netlink*: sockets for connections (`NETLINK_SOCK_DIAG`) are refused, so that `ss` reads `/proc/net`; all others are the kernel's, and show its
-//!   interfaces and routes.
+//! - *Netlink*: what tells of the machine (audit, uevents, SELinux, crypto) is the kernel's, and so is what glibc asks by itself.
 //! - *Descriptors more*: a control call needs a connection to the node. A process keeps up to four, at numbers that programs do not come to. If it has
 //!   none, and no free number, it is `EMFILE`, also where Linux needs none.
 //!   `accept` without a free number loses the connection (the peer sees a reset), where Linux leaves it in the queue.

@@ -105,6 +105,7 @@ fn known(fd: c_int, socket: SocketName, level: c_int, name: c_int) -> Result<Opt
             Family::V4 => libc::AF_INET,
             Family::V6 => libc::AF_INET6,
             Family::Packet => libc::AF_PACKET,
+            Family::Netlink => libc::AF_NETLINK,
         },
         (libc::SO_ACCEPTCONN, _) => c_int::from(is_listener(fd)),
         (libc::SO_ERROR, Kind::Datagram | Kind::Raw) => match datagram::take_error(fd, socket) {

@@ -6,7 +6,7 @@ use crate::names::{self, identity};
 use crate::sys::{Errno, answer};
 use crate::{interpose, real};
 use libc::{c_int, sockaddr, socklen_t};
-use sockeye_control::{Kind, Reply, Request};
+use sockeye_control::{Family, Kind, Reply, Request};
 
 /// The flags that `socket` takes in its type.
 const FLAGS: c_int = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
@@ -14,12 +14,14 @@ const FLAGS: c_int = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
 const KIND: c_int = 0xf;
 
 interpose! {
-    /// `socket(2)`. The families of the internet and packets go to the node; all others are the kernel's. But the kernel would show its own connections to `ss`,
-    /// which without such a socket reads the node's, in `/proc/net`.
+    /// `socket(2)`. The families of the internet, packets and netlink go to the node; all others are the kernel's.
     fn socket(family: c_int, kind: c_int, protocol: c_int) -> c_int {
         match family {
-            libc::AF_NETLINK if protocol == libc::NETLINK_SOCK_DIAG => answer(Err(Errno(libc::EPROTONOSUPPORT))),
-            libc::AF_INET | libc::AF_INET6 | libc::AF_PACKET => answer(open(family, kind, protocol)),
+            libc::AF_NETLINK if is_of_the_machine(protocol) => {
+                // SAFETY: the program's own arguments, as they came.
+                unsafe { real::socket(family, kind, protocol) }
+            }
+            libc::AF_INET | libc::AF_INET6 | libc::AF_PACKET | libc::AF_NETLINK => answer(open(family, kind, protocol)),
             // SAFETY: the program's own arguments, as they came.
             _ => unsafe { real::socket(family, kind, protocol) },
         }
@@ -65,7 +67,8 @@ interpose! {
         let ordered = exchange::order(fd, &Request::Shutdown { id: name.id, how });
         // Linux shuts an unconnected datagram socket down, too, and still returns ENOTCONN.
         let valid = matches!(how, libc::SHUT_RD | libc::SHUT_WR | libc::SHUT_RDWR);
-        if ordered.is_ok() || (!name.kind.is_stream() && valid) {
+        let dissolves = !matches!(name.family, Family::Packet | Family::Netlink) && !name.kind.is_stream() && valid;
+        if ordered.is_ok() || dissolves {
             // SAFETY: takes two numbers.
             let shut = unsafe { real::shutdown(fd, how) };
             if ordered.is_ok() {
@@ -74,6 +77,13 @@ interpose! {
         }
         answer(ordered.map(|()| 0))
     }
+}
+
+/// What netlink tells of the machine, and not of its network: nothing that a node could know.
+fn is_of_the_machine(protocol: c_int) -> bool {
+    const KERNEL: [c_int; 4] =
+        [libc::NETLINK_SELINUX, libc::NETLINK_AUDIT, libc::NETLINK_KOBJECT_UEVENT, libc::NETLINK_CRYPTO];
+    KERNEL.contains(&protocol)
 }
 
 fn open(family: c_int, kind: c_int, protocol: c_int) -> Result<c_int, Errno> {

@@ -73,6 +73,7 @@ pub use ip::IcmpError;
 pub use ipv4::output::Fragmentation;
 pub use ipv6::autoconf;
 pub use port::{Port, PortConfig, PortId};
+pub use route::{AddressKind, NoRoute, RouteEntry};
 pub use stack::Stack;
 
 use sockeye_device::{Full, TxFrame};

@@ -32,7 +32,7 @@ pub(crate) fn or_ourselves(to: IpAddr) -> IpAddr {
     }
 }
 
-/// The way to a destination. Valid while [`Ip::route_generation`] stands.
+/// The way to a destination. Valid while `Ip::route_generation` stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RouteEntry {
     /// By which port.
@@ -185,6 +185,18 @@ impl Addresses {
 /// True for a host's address that means something on one link only.
 fn is_link_local(address: IpAddr) -> bool {
     matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
+}
+
+impl crate::Stack {
+    /// The way to a destination, from an address of ours and by a port if these are given.
+    pub fn route_to(
+        &self,
+        destination: IpAddr,
+        source: Option<IpAddr>,
+        device: Option<PortId>,
+    ) -> Result<RouteEntry, NoRoute> {
+        self.ip.route_by(destination, source, device)
+    }
 }
 
 impl Ip {

@@ -21,6 +21,7 @@ mod library;
 mod local;
 mod multicast;
 mod names;
+mod netlink;
 mod node;
 mod packet;
 mod paths;

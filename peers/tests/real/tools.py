@@ -20,6 +20,8 @@ def sniffer(**what):
 
 def scapy_asks_and_sniffs():
     assert conf.route.route(PEER)[0] == 'veth0', conf.route
+    assert {'lo', 'veth0'} <= set(get_if_list()), conf.ifaces
+    assert conf.ifaces.dev_from_name('veth0').mac == get_if_hwaddr('veth0')
     listening = sniffer(filter='icmp', count=2)
     answer = sr1(IP(dst=PEER) / ICMP(id=7, seq=3) / b'hello', timeout=20)
     assert answer[ICMP].type == 0 and answer[ICMP].id == 7 and answer[Raw].load == b'hello', answer

@@ -60,6 +60,27 @@ fn hping3_makes_packets_by_hand() {
     assert!(said.contains("sport=7100 flags=SA"), "{said}");
 }
 
+/// An open port, one that is closed, and one that is silent: a listener whose filter drops whatever comes.
+#[test]
+fn nmap_tells_ports_apart() {
+    let scene = Scene::new();
+    let serve = "import socket, struct, sys, ctypes, signal
+open, silent = [socket.create_server((sys.argv[1], port)) for port in (7100, 7101)]
+program = ctypes.create_string_buffer(struct.pack('HBBI', 6, 0, 0, 0))
+silent.setsockopt(socket.SOL_SOCKET, 26, struct.pack('HxxxxxxP', 1, ctypes.addressof(program)))
+print('ready', flush=True)
+signal.pause()";
+    let mut command = scene.command(Side::Peer, python());
+    let mut serving = Process::start(command.args(["-c", serve, PEER]));
+    serving.line_with("ready");
+    let scan = ["-sS", "-n", "-p", "9,7100,7101", "--reason", "--max-retries", "1", "-oG", "-", PEER];
+    let finished = says(&scene, "nmap", &scan);
+    let said = finished.text();
+    for expected in ["9/closed/tcp", "7100/open/tcp", "7101/filtered/tcp", "Status: Up"] {
+        assert!(said.contains(expected), "no {expected:?} in {finished}");
+    }
+}
+
 #[test]
 fn tshark_reads_as_packets_pass() {
     let scene = Scene::new();

@@ -13,7 +13,8 @@ use sockeye_control::ancillary;
 use sockeye_control::datagram::{self, Header};
 use sockeye_control::{
     Accepted, Address, Addresses, ControlPath, Family, Kind, LinkAddress, MAX_ADDRESSES, MAX_CALL, MAX_ERROR,
-    MAX_MESSAGE, MAX_NAME, MAX_OPTION, MAX_REASON, MAX_TEXT, Reply, Request, SocketId, SocketName, What,
+    MAX_MESSAGE, MAX_NAME, MAX_OPTION, MAX_REASON, MAX_TEXT, NetlinkAddress, Reply, Request, SocketId, SocketName,
+    What,
 };
 
 /// Everything that crosses the boundary.
@@ -201,7 +202,7 @@ fn meanings(script: &[u8]) {
     assert_eq!(Accepted::decode(&accepted.encode()), Ok(accepted));
     let name = SocketName {
         node: a as u32,
-        family: [Family::V4, Family::V6, Family::Packet][a.rem_euclid(3) as usize],
+        family: [Family::V4, Family::V6, Family::Packet, Family::Netlink][a.rem_euclid(4) as usize],
         kind: [Kind::Stream, Kind::Datagram, Kind::Raw][b.rem_euclid(3) as usize],
         id,
     };
@@ -230,8 +231,10 @@ impl Script<'_> {
     }
 
     fn address(&mut self) -> Address {
-        if self.u8() & 1 == 0 {
-            return self.socket_address().into();
+        match self.u8() % 3 {
+            0 => return self.socket_address().into(),
+            1 => return NetlinkAddress { port: self.i32() as u32, groups: self.i32() as u32 }.into(),
+            _ => {}
         }
         let numbers = self.array::<8>();
         let [protocol, hardware] = [[numbers[0], numbers[1]], [numbers[2], numbers[3]]].map(u16::from_le_bytes);

@@ -91,7 +91,7 @@ pub(crate) fn open(node: &mut Node, pid: i32, path: &str, look: bool, link: bool
 
 /// The node's interfaces and their addresses, as rtnetlink tells them.
 pub(crate) fn dump(node: &Node) -> Result<OwnedFd, Refusal> {
-    let messages = rtnetlink::dump(&interfaces(node.now, node.host.stack(), &node.ports));
+    let messages = rtnetlink::file(&interfaces(node.now, node.host.stack(), &node.ports));
     in_memory("interfaces", &messages).map_err(failed("interfaces"))
 }
 

@@ -7,6 +7,7 @@
 //! | asked by | answered in | in which form |
 //! |---|---|---|
 //! | `getifaddrs`, `if_nameindex`, `SIOCGIFCONF` | [`rtnetlink`] | a file of rtnetlink's messages, which the shim reads as glibc does |
+//! | a netlink socket | [`rtnetlink`] | the messages themselves |
 //! | `ioctl` | [`ioctl`], [`ethtool`] | the structure that the command writes |
 //! | `/proc/net/...` | [`proc_net`], [`sockets`], [`snmp`] | a file of text, column for column the kernel's |
 //! | `/sys/class/net/...` | [`sysfs`] | a file of text; of a directory, a real one that the node keeps |
@@ -21,7 +22,7 @@ pub(crate) mod ethtool;
 mod files;
 pub(crate) mod ioctl;
 mod proc_net;
-mod rtnetlink;
+pub(crate) mod rtnetlink;
 mod snmp;
 mod sockets;
 mod sysfs;

@@ -49,6 +49,7 @@ impl Node {
                 Token::Device(_) | Token::End(_) | Token::Signals => self.take(token, flags),
                 Token::Server => self.server.deafen(&self.poller),
                 Token::Client(key) => self.dismiss(key),
+                Token::Netlink(key) => self.close_netlink(key),
             }
         }
     }

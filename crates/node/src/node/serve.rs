@@ -77,6 +77,10 @@ impl Node {
                 let reply = Reply::Error { errno: Errno::EPERM.raw(), reason };
                 self.server.reply(key, &reply, None, &self.poller)
             }
+            request if self.is_netlink(&request) => {
+                let outcome = self.serve_netlink(who, &request, descriptor);
+                self.give(key, who, &request, outcome)
+            }
             request => self.call(key, who, &request, descriptor),
         };
         if !fine {
@@ -84,7 +88,7 @@ impl Node {
         }
     }
 
-    pub(super) fn privilege(&self, who: Owner) -> Privilege {
+    pub(crate) fn privilege(&self, who: Owner) -> Privilege {
         if who.uid == 0 || who.uid == self.uid { Privilege::Administrator } else { Privilege::User }
     }
 
@@ -108,10 +112,12 @@ impl Node {
         self.reply(key, outcome)
     }
 
-    /// Answers a question about interfaces.
+    /// Answers a question about interfaces, or of a netlink socket.
     fn give(&mut self, key: Key, who: Owner, request: &Request<'_>, outcome: Outcome) -> bool {
         if self.tracer.is_on() {
-            self.tracer.call(self.now, who.pid, &describe(request, None), &describe_outcome(&outcome, None));
+            let number = request.id().and_then(|id| self.boundary.number(id));
+            let told = describe_outcome(&outcome, Some(self.boundary.last_number()));
+            self.tracer.call(self.now, who.pid, &describe(request, number), &told);
         }
         self.reply(key, outcome)
     }

@@ -1,0 +1,545 @@
+//! Netlink sockets: whom programs ask about the network, message by message.
+//!
+//! A program's end is one of a pair, as with all sockets, and each message has the header of a datagram. Behind it is nothing of the stack's: the node
+//! reads a request, answers it from what it knows ([`rtnetlink`]), and writes the answer. The shim asks for each message to be taken in (`Flush`), so the
+//! answer is there when the program's call returns, as Linux has it.
+//!
+//! An answer goes into the pair or is lost: then the next call that receives fails with ENOBUFS. A dump may be longer than the pair has room for; what
+//! is left of it is held, and goes on as the program reads. A socket has one at a time (EBUSY), all sockets together hold [`MOST_HELD`] bytes.
+//!
+//! Of the families there is NETLINK_ROUTE. Nobody is told of changes: groups are refused.
+//!
+//! # Standards
+//!
+//! netlink(7), rtnetlink(7); RFC 3549.
+
+use std::collections::HashMap;
+use std::io::IoSlice;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::event::epoll::EventFlags;
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, sendmsg};
+use sockeye_control::datagram::Header;
+use sockeye_control::{self as control, Address, Family, Kind, NetlinkAddress, Request, SocketName, ancillary};
+use sockeye_socket::names::{
+    AF_NETLINK, NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK, NETLINK_NO_ENOBUFS, NETLINK_PKTINFO,
+    SO_ERROR, SO_PROTOCOL, SO_RCVBUF, SO_RCVBUFFORCE, SO_SNDBUF, SO_SNDBUFFORCE, SOCK_DGRAM, SOCK_RAW, SOL_NETLINK,
+    SOL_SOCKET,
+};
+use sockeye_socket::settings::cut_value;
+use sockeye_socket::table::{Key, Table};
+use sockeye_socket::{Errno, Privilege, Settings};
+
+use crate::boundary;
+use crate::end::Owner;
+use crate::interfaces::rtnetlink::messages::{self, Messages, NLM_F_ACK, NLM_F_REQUEST};
+use crate::interfaces::rtnetlink::{self, Asker, Refused};
+use crate::interfaces::{Interface, interfaces};
+use crate::node::Node;
+use crate::pair::{self, Pair};
+use crate::poller::{Poller, Token};
+use crate::requests::{Answer, Outcome, Refusal};
+
+/// The only family there is.
+const NETLINK_ROUTE: i32 = 0;
+/// Messages of a socket in one turn, and requests in one message: what is more is refused.
+const TURN: usize = 4;
+const REQUESTS: usize = 64;
+/// A message with its header.
+const SCRATCH: usize = 68 * 1024;
+/// A datagram of a dump is no longer than Linux's: programs have room for these.
+const DATAGRAM: usize = 3_776;
+/// Bytes of dumps that were not read, of all sockets.
+const MOST_HELD: usize = 16 << 20;
+
+/// All netlink sockets.
+#[derive(Default)]
+pub(crate) struct Netlinks {
+    sockets: Table<Socket>,
+    ids: HashMap<control::SocketId, Key>,
+    /// Who has which port.
+    ports: HashMap<u32, Key>,
+    scratch: Vec<u8>,
+}
+
+/// A socket.
+struct Socket {
+    /// The node's end.
+    fd: OwnedFd,
+    id: control::SocketId,
+    cookie: u64,
+    owner: Owner,
+    number: u64,
+    /// Its address; none before it is bound.
+    port: Option<u32>,
+    /// To whom it is connected; 0 is the node.
+    peer: u32,
+    settings: Settings,
+    options: Options,
+    /// A dump that the program has not read, and how much of it went.
+    held: Vec<u8>,
+    gone: usize,
+    /// An answer was lost, and what the program knows of it.
+    overrun: Overrun,
+    /// Of a message that asked for an answer, until that is asked for.
+    error: Option<Errno>,
+    /// Room is waited for.
+    waits: bool,
+}
+
+/// Options of level SOL_NETLINK.
+#[derive(Clone, Copy, Debug, Default)]
+struct Options {
+    packet_info: bool,
+    no_overruns: bool,
+    capped: bool,
+    words: bool,
+    strict: bool,
+}
+
+impl Options {
+    fn find(&mut self, name: i32) -> Option<&mut bool> {
+        Some(match name {
+            NETLINK_PKTINFO => &mut self.packet_info,
+            NETLINK_NO_ENOBUFS => &mut self.no_overruns,
+            NETLINK_CAP_ACK => &mut self.capped,
+            NETLINK_EXT_ACK => &mut self.words,
+            NETLINK_GET_STRICT_CHK => &mut self.strict,
+            _ => return None,
+        })
+    }
+}
+
+/// Whether answers were lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Overrun {
+    None,
+    /// The program is to be told.
+    Due,
+    /// It is told, once until there was room again.
+    Told,
+}
+
+/// What became of a datagram for a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sent {
+    Done,
+    NoRoom,
+    Gone,
+}
+
+impl Netlinks {
+    pub(crate) fn len(&self) -> usize {
+        self.sockets.len()
+    }
+
+    /// What the trace calls a socket.
+    pub(crate) fn number(&self, id: control::SocketId) -> Option<u64> {
+        self.sockets.get(*self.ids.get(&id)?).map(|socket| socket.number)
+    }
+
+    /// Gives a socket a port: this one, or with 0 one that is free, the program's number if it can be.
+    fn bind(&mut self, key: Key, port: u32) -> Result<(), Errno> {
+        let socket = self.sockets.get_mut(key).ok_or(Errno::EBADF)?;
+        if let Some(own) = socket.port {
+            return if port == own { Ok(()) } else { Err(Errno::EINVAL) };
+        }
+        let port = match port {
+            0 => {
+                let mut port = socket.owner.pid.cast_unsigned();
+                while port == 0 || self.ports.contains_key(&port) {
+                    // As Linux's, these are negative.
+                    port = u32::from_ne_bytes(boundary::random().map_err(|_| Errno::EADDRINUSE)?) | 1 << 31;
+                }
+                port
+            }
+            port if self.ports.contains_key(&port) => return Err(Errno::EADDRINUSE),
+            port => port,
+        };
+        socket.port = Some(port);
+        self.ports.insert(port, key);
+        Ok(())
+    }
+}
+
+impl Socket {
+    /// Sends a datagram to the program.
+    fn send(&self, header: Header, payload: &[u8]) -> Sent {
+        static ZEROS: [u8; Header::PLACE] = [0; Header::PLACE];
+        let mut list = Vec::new();
+        if self.options.packet_info {
+            // `struct nl_pktinfo`: to no group.
+            ancillary::put(&mut list, SOL_NETLINK, NETLINK_PKTINFO, &[0; 4]);
+        }
+        let header = Header { control: list.len() as u16, ..header }.encode();
+        let padding = &ZEROS[list.len().min(ZEROS.len())..];
+        let slices = [IoSlice::new(&header), IoSlice::new(&list), IoSlice::new(padding), IoSlice::new(payload)];
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        match sendmsg(&self.fd, &slices, &mut SendAncillaryBuffer::default(), flags) {
+            Ok(_) => Sent::Done,
+            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::NOBUFS) => Sent::NoRoom,
+            Err(_) => Sent::Gone,
+        }
+    }
+
+    /// Sends what is held, and says what was lost.
+    fn go_on(&mut self) -> Sent {
+        while let Some(rest) = self.held.get(self.gone..).filter(|rest| !rest.is_empty()) {
+            let len = messages::datagram(rest, DATAGRAM);
+            match self.send(from_node(), &rest[..len]) {
+                Sent::Done => self.gone += len,
+                other => return other,
+            }
+        }
+        (self.held, self.gone) = (Vec::new(), 0);
+        if self.overrun == Overrun::Due {
+            let told = self.send(Header::error(Errno::ENOBUFS.raw(), None), &[]);
+            if told == Sent::Done {
+                self.overrun = Overrun::Told;
+            }
+            return told;
+        }
+        Sent::Done
+    }
+
+    /// An answer was lost. It is said behind those that were not, where the pair has no room for them, but can have some for a word.
+    fn lose(&mut self) {
+        /// As much as a short message takes.
+        const WORD: usize = 4_096;
+        if self.options.no_overruns || self.overrun != Overrun::None {
+            return;
+        }
+        self.overrun = Overrun::Due;
+        let Ok(room) = rustix::net::sockopt::socket_send_buffer_size(&self.fd) else { return };
+        // More than there is on the way: a message that was too long for the room left half of it free at most.
+        pair::set_send_buffer(&self.fd, 2 * room + WORD);
+        let _ = self.go_on();
+        pair::set_send_buffer(&self.fd, room);
+    }
+
+    fn wait(&mut self, key: Key, poller: &Poller, waits: bool) {
+        if waits != self.waits {
+            let room = if waits { EventFlags::OUT } else { EventFlags::empty() };
+            if let Err(error) = poller.modify(self.fd.as_fd(), Token::Netlink(key), INTEREST | room) {
+                tracing::warn!(%error, number = self.number, "cannot change what is waited for");
+            }
+            self.waits = waits;
+        }
+    }
+}
+
+const INTEREST: EventFlags = EventFlags::IN.union(EventFlags::RDHUP);
+
+fn from_node() -> Header {
+    Header::data(Some(NetlinkAddress::default().into()))
+}
+
+fn refuse<T>(errno: Errno, reason: &str) -> Result<T, Refusal> {
+    Err(Refusal { errno, reason: reason.to_owned() })
+}
+
+impl Node {
+    /// Whether a request makes a netlink socket, or is about one.
+    pub(crate) fn is_netlink(&self, request: &Request<'_>) -> bool {
+        match *request {
+            Request::Socket { family, .. } => family == i32::from(AF_NETLINK),
+            ref request => request.id().is_some_and(|id| self.boundary.netlinks.ids.contains_key(&id)),
+        }
+    }
+
+    /// Does what such a request asks for.
+    pub(crate) fn serve_netlink(&mut self, who: Owner, request: &Request<'_>, descriptor: Option<OwnedFd>) -> Outcome {
+        if let Request::Socket { kind, protocol, nonblocking, .. } = *request {
+            return self.open_netlink(who, kind, protocol, nonblocking);
+        }
+        let key = request.id().and_then(|id| self.boundary.netlinks.ids.get(&id)).copied().ok_or(Errno::EBADF)?;
+        let privilege = self.privilege(who);
+        let Netlinks { sockets, .. } = &mut self.boundary.netlinks;
+        let socket = sockets.get_mut(key).ok_or(Errno::EBADF)?;
+        match descriptor {
+            None => return refuse(Errno::EBADF, "the request carries no descriptor of its socket"),
+            Some(descriptor) if pair::is_end(&descriptor, socket.cookie) => {}
+            Some(_) => return refuse(Errno::EPERM, "the descriptor that came along is not that socket"),
+        }
+        let answer = match *request {
+            Request::Bind { address: Address::Netlink(NetlinkAddress { port, groups: 0 }), .. } => {
+                self.boundary.netlinks.bind(key, port)?;
+                Answer::Done
+            }
+            Request::Bind { address: Address::Netlink(_), .. } => return refuse(Errno::EOPNOTSUPP, NO_GROUPS),
+            Request::Connect { address: None, .. } => {
+                socket.peer = 0;
+                Answer::Done
+            }
+            Request::Connect { address: Some(Address::Netlink(NetlinkAddress { port, groups: 0 })), .. } => {
+                socket.peer = port;
+                if socket.port.is_none() {
+                    self.boundary.netlinks.bind(key, 0)?;
+                }
+                Answer::Done
+            }
+            Request::Connect { address: Some(Address::Netlink(_)), .. } => return refuse(Errno::EPERM, NO_GROUPS),
+            Request::LocalAddress { .. } => {
+                Answer::Address(NetlinkAddress { port: socket.port.unwrap_or(0), groups: 0 }.into())
+            }
+            Request::PeerAddress { .. } => Answer::Address(NetlinkAddress { port: socket.peer, groups: 0 }.into()),
+            Request::SetOption { level, name, value, .. } => {
+                socket.set(privilege, level, name, value)?;
+                Answer::Done
+            }
+            Request::Option { level, name, len, .. } => {
+                let value = socket.value(level, name)?;
+                Answer::Value(cut_value(level, name, value, len as usize))
+            }
+            Request::Flush { .. } => {
+                self.pump_netlink(key);
+                match self.boundary.netlinks.sockets.get_mut(key).and_then(|socket| socket.error.take()) {
+                    Some(errno) => return Err(errno.into()),
+                    None => Answer::Done,
+                }
+            }
+            Request::TakeError { .. } => return Err(Errno::EAGAIN.into()),
+            Request::Bind { .. } | Request::Connect { .. } | Request::Memory { .. } => return Err(Errno::EINVAL.into()),
+            Request::Ioctl { .. } => return Err(Errno::ENOTTY.into()),
+            _ => return Err(Errno::EOPNOTSUPP.into()),
+        };
+        Ok((answer, None))
+    }
+
+    fn open_netlink(&mut self, owner: Owner, kind: i32, protocol: i32, nonblocking: bool) -> Outcome {
+        let kind = match kind {
+            SOCK_RAW => Kind::Raw,
+            SOCK_DGRAM => Kind::Datagram,
+            _ => return Err(Errno::ESOCKTNOSUPPORT.into()),
+        };
+        if protocol != NETLINK_ROUTE {
+            return refuse(Errno::EPROTONOSUPPORT, "of netlink's families a node has NETLINK_ROUTE");
+        }
+        if let Err(errno) = self.boundary.admit(owner) {
+            self.boundary.counters.sockets_refused += 1;
+            return refuse(errno, "the node's quota of sockets is used up");
+        }
+        let id = control::SocketId(boundary::random().map_err(|_| Errno::ENOBUFS)?);
+        let name = SocketName { node: self.boundary.node, family: Family::Netlink, kind, id };
+        let Pair { ours, theirs, cookie } = Pair::new(&name, nonblocking).map_err(|error| {
+            tracing::warn!(%error, "cannot make a pair");
+            Errno::ENFILE
+        })?;
+        self.boundary.numbers += 1;
+        let number = self.boundary.numbers;
+        let poller = &self.poller;
+        let Netlinks { sockets, ids, .. } = &mut self.boundary.netlinks;
+        let key = sockets.insert_with(|_| Socket {
+            fd: ours,
+            id,
+            cookie,
+            owner,
+            number,
+            port: None,
+            peer: 0,
+            settings: Settings::default(),
+            options: Options::default(),
+            held: Vec::new(),
+            gone: 0,
+            overrun: Overrun::None,
+            error: None,
+            waits: false,
+        });
+        let added = sockets.get(key).map_or(Ok(()), |one| poller.add(one.fd.as_fd(), Token::Netlink(key), INTEREST));
+        if let Err(error) = added {
+            tracing::warn!(%error, "cannot poll a pair");
+            sockets.remove(key);
+            return Err(Errno::ENOMEM.into());
+        }
+        ids.insert(id, key);
+        self.boundary.count_in(owner.uid);
+        self.boundary.counters.sockets_made += 1;
+        Ok((Answer::Done, Some(theirs)))
+    }
+
+    /// Takes in what a program has written, and answers.
+    pub(crate) fn pump_netlink(&mut self, key: Key) {
+        self.go_on(key);
+        let mut scratch = std::mem::take(&mut self.boundary.netlinks.scratch);
+        scratch.resize(SCRATCH, 0);
+        for _ in 0..TURN {
+            let Some(socket) = self.boundary.netlinks.sockets.get(key) else { break };
+            match rustix::net::recv(&socket.fd, &mut *scratch, RecvFlags::DONTWAIT | RecvFlags::TRUNC) {
+                Ok((_, len)) if len > scratch.len() => self.boundary.counters.datagrams_malformed += 1,
+                Ok((_, len)) if len > 0 => {
+                    if let Err(errno) = self.hear_netlink(key, &scratch[..len]) {
+                        self.boundary.counters.datagrams_refused += 1;
+                        if let Some(socket) = self.boundary.netlinks.sockets.get_mut(key) {
+                            socket.error = Some(errno);
+                        }
+                    }
+                }
+                Err(rustix::io::Errno::AGAIN) => break,
+                Err(rustix::io::Errno::INTR) => {}
+                Ok(_) | Err(_) => self.close_netlink(key),
+            }
+        }
+        self.boundary.netlinks.scratch = scratch;
+    }
+
+    /// A message: whom it is for, and what it asks.
+    fn hear_netlink(&mut self, key: Key, message: &[u8]) -> Result<(), Errno> {
+        let Ok((header, _, payload)) = Header::split(message) else {
+            self.boundary.counters.datagrams_malformed += 1;
+            return Ok(());
+        };
+        let netlinks = &mut self.boundary.netlinks;
+        let socket = netlinks.sockets.get(key).ok_or(Errno::EBADF)?;
+        match header.remote {
+            None if socket.peer == 0 => {}
+            Some(Address::Netlink(NetlinkAddress { port: 0, groups: 0 })) => {}
+            Some(Address::Netlink(NetlinkAddress { groups: 1.., .. })) => return Err(Errno::EPERM),
+            None | Some(Address::Netlink(_)) => return Err(Errno::ECONNREFUSED),
+            Some(_) => return Err(Errno::EINVAL),
+        }
+        if payload.is_empty() {
+            return Err(Errno::ENODATA);
+        }
+        if socket.port.is_none() {
+            netlinks.bind(key, 0)?;
+        }
+        let all = interfaces(self.now, self.host.stack(), &self.ports);
+        let mut rest = payload;
+        let mut count = 0;
+        while let Some((request, more)) = messages::Request::split(rest) {
+            rest = more;
+            count += 1;
+            self.answer_netlink(key, &all, &request, count > REQUESTS);
+        }
+        Ok(())
+    }
+
+    fn answer_netlink(&mut self, key: Key, all: &[Interface], request: &messages::Request<'_>, too_many: bool) {
+        /// What is less is netlink's own, and asks for nothing.
+        const NLMSG_MIN_TYPE: u16 = 16;
+        let Some(socket) = self.boundary.netlinks.sockets.get(key) else { return };
+        let (port, options) = (socket.port.unwrap_or(0), socket.options);
+        let administrator = self.privilege(socket.owner) == Privilege::Administrator;
+        let asker = Asker { port, strict: options.strict, administrator };
+        let answered = if request.flags & NLM_F_REQUEST == 0 || request.kind < NLMSG_MIN_TYPE {
+            Ok(Vec::new())
+        } else if too_many || (request.is_dump() && !socket.held.is_empty()) {
+            Err(Refused(Errno::EBUSY, "read what is there first"))
+        } else {
+            rtnetlink::answer(self.now, all, self.host.stack(), asker, request)
+        };
+        match answered {
+            Ok(bytes) if request.is_dump() && !bytes.is_empty() => self.hold(key, bytes),
+            Ok(bytes) => {
+                self.tell(key, &bytes);
+                if request.flags & NLM_F_ACK != 0 {
+                    self.tell(key, &Messages::outcome(request, port, 0, None, options.capped));
+                }
+            }
+            Err(Refused(errno, text)) => {
+                let text = options.words.then_some(text);
+                self.tell(key, &Messages::outcome(request, port, errno.raw(), text, options.capped));
+            }
+        }
+    }
+
+    /// Sends an answer, or loses it.
+    fn tell(&mut self, key: Key, bytes: &[u8]) {
+        let Some(socket) = self.boundary.netlinks.sockets.get_mut(key).filter(|_| !bytes.is_empty()) else { return };
+        match socket.send(from_node(), bytes) {
+            Sent::Done if socket.overrun == Overrun::Told => socket.overrun = Overrun::None,
+            Sent::Done => {}
+            Sent::NoRoom => self.overrun(key),
+            Sent::Gone => self.close_netlink(key),
+        }
+    }
+
+    /// Sends a dump, and holds what finds no room.
+    fn hold(&mut self, key: Key, bytes: Vec<u8>) {
+        let others: usize = self.boundary.netlinks.sockets.iter().map(|(_, one)| one.held.len()).sum();
+        let Some(socket) = self.boundary.netlinks.sockets.get_mut(key) else { return };
+        (socket.held, socket.gone) = (bytes, 0);
+        self.go_on(key);
+        if let Some(socket) = self.boundary.netlinks.sockets.get_mut(key)
+            && others + socket.held.len() > MOST_HELD
+            && !socket.held.is_empty()
+        {
+            (socket.held, socket.gone) = (Vec::new(), 0);
+            self.overrun(key);
+        }
+    }
+
+    fn overrun(&mut self, key: Key) {
+        self.boundary.counters.netlink_overruns += 1;
+        if let Some(socket) = self.boundary.netlinks.sockets.get_mut(key) {
+            socket.lose();
+        }
+        self.go_on(key);
+    }
+
+    fn go_on(&mut self, key: Key) {
+        let poller = &self.poller;
+        let Some(socket) = self.boundary.netlinks.sockets.get_mut(key) else { return };
+        match socket.go_on() {
+            Sent::Done => socket.wait(key, poller, false),
+            Sent::NoRoom => socket.wait(key, poller, true),
+            Sent::Gone => self.close_netlink(key),
+        }
+    }
+
+    /// Lets a socket go.
+    pub(crate) fn close_netlink(&mut self, key: Key) {
+        let Netlinks { sockets, ids, ports, .. } = &mut self.boundary.netlinks;
+        let Some(Socket { id, owner, port, number, .. }) = sockets.remove(key) else { return };
+        ids.remove(&id);
+        if let Some(port) = port {
+            ports.remove(&port);
+        }
+        self.boundary.count_out(owner.uid);
+        self.boundary.note(owner.pid, || (format!("close(#{number})"), "0".to_owned()));
+    }
+}
+
+const NO_GROUPS: &str = "the node tells nobody of changes by netlink yet: ask again";
+
+impl Socket {
+    fn set(&mut self, who: Privilege, level: i32, name: i32, value: &[u8]) -> Result<(), Errno> {
+        /// NETLINK_ADD_MEMBERSHIP.
+        const ADD: i32 = 1;
+        match (level, name) {
+            (SOL_SOCKET, SO_SNDBUF | SO_SNDBUFFORCE | SO_RCVBUF | SO_RCVBUFFORCE) => {
+                self.settings.set(false, who, level, name, value)?;
+                // What a program sends is taken at once; what it gets waits in the pair.
+                if let Some(room) = self.settings.receive_buffer {
+                    pair::set_send_buffer(&self.fd, room as usize);
+                }
+                Ok(())
+            }
+            (SOL_NETLINK, ADD) => Err(Errno::EOPNOTSUPP),
+            (SOL_NETLINK, name) => {
+                let option = self.options.find(name).ok_or(Errno::ENOPROTOOPT)?;
+                // One that is too short is 0, as Linux has it.
+                *option = value.first_chunk().is_some_and(|&value| i32::from_ne_bytes(value) != 0);
+                Ok(())
+            }
+            _ => Err(Errno::ENOPROTOOPT),
+        }
+    }
+
+    fn value(&mut self, level: i32, name: i32) -> Result<Vec<u8>, Errno> {
+        let int = |value: i32| Ok(value.to_ne_bytes().to_vec());
+        match (level, name) {
+            (SOL_SOCKET, SO_ERROR) => int(match self.overrun {
+                Overrun::Due => {
+                    self.overrun = Overrun::Told;
+                    Errno::ENOBUFS.raw()
+                }
+                Overrun::None | Overrun::Told => 0,
+            }),
+            (SOL_SOCKET, SO_PROTOCOL) => int(NETLINK_ROUTE),
+            (SOL_SOCKET, _) => self.settings.value(false, level, name),
+            (SOL_NETLINK, name) => int(i32::from(*self.options.find(name).ok_or(Errno::ENOPROTOOPT)?)),
+            _ => Err(Errno::ENOPROTOOPT),
+        }
+    }
+}

@@ -1,0 +1,279 @@
+"""Netlink sockets by hand. Arguments: a function's name, "kernel" or "node", the subject's address, the peer's."""
+
+import array
+import errno
+import fcntl
+import os
+import select
+import socket
+import struct
+import sys
+
+WHAT, SUBJECT, PEER = sys.argv[2:5]
+NODE = WHAT == 'node'
+AF_NETLINK, SOL_NETLINK, ROUTE = 16, 270, 0
+REQUEST, MULTI, ACK, DUMP = 1, 2, 4, 0x300
+ERROR, DONE = 2, 3
+GETLINK, NEWLINK, GETADDR, GETROUTE = 18, 16, 22, 26
+LINK = bytes(16)
+
+
+def opened(kind=socket.SOCK_RAW, bound=True):
+    made = socket.socket(AF_NETLINK, kind, ROUTE)
+    made.settimeout(20)
+    if bound:
+        made.bind((0, 0))
+    return made
+
+
+def refused(number, call, *arguments):
+    try:
+        call(*arguments)
+    except OSError as error:
+        assert error.errno == number, (error, errno.errorcode[number])
+    else:
+        raise AssertionError('was not refused')
+
+
+def message(kind, flags, body=LINK, sequence=77):
+    return struct.pack('IHHII', 16 + len(body), kind, flags, sequence, 0) + body
+
+
+def split(data):
+    """(type, flags, sequence, port, body) of each message."""
+    while data:
+        length, kind, flags, sequence, port = struct.unpack_from('IHHII', data)
+        yield kind, flags, sequence, port, data[16:length]
+        data = data[length + 3 & ~3:]
+
+
+def attributes(data):
+    found = {}
+    while data:
+        length, kind = struct.unpack_from('HH', data)
+        found[kind & 0x3fff] = data[4:length]
+        data = data[length + 3 & ~3:]
+    return found
+
+
+def dump(made, kind, body=LINK):
+    made.send(message(kind, REQUEST | DUMP, body))
+    got = []
+    while not got or got[-1][0] not in (DONE, ERROR):
+        got += split(made.recv(65536))
+    return got
+
+
+def error_of(made):
+    (kind, flags, sequence, _, body), = split(made.recv(65536))
+    assert (kind, sequence) == (ERROR, 77), (kind, sequence)
+    return -struct.unpack_from('i', body)[0], flags, body[4:]
+
+
+def netlink_sockets_have_addresses():
+    for kind in (socket.SOCK_RAW, socket.SOCK_DGRAM):
+        fresh = opened(kind, bound=False)
+        assert fresh.getsockname() == (0, 0)
+        one, two = opened(kind), opened(kind)
+        names = [made.getsockname() for made in (one, two)]
+        assert names[0][0] and names[1][0] and names[0] != names[1] and names[0][1] == 0, names
+        refused(errno.EINVAL, one.bind, (0, 0))
+        one.bind(names[0])
+        refused(errno.EINVAL, one.bind, (names[0][0] + 1, 0))
+        refused(errno.EADDRINUSE, fresh.bind, names[0])
+        # Who asks is bound by asking, and answers bear the port.
+        fresh.send(message(GETLINK, REQUEST | DUMP))
+        data, sender = fresh.recvfrom(65536)
+        assert sender == (0, 0) and {port for *_, port, _ in split(data)} == {fresh.getsockname()[0]}
+        one.close()
+        two.close()
+        again = opened(kind, bound=False)
+        again.bind(names[0])
+        again.sendto(message(GETADDR, REQUEST | DUMP), (0, 0))
+        assert again.recv(65536)
+        # Nobody is there.
+        refused(errno.ECONNREFUSED, again.sendto, message(GETLINK, REQUEST | DUMP), (4_000_000_000, 0))
+        assert again.getpeername() == (0, 0)
+        again.connect((0, 0))
+        again.send(message(GETADDR, REQUEST | DUMP))
+        refused(errno.EOPNOTSUPP, again.listen)
+        refused(errno.EOPNOTSUPP, again.shutdown, socket.SHUT_RDWR)
+        assert again.recv(65536)
+        facts = [again.getsockopt(socket.SOL_SOCKET, name) for name in (socket.SO_TYPE, socket.SO_DOMAIN, socket.SO_PROTOCOL)]
+        assert facts == [kind, AF_NETLINK, ROUTE], facts
+    refused(errno.ESOCKTNOSUPPORT, socket.socket, AF_NETLINK, socket.SOCK_STREAM, ROUTE)
+
+
+def netlink_answers_wait_to_be_read():
+    made = opened()
+    made.setblocking(False)
+    refused(errno.EAGAIN, made.recv, 100)
+    # It is there when the call returns.
+    made.send(message(GETLINK, REQUEST, struct.pack('BxHiII', 0, 0, 1, 0, 0)))
+    length = made.recv_into(bytearray(1), 1, socket.MSG_PEEK | socket.MSG_TRUNC)
+    waiting = array.array('i', [0])
+    if NODE:
+        fcntl.ioctl(made, 0x541b, waiting)
+        assert waiting[0] == length, (waiting, length)
+    data, list, flags, sender = made.recvmsg(100, 100, socket.MSG_PEEK)
+    assert len(data) == 100 and flags & socket.MSG_TRUNC and list == [] and sender == (0, 0)
+    halves = [bytearray(50), bytearray(60_000)]
+    got, _, flags, _ = made.recvmsg_into(halves)
+    assert got == length and not flags & socket.MSG_TRUNC
+    (kind, flags, sequence, _, body), = split(bytes(halves[0] + halves[1])[:got])
+    assert (kind, flags, sequence) == (NEWLINK, 0, 77)
+    assert struct.unpack_from('=BxHi', body) == (0, 772, 1) and attributes(body[16:])[3] == b'lo\0'
+    refused(errno.EAGAIN, made.recv, 100)
+    # Several requests in one message; a length that lies ends them.
+    both = message(GETLINK, REQUEST | ACK, struct.pack('BxHiII', 0, 0, 1, 0, 0), 1) + message(9, REQUEST | ACK, b'1234', 2)
+    made.send(both + struct.pack('IHHII', 15, GETLINK, REQUEST, 3, 0))
+    got = []
+    while len(got) < 3:
+        got += [(kind, sequence) for kind, _, sequence, _, _ in split(made.recv(65536))]
+    assert got == [(NEWLINK, 1), (ERROR, 1), (ERROR, 2)], got
+    refused(errno.ENODATA, made.send, b'')
+    for nothing in (b'short', message(GETLINK, REQUEST, b''), message(GETLINK, 0), message(GETADDR, 0)):
+        made.send(nothing)
+        refused(errno.EAGAIN, made.recv, 100)
+
+
+def netlink_sockets_are_descriptors():
+    made = opened()
+    poll = select.poll()
+    poll.register(made, select.POLLIN)
+    assert poll.poll(0) == []
+    other = made.dup()
+    made.send(message(GETADDR, REQUEST | DUMP, bytes([socket.AF_INET]) + bytes(7)))
+    assert poll.poll(20_000) == [(made.fileno(), select.POLLIN)]
+    edge = select.epoll()
+    edge.register(other, select.EPOLLIN | select.EPOLLET)
+    assert edge.poll(20) and select.select([other], [], [], 20)[0]
+    child = os.fork()
+    if not child:
+        # It is the parent's question, and the child that reads.
+        seen = [socket.inet_ntoa(attributes(body[8:])[1]) for kind, *_, body in split(other.recv(65536)) if kind == 20]
+        os._exit(0 if SUBJECT in seen and '127.0.0.1' in seen else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    # The end is in the same datagram or in one of its own.
+    made.setblocking(False)
+    try:
+        while True:
+            made.recv(65536)
+    except BlockingIOError:
+        pass
+    made.settimeout(20)
+    child = os.fork()
+    if not child:
+        os.write(other.fileno(), message(GETLINK, REQUEST | DUMP, sequence=99))
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert {sequence for _, _, sequence, _, _ in split(os.read(made.fileno(), 65536))} == {99}
+    # By way of exec, in a program that was not there when it was made.
+    other.set_inheritable(True)
+    ask = 'import os, sys; os.write(int(sys.argv[1]), bytes.fromhex(sys.argv[2])); os.read(int(sys.argv[1]), 100)'
+    arguments = [sys.executable, '-c', ask, str(other.fileno()), message(GETLINK, REQUEST | DUMP, sequence=101).hex()]
+    child = os.fork()
+    if not child:
+        os.execv(sys.executable, arguments)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def netlink_errors_say_what_is_wrong():
+    made = opened()
+    # No such type; no such interface.
+    unknown = message(1000, REQUEST, b'1234')
+    made.send(unknown)
+    assert error_of(made) == (errno.EOPNOTSUPP, 0, unknown)
+    absent = message(GETLINK, REQUEST, struct.pack('BxHiII', 0, 0, 4711, 0, 0))
+    made.send(absent)
+    number, flags, rest = error_of(made)
+    assert number == errno.ENODEV and rest[:len(absent)] == absent, (number, flags, rest)
+    made.send(message(GETLINK, REQUEST, struct.pack('BxHiII', 0, 0, 0, 0, 0)))
+    assert error_of(made)[0] == errno.EINVAL
+    # Only the header comes back, and a word along with it.
+    made.setsockopt(SOL_NETLINK, 10, 1)
+    made.setsockopt(SOL_NETLINK, 11, 1)
+    made.send(unknown)
+    number, flags, rest = error_of(made)
+    assert number == errno.EOPNOTSUPP and flags & 0x100 and rest[:16] == unknown[:16], (flags, rest)
+    if NODE:
+        assert flags & 0x200 and attributes(rest[16:])[1] == b'the node has nothing of that kind\0', rest
+    made.setsockopt(SOL_NETLINK, 10, 0)
+    nowhere = struct.pack('BBBBBBBBI', socket.AF_INET, 32, 0, 0, 0, 0, 0, 0, 0) + struct.pack('HH', 8, 1) + bytes([203, 0, 113, 1])
+    made.send(message(GETROUTE, REQUEST, nowhere))
+    assert error_of(made)[0] == errno.ENETUNREACH
+    # Others may read, and change nothing.
+    child = os.fork()
+    if not child:
+        try:
+            os.setresuid(65534, 65534, 65534)
+        except OSError:
+            os._exit(0)
+        theirs = opened()
+        theirs.send(message(NEWLINK, REQUEST | ACK, struct.pack('BxHiII', 0, 0, 1, 0, 0)))
+        os._exit(0 if error_of(theirs)[0] == errno.EPERM and dump(theirs, GETLINK)[-1][0] == DONE else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    if NODE:
+        made.send(message(NEWLINK, REQUEST | ACK, struct.pack('BxHiII', 0, 0, 1, 0, 0)))
+        assert error_of(made)[0] == errno.EOPNOTSUPP
+
+
+def netlink_options():
+    made = opened()
+    for name in (3, 5, 10, 11, 12):
+        assert made.getsockopt(SOL_NETLINK, name) == 0
+        made.setsockopt(SOL_NETLINK, name, 1)
+        assert made.getsockopt(SOL_NETLINK, name) == 1
+    refused(errno.ENOPROTOOPT, made.setsockopt, SOL_NETLINK, 99, 1)
+    made.setsockopt(SOL_NETLINK, 11, b'1')
+    assert made.getsockopt(SOL_NETLINK, 11) == 0
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 100_000)
+    assert made.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) == 200_000
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 32768)
+    # NETLINK_PKTINFO: of which group it was.
+    made.send(message(GETLINK, REQUEST | DUMP))
+    data, list, flags, _ = made.recvmsg(65536, 100)
+    assert list == [(SOL_NETLINK, 3, bytes(4))] and flags & ~0x80000000 == 0, (list, flags)
+    while [kind for kind, *_ in split(data)][-1] != DONE:
+        data = made.recv(65536)
+    # NETLINK_GET_STRICT_CHK: what a dump says is meant.
+    got = dump(made, GETADDR, struct.pack('BBBBi', socket.AF_INET, 0, 0, 0, 1))
+    assert [struct.unpack_from('I', body, 4)[0] for kind, *_, body in got if kind == 20] == [1], got
+    assert all(flags & (MULTI | 0x20) == MULTI | 0x20 for kind, flags, *_ in got if kind == 20)
+    made.setsockopt(SOL_NETLINK, 12, 0)
+    got = dump(made, GETADDR, struct.pack('BBBBi', socket.AF_INET, 0, 0, 0, 1))
+    assert len([1 for kind, *_ in got if kind == 20]) == 2, got
+
+
+def netlink_that_is_not_read_is_lost_with_an_error():
+    made = opened()
+    made.setblocking(False)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 10_000)
+    for sequence in range(2_000):
+        made.send(message(GETLINK, REQUEST, struct.pack('BxHiII', 0, 0, 1, 0, 0), sequence))
+    read, lost = [], 0
+    while True:
+        try:
+            read += [sequence for _, _, sequence, _, _ in split(made.recv(65536))]
+        except BlockingIOError:
+            break
+        except OSError as error:
+            assert error.errno == errno.ENOBUFS, error
+            lost += 1
+    assert lost == 1 and read == list(range(len(read))) and 0 < len(read) < 2_000, (lost, len(read))
+    made.settimeout(20)
+    assert dump(made, GETLINK)[-1][0] == DONE
+
+
+def netlink_knows_one_family():
+    if not NODE:
+        return
+    # Connections, netfilter, generic: of the node's world there is nothing in the kernel.
+    for family in (4, 12, 16, 6, 99):
+        refused(errno.EPROTONOSUPPORT, socket.socket, AF_NETLINK, socket.SOCK_RAW, family)
+    made = opened(bound=False)
+    refused(errno.EOPNOTSUPP, made.bind, (0, 1))
+    refused(errno.EOPNOTSUPP, made.setsockopt, SOL_NETLINK, 1, 1)
+
+
+globals()[sys.argv[1]]()
