@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use sockeye_control::{Address, Kind, LinkAddress, Request, SocketId};
 use sockeye_socket::names::{
-    AF_INET, AF_INET6, AF_NETLINK, AF_PACKET, IPPROTO_TCP, PACKET_RX_RING, PACKET_TX_RING, SO_ATTACH_FILTER, SO_ERROR,
-    SO_OOBINLINE, SOCK_DGRAM, SOCK_PACKET, SOCK_RAW, SOCK_STREAM, SOL_PACKET, SOL_SOCKET, TCP_CORK, TCP_INFO,
+    AF_INET, AF_INET6, AF_NETLINK, AF_PACKET, IPPROTO_TCP, PACKET_FANOUT, PACKET_RX_RING, PACKET_TX_RING,
+    SO_ATTACH_FILTER, SO_ERROR, SO_OOBINLINE, SOCK_DGRAM, SOCK_PACKET, SOCK_RAW, SOCK_STREAM, SOL_PACKET, SOL_SOCKET,
+    TCP_CORK, TCP_INFO,
 };
 use sockeye_socket::settings::cut_value;
 use sockeye_socket::table::Key;
@@ -86,6 +87,10 @@ impl Call<'_, '_> {
         if let Request::Connect { address: Some(Address::Internet(address)), .. } = *request
             && self.is_own(address.ip())
         {
+            self.catch_up();
+        }
+        // So may members of a group of packet sockets.
+        if let Request::SetOption { level: SOL_PACKET, name: PACKET_FANOUT, .. } = *request {
             self.catch_up();
         }
         // What was written before a cork leaves as it would without one.

@@ -15,12 +15,18 @@ const MOST: usize = 4_096;
 const INSTRUCTION: usize = 8;
 /// Instructions in one request.
 const PART: usize = 120;
+/// Options whose value is a `struct sock_fprog`: besides those of all sockets PACKET_FANOUT_DATA.
+pub(crate) const PROGRAMS: [(c_int, c_int); 3] = [
+    (libc::SOL_SOCKET, libc::SO_ATTACH_FILTER),
+    (libc::SOL_SOCKET, libc::SO_ATTACH_REUSEPORT_CBPF),
+    (libc::SOL_PACKET, 22),
+];
 
-/// `setsockopt` of an option whose value is a `struct sock_fprog`.
+/// `setsockopt` of one of [`PROGRAMS`].
 pub(crate) fn attach(
     fd: c_int,
     socket: SocketName,
-    name: c_int,
+    (level, name): (c_int, c_int),
     value: *const c_void,
     len: usize,
 ) -> Result<(), Errno> {
@@ -37,7 +43,7 @@ pub(crate) fn attach(
         let mut head = [0; 4];
         head[..2].copy_from_slice(&(total as u16).to_ne_bytes());
         head[2..].copy_from_slice(&(at as u16).to_ne_bytes());
-        let request = Request::SetOption { id: socket.id, level: libc::SOL_SOCKET, name, value: &head };
+        let request = Request::SetOption { id: socket.id, level, name, value: &head };
         let from = program.filter.cast_const().cast::<c_void>().wrapping_byte_add(at * INSTRUCTION);
         let along = Along { value: Some((from, count * INSTRUCTION)), ..Along::socket(fd) };
         match exchange::ask(&request, along, &mut exchange::buffer())?.reply {

@@ -140,8 +140,8 @@ fn set(
     {
         return Ok(());
     }
-    if level == libc::SOL_SOCKET && matches!(name, libc::SO_ATTACH_FILTER | libc::SO_ATTACH_REUSEPORT_CBPF) {
-        return filter::attach(fd, socket, name, value, len);
+    if filter::PROGRAMS.contains(&(level, name)) {
+        return filter::attach(fd, socket, (level, name), value, len);
     }
     let request = Request::SetOption { id: socket.id, level, name, value: &[] };
     let along = Along { value: Some((value, len)), ..Along::socket(fd) };

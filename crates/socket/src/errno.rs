@@ -46,6 +46,7 @@ errnos! {
     ENFILE = 23, "Too many open files in system";
     EMFILE = 24, "Too many open files";
     ENOTTY = 25, "Inappropriate ioctl for device";
+    ENOSPC = 28, "No space left on device";
     EPIPE = 32, "Broken pipe";
     EDOM = 33, "Numerical argument out of domain";
     ENODATA = 61, "No data available";

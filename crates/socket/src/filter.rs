@@ -168,7 +168,7 @@ impl Filtering {
     }
 
     /// Takes a part of a program. The whole, with its last part.
-    fn stage(&mut self, value: &[u8]) -> Result<Option<Arc<Program>>, Errno> {
+    pub(crate) fn stage(&mut self, value: &[u8]) -> Result<Option<Arc<Program>>, Errno> {
         if self.locked {
             return Err(Errno::EPERM);
         }

@@ -4,6 +4,7 @@
 //!
 //! Linux packet(7), and `net/packet/af_packet.c` as observed.
 
+mod fanout;
 mod rings;
 
 use sockeye_device::{Offload, vnet};
@@ -201,6 +202,10 @@ impl Host {
     /// bind(2) of a packet socket: to a protocol (0: the one it has) and to an interface by its index (0: all).
     pub fn packet_bind(&mut self, id: SocketId, protocol: u16, index: u32) -> Result<(), Errno> {
         let packet = self.packet(id)?.id;
+        // Who is in a group stays where it is bound.
+        if self.stack.packet_group(packet).is_some() {
+            return Err(Errno::EINVAL);
+        }
         let port = self.interface(index)?;
         let own = self.stack.packet_bound(packet).map_or(0, |(own, _)| own);
         let protocol = if protocol == 0 { own } else { protocol };
@@ -282,6 +287,9 @@ impl Host {
         name: i32,
         value: &[u8],
     ) -> Option<Result<(), Errno>> {
+        if let Some(done) = self.set_fanout_option(id, level, name, value) {
+            return Some(done);
+        }
         let Host { stack, sockets, .. } = self;
         let socket = sockets.get_mut(id.0)?;
         let State::Packet(packet) = &mut socket.state else { return None };
@@ -343,6 +351,9 @@ impl Host {
 
     /// getsockopt(2), if it is an option of packet sockets on one.
     pub(crate) fn packet_option(&mut self, id: SocketId, level: i32, name: i32) -> Option<Result<Vec<u8>, Errno>> {
+        if let Some(told) = self.fanout_option(id, level, name) {
+            return Some(told);
+        }
         let Host { stack, sockets, .. } = self;
         let State::Packet(packet) = &sockets.get(id.0)?.state else { return None };
         let options = packet.options;

@@ -65,7 +65,7 @@ impl Stack {
         let keys = Keys::new(seed);
         let mut ip = Ip::new(&config, &keys);
         Stack {
-            packets: Packets::new(config.packet_memory, ip.rng.next_u64()),
+            packets: Packets::new(config.packet_memory, &keys, ip.rng.next_u64()),
             ip,
             udp: Udp::new(&keys, config.udp_memory),
             raw: Raw::new(&keys, config.udp_memory),

@@ -7,6 +7,7 @@ mod autoconf;
 mod bulk;
 mod calls;
 mod examples;
+mod fanout;
 mod faults;
 mod filter;
 mod formats;

@@ -1,7 +1,7 @@
 //! What the owners of packet sockets call.
 
 use super::ring::{Geometry, Memory, Ring, TransmitRing};
-use super::{OVERHEAD, Progress, Reception, Send, SendError};
+use super::{Fanout, JoinError, OVERHEAD, Progress, Reception, RolloverStatistics, Send, SendError};
 use super::{Options, Packets, Received, SPARE, SPARE_SIZE, Socket, SocketId, Statistics, Summary};
 use crate::Stack;
 use crate::port::PortId;
@@ -66,6 +66,26 @@ impl Stack {
     /// After an error the slot that it is about is marked, and those before it were sent.
     pub fn packet_send_ring(&mut self, id: SocketId, send: &Send<'_>) -> Option<Result<(usize, Progress), SendError>> {
         self.packets.send_ring(&mut self.ip, id, send)
+    }
+
+    /// Puts a socket into a group that shares what it sees: from then on it cannot be bound to anything else.
+    pub fn packet_join(&mut self, id: SocketId, fanout: &Fanout) -> Result<(), JoinError> {
+        self.packets.join(id, fanout)
+    }
+
+    /// The group that a socket is in: its number, kind and flags.
+    pub fn packet_group(&self, id: SocketId) -> Option<(u16, u8, u8)> {
+        self.packets.group_of(id)
+    }
+
+    /// A program that chooses whom of the socket's group a frame is for. Other groups want none.
+    pub fn packet_set_choice(&mut self, id: SocketId, program: Arc<Program>) {
+        self.packets.set_choice(id, program);
+    }
+
+    /// What went to others of the socket's group because it had no room; none if that cannot be.
+    pub fn packet_rollover(&self, id: SocketId) -> Option<RolloverStatistics> {
+        self.packets.rollover_statistics(id)
     }
 
     /// Whether the socket waits for room to send in.
@@ -215,6 +235,8 @@ impl Packets {
             ring_memory: 0,
             sending: 0,
             error: None,
+            group: None,
+            rollover: None,
         });
         self.activate(id);
         id
@@ -223,7 +245,7 @@ impl Packets {
     /// Puts a socket among those that see frames, if it wants to see any.
     fn activate(&mut self, id: SocketId) {
         let index = id.index() as u32;
-        let sees = self.sockets.get(id).is_some_and(|socket| socket.protocol != 0);
+        let sees = self.sockets.get(id).is_some_and(|socket| socket.protocol != 0 && socket.group.is_none());
         let stands = self.active.iter().position(|&other| other == index);
         match (stands, sees) {
             (None, true) => self.active.push(index),
@@ -235,6 +257,9 @@ impl Packets {
     fn close(&mut self, id: SocketId) {
         let Some(socket) = self.sockets.remove(id) else { return };
         self.active.retain(|&other| other as usize != id.index());
+        if let Some(number) = socket.group {
+            self.leave(id.index() as u32, number);
+        }
         self.memory -= socket.memory;
     }
 }

@@ -7,6 +7,8 @@
 //! **What is shown.** What Linux's packet sockets show: a super-frame is one frame, whose offload says what a device is still to do;
 //! a VLAN tag is told beside the frame, out of which it was taken.
 //!
+//! **Groups.** Sockets may share what they see ([`fanout`]): then one of them gets each frame.
+//!
 //! **Queue.** What nobody has read is bounded by the socket's receive buffer, with what keeping it costs; what comes beyond is dropped
 //! and counted, for the socket (`PACKET_STATISTICS`) and for the host. All sockets together have a bound as well.
 //!
@@ -18,6 +20,8 @@
 //! packet(7), Linux `net/packet/af_packet.c` as observed.
 
 mod calls;
+mod fanout;
+mod flow;
 mod outgoing;
 pub mod ring;
 mod send;
@@ -25,9 +29,11 @@ mod tap;
 mod view;
 
 use crate::Event;
+use crate::hash::{Keyed, Keys};
 use crate::port::PortId;
 use crate::slab::handle;
 use crate::sockets::Sockets;
+use fanout::{Group, Rollover};
 use outgoing::Outgoing;
 use ring::{Ring, TransmitRing};
 use sockeye_device::{Instant, Offload};
@@ -37,6 +43,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use fanout::{Choice, Fanout, JoinError, RolloverStatistics};
 pub use send::{Progress, Send, SendError, offload};
 pub use view::hardware;
 
@@ -191,14 +198,22 @@ struct Socket {
     sending: usize,
     /// What the program has not been told yet.
     error: Option<SendError>,
+    /// The group that it is in, and what it remembers there.
+    group: Option<u16>,
+    rollover: Option<Box<Rollover>>,
 }
 
 /// All of a host's packet sockets.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Packets {
     sockets: Sockets<SocketId, Socket>,
-    /// Those that want to see something: bound to a protocol.
+    /// Those that want to see something: bound to a protocol, and in no group.
     active: Vec<u32>,
+    groups: Vec<Group>,
+    /// From here on a number for a group is looked for.
+    next_group: u16,
+    /// Of the flows' numbers.
+    key: Keyed,
     outgoing: Outgoing,
     spare: Vec<Vec<u8>>,
     /// What all queues together hold, and may; as much may wait to be sent.
@@ -215,14 +230,29 @@ pub(crate) struct Packets {
 }
 
 impl Packets {
-    pub(crate) fn new(limit: usize, random: u64) -> Self {
-        Packets { limit, random, ..Packets::default() }
+    pub(crate) fn new(limit: usize, keys: &Keys, random: u64) -> Self {
+        Packets {
+            sockets: Sockets::default(),
+            active: Vec::new(),
+            groups: Vec::new(),
+            next_group: 0,
+            key: keys.hasher(b"packet flows"),
+            outgoing: Outgoing::default(),
+            spare: Vec::new(),
+            memory: 0,
+            limit,
+            drops: 0,
+            random,
+            reception: Vec::new(),
+            changed: Vec::new(),
+            epoch: Duration::ZERO,
+        }
     }
 
     /// Whether anybody wants to see frames.
     #[inline]
     pub(crate) fn is_watching(&self) -> bool {
-        !self.active.is_empty()
+        !self.active.is_empty() || !self.groups.is_empty()
     }
 
     pub(crate) fn poll_event(&mut self) -> Option<Event> {
@@ -237,7 +267,7 @@ impl Packets {
     /// Makes the programs' what has waited in their rings.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         let time = self.time(now);
-        for &index in &self.active {
+        for &index in self.active.iter().chain(self.groups.iter().flat_map(|group| &group.members)) {
             let Some(socket) = self.sockets.at_mut(index) else { continue };
             let losing = socket.statistics.is_losing();
             if socket.ring.as_mut().is_some_and(|ring| ring.handle_timeout(now, time, losing)) {
@@ -248,8 +278,16 @@ impl Packets {
 
     /// When something will have waited long enough.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        let sockets = self.active.iter().filter_map(|&index| self.sockets.at(index));
+        let members = self.groups.iter().flat_map(|group| &group.members);
+        let sockets = self.active.iter().chain(members).filter_map(|&index| self.sockets.at(index));
         sockets.filter_map(|socket| socket.ring.as_ref()?.poll_timeout()).min()
+    }
+
+    fn draw(&mut self) -> u64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        // Spread by a multiplication and two shifts: the next one shall not be guessed from the last by who only looks.
+        let mixed = (self.random ^ self.random >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed ^ mixed >> 27
     }
 
     /// Drops since the last call.

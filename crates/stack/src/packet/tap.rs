@@ -2,7 +2,7 @@
 
 use super::ring::{Frame, Put};
 use super::view::{Seen, View, hardware, headers};
-use super::{ALL_PROTOCOLS, OVERHEAD, PacketType, Packets, Received, SocketId};
+use super::{ALL_PROTOCOLS, OVERHEAD, PacketType, Packets, Received, SocketId, flow};
 use crate::port::PortId;
 use sockeye_device::vnet;
 use sockeye_device::{Checksum, Instant, RxFrame, TxFrame};
@@ -35,27 +35,35 @@ impl Packets {
                 self.show_to(index, seen);
             }
         }
+        if !self.groups.is_empty() {
+            self.show_to_groups(seen, from);
+        }
     }
 
     fn show_to(&mut self, index: u32, seen: &Seen<'_>) {
-        let Some(socket) = self.sockets.at_mut(index) else { return };
+        let Some(socket) = self.sockets.at(index) else { return };
         let outgoing = seen.kind == PacketType::Outgoing;
-        let all = socket.protocol == ALL_PROTOCOLS;
-        let wanted = if all {
+        let wanted = if socket.protocol == ALL_PROTOCOLS {
             !(outgoing && socket.options.ignore_outgoing)
         } else {
             !outgoing && socket.protocol == seen.protocol
         };
-        if !wanted || socket.port.is_some_and(|port| port != seen.port) {
-            return;
+        if wanted && socket.port.is_none_or(|port| port == seen.port) {
+            self.give(index, seen);
         }
+    }
+
+    /// Gives a socket a frame that it wants to see, if its filter lets it through.
+    pub(super) fn give(&mut self, index: u32, seen: &Seen<'_>) {
+        let random = self.draw();
+        let Some(socket) = self.sockets.at_mut(index) else { return };
+        let all = socket.protocol == ALL_PROTOCOLS;
         let (kind, vlan) = if all { (seen.kind, seen.vlan) } else { seen.past_tag() };
         let headers = headers(socket.cooked);
         let len = seen.view.len().saturating_sub(headers.data);
         let mut kept = len;
         if let Some(filter) = &socket.filter {
-            self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            let metadata = seen.metadata(kind, vlan, self.random);
+            let metadata = seen.metadata(kind, vlan, random);
             let verdict = filter.run(&Packet::with_headers(&seen.view, headers, &metadata));
             if verdict == 0 {
                 return;
@@ -67,8 +75,10 @@ impl Packets {
         let has_room = socket.memory < socket.options.receive_buffer && self.memory + cost <= self.limit;
         if let Some(ring) = &mut socket.ring {
             let copied = socket.options.copy && has_room;
+            let flow = if ring.wants_flows() { flow::hash(&self.key, seen) } else { 0 };
             let frame = Frame {
                 seen,
+                flow,
                 kind,
                 vlan,
                 cooked: socket.cooked,

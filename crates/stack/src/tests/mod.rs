@@ -14,6 +14,7 @@ mod ipv6;
 mod multicast;
 mod neighbors;
 mod packet;
+mod packet_groups;
 mod raw;
 mod redirects;
 mod routes;

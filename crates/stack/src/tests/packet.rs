@@ -232,3 +232,63 @@ fn what_a_device_cannot_do_is_done_before() {
         assert_eq!(lying, Err(SendError::Malformed));
     }
 }
+
+#[test]
+fn what_a_port_that_went_down_does_not_send_is_dropped_and_its_sender_told() {
+    let mut host = Host::acquainted();
+    let socket = open(&mut host, 0);
+    let frame = ping();
+    host.room = Some(0);
+    host.stack.packet_send(socket, &Send { port: Some(host.port), payload: &frame, ..Send::default() }).unwrap();
+    assert_eq!(host.sent_frames(), []);
+    let sent = host.stack.counters().link_frames_sent;
+    host.stack.set_link(host.now, host.port, false);
+    host.room = None;
+    assert_eq!(host.sent_frames(), []);
+    assert_eq!((host.dropped(Drop::LinkDown), host.stack.counters().link_frames_sent), (1, sent));
+    assert_eq!(host.stack.poll_event(), Some(Event::Packet(socket)));
+    assert_eq!(
+        (host.stack.packet_take_error(socket), host.stack.packet_take_error(socket)),
+        (Some(SendError::Down), None)
+    );
+}
+
+#[test]
+fn what_all_sockets_send_is_bounded_together_also_after_they_are_closed() {
+    let config = Config { packet_memory: 8_192, ..Config::default() };
+    let mut host = Host::with(config, Capabilities::default(), OUR_MAC, "10.0.0.1/24");
+    let frame = ping();
+    host.room = Some(0);
+    let port = Some(host.port);
+    let mut sent = 0;
+    for _ in 0..10 {
+        let socket = open(&mut host, 0);
+        let send = Send { port, payload: &frame, ..Send::default() };
+        sent += usize::from(host.stack.packet_send(socket, &send).is_ok());
+        host.stack.packet_close(socket);
+    }
+    assert_eq!(sent, 4);
+    let socket = open(&mut host, 0);
+    let send = Send { port, payload: &frame, ..Send::default() };
+    assert_eq!(host.stack.packet_send(socket, &send), Err(SendError::Full));
+    host.room = Some(1);
+    assert_eq!((host.sent_frames().len(), host.stack.poll_event()), (1, Some(Event::Packet(socket))));
+    assert_eq!(host.stack.packet_send(socket, &send), Ok(()));
+}
+
+#[test]
+fn a_frame_is_not_cut_into_more_pieces_than_any_of_tcp() {
+    let datagram = udp_bytes(1, 2, &[9; 1_400]);
+    let frame = ipv4_frame(ipv4::Repr { src: US, dst: PEER, ..FROM_PEER }, &datagram);
+    let mut host = Host::with(Config::default(), Capabilities::NONE, OUR_MAC, "10.0.0.1/24");
+    let socket = open(&mut host, 0);
+    for (size, sent) in [(1, Err(SendError::Malformed)), (2, Ok(()))] {
+        let offload = Offload {
+            checksum: Checksum::Partial { start: 34, offset: 6 },
+            segmentation: Some(Segmentation { kind: SegmentKind::Udp, size, header_len: 42 }),
+        };
+        let send = Send { port: Some(host.port), payload: &frame, offload, ..Send::default() };
+        assert_eq!(host.stack.packet_send(socket, &send), sent, "{size}");
+    }
+    assert_eq!(host.sent_frames().len(), 700);
+}

@@ -56,6 +56,12 @@ impl Blocks {
         last * self.geometry.block_size + STATUS
     }
 
+    /// Whether the block so many quarters of the ring ahead is ours.
+    pub(super) fn is_free(&self, memory: &dyn Memory, quarters: usize) -> bool {
+        let Geometry { blocks, block_size, .. } = self.geometry;
+        memory.load((self.current + blocks / 4 * quarters) % blocks * block_size + STATUS) & status::USER == 0
+    }
+
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         self.due
     }
@@ -92,6 +98,7 @@ impl Blocks {
         put(24, &(mac as u16).to_ne_bytes());
         put(26, &(net as u16).to_ne_bytes());
         let (control, protocol) = frame.vlan.map_or((0, 0), |tag| (tag.control, tag.protocol));
+        put(28, &frame.flow.to_ne_bytes());
         put(32, &u32::from(control).to_ne_bytes());
         put(36, &protocol.to_ne_bytes());
         memory.write(at, &header);

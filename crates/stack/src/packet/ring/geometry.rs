@@ -74,6 +74,8 @@ pub struct Geometry {
     /// With the block's header and up to a multiple of eight: where the first frame stands.
     pub(super) first: usize,
     pub(super) retire_after: u32,
+    /// `TP_FT_REQ_FILL_RXHASH`.
+    pub(super) flows: bool,
 }
 
 impl Geometry {
@@ -107,6 +109,7 @@ impl Geometry {
             frames_per_block: frames_per_block as usize,
             first: first as usize,
             retire_after,
+            flows: version == Version::V3 && features & 1 != 0,
         }))
     }
 

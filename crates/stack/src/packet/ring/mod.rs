@@ -23,6 +23,7 @@ mod slots;
 mod tests;
 mod transmit;
 
+use super::fanout::Room;
 use super::view::{Seen, hardware};
 use super::{PacketType, Statistics};
 use blocks::Blocks;
@@ -77,6 +78,8 @@ pub trait Memory: std::fmt::Debug + Send + Sync {
 /// A frame for a ring.
 pub(super) struct Frame<'a> {
     pub(super) seen: &'a Seen<'a>,
+    /// The number of its flow, if the ring wants that.
+    pub(super) flow: u32,
     pub(super) kind: PacketType,
     pub(super) vlan: Option<VlanTag>,
     /// Without the link header.
@@ -140,6 +143,24 @@ impl Ring {
 
     pub(super) fn geometry(&self) -> Geometry {
         self.geometry
+    }
+
+    /// Whether the flow of each frame is told (`TP_FT_REQ_FILL_RXHASH`).
+    pub(super) fn wants_flows(&self) -> bool {
+        self.geometry.flows
+    }
+
+    /// Whether there is room for another frame: plenty, if the slot or block a quarter of the ring ahead is ours as well.
+    pub(super) fn room(&self) -> Room {
+        let ahead = |quarters: usize| match &self.manner {
+            Manner::Slots(slots) => slots.is_free(&*self.memory, quarters),
+            Manner::Blocks(blocks) => blocks.is_free(&*self.memory, quarters),
+        };
+        match (ahead(1), ahead(0)) {
+            (true, _) => Room::Plenty,
+            (false, true) => Room::Little,
+            (false, false) => Room::None,
+        }
     }
 
     /// Goes on in other memory, with all that is in it; our own page is at `control` there.

@@ -26,6 +26,13 @@ impl Slots {
         self.geometry.slot(last) + status_at(self.geometry.version)
     }
 
+    /// Whether the slot so many quarters of the ring ahead is ours.
+    pub(super) fn is_free(&self, memory: &dyn Memory, quarters: usize) -> bool {
+        let slots = self.geometry.slots();
+        let ahead = (self.head + slots / 4 * quarters) % slots;
+        memory.load(self.geometry.slot(ahead) + status_at(self.geometry.version)) == status::KERNEL
+    }
+
     pub(super) fn put(&mut self, memory: &dyn Memory, frame: &Frame<'_>) -> Put {
         let Slots { geometry, head } = self;
         let version = geometry.version;

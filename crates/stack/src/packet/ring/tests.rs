@@ -47,6 +47,7 @@ fn put_at(ring: &mut Ring, len: usize, now: Instant) -> Put {
     let len = bytes.len();
     ring.put(&Frame {
         seen: &seen,
+        flow: 0,
         kind: seen.kind,
         vlan: seen.vlan,
         cooked: false,
