@@ -19,6 +19,9 @@
 //! [ipv6]
 //! temporary = false       # what interfaces do by themselves: see `config::ipv6`
 //!
+//! [icmp]
+//! per_second = 1000       # errors that are sent, and which: see `config::icmp`
+//!
 //! [limits]
 //! sockets = 65536         # of all programs together
 //! sockets_per_user = 65536
@@ -27,6 +30,7 @@
 //! Whatever is not known is refused, so that a misspelt key is not silently nothing. Each value is read into its type
 //! at this edge (a prefix, an address, a MAC), and an error names file, line and key.
 
+mod icmp;
 mod ipv6;
 
 pub use ipv6::default as usual_ipv6;
@@ -38,7 +42,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer};
 use sockeye_device::MacChoice;
-use sockeye_stack::autoconf;
+use sockeye_stack::{ErrorRates, autoconf};
 use sockeye_wire::IpPrefix;
 use sockeye_wire::ethernet::MacAddr;
 
@@ -64,6 +68,8 @@ pub struct Config {
     pub ipv6: Option<autoconf::Settings>,
     /// Names of interfaces that choose an IPv4 address of 169.254/16 themselves (RFC 3927).
     pub link_local: Vec<String>,
+    /// How many errors of ICMP the node sends.
+    pub error_rates: ErrorRates,
     /// How much programs may take.
     pub limits: Limits,
 }
@@ -122,6 +128,7 @@ impl Config {
             redirects: true,
             ipv6: ipv6::default(),
             link_local: Vec::new(),
+            error_rates: ErrorRates::default(),
             limits: Limits::default(),
         }
     }
@@ -137,7 +144,7 @@ impl Config {
     }
 
     fn parse(&mut self, file: &Path, text: &str) -> Result<(), Error> {
-        let File { control, gateways, dns, local_shortcut, redirects, interface, ipv6, limits } =
+        let File { control, gateways, dns, local_shortcut, redirects, interface, ipv6, icmp, limits } =
             toml::from_str(text).map_err(|error| locate(file, text, &error))?;
         if let Some(control) = control {
             self.control = control;
@@ -159,6 +166,7 @@ impl Config {
         if let Some(table) = ipv6 {
             self.ipv6 = table.settings();
         }
+        icmp.apply(&mut self.error_rates);
         let LimitsTable { sockets, sockets_per_user, clients } = limits;
         self.limits.sockets = sockets.unwrap_or(self.limits.sockets);
         self.limits.sockets_per_user = sockets_per_user.unwrap_or(self.limits.sockets_per_user);
@@ -180,6 +188,8 @@ struct File {
     #[serde(default)]
     interface: Vec<InterfaceTable>,
     ipv6: Option<ipv6::Table>,
+    #[serde(default)]
+    icmp: icmp::Table,
     #[serde(default)]
     limits: LimitsTable,
 }
@@ -309,6 +319,14 @@ mod tests {
         // The same at each start, and from one release to the next.
         assert_eq!(settings.secret, Some([179, 3, 90, 226, 36, 164, 117, 26, 92, 79, 140, 209, 134, 241, 133, 42]));
         assert_eq!(parse("[ipv6]\nenabled = false\n").expect("good").ipv6, None);
+        let rates = parse("[icmp]\nports = false\nper_second = 7\neach_at_once = 2\n").expect("good").error_rates;
+        assert!(!rates.ports);
+        assert_eq!((rates.all.sustained, rates.all.burst, rates.each.sustained, rates.each.burst), (7, 50, 1, 2));
+        assert_eq!(parse("[ipv6]\nduplicate_detection = 3\n").expect("good").ipv6.map(|set| set.detection), Some(3));
+        assert_eq!(
+            parse("[ipv6]\nduplicate_detection = false\n").expect("good").ipv6.map(|set| set.detection),
+            Some(0)
+        );
         assert!(!parse("redirects = false\n").expect("good").redirects);
     }
 

@@ -75,8 +75,7 @@ fn apply(args: &NodeArgs, interfaces: &mut Vec<Interface>) -> Result<(), Failure
 }
 
 fn check(config: &Config) -> Result<(), Failure> {
-    let Config { interfaces, gateways, dns, control: _, local_shortcut: _, redirects: _, ipv6, link_local, limits: _ } =
-        config;
+    let Config { interfaces, gateways, dns, ipv6, link_local, .. } = config;
     for (index, interface) in interfaces.iter().enumerate() {
         let Interface { name, addresses, mac: _, driver: _ } = interface;
         // IFNAMSIZ is 16 with the final zero; the kernel refuses the rest too.

@@ -2,9 +2,7 @@
 //!
 //! **Complaints of ours** ([`Ip::complain`]) follow RFC 1122 §3.2.2: never about an ICMP error, a broadcast or multicast
 //! (by IP or on the link), a fragment but the first, or a source that is not one host. They quote as much of the packet as
-//! fits 576 bytes. Their rate is limited twice: for each destination (six at once, then one a second), and for all
-//! (a thousand a second). The global limit is blurred at random: if it could be counted exactly, it would tell a third
-//! party which ports are open (SAD DNS).
+//! fits 576 bytes, and their rate is limited ([`error_rates`](crate::error_rates)).
 //!
 //! **Complaints of others** go to the socket whose packet they quote, if there is one: the transport protocol checks what
 //! it can (that the quoted ports, or sequence number, are in use) before it believes any of it (RFC 5927).
@@ -20,11 +18,9 @@
 use crate::Stack;
 use crate::counters::Drop;
 use crate::errors::Cause;
-use crate::hash::Keyed;
 use crate::ip::{IcmpError, Incoming, Ip, Outgoing};
 use crate::ipv4::output::{Fragmentation, Manner, SendError};
 use crate::raw::View;
-use crate::rng::Rng;
 use sockeye_device::Instant;
 use sockeye_wire::icmpv4::{Message, TimeExceededCode, UnreachableCode};
 use sockeye_wire::icmpv6::ParameterCode;
@@ -32,7 +28,6 @@ use sockeye_wire::ipv4::Packet;
 use sockeye_wire::ipv4::options::{MAX_LEN, OptionBuffer, Options, record};
 use sockeye_wire::{Malformed, Protocol, icmpv4, ipv4};
 use std::net::{IpAddr, Ipv4Addr};
-use std::time::Duration;
 
 /// RFC 1812 §4.3.2.3: an error is at most this long, its IP header included.
 const MAX_ERROR: usize = 576;
@@ -65,8 +60,7 @@ impl Ip {
             return;
         }
         let (to, from) = (quoted.src(), quoted.dst());
-        if !self.limiter.allow(now, &mut self.rng, to.into()) {
-            self.counters.drop(Drop::IcmpRateLimit);
+        if !self.may_complain(now, to.into(), complaint) {
             return;
         }
         let quote = &packet[..packet.len().min(MAX_ERROR - ipv4::HEADER_LEN - icmpv4::HEADER_LEN)];
@@ -259,96 +253,4 @@ fn is_error(packet: &Packet<'_>) -> bool {
     const QUESTIONS_AND_ANSWERS: [u8; 6] = [0, 8, 13, 14, 17, 18];
     packet.protocol() == Protocol::ICMP
         && !packet.payload().first().is_some_and(|kind| QUESTIONS_AND_ANSWERS.contains(kind))
-}
-
-/// Complaints for one destination: so many at once, ...
-const BURST: u32 = 6;
-/// ... then one in so long.
-const INTERVAL: Duration = Duration::from_secs(1);
-/// Complaints in all: so many at once, and ...
-const GLOBAL_BURST: u32 = 50;
-/// ... one in so long.
-const GLOBAL_INTERVAL: Duration = Duration::from_millis(1);
-/// Destinations share this many buckets by a keyed hash.
-const BUCKETS: usize = 1_024;
-
-/// Limits the rate of complaints.
-pub(crate) struct Limiter {
-    hasher: Keyed,
-    buckets: Box<[Bucket]>,
-    global: Bucket,
-}
-
-/// Tokens, as the moment at which the bucket would be full: one number, no timer.
-#[derive(Clone, Copy, Debug, Default)]
-struct Bucket {
-    full_at: Instant,
-}
-
-impl Bucket {
-    /// Takes `count` tokens if there is one at least.
-    fn take(&mut self, now: Instant, count: u32, interval: Duration, burst: u32) -> bool {
-        let full_at = self.full_at.max(now);
-        // Before the first token is back, the bucket is empty.
-        if full_at.since(now) > interval * (burst - 1) {
-            return false;
-        }
-        self.full_at = (full_at + interval * count).min(now + interval * burst);
-        true
-    }
-}
-
-impl Limiter {
-    pub(crate) fn new(hasher: Keyed) -> Self {
-        Limiter { hasher, buckets: vec![Bucket::default(); BUCKETS].into(), global: Bucket::default() }
-    }
-
-    /// True when one may be sent to `destination`.
-    pub(crate) fn allow(&mut self, now: Instant, rng: &mut Rng, destination: IpAddr) -> bool {
-        // One that is refused for its destination's sake costs the others nothing.
-        let bucket = &mut self.buckets[self.hasher.hash(&destination) as usize % BUCKETS];
-        bucket.take(now, 1, INTERVAL, BURST) && self.global.take(now, 1 + rng.below(3), GLOBAL_INTERVAL, GLOBAL_BURST)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::hash::Keys;
-
-    fn limiter() -> (Limiter, Rng) {
-        let keys = Keys::new([9; 32]);
-        (Limiter::new(keys.hasher(b"limit")), Rng::new(keys.derive(b"rng")))
-    }
-
-    #[test]
-    fn one_destination_gets_six_then_one_a_second() {
-        let (mut limiter, mut rng) = limiter();
-        let mut sent = |at| {
-            let to = IpAddr::from([10, 0, 0, 9]);
-            (0..20).filter(|_| limiter.allow(Instant::from_millis(at), &mut rng, to)).count()
-        };
-        assert_eq!(sent(5_000), 6);
-        assert_eq!(sent(5_999), 0);
-        assert_eq!(sent(6_000), 1);
-        assert_eq!(sent(9_500), 3);
-        assert_eq!(sent(100_000), 6);
-    }
-
-    /// Row D5: the global limit cannot be counted from outside.
-    #[test]
-    fn all_together_are_limited_to_a_number_that_varies() {
-        let (mut limiter, mut rng) = limiter();
-        let burst = |limiter: &mut Limiter, rng: &mut Rng, second: u64| {
-            (0..1_000u32)
-                .filter(|&host| {
-                    let to = IpAddr::from((0x0a00_0000 + host).to_be_bytes());
-                    limiter.allow(Instant::from_millis(second * 100_000), rng, to)
-                })
-                .count()
-        };
-        let counts: Vec<_> = (1..20).map(|second| burst(&mut limiter, &mut rng, second)).collect();
-        assert!(counts.iter().all(|count| (10..=50).contains(count)), "{counts:?}");
-        assert!(counts.iter().any(|count| *count != counts[0]), "{counts:?}");
-    }
 }

@@ -11,9 +11,10 @@
 
 use crate::conflict::Conflicts;
 use crate::counters::{Counters, Drop};
+use crate::error_rates::Limiter;
 use crate::fib::{self, Fib};
 use crate::hash::Keys;
-use crate::icmp::{Complaint, Limiter};
+use crate::icmp::Complaint;
 use crate::ipv4::identification::Identifications;
 use crate::ipv6::autoconf::Autoconf;
 use crate::multicast::{Copies, Multicast};
@@ -163,7 +164,7 @@ impl Ip {
             reassembly: Reassembly::new(keys.hasher(b"reassembly"), config.reassembly_memory),
             autoconf: Autoconf::new(keys),
             redirects: Redirects::default(),
-            limiter: Limiter::new(keys.hasher(b"icmp limit")),
+            limiter: Limiter::new(keys.hasher(b"icmp limit"), config.error_rates),
             identifications: Identifications::new(keys.hasher(b"identification")),
             rng: Rng::new(keys.derive(b"random")),
             counters: Counters::default(),

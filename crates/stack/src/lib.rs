@@ -33,6 +33,7 @@ pub mod buffer;
 mod checksum;
 mod conflict;
 pub mod counters;
+mod error_rates;
 pub mod errors;
 pub mod fib;
 pub mod hash;
@@ -68,6 +69,7 @@ mod tests;
 
 pub use bind::{Bind, BindError, BindingId};
 pub use conflict::Conflict;
+pub use error_rates::{ErrorRates, Rate};
 pub use fib::Route;
 pub use ip::IcmpError;
 pub use ipv4::output::Fragmentation;
@@ -89,11 +91,19 @@ pub struct Config {
     pub udp_memory: usize,
     /// Memory that frames may take which packet sockets have not read, in bytes, of all sockets together.
     pub packet_memory: usize,
+    /// How many errors of ICMP it sends.
+    pub error_rates: ErrorRates,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Config { max_neighbors: 4_096, reassembly_memory: 4 << 20, udp_memory: 64 << 20, packet_memory: 64 << 20 }
+        Config {
+            max_neighbors: 4_096,
+            reassembly_memory: 4 << 20,
+            udp_memory: 64 << 20,
+            packet_memory: 64 << 20,
+            error_rates: ErrorRates::default(),
+        }
     }
 }
 

@@ -7,7 +7,7 @@
 //! autonomous = true           # make addresses from the prefixes that they advertise for it
 //! temporary = false           # and beside each one that lasts a day, and is preferred (RFC 8981)
 //! identifiers = "stable"      # or "hardware": what the lower half of an address is made from
-//! duplicate_detection = true  # ask whether somebody has an address already
+//! duplicate_detection = true  # ask whether somebody has an address already: once; or a number, how often
 //! optimistic = true           # and use it meanwhile, with care (RFC 4429)
 //! secret = "any text"         # what stable identifiers are made from (RFC 7217); else the machine's identity
 //! ```
@@ -32,8 +32,8 @@ pub(super) struct Table {
     temporary: bool,
     #[serde(default)]
     identifiers: Word,
-    #[serde(default = "yes")]
-    duplicate_detection: bool,
+    #[serde(default)]
+    duplicate_detection: Questions,
     #[serde(default = "yes")]
     optimistic: bool,
     secret: Option<String>,
@@ -41,6 +41,29 @@ pub(super) struct Table {
 
 fn yes() -> bool {
     true
+}
+
+/// How often it is asked whether somebody has an address.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(untagged, expecting = "neither true nor false nor how often, from 0 to 255")]
+enum Questions {
+    Asked(bool),
+    Times(u8),
+}
+
+impl Default for Questions {
+    fn default() -> Self {
+        Questions::Asked(true)
+    }
+}
+
+impl Questions {
+    fn count(self) -> u8 {
+        match self {
+            Questions::Asked(asked) => asked.into(),
+            Questions::Times(times) => times,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -66,7 +89,7 @@ impl Table {
             autonomous,
             temporary,
             identifiers: identifiers.0,
-            detection: u8::from(duplicate_detection),
+            detection: duplicate_detection.count(),
             optimistic,
             secret: secret.map_or_else(machine, |text| Some(digest(b"given", text.trim().as_bytes()))),
         })

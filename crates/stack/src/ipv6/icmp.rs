@@ -34,8 +34,7 @@ impl Ip {
         if !unicast && !told_of_many || to.is_unspecified() || is_error(&quoted) {
             return;
         }
-        if !self.limiter.allow(now, &mut self.rng, to.into()) {
-            self.counters.drop(Drop::IcmpRateLimit);
+        if !self.may_complain(now, to.into(), complaint) {
             return;
         }
         let original = &packet[..packet.len().min(MIN_MTU - HEADER_LEN - icmpv6::HEADER_LEN)];

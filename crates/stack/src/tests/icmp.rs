@@ -1,8 +1,8 @@
 //! Echoes and errors (rows D1, D2, D4 to D8).
 
 use super::*;
-use crate::Bind;
 use crate::udp::{Error, Send, SocketId};
+use crate::{Bind, ErrorRates};
 use sockeye_wire::icmpv4::{TimeExceededCode, Timestamp, UnreachableCode};
 use sockeye_wire::ipv4::options::{IpOption, OptionBuffer, Options};
 
@@ -63,6 +63,15 @@ fn an_unknown_port_and_an_unknown_protocol_are_said_to_be_so() {
     assert_eq!(frames[1].0.len(), 14 + 576);
     let quote = &frames[0].0[14 + 28..];
     assert_eq!(quote, packet(FROM_PEER, &udp_bytes(1_000, 9, b"x")));
+}
+
+#[test]
+fn a_host_may_be_silent_about_ports() {
+    let error_rates = ErrorRates { ports: false, ..ErrorRates::default() };
+    let mut host = Host::acquainted_with(Config { error_rates, ..Config::default() });
+    host.arrive(&ipv4_frame(FROM_PEER, &udp_bytes(1_000, 9, b"x")));
+    host.arrive(&ipv4_frame(ipv4::Repr { protocol: Protocol(200), ..FROM_PEER }, b"x"));
+    assert_eq!(host.sent(), ["10.0.0.1 > 10.0.0.2 protocol unreachable"]);
 }
 
 #[test]

@@ -94,7 +94,11 @@ impl Host {
 
     /// A host that has heard from its peer.
     fn acquainted() -> Host {
-        let mut host = Host::new();
+        Host::acquainted_with(Config::default())
+    }
+
+    fn acquainted_with(config: Config) -> Host {
+        let mut host = Host::with(config, Capabilities::default(), OUR_MAC, "10.0.0.1/24");
         host.stack.ip.link(host.now, host.port, PEER.into());
         assert_eq!(host.sent(), ["arp who-has 10.0.0.2 tell 10.0.0.1"]);
         host.arrive(&arp_reply(PEER, PEER_MAC));
