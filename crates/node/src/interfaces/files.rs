@@ -6,25 +6,35 @@
 //! What the node does not serve is the kernel's where it says nothing about a network (`unix`, `netlink`, `rpc`), and
 //! otherwise not there: the kernel's connections and routes are not those of this world.
 //!
+//! Of `/sys` a real directory is kept. Programs look at it often, and walk through it: so its files are written anew at most every [`FRESH`], and not at
+//! all for who only looks. A file that is opened by its whole path is made when it is opened, as all others.
+//!
 //! A descriptor of a directory leads to whatever lies above it. So it is given only to programs that have the node's own
 //! root directory: who was locked into another is not let out.
 
 use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{CWD, MemfdFlags, Mode, OFlags, SealFlags};
+use sockeye_device::Instant;
 use sockeye_socket::Errno;
 
 use super::{Interface, interfaces, proc_net, rtnetlink, snmp, sockets, sysfs};
 use crate::node::Node;
 use crate::requests::Refusal;
 
+/// How old the files of the tree may be.
+const FRESH: Duration = Duration::from_millis(100);
+
 /// The node's tree of interfaces, from when somebody asks for it.
 #[derive(Debug)]
 pub(crate) struct Files {
     root: PathBuf,
     tree: Option<sysfs::Tree>,
+    /// When its files were last written.
+    written: Instant,
 }
 
 impl Files {
@@ -32,15 +42,24 @@ impl Files {
     pub(crate) fn new(control: &Path) -> Files {
         let mut root = control.as_os_str().to_owned();
         root.push(".sys");
-        Files { root: root.into(), tree: None }
+        Files { root: root.into(), tree: None, written: Instant::ZERO }
     }
 
-    fn tree(&mut self, all: &[Interface]) -> std::io::Result<&sysfs::Tree> {
-        let mut tree = match self.tree.take() {
-            Some(tree) => tree,
-            None => sysfs::Tree::new(&self.root)?,
+    /// The tree; only to be looked at, it may be as old as it is.
+    fn tree(
+        &mut self,
+        now: Instant,
+        look: bool,
+        all: impl FnOnce() -> Vec<Interface>,
+    ) -> std::io::Result<&sysfs::Tree> {
+        let (mut tree, is_new) = match self.tree.take() {
+            Some(tree) => (tree, false),
+            None => (sysfs::Tree::new(&self.root)?, true),
         };
-        tree.refresh(all)?;
+        if is_new || (!look && now.since(self.written) >= FRESH) {
+            tree.refresh(&all())?;
+            self.written = now;
+        }
         Ok(self.tree.insert(tree))
     }
 }
@@ -72,16 +91,17 @@ fn meaning(path: &str) -> Option<Meaning<'_>> {
 
 /// Opens what stands for the node at a path.
 pub(crate) fn open(node: &mut Node, pid: i32, path: &str, look: bool, link: bool) -> Result<OwnedFd, Refusal> {
-    let all = interfaces(node.now, node.host.stack(), &node.ports);
+    let Node { now, host, ports, files, .. } = node;
+    let all = || interfaces(*now, host.stack(), ports);
     match meaning(path) {
         Some(Meaning::Net(name)) => {
-            let text = net(node, &all, name)?;
-            in_memory(name, text.as_bytes()).map_err(failed(path))
+            let all = all();
+            in_memory(name, net(node, &all, name)?.as_bytes()).map_err(failed(path))
         }
-        Some(Meaning::Sys(path)) => match sysfs::attribute(&all, path) {
-            Some(text) if !look => in_memory(path, text?.as_bytes()).map_err(failed(path)),
-            _ => {
-                let tree = node.files.tree(&all).map_err(failed(path))?;
+        Some(Meaning::Sys(path)) => match if look { None } else { sysfs::attribute(&all(), path) } {
+            Some(text) => in_memory(path, text?.as_bytes()).map_err(failed(path)),
+            None => {
+                let tree = files.tree(*now, look, all).map_err(failed(path))?;
                 open_in(tree, pid, path, look, link)
             }
         },
@@ -210,6 +230,29 @@ mod tests {
         assert_eq!(text, "a line\n");
         assert_eq!(file.write_all(b"x").expect_err("read-only").raw_os_error(), Some(9));
         assert!(file.set_len(0).is_err());
+    }
+
+    #[test]
+    fn the_tree_is_written_once_in_a_while_and_not_for_who_only_looks() {
+        let host = super::super::tests::host();
+        let control = std::env::temp_dir().join(format!("sockeye-files-{}", std::process::id()));
+        let mut files = Files::new(&control);
+        let rx_bytes = |files: &mut Files, milliseconds, look, bytes| {
+            let all = || {
+                let mut all = interfaces(Instant::ZERO, &host, &crate::ports::Ports::default());
+                all[1].statistics.rx_bytes = bytes;
+                all
+            };
+            let tree = files.tree(Instant::from_millis(milliseconds), look, all).expect("a tree");
+            let path = tree.path("class/net/eth0/statistics/rx_bytes");
+            std::fs::read_to_string(path).expect("a file").trim().parse::<u64>().expect("a number")
+        };
+        // What is looked at must be there.
+        assert_eq!(rx_bytes(&mut files, 1_000, true, 1), 1);
+        assert_eq!(rx_bytes(&mut files, 1_099, false, 2), 1);
+        assert_eq!(rx_bytes(&mut files, 1_100, false, 3), 3);
+        assert_eq!(rx_bytes(&mut files, 9_000, true, 4), 3);
+        assert_eq!(rx_bytes(&mut files, 9_000, false, 5), 5);
     }
 
     #[test]

@@ -8,7 +8,7 @@
 //!   devices/virtual/net/eth0/{address,mtu,...,statistics/{rx_bytes,...},subsystem -> ../../../../class/net}
 //! ```
 //!
-//! It is made when it is first asked for, brought up to date before each use, and goes with the node.
+//! It is made when it is first asked for, brought up to date when it is used, though not each time, and goes with the node.
 //!
 //! # Standards
 //!
