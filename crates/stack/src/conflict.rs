@@ -80,8 +80,9 @@ pub(crate) struct Conflicts {
 }
 
 impl Conflicts {
-    pub(crate) fn new(keys: &Keys) -> Self {
-        let hasher = keys.hasher(b"link-local addresses");
+    pub(crate) fn new() -> Self {
+        // No secret: the host is to have the same address after it was started anew (RFC 3927, 2.1).
+        let hasher = Keys::new([0; 32]).hasher(b"link-local addresses");
         Conflicts { hasher, seen: Vec::new(), news: Vec::new(), choices: Vec::new() }
     }
 

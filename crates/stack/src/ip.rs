@@ -157,7 +157,7 @@ impl Ip {
             addresses: Addresses::default(),
             fib: Fib::new(keys.hasher(b"fib")),
             neighbors: Neighbors::new(keys.hasher(b"neighbors"), config.max_neighbors),
-            conflicts: Conflicts::new(keys),
+            conflicts: Conflicts::new(),
             multicast: Multicast::new(keys),
             copies: Copies::default(),
             path_mtus: PathMtus::new(keys.hasher(b"path mtu")),
