@@ -22,12 +22,13 @@ interpose! {
     /// `getaddrinfo(3)`.
     fn getaddrinfo(name: *const c_char, service: *const c_char, hints: *const addrinfo, result: *mut *mut addrinfo) -> c_int {
         // SAFETY: the program's own arguments; all zeros is a valid structure.
-        let mut numeric = unsafe { hints.as_ref().copied().unwrap_or_else(|| addrinfo { ai_flags: libc::AI_V4MAPPED | libc::AI_ADDRCONFIG, ..zeroed() }) };
+        let wanted = unsafe { hints.as_ref().copied().unwrap_or_else(|| addrinfo { ai_flags: libc::AI_V4MAPPED | libc::AI_ADDRCONFIG, ..zeroed() }) };
+        // libc would look which families the kernel's interfaces have.
+        let mut numeric = addrinfo { ai_flags: wanted.ai_flags & !libc::AI_ADDRCONFIG, ..wanted };
         if name.is_null() || numeric.ai_flags & libc::AI_NUMERICHOST != 0 {
-            // SAFETY: the program's own arguments, as they came.
-            return unsafe { real::getaddrinfo(name, service, hints, result) };
+            // SAFETY: the program's own arguments, as they came, but for the flag.
+            return unsafe { real::getaddrinfo(name, service, &numeric, result) };
         }
-        let wanted = numeric;
         numeric.ai_flags |= libc::AI_NUMERICHOST;
         // SAFETY: the program's own argument, which ends in a zero byte.
         if let Some((address, index)) = scoped(unsafe { CStr::from_ptr(name) }) {

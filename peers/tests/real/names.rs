@@ -106,6 +106,30 @@ fn a_router_names_the_name_server() {
     assert_eq!(found.text().trim(), format!("['{ROUTER}', '10.9.0.1']"));
 }
 
+/// AI_ADDRCONFIG, as libc has it: of a family of which the host has no address there are no names, and no questions to servers.
+/// What the kernel of the programs has is nothing to them.
+#[test]
+fn a_family_of_which_there_is_no_address_has_no_names() {
+    let (mut scene, _names) = scene(Family::V4);
+    let file = scene.file("node.toml");
+    std::fs::write(&file, "[ipv6]\nenabled = false\n").unwrap();
+    scene.replace_node(&["-c", file.to_str().unwrap()]);
+    let mut ask = scene.script(Side::Subject, "families.py", include_str!("families.py"));
+    let said = Process::start(&mut ask).success().text();
+    let expected = "\
+INET web.lab ['10.9.0.1']
+INET localhost ['127.0.0.1']
+INET 10.9.0.9 ['10.9.0.9']
+INET None ['0.0.0.0']
+INET6 web.lab EAI_NONAME
+INET6 localhost EAI_NONAME
+UNSPEC web.lab ['10.9.0.1']
+UNSPEC localhost ['127.0.0.1']
+UNSPEC 10.9.0.9 ['10.9.0.9']
+";
+    assert_eq!(said, expected);
+}
+
 in_both_families! {
     // It takes as long as a resolver waits.
     [ipv4: a_name_server_that_is_silent_is_an_error]

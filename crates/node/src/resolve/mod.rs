@@ -252,6 +252,11 @@ impl Resolver {
                     let reason = format!("{name:?} is not a host name");
                     return Some(Err(Unresolved { errno: Errno::EINVAL, reason }));
                 };
+                let families = Families::wanted(host, *family, *configured);
+                if families.is_none() {
+                    let reason = format!("{name}: the node has no address of the family that was asked for");
+                    return Some(Err(Unresolved { errno: Errno::ENOENT, reason }));
+                }
                 let mut addresses = self.hosts.read().addresses(&plain).to_vec();
                 if addresses.is_empty() && (plain == "localhost" || plain.ends_with(".localhost")) {
                     addresses = vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
@@ -259,7 +264,6 @@ impl Resolver {
                 if addresses.is_empty() {
                     return None;
                 }
-                let families = Families::wanted(host, *family, *configured);
                 addresses.retain(|address| families.contain(address));
                 host.stack().order_destinations(&mut addresses);
                 if addresses.is_empty() {
@@ -301,11 +305,11 @@ struct Families {
 
 impl Families {
     /// Those that a program asks for. AI_ADDRCONFIG leaves those of which the node has an address, loopback aside; where it
-    /// would leave none, all.
+    /// would leave none, all, unless it was one that was asked for.
     fn wanted(host: &Host, family: i32, configured: bool) -> Families {
         let asked =
             Families { v4: family != i32::from(AF_INET6), v6: family == AF_UNSPEC || family == i32::from(AF_INET6) };
-        if !configured || family != AF_UNSPEC {
+        if !configured {
             return asked;
         }
         let own = |v4: bool| {
@@ -313,7 +317,14 @@ impl Families {
             ports.any(|(_, port)| port.addresses().iter().any(|own| own.addr().is_ipv4() == v4))
         };
         let has = Families { v4: own(true), v6: own(false) };
-        if has.v4 || has.v6 { has } else { asked }
+        match family {
+            AF_UNSPEC if !has.v4 && !has.v6 => asked,
+            _ => Families { v4: asked.v4 && has.v4, v6: asked.v6 && has.v6 },
+        }
+    }
+
+    fn is_none(self) -> bool {
+        !self.v4 && !self.v6
     }
 
     fn contain(self, address: &IpAddr) -> bool {
