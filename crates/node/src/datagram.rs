@@ -198,7 +198,7 @@ fn send(
             udp::send(context, end.socket, &header, who, (control, payload), &mut pump.pieces_sent)
         }
         Body::Raw(body) => raw::send(context, end.socket, body, &header, who, (control, payload)),
-        Body::Packet(_) => packet::send(context, end.socket, &header, payload),
+        Body::Packet(_) => ancillary::check(control).and_then(|()| packet::send(context, end.socket, &header, payload)),
         Body::Idle | Body::Connection(_) | Body::Joined(..) | Body::Listener(_) => Err(Errno::EOPNOTSUPP),
     };
     if sent != Err(Errno::EAGAIN) {

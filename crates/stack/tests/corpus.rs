@@ -32,3 +32,8 @@ fn kept_frames_pass() {
 fn kept_operations_pass() {
     assert!(run("stack_operations", exercise::stack_operations, false) > 0, "no corpus");
 }
+
+#[test]
+fn kept_packets_pass() {
+    assert!(run("stack_packets", exercise::stack_packets, true) > 0, "no corpus");
+}

@@ -69,6 +69,10 @@ def frames_that_cannot_be():
         refused(22, raw.send, bytes(length))
     refused(90, raw.send, bytes(1515))
     assert raw.send(bytes(1514)) == 1514
+    # Of what is attached only what concerns all sockets is looked at.
+    assert raw.sendmsg([bytes(60)], [(socket.IPPROTO_IP, socket.IP_TTL, bytes(4))]) == 60
+    refused(22, raw.sendmsg, [bytes(60)], [(socket.SOL_SOCKET, 99, bytes(4))])
+    refused(22, raw.sendmsg, [bytes(60)], [(socket.SOL_SOCKET, 61, bytes(8))])
     refused(95, raw.connect, ('veth0', 0))
     refused(95, raw.getpeername)
     refused(95, raw.listen, 1)
@@ -110,6 +114,8 @@ def options():
         one.setsockopt(SOL_PACKET, name, value)
         if name != 7:
             assert one.getsockopt(SOL_PACKET, name) == value, name
+    # Times of hardware that there is not: of software then.
+    one.setsockopt(SOL_PACKET, 17, 1 << 6 | 1 << 30)
     for name, value, errno in ((23, 2, 22), (10, 3, 22), (12, -1, 22), (99, 1, 92), (1, 1, 22)):
         refused(errno, one.setsockopt, SOL_PACKET, name, value)
     refused(92, one.getsockopt, SOL_PACKET, 99)

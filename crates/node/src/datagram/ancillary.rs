@@ -159,6 +159,17 @@ fn header(data: &[u8]) -> Result<&[u8], Errno> {
     whole_header(data.get(..len).ok_or(Errno::EINVAL)?)
 }
 
+/// What a program attached to a frame: only what concerns every kind of socket means something there.
+pub(super) fn check(list: &[u8]) -> Result<(), Errno> {
+    for message in messages(list) {
+        let message = message.map_err(|_| Errno::EINVAL)?;
+        if message.level == SOL_SOCKET {
+            socket(message)?;
+        }
+    }
+    Ok(())
+}
+
 /// Descriptors and credentials mean nothing to a datagram of the internet; Linux ignores them.
 fn socket(message: Message<'_>) -> Result<(), Errno> {
     match message.kind {

@@ -10,6 +10,7 @@
 use super::device::script::Script;
 use super::device::{assert_fit_for_a_wire, cut};
 use sockeye_device::{Capabilities, Checksum, Full, Instant, Offload, RxFrame, SegmentKind, Segmentation, TxFrame};
+use sockeye_stack::autoconf;
 use sockeye_stack::counters::Drop;
 use sockeye_stack::tcp::{self, ConnectionId, ListenerId, State};
 use sockeye_stack::udp::{self, SocketId};
@@ -17,9 +18,9 @@ use sockeye_stack::{Bind, Config, Egress, PortConfig, PortId, Stack};
 use sockeye_wire::arp::{self, Operation};
 use sockeye_wire::icmpv4::Message;
 use sockeye_wire::tcp::{Flags, Segment, Timestamps};
-use sockeye_wire::{EtherType, IpPrefix, MacAddr, Protocol, SeqNumber, checksum, ethernet, ipv4};
+use sockeye_wire::{EtherType, IpPrefix, MacAddr, Protocol, SeqNumber, checksum, ethernet, ipv4, ipv6};
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 const OUR_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
@@ -122,6 +123,7 @@ impl Host {
         let mtu = script.choose(&MTUS);
         let port = stack.add_port(PortConfig { name: "eth0".into(), mac: OUR_MAC, mtu, capabilities });
         let now = Instant::from_millis(1_000);
+        stack.configure_ipv6(now, port, autoconf::Settings::default());
         stack.add_address(now, port, prefix());
         let mut host = Host {
             stack,
@@ -383,6 +385,9 @@ impl Host {
             }
             9 => {
                 let ether_type = script.choose(&[EtherType::IPV4, EtherType::ARP, EtherType::VLAN, EtherType::IPV6]);
+                if ether_type == EtherType::IPV6 && script.below(4) > 0 {
+                    return neighbor_frame(script);
+                }
                 let len = script.length();
                 link_frame(ether_type, script.bytes(len))
             }
@@ -522,6 +527,12 @@ impl Host {
         if frame.ether_type() == EtherType::ARP {
             let arp = arp::Repr::parse(frame.payload()).unwrap();
             assert_eq!(arp.sender_mac, OUR_MAC);
+            return;
+        }
+        if frame.ether_type() == EtherType::IPV6 {
+            let packet = ipv6::Packet::parse(frame.payload()).unwrap();
+            assert_eq!(packet.bytes().len(), frame.payload().len());
+            assert!(bytes.len() <= usize::from(self.mtu) + ethernet::HEADER_LEN, "{} bytes on a link", bytes.len());
             return;
         }
         assert_eq!(frame.ether_type(), EtherType::IPV4);
@@ -701,6 +712,50 @@ fn ipv4_frame(script: &mut Script<'_>, protocol: Protocol, payload: &[u8]) -> Ve
     let mut frame = link_frame(EtherType::IPV4, &packet(ipv4::Repr { protocol, src, dst, ..FROM_PEER }, payload));
     if script.below(8) == 7 {
         frame[..6].copy_from_slice(&script.choose(&MACS).0);
+    }
+    frame
+}
+
+/// What a router or a neighbour says of itself over IPv6, or something near it: prefixes, addresses, lifetimes.
+fn neighbor_frame(script: &mut Script<'_>) -> Vec<u8> {
+    let address = |script: &mut Script<'_>| -> Ipv6Addr {
+        let addresses = ["fe80::2", "fe80::1", "2001:db8::1", "ff02::1", "::", "ff02::1:ff00:1"];
+        script.choose(&addresses).parse().unwrap()
+    };
+    let (source, destination) = (address(script), address(script));
+    let mut message = vec![script.choose(&[134, 135, 136, 137, 130]), 0, 0, 0];
+    let mut words = |message: &mut Vec<u8>, count: u8| {
+        (0..count).for_each(|_| message.extend(script.choose(&[0, 1, 64, u32::MAX, 1_800, 7_200]).to_be_bytes()));
+    };
+    match message[0] {
+        134 => {
+            words(&mut message, 3);
+            for _ in 0..2 {
+                // A prefix, of which addresses may be made, and for how long.
+                message.extend([3, 4, 64, 0xc0]);
+                words(&mut message, 3);
+                message.extend(Ipv6Addr::new(0x2001, 0xdb8, message.len() as u16, 0, 0, 0, 0, 0).octets());
+            }
+            message.extend([1, 1, 2, 0, 0, 0, 0, 2, 5, 1, 0, 0]);
+            words(&mut message, 1);
+        }
+        _ => {
+            words(&mut message, 1);
+            message.extend(source.octets());
+            message.extend([2, 1, 2, 0, 0, 0, 0, 2]);
+        }
+    }
+    let mut packet = vec![0x60, 0, 0, 0, 0, message.len() as u8, 58, 255];
+    packet.extend(source.octets());
+    packet.extend(destination.octets());
+    let pseudo = checksum::pseudo_header(source.into(), destination.into(), 58, message.len() as u32);
+    let len = message.len();
+    put(&mut message, 2, 0..len, pseudo);
+    packet.extend(message);
+    let mut frame = link_frame(EtherType::IPV6, &packet);
+    if destination.is_multicast() {
+        frame[..2].copy_from_slice(&[0x33, 0x33]);
+        frame[2..6].copy_from_slice(&destination.octets()[12..]);
     }
     frame
 }
