@@ -49,6 +49,8 @@ const REQUESTS: usize = 64;
 const SCRATCH: usize = 68 * 1024;
 /// A datagram of a dump is no longer than Linux's: programs have room for these.
 const DATAGRAM: usize = 3_776;
+/// As much room as a short message takes in a pair.
+const WORD: usize = 4_096;
 /// Bytes of dumps that were not read, of all sockets.
 const MOST_HELD: usize = 16 << 20;
 
@@ -204,17 +206,29 @@ impl Socket {
 
     /// An answer was lost. It is said behind those that were not, where the pair has no room for them, but can have some for a word.
     fn lose(&mut self) {
-        /// As much as a short message takes.
-        const WORD: usize = 4_096;
         if self.options.no_overruns || self.overrun != Overrun::None {
             return;
         }
         self.overrun = Overrun::Due;
-        let Ok(room) = rustix::net::sockopt::socket_send_buffer_size(&self.fd) else { return };
-        // More than there is on the way: a message that was too long for the room left half of it free at most.
-        pair::set_send_buffer(&self.fd, 2 * room + WORD);
-        let _ = self.go_on();
+        // If it finds none, it is said later.
+        let _ = self.with_room(2 * WORD, Socket::go_on);
+    }
+
+    /// Acts while the pair has room for twice as much, and for that many bytes more.
+    fn with_room<T>(&mut self, more: usize, act: impl FnOnce(&mut Socket) -> T) -> T {
+        let room = rustix::net::sockopt::socket_send_buffer_size(&self.fd).unwrap_or(0);
+        pair::set_send_buffer(&self.fd, 2 * room + more);
+        let result = act(self);
         pair::set_send_buffer(&self.fd, room);
+        result
+    }
+
+    /// Sends an answer. What is held of a dump leaves no room for others; they have some all the same, as Linux has it.
+    fn answer(&mut self, bytes: &[u8]) -> Sent {
+        match self.send(from_node(), bytes) {
+            Sent::NoRoom if !self.held.is_empty() => self.with_room(WORD, |socket| socket.send(from_node(), bytes)),
+            sent => sent,
+        }
     }
 
     fn wait(&mut self, key: Key, poller: &Poller, waits: bool) {
@@ -446,7 +460,7 @@ impl Node {
     /// Sends an answer, or loses it.
     fn tell(&mut self, key: Key, bytes: &[u8]) {
         let Some(socket) = self.boundary.netlinks.sockets.get_mut(key).filter(|_| !bytes.is_empty()) else { return };
-        match socket.send(from_node(), bytes) {
+        match socket.answer(bytes) {
             Sent::Done if socket.overrun == Overrun::Told => socket.overrun = Overrun::None,
             Sent::Done => {}
             Sent::NoRoom => self.overrun(key),

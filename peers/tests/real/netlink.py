@@ -245,6 +245,35 @@ def netlink_options():
     assert len([1 for kind, *_ in got if kind == 20]) == 2, got
 
 
+def netlink_dumps_go_on_as_they_are_read():
+    count = 3_000
+    routes = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    address = lambda text: struct.pack('HH4s8x', socket.AF_INET, 0, socket.inet_aton(text))
+    for number in range(count):
+        to = address(f'198.18.{number >> 8}.{number & 255}')
+        fcntl.ioctl(routes, 0x890b, struct.pack('8x16s16s16sH62x', to, address(PEER), address('255.255.255.255'), 1 | 2 | 4))
+    made = opened()
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 40_000)
+    made.send(message(GETROUTE, REQUEST | DUMP, bytes([socket.AF_INET]) + bytes(11)))
+    # One at a time.
+    made.send(message(GETLINK, REQUEST | DUMP, sequence=78))
+    found, busy, ended = set(), 0, False
+    while not ended:
+        data = made.recv(65536)
+        assert len(data) <= 32768
+        for kind, flags, sequence, _, body in split(data):
+            if kind == ERROR:
+                assert sequence == 78 and struct.unpack_from('i', body)[0] == -errno.EBUSY, (sequence, body)
+                busy += 1
+            elif kind == DONE:
+                ended = True
+            else:
+                assert (kind, sequence, flags & MULTI) == (24, 77, MULTI)
+                found.add(attributes(body[12:]).get(1))
+    assert busy == 1 and sum(to is not None and to[:2] == bytes([198, 18]) for to in found) == count, (busy, len(found))
+    assert dump(made, GETLINK)[-1][0] == DONE
+
+
 def netlink_that_is_not_read_is_lost_with_an_error():
     made = opened()
     made.setblocking(False)

@@ -63,7 +63,7 @@ fn hping3_makes_packets_by_hand() {
 /// An open port, one that is closed, and one that is silent: a listener whose filter drops whatever comes.
 #[test]
 fn nmap_tells_ports_apart() {
-    let scene = Scene::new();
+    let scene = Scene::with(Setup { ipv6: true, ..Setup::default() });
     let serve = "import socket, struct, sys, ctypes, signal
 open, silent = [socket.create_server((sys.argv[1], port)) for port in (7100, 7101)]
 program = ctypes.create_string_buffer(struct.pack('HBBI', 6, 0, 0, 0))
@@ -79,6 +79,8 @@ signal.pause()";
     for expected in ["9/closed/tcp", "7100/open/tcp", "7101/filtered/tcp", "Status: Up"] {
         assert!(said.contains(expected), "no {expected:?} in {finished}");
     }
+    let finished = says(&scene, "nmap", &["-6", "-sS", "-n", "-p", "9", "-oG", "-", Side::Peer.address6()]);
+    assert!(finished.text().contains("9/closed/tcp"), "{finished}");
 }
 
 #[test]
