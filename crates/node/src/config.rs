@@ -7,6 +7,7 @@
 //! gateways = ["10.0.0.1"]
 //! dns = ["10.0.0.53"]
 //! redirects = true        # shorter ways that the router in use knows are taken
+//! ttl = 64                # how far packets go, where no program and no router says
 //! local_shortcut = true   # programs on the node that connect to each other get a way of their own
 //!
 //! [[interface]]
@@ -38,6 +39,7 @@ pub use ipv6::default as usual_ipv6;
 use core::fmt;
 use core::str::FromStr;
 use std::net::IpAddr;
+use std::num::NonZeroU8;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer};
@@ -64,6 +66,8 @@ pub struct Config {
     pub local_shortcut: bool,
     /// Whether redirects of the router in use are followed. They are unless it is turned off.
     pub redirects: bool,
+    /// How far packets go where neither a program nor a router says: the time to live, or hop limit.
+    pub ttl: NonZeroU8,
     /// What interfaces do by themselves, if anything: addresses of IPv6, routers, name servers.
     pub ipv6: Option<autoconf::Settings>,
     /// Names of interfaces that choose an IPv4 address of 169.254/16 themselves (RFC 3927).
@@ -126,6 +130,7 @@ impl Config {
             control: control.into(),
             local_shortcut: true,
             redirects: true,
+            ttl: NonZeroU8::new(64).unwrap_or(NonZeroU8::MAX),
             ipv6: ipv6::default(),
             link_local: Vec::new(),
             error_rates: ErrorRates::default(),
@@ -144,13 +149,14 @@ impl Config {
     }
 
     fn parse(&mut self, file: &Path, text: &str) -> Result<(), Error> {
-        let File { control, gateways, dns, local_shortcut, redirects, interface, ipv6, icmp, limits } =
+        let File { control, gateways, dns, local_shortcut, redirects, ttl, interface, ipv6, icmp, limits } =
             toml::from_str(text).map_err(|error| locate(file, text, &error))?;
         if let Some(control) = control {
             self.control = control;
         }
         self.local_shortcut = local_shortcut.unwrap_or(self.local_shortcut);
         self.redirects = redirects.unwrap_or(self.redirects);
+        self.ttl = ttl.unwrap_or(self.ttl);
         self.gateways.extend(gateways.into_iter().map(|Parsed(address)| address));
         self.dns.extend(dns.into_iter().map(|Parsed(address)| address));
         let chosen = interface.iter().filter(|table| table.link_local);
@@ -185,6 +191,7 @@ struct File {
     dns: Vec<Parsed<IpAddr>>,
     local_shortcut: Option<bool>,
     redirects: Option<bool>,
+    ttl: Option<NonZeroU8>,
     #[serde(default)]
     interface: Vec<InterfaceTable>,
     ipv6: Option<ipv6::Table>,
@@ -328,6 +335,8 @@ mod tests {
             Some(0)
         );
         assert!(!parse("redirects = false\n").expect("good").redirects);
+        assert_eq!(parse("ttl = 128\n").expect("good").ttl.get(), 128);
+        assert!(parse("ttl = 0\n").is_err() && parse("ttl = 256\n").is_err());
     }
 
     #[test]

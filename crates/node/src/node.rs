@@ -91,12 +91,13 @@ impl Node {
         config: Config,
         devices: Vec<(Box<dyn Device>, Vec<sockeye_wire::IpPrefix>)>,
     ) -> Result<Node, Error> {
-        let Config { interfaces: _, gateways, dns, control, local_shortcut, redirects, ipv6, link_local, .. } = config;
+        let Config { interfaces: _, gateways, dns, control, local_shortcut, redirects, ttl, ipv6, link_local, .. } =
+            config;
         let Config { error_rates, mut limits, .. } = config;
         limits.sockets = limits.sockets.min(raise_descriptors().saturating_sub(RESERVED));
         let poller = Poller::new().map_err(Error::system("making an epoll descriptor"))?;
         let seed = boundary::random().map_err(Error::system("asking for random bytes"))?;
-        let stack = sockeye_stack::Config { error_rates, ..sockeye_stack::Config::default() };
+        let stack = sockeye_stack::Config { error_rates, ttl: ttl.get(), ..sockeye_stack::Config::default() };
         let mut host = Host::new(Stack::new(stack, seed));
         host.stack_mut().set_redirects(redirects);
         let now = Instant::from_millis(1_000);

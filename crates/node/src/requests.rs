@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use sockeye_control::{Address, Kind, LinkAddress, Request, SocketId};
 use sockeye_socket::names::{
-    AF_INET, AF_INET6, AF_NETLINK, AF_PACKET, IPPROTO_TCP, PACKET_FANOUT, PACKET_RX_RING, PACKET_TX_RING,
-    SO_ATTACH_FILTER, SO_ERROR, SO_OOBINLINE, SOCK_DGRAM, SOCK_PACKET, SOCK_RAW, SOCK_STREAM, SOL_PACKET, SOL_SOCKET,
-    TCP_CORK, TCP_INFO,
+    AF_INET, AF_INET6, AF_NETLINK, AF_PACKET, IPPROTO_IPV6, IPPROTO_TCP, IPV6_PATHMTU, PACKET_FANOUT, PACKET_RX_RING,
+    PACKET_TX_RING, SO_ATTACH_FILTER, SO_ERROR, SO_OOBINLINE, SOCK_DGRAM, SOCK_PACKET, SOCK_RAW, SOCK_STREAM,
+    SOL_PACKET, SOL_SOCKET, TCP_CORK, TCP_INFO,
 };
 use sockeye_socket::settings::cut_value;
 use sockeye_socket::table::Key;
@@ -325,6 +325,11 @@ impl Call<'_, '_> {
                     && let Some(errno) = self.boundary.take_untold(key)
                 {
                     return Ok((Answer::Value(errno.raw().to_ne_bytes().to_vec()), None));
+                }
+                let is_v6 = host.settings(socket).is_some_and(|settings| settings.ipv6.is_some());
+                // The one value that is given whole or not at all.
+                if (level, name) == (IPPROTO_IPV6, IPV6_PATHMTU) && is_v6 && len < 32 {
+                    return Err(Errno::EINVAL.into());
                 }
                 let value = host.option(*now, socket, level, name)?;
                 if (level, name) == (SOL_SOCKET, SO_ERROR) {

@@ -1,12 +1,10 @@
 //! What RFC 3542 and Linux add to the options of IP: extension headers and header options to be sent with every packet, and everything that a
 //! packet which came can be asked for.
 //!
-//! Most are switches, and one table says which there are and how a value is read. Extension headers are kept as the program gave
-//! them, and once more in the order in which they are sent. A header's options and routing may be set by whoever may open raw sockets, a routing
-//! header by everybody, as on Linux; type 0 by nobody.
+//! Most are switches (`switches.rs`). Extension headers are kept as the program gave them, and once more in the order in which they are sent. A
+//! header's options and routing may be set by whoever may open raw sockets, a routing header by everybody, as on Linux; type 0 by nobody.
 //!
-//! Not done, and so refused: IPV6_NEXTHOP and IPV6_USE_MIN_MTU (as Linux), IPV6_FLOWLABEL_MGR, IPV6_PATHMTU's messages, IP_RETOPTS of
-//! what came.
+//! Refused, as on Linux: IPV6_NEXTHOP and IPV6_USE_MIN_MTU.
 //!
 //! # Standards
 //!
@@ -17,72 +15,15 @@ use std::sync::Arc;
 
 use sockeye_stack::ipv6::Headers;
 use sockeye_stack::ipv6::headers::Parts;
+use sockeye_stack::tcp::Extras;
 use sockeye_wire::ipv4::options::{IpOption, Options};
 
 use crate::errno::Errno;
 use crate::names::*;
 use crate::settings::{Privilege, int, read_int, within};
+use crate::switches::{Asker, Switches};
 
-/// How the value of a switch is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reading {
-    /// An int.
-    Int,
-    /// An int or a byte; nothing at all is 0.
-    Loose,
-    /// An int; less than one is 0.
-    Lenient,
-}
-
-/// A switch. The place in `SWITCHES` is its bit.
-#[derive(Clone, Copy, Debug)]
-pub struct Switch(u32);
-
-macro_rules! switches {
-    ($($(#[$doc:meta])* $constant:ident = $bit:literal: $level:ident $name:ident $reading:ident;)*) => {
-        impl Switch {
-            $($(#[$doc])* pub const $constant: Switch = Switch(1 << $bit);)*
-        }
-        const SWITCHES: &[(i32, i32, Reading, Switch)] = &[$(($level, $name, Reading::$reading, Switch::$constant)),*];
-    };
-}
-
-switches! {
-    /// IP_RECVOPTS.
-    OPTIONS = 0: IPPROTO_IP IP_RECVOPTS Loose;
-    /// IP_RECVORIGDSTADDR.
-    ORIGINAL_DESTINATION = 2: IPPROTO_IP IP_RECVORIGDSTADDR Loose;
-    /// IPV6_2292PKTINFO.
-    OLD_PACKET_INFO = 3: IPPROTO_IPV6 IPV6_2292PKTINFO Int;
-    /// IPV6_2292HOPOPTS.
-    OLD_HOP_BY_HOP = 4: IPPROTO_IPV6 IPV6_2292HOPOPTS Int;
-    /// IPV6_2292DSTOPTS.
-    OLD_DESTINATION = 5: IPPROTO_IPV6 IPV6_2292DSTOPTS Int;
-    /// IPV6_2292RTHDR.
-    OLD_ROUTING = 6: IPPROTO_IPV6 IPV6_2292RTHDR Int;
-    /// IPV6_2292HOPLIMIT.
-    OLD_HOP_LIMIT = 7: IPPROTO_IPV6 IPV6_2292HOPLIMIT Int;
-    /// IPV6_FLOWINFO.
-    FLOW = 8: IPPROTO_IPV6 IPV6_FLOWINFO Int;
-    /// IPV6_FLOWINFO_SEND.
-    SENDS_FLOW = 9: IPPROTO_IPV6 IPV6_FLOWINFO_SEND Int;
-    /// IPV6_RECVHOPOPTS.
-    HOP_BY_HOP = 10: IPPROTO_IPV6 IPV6_RECVHOPOPTS Int;
-    /// IPV6_RECVRTHDR.
-    ROUTING = 11: IPPROTO_IPV6 IPV6_RECVRTHDR Int;
-    /// IPV6_RECVDSTOPTS.
-    DESTINATION = 12: IPPROTO_IPV6 IPV6_RECVDSTOPTS Int;
-    /// IPV6_DONTFRAG.
-    DONT_FRAGMENT = 13: IPPROTO_IPV6 IPV6_DONTFRAG Lenient;
-    /// IPV6_RECVORIGDSTADDR.
-    ORIGINAL_DESTINATION_V6 = 14: IPPROTO_IPV6 IPV6_RECVORIGDSTADDR Int;
-    /// UDP_NO_CHECK6_TX.
-    NO_CHECKSUM_V6 = 15: IPPROTO_UDP UDP_NO_CHECK6_TX Int;
-    /// UDP_NO_CHECK6_RX.
-    TAKES_UNCHECKED_V6 = 16: IPPROTO_UDP UDP_NO_CHECK6_RX Int;
-    /// SO_NO_CHECK.
-    NO_CHECKSUM = 17: SOL_SOCKET SO_NO_CHECK Int;
-}
+pub use crate::switches::Switch;
 
 /// The extension headers that go with every packet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -112,7 +53,7 @@ impl Sticky {
 /// What was set of all this.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Advanced {
-    switches: u32,
+    switches: Switches,
     /// IPV6_PKTINFO: where datagrams come from, and by which interface they go.
     pub packet_info: Option<(Ipv6Addr, u32)>,
     /// The extension headers as they were given.
@@ -121,6 +62,10 @@ pub struct Advanced {
     pub headers: Option<Arc<Headers>>,
     /// IP_OPTIONS, padded.
     pub options: Vec<u8>,
+    /// IP_LOCAL_PORT_RANGE: ports that are chosen for the socket, from and to; 0: no bound.
+    pub port_range: (u16, u16),
+    /// IPV6_FLOWINFO_SEND: the label that the peer's address bore, when it was connected to.
+    pub flow_label: u32,
     /// UDP_SEGMENT: what is sent is cut into datagrams of so many bytes; 0: it is not.
     pub segment: u16,
 }
@@ -128,45 +73,31 @@ pub struct Advanced {
 impl Advanced {
     /// Whether a switch is on.
     pub fn is_on(&self, switch: Switch) -> bool {
-        self.switches & switch.0 != 0
+        self.switches.is_on(switch)
     }
 
     /// Whether headers must be kept with what comes.
     pub fn wants_headers(&self) -> bool {
-        const HEADERS: u32 = Switch::OPTIONS.0
-            | Switch::OLD_HOP_BY_HOP.0
-            | Switch::OLD_DESTINATION.0
-            | Switch::OLD_ROUTING.0
-            | Switch::FLOW.0
-            | Switch::HOP_BY_HOP.0
-            | Switch::ROUTING.0
-            | Switch::DESTINATION.0;
-        self.switches & HEADERS != 0
+        self.switches.wants_headers()
     }
 
     /// setsockopt, where the option is one of these.
     pub(crate) fn set(
         &mut self,
-        (ipv6, stream): (bool, bool),
+        asker: Asker,
         who: Privilege,
         (level, name): (i32, i32),
         bytes: &[u8],
     ) -> Option<Result<(), Errno>> {
-        if !knows(ipv6, stream, level, name) {
-            return None;
+        if let Some(set) = self.switches.set(asker, who, level, name, bytes) {
+            return Some(set);
         }
-        if let Some(&(_, _, reading, switch)) = SWITCHES.iter().find(|known| (known.0, known.1) == (level, name)) {
-            let value = match reading {
-                Reading::Int => read_int(bytes),
-                Reading::Loose => Ok(read_int(bytes).unwrap_or_else(|_| bytes.first().map_or(0, |&byte| byte.into()))),
-                Reading::Lenient => Ok(read_int(bytes).unwrap_or(0)),
-            };
-            return Some(value.map(|value| {
-                self.switches = if value == 0 { self.switches & !switch.0 } else { self.switches | switch.0 };
-            }));
+        if !knows(asker, level, name) {
+            return None;
         }
         Some(match (level, name) {
             (IPPROTO_IP, IP_OPTIONS) => self.set_options(who, bytes),
+            (IPPROTO_IP, IP_LOCAL_PORT_RANGE) => self.set_port_range(bytes),
             (IPPROTO_IPV6, IPV6_PKTINFO) => self.set_packet_info(bytes),
             (IPPROTO_UDP, UDP_SEGMENT) => {
                 read_int(bytes).and_then(|size| within(size, 0, 65_535)).map(|size| self.segment = size as u16)
@@ -176,15 +107,19 @@ impl Advanced {
     }
 
     /// getsockopt, where the option is one of these.
-    pub(crate) fn value(&self, (ipv6, stream): (bool, bool), level: i32, name: i32) -> Option<Vec<u8>> {
-        if !knows(ipv6, stream, level, name) {
-            return None;
+    pub(crate) fn value(&self, asker: Asker, level: i32, name: i32) -> Option<Vec<u8>> {
+        if let Some(value) = self.switches.value(asker, level, name) {
+            return Some(int(value));
         }
-        if let Some(known) = SWITCHES.iter().find(|known| (known.0, known.1) == (level, name)) {
-            return Some(int(self.is_on(known.3).into()));
+        if !knows(asker, level, name) {
+            return None;
         }
         Some(match (level, name) {
             (IPPROTO_IP, IP_OPTIONS) => self.options.clone(),
+            (IPPROTO_IP, IP_LOCAL_PORT_RANGE) => {
+                let (low, high) = self.port_range;
+                (u32::from(low) | u32::from(high) << 16).to_ne_bytes().to_vec()
+            }
             (IPPROTO_UDP, UDP_SEGMENT) => int(self.segment.into()),
             (_, IPV6_HOPOPTS) => self.sticky.hop_by_hop.clone().unwrap_or_default(),
             (_, IPV6_RTHDRDSTOPTS) => self.sticky.stops.clone().unwrap_or_default(),
@@ -195,16 +130,29 @@ impl Advanced {
         })
     }
 
+    /// What packets of a connection have besides their fixed headers.
+    pub(crate) fn extras(&self) -> Option<Arc<Extras>> {
+        (!self.options.is_empty() || self.headers.is_some())
+            .then(|| Arc::new(Extras { options: self.options.clone(), headers: self.headers.clone() }))
+    }
+
+    /// IP_LOCAL_PORT_RANGE: the lowest port in the lower half, the highest in the upper; 0 is no bound.
+    fn set_port_range(&mut self, bytes: &[u8]) -> Result<(), Errno> {
+        let both = u32::from_ne_bytes(bytes.try_into().map_err(|_| Errno::EINVAL)?);
+        let (low, high) = (both as u16, (both >> 16) as u16);
+        if low != 0 && high != 0 && low > high {
+            return Err(Errno::EINVAL);
+        }
+        self.port_range = (low, high);
+        Ok(())
+    }
+
     fn set_options(&mut self, who: Privilege, bytes: &[u8]) -> Result<(), Errno> {
         self.options = checked_options(who, bytes)?;
         Ok(())
     }
 
     fn set_packet_info(&mut self, bytes: &[u8]) -> Result<(), Errno> {
-        if bytes.is_empty() {
-            self.packet_info = None;
-            return Ok(());
-        }
         let (address, port) = bytes.split_first_chunk::<16>().ok_or(Errno::EINVAL)?;
         let port = u32::from_ne_bytes(*port.first_chunk().ok_or(Errno::EINVAL)?);
         let address = Ipv6Addr::from(*address);
@@ -231,16 +179,13 @@ impl Advanced {
 }
 
 /// Whether a socket of that family and kind has the option.
-fn knows(ipv6: bool, stream: bool, level: i32, name: i32) -> bool {
-    let is_switch = SWITCHES.iter().any(|known| (known.0, known.1) == (level, name));
+fn knows(Asker { ipv6, stream, .. }: Asker, level: i32, name: i32) -> bool {
     match level {
-        SOL_SOCKET => is_switch && !stream,
-        IPPROTO_IP => (is_switch || name == IP_OPTIONS) && !stream,
+        IPPROTO_IP => matches!(name, IP_OPTIONS | IP_LOCAL_PORT_RANGE),
         IPPROTO_IPV6 => {
-            let sticky = matches!(name, IPV6_PKTINFO | IPV6_HOPOPTS | IPV6_RTHDRDSTOPTS | IPV6_RTHDR | IPV6_DSTOPTS);
-            ipv6 && !stream && (is_switch || sticky)
+            ipv6 && matches!(name, IPV6_PKTINFO | IPV6_HOPOPTS | IPV6_RTHDRDSTOPTS | IPV6_RTHDR | IPV6_DSTOPTS)
         }
-        IPPROTO_UDP => !stream && (is_switch || name == UDP_SEGMENT),
+        IPPROTO_UDP => !stream && name == UDP_SEGMENT,
         _ => false,
     }
 }
@@ -254,6 +199,18 @@ pub fn whole_header(bytes: &[u8]) -> Result<&[u8], Errno> {
     bytes.get(..len).ok_or(Errno::EINVAL)
 }
 
+/// What stands behind the end of options is nothing.
+fn end_with_zeros(options: &mut [u8]) {
+    let mut at = 0;
+    while let Some(&kind) = options.get(at) {
+        at += match kind {
+            0 => return options[at..].fill(0),
+            1 => 1,
+            _ => usize::from(options.get(at + 1).copied().unwrap_or(0)).max(1),
+        };
+    }
+}
+
 /// Options of an IPv4 header that may be sent, padded to whole words. Source routes and timestamps are not sent here.
 pub fn checked_options(who: Privilege, bytes: &[u8]) -> Result<Vec<u8>, Errno> {
     if bytes.len() > 40 {
@@ -261,6 +218,7 @@ pub fn checked_options(who: Privilege, bytes: &[u8]) -> Result<Vec<u8>, Errno> {
     }
     let mut options = bytes.to_vec();
     options.resize(options.len().next_multiple_of(4), 0);
+    end_with_zeros(&mut options);
     for option in Options::new(&options) {
         let option = option.map_err(|_| Errno::EINVAL)?;
         // The time of the day is not known where packets are made; and what nobody knows is for who may send anything.

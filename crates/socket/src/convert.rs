@@ -1,5 +1,6 @@
 //! What the stack says, as an errno: the only place where the two meet.
 
+use sockeye_stack::bind::Foreign;
 use sockeye_stack::errors::Cause;
 use sockeye_stack::tcp::{self, ConnectError};
 use sockeye_stack::{Bind, BindError, udp};
@@ -8,6 +9,7 @@ use std::net::SocketAddr;
 
 use crate::errno::Errno;
 use crate::host::Socket;
+use crate::settings::Switch;
 
 impl From<BindError> for Errno {
     fn from(error: BindError) -> Self {
@@ -113,5 +115,11 @@ pub(crate) fn bind_of(socket: &Socket, address: SocketAddr) -> Bind {
         reuse_port: socket.settings.reuse_port,
         device: socket.device,
         owner: socket.owner,
+        foreign: match () {
+            () if socket.settings.advanced.is_on(Switch::FOREIGN) => Foreign::Spoken,
+            () if socket.settings.advanced.is_on(Switch::BINDS_ANYWHERE) => Foreign::Bound,
+            () => Foreign::Never,
+        },
+        range: socket.settings.advanced.port_range,
     }
 }

@@ -307,11 +307,12 @@ impl Host {
             None => socket.device,
         };
         let narrowed = zone != socket.device;
-        let remote = meant;
+        let (said, remote) = (remote, meant);
         if let State::Packet(_) = socket.state {
             return Err(Errno::EOPNOTSUPP);
         }
         if let State::Datagram(_) = socket.state {
+            socket.settings.advanced.flow_label = socket.settings.flow_label_of(said);
             let udp = self.opened(now, id)?;
             if narrowed {
                 self.narrow(now, id, zone);
@@ -322,9 +323,11 @@ impl Host {
         if let State::Raw(raw) = socket.state {
             return self.raw_connect(raw, remote).map(|()| Progress::Done);
         }
-        // A device and an address are parts of a binding.
-        let wish = (zone.is_some() || socket.address.is_some())
-            .then(|| Bind { device: zone, ..bind_of(socket, socket.portless()) });
+        // A device, an address and a range of ports are parts of a binding.
+        let (zone, address) = socket.source_for_connection(&self.stack, remote, zone)?;
+        let ranged = socket.settings.advanced.port_range != (0, 0);
+        let wish = (zone.is_some() || socket.address.is_some() || !address.ip().is_unspecified() || ranged)
+            .then(|| Bind { device: zone, ..bind_of(socket, address) });
         match socket.state {
             State::Fresh | State::Bound(_) => {}
             State::Connection { established: false, .. } => return Err(Errno::EALREADY),
@@ -340,6 +343,7 @@ impl Host {
             }
         }
         let remote = remote.ok_or(Errno::EAFNOSUPPORT)?;
+        socket.settings.advanced.flow_label = socket.settings.flow_label_of(said);
         let options = tcp_options(socket);
         let (binding, own) = match (&socket.state, wish) {
             (State::Bound(binding), _) => (Some(*binding), None),
@@ -567,12 +571,13 @@ impl Host {
     }
 
     pub(crate) fn insert(&mut self, state: State, settings: Settings) -> SocketId {
+        let groups = Groups::new(settings.ipv6.is_some());
         SocketId(self.sockets.insert_with(|_| Socket {
             state,
             settings,
             address: None,
             device: None,
-            groups: Groups::default(),
+            groups,
             owner: 0,
             error: None,
             filtering: Filtering::default(),

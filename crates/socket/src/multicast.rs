@@ -31,6 +31,14 @@ pub(crate) struct Groups {
     pub(crate) member: Option<MemberId>,
 }
 
+impl Groups {
+    /// Of a fresh socket. As on Linux one of IPv6 hears only its own groups of IPv4.
+    pub(crate) fn new(ipv6: bool) -> Self {
+        let v4 = GroupOptions { all: !ipv6, ..GroupOptions::default() };
+        Groups { options: [v4, GroupOptions::default()], member: None }
+    }
+}
+
 /// A `sockaddr_storage`.
 const STORAGE: usize = 128;
 /// What precedes the sources of an `ip_msfilter`, and of a `group_filter`.
@@ -76,15 +84,6 @@ impl Host {
     ) -> Option<Result<(), Errno>> {
         let v6 = self.settings(id)?.ipv6.is_some();
         let stream = self.is_stream(id);
-        // A raw socket hears the groups that the host is in, all of each.
-        let choosy = SourceWish::of(name).is_some()
-            || matches!(name, IP_MSFILTER | MCAST_MSFILTER)
-            || (level, name) == (IPPROTO_IP, IP_MULTICAST_ALL)
-            || (level, name) == (IPPROTO_IPV6, IPV6_MULTICAST_ALL);
-        let of_groups = level == IPPROTO_IP || level == IPPROTO_IPV6;
-        if choosy && of_groups && self.settings(id)?.raw.is_some() {
-            return Some(Err(Errno::ENOPROTOOPT));
-        }
         let done = match (level, name) {
             (IPPROTO_IP, IP_MULTICAST_IF..=IP_MSFILTER | MCAST_JOIN_GROUP..=IP_MULTICAST_ALL) => {
                 self.set_v4(id, stream, name, value)
@@ -94,7 +93,7 @@ impl Host {
             }
             (IPPROTO_IPV6, MCAST_JOIN_GROUP..=MCAST_MSFILTER) if v6 => {
                 if stream {
-                    Err(Errno::EPROTO)
+                    refused_to_stream(name, value)
                 } else {
                     self.set_of_either(id, true, name, value)
                 }
@@ -111,7 +110,6 @@ impl Host {
     pub(crate) fn group_option(&self, id: SocketId, level: i32, name: i32) -> Option<Result<Vec<u8>, Errno>> {
         let socket = self.sockets.get(id.0)?;
         let [v4, v6] = &socket.groups.options;
-        let stream = self.is_stream(id);
         Some(Ok(match (level, name) {
             (IPPROTO_IP, IP_MULTICAST_IF) => match v4.source {
                 Some(IpAddr::V4(address)) => address.octets().to_vec(),
@@ -121,7 +119,6 @@ impl Host {
             (IPPROTO_IP, IP_MULTICAST_LOOP) => int(v4.loops.into()),
             (IPPROTO_IP, IP_MULTICAST_ALL) => int(v4.all.into()),
             (IPPROTO_IPV6, _) if socket.settings.ipv6.is_none() => return None,
-            (IPPROTO_IPV6, IPV6_MULTICAST_IF | IPV6_MULTICAST_HOPS) if stream => return None,
             (IPPROTO_IPV6, IPV6_MULTICAST_IF) => int(v6.port.map_or(0, index_of).cast_signed()),
             (IPPROTO_IPV6, IPV6_MULTICAST_HOPS) => int(v6.hops.into()),
             (IPPROTO_IPV6, IPV6_MULTICAST_LOOP) => int(v6.loops.into()),
@@ -152,7 +149,8 @@ impl Host {
                 }
                 return Ok(());
             }
-            _ if stream => return Err(Errno::EPROTO),
+            IP_ADD_MEMBERSHIP | IP_DROP_MEMBERSHIP if stream => return Err(Errno::EPROTO),
+            _ if stream => return refused_to_stream(name, value),
             IP_ADD_MEMBERSHIP | IP_DROP_MEMBERSHIP => {}
             IP_MSFILTER => return self.set_v4_filter(id, value),
             _ if name >= MCAST_JOIN_GROUP => return self.set_of_either(id, false, name, value),
@@ -168,6 +166,7 @@ impl Host {
 
     fn set_v6(&mut self, id: SocketId, stream: bool, name: i32, value: &[u8]) -> Result<(), Errno> {
         match name {
+            IPV6_JOIN_GROUP | IPV6_LEAVE_GROUP if stream && value.len() < 20 => return Err(Errno::EINVAL),
             IPV6_JOIN_GROUP | IPV6_LEAVE_GROUP if stream => return Err(Errno::EPROTO),
             IPV6_JOIN_GROUP | IPV6_LEAVE_GROUP => {
                 let group = IpAddr::from(part::<16>(value, 0)?);
@@ -286,7 +285,10 @@ impl Host {
         address: Ipv4Addr,
         join: bool,
     ) -> Result<(), Errno> {
-        let group = multicast(group)?;
+        // Linux looks at what is left only for IPv6.
+        if join || group.is_ipv6() {
+            multicast(group)?;
+        }
         if join {
             let port = self.port_for(group, index, address).ok_or(Errno::ENODEV)?;
             let member = self.member(id)?;
@@ -375,7 +377,7 @@ impl Host {
         }
     }
 
-    fn port_at(&self, index: u32) -> Option<PortId> {
+    pub(crate) fn port_at(&self, index: u32) -> Option<PortId> {
         let port = PortId::from_interface_index(index)?;
         self.stack().ports().any(|(id, _)| id == port).then_some(port)
     }
@@ -390,6 +392,19 @@ impl From<MembershipError> for Errno {
             MembershipError::TooMany => Errno::ENOBUFS,
         }
     }
+}
+
+/// A connection is in no group; but first what is said is looked at.
+fn refused_to_stream(name: i32, value: &[u8]) -> Result<(), Errno> {
+    let (least, group) = match name {
+        IP_MSFILTER => (MSFILTER, value.first()),
+        MCAST_JOIN_GROUP | MCAST_LEAVE_GROUP => (8 + STORAGE, None),
+        MCAST_MSFILTER => (GROUP_FILTER, None),
+        MCAST_BLOCK_SOURCE..=MCAST_LEAVE_SOURCE_GROUP => (8 + 2 * STORAGE, None),
+        _ => (12, value.first()),
+    };
+    let is_group = group.is_none_or(|first| (224..240).contains(first));
+    Err(if value.len() >= least && is_group { Errno::EPROTO } else { Errno::EINVAL })
 }
 
 fn index_of(port: PortId) -> u32 {

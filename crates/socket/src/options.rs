@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use sockeye_device::Instant;
-use sockeye_stack::{Fragmentation, PortId, Stack, tcp, udp};
+use sockeye_stack::{PortId, Stack, tcp, udp};
 
 use crate::errno::Errno;
 use crate::host::{Body, Host, Socket, SocketId, State};
@@ -29,7 +29,13 @@ impl Host {
         if let Some(done) = self.set_packet_option(id, level, name, value) {
             return done;
         }
+        if level == IPPROTO_IP && self.knows_only_ipv6(id) {
+            return Err(Errno::ENOPROTOOPT);
+        }
         if let Some(done) = self.set_group_option(now, id, level, name, value) {
+            return done;
+        }
+        if let Some(done) = self.set_live_option(now, id, level, name, value) {
             return done;
         }
         let stream = self.is_stream(id);
@@ -59,7 +65,13 @@ impl Host {
         }
         let stream = self.is_stream(id);
         let body = self.body(id).ok_or(Errno::EBADF)?;
+        if level == IPPROTO_IP && self.knows_only_ipv6(id) {
+            return Err(Errno::ENOPROTOOPT);
+        }
         if let Some(value) = self.group_option(id, level, name) {
+            return value;
+        }
+        if let Some(value) = self.live_option(id, level, name) {
             return value;
         }
         match (level, name) {
@@ -103,6 +115,9 @@ impl Host {
                 let info = self.stack().tcp_joined_info(joined, side).ok_or(Errno::ENOTCONN)?;
                 Ok(int(info.send_mss.cast_signed()))
             }
+            (IPPROTO_IPV6, _) if self.settings(id).is_some_and(|settings| settings.ipv6.is_none()) => {
+                Err(Errno::EOPNOTSUPP)
+            }
             (IPPROTO_IP, IP_MTU) | (IPPROTO_IPV6, IPV6_MTU) => match body {
                 Body::Joined(joined, side) => {
                     let info = self.stack().tcp_joined_info(joined, side).ok_or(Errno::ENOTCONN)?;
@@ -118,6 +133,12 @@ impl Host {
             },
             _ => self.settings(id).ok_or(Errno::EBADF)?.value(stream, level, name),
         }
+    }
+
+    /// A raw socket of IPv6 has no options of IPv4, as on Linux.
+    fn knows_only_ipv6(&self, id: SocketId) -> bool {
+        self.settings(id)
+            .is_some_and(|settings| settings.ipv6.is_some() && settings.raw.is_some_and(|raw| raw.is_raw()))
     }
 
     /// SO_BINDTODEVICE's value: a name, which ends at a zero byte; empty for none.
@@ -170,27 +191,25 @@ pub(crate) fn tcp_options(socket: &Socket) -> tcp::Options {
         user_timeout: (!tcp.user_timeout.is_zero()).then_some(tcp.user_timeout),
         syn_retries: tcp.syn_count.or(own.syn_retries),
         fin_timeout: tcp.linger2.unwrap_or(own.fin_timeout),
-        max_segment: tcp.max_segment,
+        max_segment: max_segment(settings),
         defer_accept: (tcp.defer_accept > 0).then(|| Duration::from_secs(u64::from(tcp.defer_accept.cast_unsigned()))),
         send_buffer: bytes(send_buffer).unwrap_or(own.send_buffer),
         receive_buffer: bytes(receive_buffer).unwrap_or(own.receive_buffer),
         receive_grows: receive_buffer.is_none(),
         not_sent_low_water: tcp.not_sent_low_water.map_or(own.not_sent_low_water, |bytes| bytes as usize),
         window_clamp: tcp.window_clamp,
-        ttl: settings.hops().unwrap_or(own.ttl),
-        tos: settings.traffic_class(),
+        family: settings.family_options(),
+        flow_label: settings.advanced.flow_label,
+        extras: settings.advanced.extras(),
         filter: socket.filtering.program().cloned(),
     }
 }
 
-/// What IP_MTU_DISCOVER says.
-pub(crate) fn fragmentation(settings: &Settings) -> Fragmentation {
-    match settings.mtu_discover() {
-        IP_PMTUDISC_DONT => Fragmentation::Anywhere,
-        IP_PMTUDISC_DO => Fragmentation::Never,
-        IP_PMTUDISC_PROBE => Fragmentation::Probe,
-        _ => Fragmentation::WhenNeeded,
-    }
+/// TCP_MAXSEG, and what IPV6_MTU leaves for a segment behind the fixed headers.
+fn max_segment(settings: &Settings) -> Option<u16> {
+    const HEADERS: u16 = 40 + 20;
+    let longest = settings.ipv6.map(|ipv6| ipv6.mtu).filter(|&mtu| mtu > 0).map(|mtu| mtu - HEADERS);
+    settings.tcp.max_segment.into_iter().chain(longest).min()
 }
 
 fn apply_udp(stack: &mut Stack, id: udp::SocketId, socket: &Socket) {
@@ -199,13 +218,11 @@ fn apply_udp(stack: &mut Stack, id: udp::SocketId, socket: &Socket) {
     let own = udp::Options::default();
     let options = udp::Options {
         receive_buffer: receive_buffer.and_then(|size| usize::try_from(size).ok()).unwrap_or(own.receive_buffer),
-        ttl: settings.hops().unwrap_or(own.ttl),
-        tos: settings.traffic_class(),
+        family: settings.family_options(),
         broadcast: *broadcast,
-        fragmentation: fragmentation(settings),
+        tells_path_mtu: settings.advanced.is_on(Switch::PATH_MTU),
+        foreign: settings.advanced.is_on(Switch::FOREIGN),
         device: socket.device,
-        receive_errors: settings.ip.receive_errors,
-        receive_errors_v6: settings.ipv6.is_some_and(|ipv6| ipv6.receive_errors),
         groups: socket.groups.options,
         member: socket.groups.member,
         checksum: !settings.advanced.is_on(Switch::NO_CHECKSUM),

@@ -13,8 +13,7 @@ use sockeye_stack::{Stack, raw};
 use crate::errno::Errno;
 use crate::host::Socket;
 use crate::names::*;
-use crate::options::fragmentation;
-use crate::settings::{int, read_int, read_int_or_byte};
+use crate::settings::{Switch, int, read_int, read_int_or_byte};
 
 /// What a raw or an echo socket has besides other options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +23,7 @@ pub struct RawSettings {
     /// IP_HDRINCL, IPV6_HDRINCL.
     pub header_included: bool,
     /// IPV6_CHECKSUM.
-    pub checksum_offset: Option<u16>,
+    pub checksum_offset: Option<u32>,
     /// ICMP_FILTER, ICMP6_FILTER.
     pub filter: Filter,
 }
@@ -67,6 +66,8 @@ impl RawSettings {
             return None;
         }
         Some(match (level, name) {
+            // It could speak one family only anyway.
+            (IPPROTO_IPV6, IPV6_V6ONLY) if ipv6 => Err(Errno::EINVAL),
             (IPPROTO_IP, IP_HDRINCL) if !ipv6 => flag(bytes).map(|on| self.header_included = on),
             (IPPROTO_IPV6, IPV6_HDRINCL) if ipv6 => read_int(bytes).map(|value| self.header_included = value != 0),
             (IPPROTO_IPV6 | SOL_RAW, IPV6_CHECKSUM) if ipv6 => self.set_checksum(level, bytes),
@@ -84,7 +85,9 @@ impl RawSettings {
         Some(match (level, name) {
             (IPPROTO_IP, IP_HDRINCL) if !ipv6 => Ok(int(self.header_included.into())),
             (IPPROTO_IPV6, IPV6_HDRINCL) if ipv6 => Ok(int(self.header_included.into())),
-            (IPPROTO_IPV6 | SOL_RAW, IPV6_CHECKSUM) if ipv6 => Ok(int(self.checksum_offset.map_or(-1, i32::from))),
+            (IPPROTO_IPV6 | SOL_RAW, IPV6_CHECKSUM) if ipv6 => {
+                Ok(int(self.checksum_offset.map_or(-1, u32::cast_signed)))
+            }
             (SOL_RAW, ICMP_FILTER) if !ipv6 => self.filter(IPPROTO_ICMP, 4),
             (IPPROTO_ICMPV6, ICMP6_FILTER) if ipv6 => self.filter(IPPROTO_ICMPV6, 32),
             _ => return None,
@@ -97,8 +100,7 @@ impl RawSettings {
         if level == IPPROTO_IPV6 && self.kind == Kind::Protocol(58) || value > 0 && value & 1 == 1 {
             return Err(Errno::EINVAL);
         }
-        // No packet is longer; a place beyond it is refused when something is sent.
-        self.checksum_offset = (value >= 0).then(|| u16::try_from(value).unwrap_or(u16::MAX));
+        self.checksum_offset = u32::try_from(value).ok();
         Ok(())
     }
 
@@ -129,7 +131,8 @@ impl RawSettings {
 }
 
 fn flag(bytes: &[u8]) -> Result<bool, Errno> {
-    read_int_or_byte(bytes).map(|value| value != 0)
+    // Nothing at all is 0.
+    if bytes.is_empty() { Ok(false) } else { read_int_or_byte(bytes).map(|value| value != 0) }
 }
 
 /// Hands the settings down to the stack.
@@ -143,20 +146,20 @@ pub(crate) fn apply(stack: &mut Stack, id: raw::SocketId, socket: &Socket) {
             .receive_buffer
             .and_then(|size| usize::try_from(size).ok())
             .unwrap_or(own.receive_buffer),
-        ttl: settings.hops().unwrap_or(own.ttl),
-        multicast_ttl: groups.hops,
-        multicast_port: groups.port,
-        multicast_source: groups.source,
-        tos: settings.traffic_class(),
+        family: settings.family_options()[usize::from(settings.ipv6.is_some())],
+        tells_path_mtu: settings.advanced.is_on(Switch::PATH_MTU),
+        groups,
+        member: socket.groups.member,
         broadcast: settings.broadcast,
-        fragmentation: fragmentation(settings),
+        foreign: settings.advanced.is_on(Switch::FOREIGN),
+        binds_anywhere: settings.binds_anywhere(),
         device: socket.device,
         reuse_address: settings.reuse_address,
         header_included: raw.header_included,
-        checksum_offset: raw.checksum_offset,
+        // No packet is longer; a place beyond it is refused when something is sent.
+        checksum_offset: raw.checksum_offset.map(|at| u16::try_from(at).unwrap_or(u16::MAX)),
         filter: raw.filter,
         keeps_headers: settings.advanced.wants_headers(),
-        receive_errors: settings.ipv6.map_or(settings.ip.receive_errors, |ipv6| ipv6.receive_errors),
     };
     stack.raw_set_options(id, options);
 }

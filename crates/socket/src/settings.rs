@@ -13,8 +13,11 @@
 
 use core::time::Duration;
 
+use sockeye_stack::PortId;
+
 use crate::errno::Errno;
 use crate::names::*;
+use crate::switches::Asker;
 
 pub use crate::advanced::{Advanced, Switch};
 pub use crate::ipv6::Ipv6Settings;
@@ -137,6 +140,10 @@ pub struct IpSettings {
     pub receive_errors: bool,
     /// IP_BIND_ADDRESS_NO_PORT: bind to port 0 leaves the port to connect or listen.
     pub bind_address_no_port: bool,
+    /// IP_MINTTL: what came from farther away is not taken.
+    pub min_ttl: u8,
+    /// IP_UNICAST_IF.
+    pub unicast_port: Option<PortId>,
 }
 
 impl Default for Settings {
@@ -176,6 +183,8 @@ impl Default for Settings {
                 receive_tos: false,
                 receive_errors: false,
                 bind_address_no_port: false,
+                min_ttl: 0,
+                unicast_port: None,
             },
             ipv6: None,
             raw: None,
@@ -196,7 +205,8 @@ impl Settings {
         if let Some(set) = self.raw.as_mut().and_then(|raw| raw.set(ipv6, level, name, bytes)) {
             return set;
         }
-        if let Some(set) = self.advanced.set((self.ipv6.is_some(), stream), who, (level, name), bytes) {
+        let asker = self.asker(stream);
+        if let Some(set) = self.advanced.set(asker, who, (level, name), bytes) {
             return set;
         }
         match level {
@@ -213,7 +223,7 @@ impl Settings {
         if let Some(value) = self.raw.and_then(|raw| raw.value(self.ipv6.is_some(), level, name)) {
             return value;
         }
-        if let Some(value) = self.advanced.value((self.ipv6.is_some(), stream), level, name) {
+        if let Some(value) = self.advanced.value(self.asker(stream), level, name) {
             return Ok(value);
         }
         match level {
@@ -225,6 +235,10 @@ impl Settings {
             // The last to be asked is IP, of either kind, and each says so in its own way.
             _ => Err(if self.ipv6.is_some() { Errno::ENOPROTOOPT } else { Errno::EOPNOTSUPP }),
         }
+    }
+
+    fn asker(&self, stream: bool) -> Asker {
+        Asker { ipv6: self.ipv6.is_some(), stream, raw: self.raw.is_some_and(|raw| raw.is_raw()) }
     }
 
     fn set_socket(&mut self, stream: bool, who: Privilege, name: i32, bytes: &[u8]) -> Result<(), Errno> {
@@ -339,18 +353,15 @@ impl TcpSettings {
 impl IpSettings {
     fn set(&mut self, stream: bool, name: i32, bytes: &[u8]) -> Result<(), Errno> {
         // Nothing at all is 0, but not for all.
-        let value = if bytes.is_empty() && name != IP_TTL { 0 } else { read_int_or_byte(bytes)? };
+        let value = if bytes.is_empty() && !matches!(name, IP_TTL | IP_MINTTL) { 0 } else { read_int_or_byte(bytes)? };
         match name {
             // The two bits of ECN belong to TCP.
             IP_TOS if stream => self.tos = (value as u8 & !0b11) | (self.tos & 0b11),
             IP_TOS => self.tos = value as u8,
             IP_TTL if value == -1 => self.ttl = None,
             IP_TTL => self.ttl = Some(within(value, 1, 255)? as u8),
-            // TCP always discovers the MTU, and does not probe.
-            IP_MTU_DISCOVER if stream && matches!(value, IP_PMTUDISC_DONT | IP_PMTUDISC_PROBE) => {
-                return Err(Errno::ENOPROTOOPT);
-            }
-            IP_MTU_DISCOVER => self.mtu_discover = within(value, IP_PMTUDISC_DONT, IP_PMTUDISC_PROBE)?,
+            IP_MTU_DISCOVER => self.mtu_discover = within(value, IP_PMTUDISC_DONT, IP_PMTUDISC_OMIT)?,
+            IP_MINTTL => self.min_ttl = within(value, 0, 255)? as u8,
             IP_RECVERR if !stream => self.receive_errors = value != 0,
             IP_PKTINFO => self.packet_info = value != 0,
             IP_RECVTTL => self.receive_ttl = value != 0,
@@ -371,6 +382,8 @@ impl IpSettings {
             IP_RECVTOS => self.receive_tos.into(),
             IP_RECVERR if !stream => self.receive_errors.into(),
             IP_BIND_ADDRESS_NO_PORT => self.bind_address_no_port.into(),
+            IP_MINTTL => self.min_ttl.into(),
+            IP_UNICAST_IF => network_order(self.unicast_port),
             _ => return Err(Errno::ENOPROTOOPT),
         })
     }
@@ -381,7 +394,7 @@ impl IpSettings {
 pub fn cut_value(level: i32, name: i32, mut value: Vec<u8>, len: usize) -> Vec<u8> {
     let number = value.first_chunk().map(|&bytes| i32::from_ne_bytes(bytes));
     if level == IPPROTO_IP
-        && name != IP_OPTIONS
+        && !matches!(name, IP_OPTIONS | IP_MULTICAST_IF)
         && value.len() == 4
         && (1..4).contains(&len)
         && let Some(number @ 0..=255) = number
@@ -390,6 +403,11 @@ pub fn cut_value(level: i32, name: i32, mut value: Vec<u8>, len: usize) -> Vec<u
     }
     value.truncate(len);
     value
+}
+
+/// A port's number for programs, as IP_UNICAST_IF and its kin have it.
+pub(crate) fn network_order(port: Option<PortId>) -> i32 {
+    port.map_or(0, PortId::interface_index).to_be().cast_signed()
 }
 
 /// An `int` as getsockopt returns it.
@@ -496,10 +514,10 @@ mod tests {
     #[test]
     fn what_is_not_done_is_refused() {
         let mut settings = Settings::default();
-        // SO_ATTACH_FILTER, SO_MAX_PACING_RATE, TCP_FASTOPEN, TCP_ULP, TCP_MD5SIG, IP_HDRINCL, IP_RECVERR, IP_FREEBIND,
+        // SO_ATTACH_FILTER, SO_MAX_PACING_RATE, TCP_FASTOPEN, TCP_ULP, TCP_MD5SIG, IP_HDRINCL, IP_RECVERR, IP_IPSEC_POLICY,
         // IP_ADD_MEMBERSHIP, IPV6_V6ONLY
         let refused =
-            [(1, 26), (1, 47), (6, 23), (6, 31), (6, 14), (0, 3), (0, 11), (0, 15), (0, 35), (41, 26), (-1, 0)];
+            [(1, 26), (1, 47), (6, 23), (6, 31), (6, 14), (0, 3), (0, 11), (0, 16), (0, 35), (41, 26), (-1, 0)];
         for (level, name) in refused {
             assert_eq!(set(&mut settings, level, name, 1), Err(Errno::ENOPROTOOPT), "{level}/{name}");
             let unknown = if level == 41 || level == -1 { Errno::EOPNOTSUPP } else { Errno::ENOPROTOOPT };

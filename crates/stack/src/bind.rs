@@ -45,6 +45,22 @@ pub struct Bind {
     pub device: Option<PortId>,
     /// The user, among whose sockets `SO_REUSEPORT` shares.
     pub owner: u32,
+    /// Whether the address must be one of ours.
+    pub foreign: Foreign,
+    /// Between which ports one is chosen (`IP_LOCAL_PORT_RANGE`); 0: as the host does.
+    pub range: (u16, u16),
+}
+
+/// What may be done with addresses that are not ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Foreign {
+    /// Nothing.
+    #[default]
+    Never,
+    /// They may be bound to, and are good for nothing until they are ours (`IP_FREEBIND`).
+    Bound,
+    /// They may be spoken from (`IP_TRANSPARENT`).
+    Spoken,
 }
 
 impl Bind {
@@ -69,7 +85,7 @@ impl Bind {
 
     /// Whether the two are one group of `SO_REUSEPORT`.
     pub(crate) fn shares_with(&self, other: &Bind) -> bool {
-        let Bind { address, port, dual, reuse_address: _, reuse_port, device, owner } = *self;
+        let Bind { address, port, dual, reuse_address: _, reuse_port, device, owner, foreign: _, range: _ } = *self;
         reuse_port
             && other.reuse_port
             && (address, port, dual, device, owner)
@@ -86,7 +102,17 @@ impl Bind {
 
     /// A claim that shares with nobody.
     pub fn new(address: IpAddr, port: u16) -> Self {
-        Bind { address, port, dual: false, reuse_address: false, reuse_port: false, device: None, owner: 0 }
+        Bind {
+            address,
+            port,
+            dual: false,
+            reuse_address: false,
+            reuse_port: false,
+            device: None,
+            owner: 0,
+            foreign: Foreign::Never,
+            range: (0, 0),
+        }
     }
 }
 
@@ -142,7 +168,7 @@ impl Bindings {
         let mut bind = *wish;
         if bind.port == 0 {
             bind.port =
-                self.candidates(offset).find(|port| !self.ports.contains_key(port)).ok_or(BindError::NoPorts)?;
+                self.candidates(wish, offset).find(|port| !self.ports.contains_key(port)).ok_or(BindError::NoPorts)?;
         } else if self.collides(&bind, None) {
             return Err(BindError::InUse);
         }
@@ -158,7 +184,7 @@ impl Bindings {
         offset: u32,
         mut is_free: impl FnMut(u16) -> bool,
     ) -> Result<(BindingId, u32), BindError> {
-        let mut candidates = (0..).zip(self.candidates(offset));
+        let mut candidates = (0..).zip(self.candidates(wish, offset));
         let free = candidates.find(|&(_, port)| self.is_unbound(wish, port) && is_free(port));
         let (steps, port) = free.ok_or(BindError::NoPorts)?;
         let bind = Bind { port, ..*wish };
@@ -283,8 +309,12 @@ impl Bindings {
     }
 
     /// All ephemeral ports, from a place that a stranger cannot know when `offset` is (RFC 6056, 3.3): upwards and around.
-    fn candidates(&self, offset: u32) -> impl Iterator<Item = u16> + use<> {
-        let (first, count) = (*self.range.start(), u32::from(self.range.end() - self.range.start()) + 1);
+    fn candidates(&self, wish: &Bind, offset: u32) -> impl Iterator<Item = u16> + use<> {
+        // As on Linux a bound of the socket's counts where it lies within the host's.
+        let within = |port: u16, default: u16| if self.range.contains(&port) { port } else { default };
+        let first = within(wish.range.0, *self.range.start());
+        let last = within(wish.range.1, *self.range.end());
+        let count = u32::from(last.saturating_sub(first)) + 1;
         let offset = offset % count;
         (0..count).map(move |step| first + ((offset + step) % count) as u16)
     }
@@ -301,7 +331,8 @@ impl Bindings {
 
 impl Binding {
     fn collides_with(&self, wish: &Bind) -> bool {
-        let Bind { address: _, port: _, dual: _, reuse_address, reuse_port, device, owner } = self.bind;
+        let Bind { address: _, port: _, dual: _, reuse_address, reuse_port, device, owner, foreign: _, range: _ } =
+            self.bind;
         let devices_overlap = device.is_none() || wish.device.is_none() || device == wish.device;
         let share_address = reuse_address && wish.reuse_address && !self.listening;
         let share_port = reuse_port && wish.reuse_port && owner == wish.owner;
@@ -398,6 +429,19 @@ mod tests {
             .collect();
         assert_eq!(ports, [40_002, 40_000, 40_001]);
         assert_eq!(table.bind(&Bind::new(ANY, 0), 0), Err(BindError::NoPorts));
+    }
+
+    #[test]
+    fn a_range_of_the_sockets_own_bounds_the_choice() {
+        let mut table = bindings();
+        let wish = Bind { range: (50_000, 50_001), ..Bind::new(ANY, 0) };
+        for offset in [7, 99] {
+            let id = table.bind(&wish, offset).unwrap();
+            assert!((50_000..=50_001).contains(&table.address(id).unwrap().port()));
+        }
+        assert_eq!(table.bind(&wish, 0), Err(BindError::NoPorts));
+        // What lies outside of the host's own bounds nothing.
+        assert!(table.bind(&Bind { range: (80, 81), ..wish }, 0).is_ok());
     }
 
     #[test]

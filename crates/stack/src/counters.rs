@@ -127,11 +127,13 @@ reasons! {
     UdpChecksum = "udp_checksum", "The checksum is wrong.";
     UdpNoSocket = "udp_no_socket", "No socket on that port.";
     UdpReceiveBuffer = "udp_receive_buffer", "The socket's receive buffer was full.";
+    UdpMinTtl = "udp_min_ttl", "It came from farther away than the socket hears.";
     UdpFilter = "udp_filter", "The socket's filter wanted nothing of it.";
     UdpMemory = "udp_memory", "The receive buffers of all sockets together were full.";
 
     // Raw sockets, and what errors wait for programs.
     RawReceiveBuffer = "raw_receive_buffer", "A raw socket's receive buffer was full: its copy was dropped.";
+    RawMinTtl = "raw_min_ttl", "It came from farther away than a raw socket hears.";
     RawFilter = "raw_filter", "A raw socket's filter wanted nothing of it.";
     RawMemory = "raw_memory", "The receive buffers of all raw sockets together were full.";
     RawChecksum = "raw_checksum", "A raw socket wants right checksums, and this one was not.";
@@ -154,6 +156,7 @@ reasons! {
     TcpReceiveMemory = "tcp_receive_memory", "The connection's receive memory was used up.";
     TcpAfterFin = "tcp_after_fin", "Behind the peer's own end of data.";
     TcpNoReader = "tcp_no_reader", "Data for a program that reads no more.";
+    TcpMinTtl = "tcp_min_ttl", "It came from farther away than the socket hears.";
     TcpTimeWait = "tcp_time_wait", "An old segment of a connection in TIME-WAIT.";
     TcpAcceptQueueFull = "tcp_accept_queue_full", "The listener's accept queue was full.";
 }

@@ -31,7 +31,6 @@ use std::net::{IpAddr, Ipv4Addr};
 
 /// RFC 1812 §4.3.2.3: an error is at most this long, its IP header included.
 const MAX_ERROR: usize = 576;
-const TTL: u8 = 64;
 
 /// What is wrong with a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,9 +95,8 @@ impl Ip {
             source: source.into(),
             destination: destination.into(),
             protocol: Protocol::ICMP,
-            ttl: TTL,
+            ttl: self.ttl,
             tos,
-            dont_fragment: false,
             checksum_offset: None,
             segment_size: None,
         };

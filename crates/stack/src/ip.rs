@@ -13,7 +13,7 @@ use crate::conflict::Conflicts;
 use crate::counters::{Counters, Drop};
 use crate::error_rates::Limiter;
 use crate::fib::{self, Fib};
-use crate::hash::Keys;
+use crate::hash::{Keyed, Keys};
 use crate::icmp::Complaint;
 use crate::ipv4::identification::Identifications;
 use crate::ipv6::autoconf::Autoconf;
@@ -43,6 +43,8 @@ pub(crate) use crate::route::RouteEntry as Route;
 /// A packet for a transport protocol, checked and whole: all but its payload.
 #[derive(Clone, Debug)]
 pub(crate) struct Incoming {
+    /// Of what came in pieces: the length of the longest; else 0.
+    pub(crate) fragment_size: u16,
     pub(crate) source: IpAddr,
     pub(crate) destination: IpAddr,
     pub(crate) port: PortId,
@@ -64,6 +66,7 @@ impl Incoming {
     /// The packet as raw sockets see it; `payload` is what it carries, in the frame's `buffer`.
     pub(crate) fn view<'a>(&self, protocol: Protocol, buffer: &'a [u8], payload: Range<usize>) -> View<'a> {
         View {
+            fragment_size: self.fragment_size,
             source: self.source,
             destination: self.destination,
             protocol,
@@ -134,6 +137,10 @@ pub(crate) struct Ip {
     pub(crate) limiter: Limiter,
     pub(crate) identifications: Identifications,
     pub(crate) rng: Rng,
+    /// The secret of flow labels.
+    pub(crate) flow_labels: Keyed,
+    /// The time to live where nobody says another, and the hop limit until a router says one.
+    pub(crate) ttl: u8,
     pub(crate) counters: Counters,
     pub(crate) buffers: Buffers,
     /// Gateways that did not answer, and until when they are passed over.
@@ -167,6 +174,8 @@ impl Ip {
             limiter: Limiter::new(keys.hasher(b"icmp limit"), config.error_rates),
             identifications: Identifications::new(keys.hasher(b"identification")),
             rng: Rng::new(keys.derive(b"random")),
+            flow_labels: keys.hasher(b"flow labels"),
+            ttl: config.ttl.max(1),
             counters: Counters::default(),
             buffers: Buffers::default(),
             dead_gateways: Vec::new(),
@@ -197,7 +206,7 @@ impl Ip {
     /// Adds a port, with its link up.
     pub(crate) fn add_port(&mut self, config: PortConfig) -> PortId {
         let id = PortId(self.ports.len() as u16);
-        self.ports.push(Port::new(config));
+        self.ports.push(Port::new(config, self.ttl));
         self.join_standing_groups(id);
         self.route_generation += 1;
         id

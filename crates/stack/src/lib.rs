@@ -15,6 +15,7 @@
 //! | [`packet`] | frames to and from programs, past all of the above |
 //! | [`udp`], [`tcp`] | the transports, and what their owners call |
 //! | [`raw`], [`errors`] | packets as they are; what the network says of those that we sent |
+//! | [`family`] | what sockets say of each family's packets |
 //! | [`bind`] | who holds which port |
 //! | [`counters`] | what was dropped and why |
 //! | [`hash`], `rng` | secrets, and what they key |
@@ -35,6 +36,7 @@ mod conflict;
 pub mod counters;
 mod error_rates;
 pub mod errors;
+pub mod family;
 pub mod fib;
 pub mod hash;
 mod icmp;
@@ -70,6 +72,7 @@ mod tests;
 pub use bind::{Bind, BindError, BindingId};
 pub use conflict::Conflict;
 pub use error_rates::{ErrorRates, Rate};
+pub use family::{FamilyOptions, Preferences};
 pub use fib::Route;
 pub use ip::IcmpError;
 pub use ipv4::output::Fragmentation;
@@ -93,6 +96,8 @@ pub struct Config {
     pub packet_memory: usize,
     /// How many errors of ICMP it sends.
     pub error_rates: ErrorRates,
+    /// How far packets go where nothing else says: the time to live, and the hop limit until a router says one.
+    pub ttl: u8,
 }
 
 impl Default for Config {
@@ -103,6 +108,7 @@ impl Default for Config {
             udp_memory: 64 << 20,
             packet_memory: 64 << 20,
             error_rates: ErrorRates::default(),
+            ttl: 64,
         }
     }
 }

@@ -18,9 +18,6 @@ const QUEUE_FRAMES: usize = 1_000;
 /// Memory that they may take.
 const QUEUE_MEMORY: usize = 8 << 20;
 
-/// Until a router says something else; as IANA has it.
-const HOP_LIMIT: u8 = 64;
-
 /// Which port. Dense from 0, which is the loopback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PortId(pub(crate) u16);
@@ -94,7 +91,7 @@ pub struct Port {
 }
 
 impl Port {
-    pub(crate) fn new(config: PortConfig) -> Self {
+    pub(crate) fn new(config: PortConfig, hop_limit: u8) -> Self {
         let PortConfig { name, mac, mtu, capabilities } = config;
         Port {
             name,
@@ -108,7 +105,7 @@ impl Port {
             queue: Queue::default(),
             defended: [None; 2],
             mtu_v6: mtu,
-            hop_limit: HOP_LIMIT,
+            hop_limit,
         }
     }
 

@@ -79,6 +79,8 @@ struct Datagram {
     header: Vec<u8>,
     /// Where the end is, once the last fragment is there.
     end: Option<usize>,
+    /// Length of the longest fragment, header and all.
+    longest: u16,
     held: usize,
     marks: Marks,
     /// The first fragment's, as the next one.
@@ -132,6 +134,8 @@ pub(crate) struct Whole {
     pub(crate) number_at: u16,
     /// With the congestion mark of all fragments.
     pub(crate) tos: u8,
+    /// Length of the longest fragment, header and all.
+    pub(crate) longest: u16,
     /// What they carried.
     pub(crate) pieces: Vec<Vec<u8>>,
 }
@@ -232,6 +236,7 @@ impl Reassembly {
                     fragments: Vec::new(),
                     header: Vec::new(),
                     end: None,
+                    longest: 0,
                     held: DATAGRAM_COST,
                     marks: Marks::default(),
                     number_at: 0,
@@ -249,6 +254,7 @@ impl Reassembly {
             return Outcome::Dropped(reason);
         }
         datagram.insert(start, end, piece, header, payload);
+        datagram.longest = datagram.longest.max(u16::try_from(header.len() + payload.len()).unwrap_or(u16::MAX));
         datagram.held += cost;
         self.held += cost;
         if let Some(source) = self.sources.get_mut(&key.source) {
@@ -261,6 +267,7 @@ impl Reassembly {
                     header: datagram.header,
                     number_at: datagram.number_at,
                     tos,
+                    longest: datagram.longest,
                     pieces: datagram.fragments.into_iter().map(|fragment| fragment.bytes).collect(),
                 }),
                 None => Outcome::Dropped(Drop::FragmentEcn),

@@ -17,6 +17,7 @@
 //! RFC 1122 §3.2.1.3 (addresses), §3.3.1 (routing), §3.3.4.3 (source selection), §3.3.6 (broadcasts); RFC 6890 (special
 //! addresses); RFC 919, RFC 922; RFC 4007 §6 and §9 (zones); RFC 6724.
 
+use crate::family::Preferences;
 use crate::ip::{DEAD_GATEWAY, Ip};
 use crate::port::{Port, PortId};
 use crate::selection::{self, Candidate, Destination, Source, is_of_a_link};
@@ -212,14 +213,30 @@ impl Ip {
         source: Option<IpAddr>,
         device: Option<PortId>,
     ) -> Result<RouteEntry, NoRoute> {
+        self.route_preferring(destination, source, device, Preferences::default())
+    }
+
+    /// The same for a program that prefers some of our addresses.
+    pub(crate) fn route_preferring(
+        &self,
+        destination: IpAddr,
+        source: Option<IpAddr>,
+        device: Option<PortId>,
+        preferences: Preferences,
+    ) -> Result<RouteEntry, NoRoute> {
         let source = source.filter(|source| !source.is_unspecified());
         let device = device.or_else(|| if is_of_a_link(destination) { self.addresses.port_of(source?) } else { None });
         let kind = self.addresses.classify(destination);
         match kind {
             AddressKind::Invalid => Err(NoRoute),
             AddressKind::Local => {
-                let entry =
-                    self.entry(PortId::LOOPBACK, source.or(Some(destination)), (destination, destination), kind);
+                let entry = self.entry(
+                    PortId::LOOPBACK,
+                    source.or(Some(destination)),
+                    (destination, destination),
+                    kind,
+                    preferences,
+                );
                 entry.ok_or(NoRoute)
             }
             AddressKind::Broadcast | AddressKind::Multicast => {
@@ -232,9 +249,9 @@ impl Ip {
                     .or_else(|| self.first_link(destination));
                 let next_hop = if kind == AddressKind::Broadcast { Ipv4Addr::BROADCAST.into() } else { destination };
                 let port = port.filter(|&port| self.is_usable(port)).ok_or(NoRoute)?;
-                self.entry(port, source, (destination, next_hop), kind).ok_or(NoRoute)
+                self.entry(port, source, (destination, next_hop), kind, preferences).ok_or(NoRoute)
             }
-            AddressKind::Unicast => self.route_unicast(destination, source, device),
+            AddressKind::Unicast => self.route_unicast(destination, source, device, preferences),
         }
     }
 
@@ -243,6 +260,7 @@ impl Ip {
         destination: IpAddr,
         source: Option<IpAddr>,
         device: Option<PortId>,
+        preferences: Preferences,
     ) -> Result<RouteEntry, NoRoute> {
         // RFC 4291, 2.5.6: what is of a link stays on a link, whatever the default route says.
         let of_a_link = is_link_local(destination);
@@ -258,7 +276,8 @@ impl Ip {
         let route = found.or_else(|| self.fib.lookup(destination, usable)).ok_or(NoRoute)?;
         let next_hop = route.next_hop.unwrap_or(destination);
         let source = source.or(route.source);
-        let mut entry = self.entry(route.port, source, (destination, next_hop), AddressKind::Unicast).ok_or(NoRoute)?;
+        let kind = AddressKind::Unicast;
+        let mut entry = self.entry(route.port, source, (destination, next_hop), kind, preferences).ok_or(NoRoute)?;
         if let Some(mtu) = self.path_mtus.find(destination) {
             entry.mtu = entry.mtu.min(mtu);
         }
@@ -271,23 +290,25 @@ impl Ip {
         source: Option<IpAddr>,
         (destination, next_hop): (IpAddr, IpAddr),
         kind: AddressKind,
+        preferences: Preferences,
     ) -> Option<RouteEntry> {
         let state = self.find_port(port)?;
-        let (source, mtu) = match destination {
+        let (source, mtu, hop_limit) = match destination {
             IpAddr::V4(_) => {
                 let of_family = || state.addresses.iter().filter(|prefix| prefix.addr().is_ipv4());
                 let chosen = || {
                     let near = of_family().find(|prefix| prefix.contains(next_hop));
                     near.or_else(|| of_family().next()).map(|prefix| prefix.addr())
                 };
-                (source.or_else(chosen)?, state.mtu)
+                (source.or_else(chosen)?, state.mtu, self.ttl)
             }
             IpAddr::V6(destination) => {
-                let chosen = || Some(selection::source(destination, self.candidates(port))?.address.into());
-                (source.or_else(chosen)?, state.mtu_v6)
+                let chosen =
+                    || Some(selection::source(destination, preferences, self.candidates(port))?.address.into());
+                (source.or_else(chosen)?, state.mtu_v6, state.hop_limit)
             }
         };
-        Some(RouteEntry { port, source, next_hop, mtu, kind, hop_limit: state.hop_limit })
+        Some(RouteEntry { port, source, next_hop, mtu, kind, hop_limit })
     }
 
     /// The addresses of IPv6 from which a port may send.

@@ -12,9 +12,10 @@
 //!
 //! # Standards
 //!
-//! RFC 6724 §2.1 (the table), §2.2 (common prefix), §3 (scopes), §5 (sources), §6 (destinations); RFC 4429 §3.1 (an
+//! RFC 6724 §2.1 (the table), §2.2 (common prefix), §3 (scopes), §5 (sources), §6 (destinations); RFC 5014 §5; RFC 4429 §3.1 (an
 //! optimistic address is preferred no more than a deprecated one).
 
+use crate::family::Preferences;
 use sockeye_wire::ipv6::{Scope, scope};
 use std::cmp::{Ordering, Reverse};
 use std::net::{IpAddr, Ipv6Addr};
@@ -31,12 +32,17 @@ pub(crate) struct Candidate {
 }
 
 /// The best source for a destination; of equals the first.
-pub(crate) fn source(destination: Ipv6Addr, candidates: impl Iterator<Item = Candidate>) -> Option<Candidate> {
-    candidates.reduce(|best, other| if compare_sources(destination, &best, &other).is_lt() { other } else { best })
+pub(crate) fn source(
+    destination: Ipv6Addr,
+    preferences: Preferences,
+    candidates: impl Iterator<Item = Candidate>,
+) -> Option<Candidate> {
+    let compare = |best: &Candidate, other: &Candidate| compare_sources(destination, preferences, best, other);
+    candidates.reduce(|best, other| if compare(&best, &other).is_lt() { other } else { best })
 }
 
 /// `Greater` where `a` is the better source.
-fn compare_sources(destination: Ipv6Addr, a: &Candidate, b: &Candidate) -> Ordering {
+fn compare_sources(destination: Ipv6Addr, preferences: Preferences, a: &Candidate, b: &Candidate) -> Ordering {
     let same = |candidate: &Candidate| candidate.address == destination;
     let fits = |candidate: &Candidate| label(candidate.address) == label(destination);
     // Rule 2: one that reaches as far, but no farther than it must; else the one that reaches farthest.
@@ -50,7 +56,11 @@ fn compare_sources(destination: Ipv6Addr, a: &Candidate, b: &Candidate) -> Order
         .then_with(|| reach(a).cmp(&reach(b)))
         .then_with(|| b.avoided.cmp(&a.avoided))
         .then_with(|| fits(a).cmp(&fits(b)))
-        .then_with(|| a.temporary.cmp(&b.temporary))
+        // Rule 7, and what a program may say of it (RFC 5014, 5).
+        .then_with(|| match preferences {
+            Preferences::Host | Preferences::Temporary => a.temporary.cmp(&b.temporary),
+            Preferences::Public => b.temporary.cmp(&a.temporary),
+        })
         .then_with(|| common(a).cmp(&common(b)))
 }
 
@@ -205,10 +215,25 @@ mod tests {
                 if reversed {
                     all.reverse();
                 }
-                assert_eq!(source(ip(destination), all.into_iter()), Some(candidate(best)), "{destination}");
+                let best = Some(candidate(best));
+                assert_eq!(source(ip(destination), Preferences::Host, all.into_iter()), best, "{destination}");
             }
         }
-        assert_eq!(source(ip("::2"), [].into_iter()), None);
+        assert_eq!(source(ip("::2"), Preferences::Host, [].into_iter()), None);
+    }
+
+    /// A program may want an address that lasts; other rules come first.
+    #[test]
+    fn preferences_decide_between_temporary_and_public() {
+        for (destination, candidates, best) in [
+            ("2001:db8:1::1", ["2001:db8:1::2", "+2001:db8:1::3"], ["+2001:db8:1::3", "2001:db8:1::2"]),
+            ("2001:db8:1::1", ["-2001:db8:1::2", "+2001:db8:1::3"], ["+2001:db8:1::3", "+2001:db8:1::3"]),
+        ] {
+            for (preferences, best) in [Preferences::Temporary, Preferences::Public].into_iter().zip(best) {
+                let all = candidates.iter().map(|text| candidate(text));
+                assert_eq!(source(ip(destination), preferences, all), Some(candidate(best)), "{preferences:?}");
+            }
+        }
     }
 
     /// Destination `<` source; a source that is avoided has a `-`.

@@ -279,6 +279,11 @@ impl Stack {
         self.ip.order_destinations(addresses);
     }
 
+    /// How far packets go where nothing else says.
+    pub fn ttl(&self) -> u8 {
+        self.ip.ttl
+    }
+
     /// What was dropped and what was done.
     pub fn counters(&self) -> &Counters {
         &self.ip.counters

@@ -25,6 +25,7 @@ mod multicast;
 mod names;
 mod netlink;
 mod node;
+mod options;
 mod packet;
 mod paths;
 mod raw;

@@ -11,24 +11,25 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use sockeye_control::Address;
 use sockeye_control::ancillary::{Message, messages, put};
+use sockeye_control::datagram::Header;
 use sockeye_device::Instant;
 use sockeye_socket::advanced::{checked_options, whole_header};
 use sockeye_socket::names::{
-    IP_PKTINFO, IP_RECVOPTS, IP_RECVORIGDSTADDR, IP_RETOPTS, IP_TOS, IP_TTL, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_UDP,
-    IPV6_2292DSTOPTS, IPV6_2292HOPLIMIT, IPV6_2292HOPOPTS, IPV6_2292PKTINFO, IPV6_2292RTHDR, IPV6_DONTFRAG,
-    IPV6_DSTOPTS, IPV6_FLOWINFO, IPV6_HOPLIMIT, IPV6_HOPOPTS, IPV6_PKTINFO, IPV6_RECVORIGDSTADDR, IPV6_RTHDR,
-    IPV6_RTHDRDSTOPTS, IPV6_TCLASS, SCM_CREDENTIALS, SCM_RIGHTS, SO_TIMESTAMP, SO_TIMESTAMPNS, SOL_SOCKET, UDP_SEGMENT,
+    IP_PKTINFO, IP_RECVFRAGSIZE, IP_RECVOPTS, IP_RECVORIGDSTADDR, IP_RETOPTS, IP_TOS, IP_TTL, IPPROTO_IP, IPPROTO_IPV6,
+    IPPROTO_UDP, IPV6_2292DSTOPTS, IPV6_2292HOPLIMIT, IPV6_2292HOPOPTS, IPV6_2292PKTINFO, IPV6_2292RTHDR,
+    IPV6_DONTFRAG, IPV6_DSTOPTS, IPV6_FLOWINFO, IPV6_HOPLIMIT, IPV6_HOPOPTS, IPV6_PATHMTU, IPV6_PKTINFO,
+    IPV6_RECVFRAGSIZE, IPV6_RECVORIGDSTADDR, IPV6_RTHDR, IPV6_RTHDRDSTOPTS, IPV6_TCLASS, SCM_CREDENTIALS, SCM_RIGHTS,
+    SO_TIMESTAMP, SO_TIMESTAMPNS, SOL_SOCKET, UDP_SEGMENT,
 };
 use sockeye_socket::settings::{Switch, TimestampKind};
-use sockeye_socket::{Errno, Privilege, Settings};
+use sockeye_socket::{Errno, Privilege, Settings, mtu_info};
+use sockeye_stack::family::FLOW_LABEL;
 use sockeye_stack::ipv6::headers::Parts;
 use sockeye_wire::Protocol;
-use sockeye_wire::ipv4::options::record;
+use sockeye_wire::ipv4::options::{OptionBuffer, Options, RECORD_ROUTE, TIMESTAMP, record};
 use sockeye_wire::ipv6::extension::routing_type;
-
-/// The part of a flow's four bytes that is its label.
-pub(crate) const FLOW_LABEL: u32 = 0xf_ffff;
 
 /// What a program attached to a datagram; what it said nothing of is the socket's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -204,6 +205,8 @@ pub(crate) struct Arrival<'a> {
     pub(crate) ttl: u8,
     /// Type of service or traffic class.
     pub(crate) tos: u8,
+    /// Of what came in pieces: the length of the longest packet; else 0.
+    pub(crate) fragment_size: u16,
     /// The packet's header with options and extension headers, if the socket keeps them.
     pub(crate) headers: &'a [u8],
 }
@@ -245,6 +248,11 @@ pub(crate) fn list(list: &mut Vec<u8>, settings: &Settings, now: Instant, arriva
             let _ = record(&mut options, destination, milliseconds_of_the_day());
             put(list, IPPROTO_IP, IP_RECVOPTS, &options);
         }
+        if is_on(Switch::RETURN_OPTIONS)
+            && let Some(options) = arrival.headers.get(20..).filter(|options| !options.is_empty())
+        {
+            put(list, IPPROTO_IP, IP_RETOPTS, returned(options, destination).as_bytes());
+        }
         if is_on(Switch::ORIGINAL_DESTINATION) {
             let mut address = [0; 16];
             address[..2].copy_from_slice(&2u16.to_ne_bytes());
@@ -252,7 +260,30 @@ pub(crate) fn list(list: &mut Vec<u8>, settings: &Settings, now: Instant, arriva
             address[4..8].copy_from_slice(&destination.octets());
             put(list, IPPROTO_IP, IP_RECVORIGDSTADDR, &address);
         }
+        if is_on(Switch::FRAGMENT_SIZE) && arrival.fragment_size > 0 {
+            put(list, IPPROTO_IP, IP_RECVFRAGSIZE, &i32::from(arrival.fragment_size).to_ne_bytes());
+        }
     }
+}
+
+/// A message without data that says how long packets to an address may be (RFC 3542, 11.3).
+pub(super) fn path_mtu(to: SocketAddr, mtu: u16, mut control: Vec<u8>) -> super::Message {
+    put(&mut control, IPPROTO_IPV6, IPV6_PATHMTU, &mtu_info(to, mtu));
+    super::Message { header: Header::data(Some(Address::Internet(to))), control, data: Vec::new() }
+}
+
+/// What of options goes back with an answer: the recorded way and the times, as they are by now. Source routes do not come this far.
+fn returned(options: &[u8], us: Ipv4Addr) -> OptionBuffer {
+    let mut options = options.to_vec();
+    let _ = record(&mut options, us, milliseconds_of_the_day());
+    let mut returned = OptionBuffer::new();
+    for option in Options::new(&options).flatten() {
+        if matches!(option.kind(), RECORD_ROUTE | TIMESTAMP) {
+            // They came in one header, so they fit one.
+            let _ = returned.push(&option);
+        }
+    }
+    returned
 }
 
 /// The same of a datagram that came over IPv6.
@@ -320,6 +351,9 @@ fn list_v6(list: &mut Vec<u8>, settings: &Settings, arrival: &Arrival<'_>) {
         }
         put(list, IPPROTO_IPV6, IPV6_RECVORIGDSTADDR, &address);
     }
+    if is_on(Switch::FRAGMENT_SIZE_V6) && arrival.fragment_size > 0 {
+        put(list, IPPROTO_IPV6, IPV6_RECVFRAGSIZE, &i32::from(arrival.fragment_size).to_ne_bytes());
+    }
 }
 
 /// `struct in6_pktinfo` of a datagram of either family.
@@ -383,7 +417,15 @@ mod tests {
     }
 
     fn arrival(to: &str) -> Arrival<'static> {
-        Arrival { at: Instant::ZERO, to: to.parse().unwrap(), port: 3, ttl: 7, tos: 0x28, headers: &[] }
+        Arrival {
+            at: Instant::ZERO,
+            to: to.parse().unwrap(),
+            port: 3,
+            ttl: 7,
+            tos: 0x28,
+            fragment_size: 0,
+            headers: &[],
+        }
     }
 
     #[test]

@@ -55,11 +55,14 @@ pub(super) fn receive(
     body: raw::SocketId,
     mut control: Vec<u8>,
 ) -> Option<Message> {
+    if let Some((to, mtu)) = context.host.stack_mut().raw_take_path_mtu(body) {
+        return Some(ancillary::path_mtu(to, mtu, control));
+    }
     let received = context.host.stack_mut().raw_recv(body)?;
     let settings = context.host.settings(socket)?;
-    let raw::Received { to, ttl, tos, timestamp: at, ref headers, .. } = received;
+    let raw::Received { to, ttl, tos, timestamp: at, fragment_size, ref headers, .. } = received;
     let port = received.port.interface_index();
-    let arrival = Arrival { at, to: SocketAddr::new(to, 0), port, ttl, tos, headers };
+    let arrival = Arrival { at, to: SocketAddr::new(to, 0), port, ttl, tos, fragment_size, headers };
     ancillary::list(&mut control, settings, context.now, &arrival);
     let header = Header::data(Some(Address::Internet(from(&received))));
     Some(Message { header, control, data: received.data })

@@ -71,11 +71,14 @@ pub(super) fn receive(
     body: udp::SocketId,
     mut control: Vec<u8>,
 ) -> Option<Message> {
+    if let Some((to, mtu)) = context.host.stack_mut().udp_take_path_mtu(body) {
+        return Some(ancillary::path_mtu(to, mtu, control));
+    }
     let received = context.host.stack_mut().udp_recv(body)?;
     let settings = context.host.settings(socket)?;
-    let udp::Received { to, ttl, tos, timestamp: at, ref headers, .. } = received;
+    let udp::Received { to, ttl, tos, timestamp: at, fragment_size, ref headers, .. } = received;
     let port = received.port.interface_index();
-    ancillary::list(&mut control, settings, context.now, &Arrival { at, to, port, ttl, tos, headers });
+    ancillary::list(&mut control, settings, context.now, &Arrival { at, to, port, ttl, tos, fragment_size, headers });
     let header = Header::data(Some(Address::Internet(scoped(settings.outward(received.from), Some(received.port)))));
     Some(Message { header, control, data: received.data })
 }

@@ -10,10 +10,11 @@ use std::sync::Arc;
 
 use sockeye_socket::settings::Switch;
 use sockeye_socket::{Errno, Host, Privilege, SocketId};
+use sockeye_stack::family::FLOW_LABEL;
 use sockeye_stack::ipv6::Headers;
 use sockeye_stack::{Fragmentation, PortId};
 
-use super::ancillary::{Attached, FLOW_LABEL};
+use super::ancillary::Attached;
 
 /// How a message shall go.
 #[derive(Clone, Debug, Default)]
@@ -25,7 +26,7 @@ pub(super) struct Wishes {
     pub(super) fragmentation: Option<Fragmentation>,
     pub(super) options: Vec<u8>,
     pub(super) headers: Option<Arc<Headers>>,
-    pub(super) flow_label: u32,
+    pub(super) flow_label: Option<u32>,
     /// Bytes of each of several datagrams; 0: it is one.
     pub(super) segment: u16,
 }
@@ -45,8 +46,9 @@ impl Wishes {
             if control.is_empty() { Attached::default() } else { Attached::read(control, settings, who, v4)? };
         let sticky = advanced.packet_info.filter(|_| !v4);
         let flow = match remote {
-            Some(SocketAddr::V6(to)) => to.flowinfo(),
-            _ => 0,
+            Some(SocketAddr::V6(to)) => to.flowinfo() & FLOW_LABEL,
+            Some(SocketAddr::V4(_)) => 0,
+            None => advanced.flow_label,
         };
         let zone = remote.map(|remote| host.zone(socket, remote)).transpose()?.flatten();
         let device = match (attached.port, zone, sticky) {
@@ -54,7 +56,7 @@ impl Wishes {
             (0, zone, _) => zone,
             (port, ..) => port_of(host, port)?,
         };
-        let named = if advanced.is_on(Switch::SENDS_FLOW) { u32::from_be(flow) & FLOW_LABEL } else { 0 };
+        let named = if advanced.is_on(Switch::SENDS_FLOW) { flow } else { 0 };
         let own = Headers::new(&attached.headers).map_err(|_| Errno::EINVAL)?.map(Arc::new);
         let is_whole = attached.dont_fragment.unwrap_or(!v4 && advanced.is_on(Switch::DONT_FRAGMENT));
         let mut options = attached.options.unwrap_or_default();
@@ -69,7 +71,8 @@ impl Wishes {
             fragmentation: is_whole.then_some(Fragmentation::Never),
             options,
             headers: if v4 { None } else { own.or_else(|| advanced.headers.clone()) },
-            flow_label: attached.flow_label.unwrap_or(named),
+            // None that is said is one of the stack's making.
+            flow_label: Some(attached.flow_label.unwrap_or(named)).filter(|&label| label != 0),
             segment: attached.segment.unwrap_or(advanced.segment),
         })
     }

@@ -59,8 +59,10 @@ impl Stack {
 
     fn deliver_ipv4(&mut self, now: Instant, port: PortId, accepted: Accepted, frame: &mut RxFrame) {
         self.ip.counters.ipv4_packets_delivered += 1;
-        let Accepted { source, destination, protocol, tos, ttl, unicast, packet, options, payload } = accepted;
+        let Accepted { source, destination, protocol, tos, ttl, unicast, packet, options, payload, fragment_size } =
+            accepted;
         let incoming = Incoming {
+            fragment_size,
             source: source.into(),
             destination: destination.into(),
             port,
@@ -125,6 +127,7 @@ impl Stack {
         let packet = Packet::parse(&frame.buffer[..len]).map_err(|_| Drop::Ipv4Malformed)?;
         let payload = packet.header_len();
         Ok(Accepted {
+            fragment_size: whole.longest,
             source: packet.src(),
             destination: packet.dst(),
             protocol: packet.protocol(),

@@ -41,6 +41,8 @@ pub(crate) enum Decision {
 /// A packet that is ours. Ranges are in the same buffer as the packet's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Accepted {
+    /// Of what came in pieces: the length of the longest; else 0.
+    pub(crate) fragment_size: u16,
     pub(crate) source: Ipv4Addr,
     pub(crate) destination: Ipv4Addr,
     pub(crate) protocol: Protocol,
@@ -101,6 +103,7 @@ pub(crate) fn decide(
     let end = start + packet.bytes().len();
     let payload = start + packet.header_len();
     let accepted = Accepted {
+        fragment_size: 0,
         source: packet.src(),
         destination: packet.dst(),
         protocol: packet.protocol(),

@@ -43,6 +43,32 @@ pub enum Fragmentation {
     Probe,
     /// Packets are not marked, so that routers may cut them too; one that does not fit is cut.
     Anywhere,
+    /// The same, but only the link is heeded, and nothing is learnt of the path: forged messages of ICMP say nothing to such a socket.
+    Omit,
+    /// Packets are not marked, only the link is heeded, and what does not fit it is refused; nothing is learnt of the path.
+    Interface,
+}
+
+impl Fragmentation {
+    /// Whether this host cuts what does not fit.
+    pub(crate) fn cuts(self) -> bool {
+        matches!(self, Fragmentation::WhenNeeded | Fragmentation::Anywhere | Fragmentation::Omit)
+    }
+
+    /// Whether what fits is marked, so that no router cuts it.
+    pub(crate) fn marks(self) -> bool {
+        matches!(self, Fragmentation::WhenNeeded | Fragmentation::Never | Fragmentation::Probe)
+    }
+
+    /// Whether what is known of a path bounds what is sent there; else only the link does.
+    pub(crate) fn heeds_path(self) -> bool {
+        matches!(self, Fragmentation::WhenNeeded | Fragmentation::Never | Fragmentation::Anywhere)
+    }
+
+    /// Whether what routers say of a path is believed on behalf of the socket.
+    pub(crate) fn learns(self) -> bool {
+        !matches!(self, Fragmentation::Omit | Fragmentation::Interface)
+    }
 }
 
 /// Why a packet was not sent.
@@ -70,8 +96,6 @@ pub(crate) struct Outgoing {
     pub(crate) protocol: Protocol,
     pub(crate) ttl: u8,
     pub(crate) tos: u8,
-    /// Neither we nor a router may cut it; else it is cut here when needed.
-    pub(crate) dont_fragment: bool,
     /// Where in the transport header a checksum over pseudo header, header and payload is to be put.
     pub(crate) checksum_offset: Option<u16>,
     /// A super-segment of TCP: the device cuts it into pieces of so many bytes of payload.
@@ -97,13 +121,17 @@ impl Ip {
         &mut self,
         now: Instant,
         outgoing: &Outgoing,
+        manner: &Manner<'_>,
         header: &[u8],
         payload: &[&[u8]],
     ) -> Result<(), Full> {
-        let fragmentation = if outgoing.dont_fragment { Fragmentation::Never } else { Fragmentation::WhenNeeded };
-        let manner = Manner { fragmentation, ..Manner::default() };
-        let sent = match self.route(outgoing.destination, Some(outgoing.source)) {
-            Ok(route) => self.send_by(now, &route, outgoing, &manner, header, payload),
+        // A routing header's first stop decides which way it goes.
+        let next = match (outgoing.destination, manner.headers) {
+            (IpAddr::V6(destination), Some(headers)) => headers.next_stop(destination).into(),
+            (destination, _) => destination,
+        };
+        let sent = match self.route(next, Some(outgoing.source)) {
+            Ok(route) => self.send_by(now, &route, outgoing, manner, header, payload),
             Err(NoRoute) => Err(SendError::NoRoute),
         };
         match sent {
@@ -144,7 +172,7 @@ impl Ip {
             return Err(SendError::MessageSize);
         }
         let fits = header_len + len <= usize::from(route.mtu) || outgoing.segment_size.is_some();
-        if !fits && matches!(fragmentation, Fragmentation::Never | Fragmentation::Probe) {
+        if !fits && !fragmentation.cuts() {
             return Err(SendError::MessageSize);
         }
         let state = self.find_port(route.port).filter(|port| port.up).ok_or(SendError::LinkDown)?;
@@ -155,7 +183,7 @@ impl Ip {
             return Err(SendError::Full);
         }
 
-        let dont_fragment = fits && fragmentation != Fragmentation::Anywhere;
+        let dont_fragment = fits && fragmentation.marks();
         let repr = Repr {
             src,
             dst,

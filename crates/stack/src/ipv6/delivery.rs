@@ -28,6 +28,7 @@ impl Accepted {
     /// The packet as raw sockets see it.
     fn view<'a>(&self, port: PortId, frame: &'a RxFrame) -> View<'a> {
         View {
+            fragment_size: self.fragment_size,
             source: self.source.into(),
             destination: self.destination.into(),
             protocol: self.protocol,
@@ -72,6 +73,7 @@ impl Stack {
             Protocol::TCP | Protocol::UDP => {
                 self.ip.counters.ipv6_packets_delivered += 1;
                 let incoming = Incoming {
+                    fragment_size: accepted.fragment_size,
                     source: accepted.source.into(),
                     destination: accepted.destination.into(),
                     port,
@@ -158,7 +160,8 @@ impl Stack {
                     &self.ip.multicast,
                 ) {
                     Decision::Deliver(accepted) => {
-                        let accepted = Accepted { fragmented: true, ..accepted };
+                        let fragment_size = whole.longest;
+                        let accepted = Accepted { fragmented: true, fragment_size, ..accepted };
                         self.deliver_ipv6(now, port, accepted, &mut frame);
                     }
                     Decision::Reassemble(..) => self.ip.counters.drop(Drop::Ipv6Extension),

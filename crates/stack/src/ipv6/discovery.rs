@@ -250,7 +250,6 @@ impl Ip {
             protocol: Protocol::ICMPV6,
             ttl: HOP_LIMIT,
             tos: 0,
-            dont_fragment: true,
             checksum_offset: None,
             segment_size: None,
         };

@@ -72,7 +72,6 @@ impl Ip {
                     protocol: Protocol::ICMPV6,
                     ttl: route.hop_limit,
                     tos: traffic_class,
-                    dont_fragment: false,
                     checksum_offset: None,
                     segment_size: None,
                 };

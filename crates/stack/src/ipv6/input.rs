@@ -60,6 +60,8 @@ pub(crate) struct Accepted {
     pub(crate) router_alert: bool,
     /// It came in pieces, be it in a single one.
     pub(crate) fragmented: bool,
+    /// The length of the longest piece, where there were several; else 0.
+    pub(crate) fragment_size: u16,
     /// What it carries, and where that is said, from the beginning of the packet.
     pub(crate) protocol: Protocol,
     pub(crate) protocol_at: usize,
@@ -111,6 +113,7 @@ pub(crate) fn decide(
         ours: !arrival.loopback && addresses.classify_v6(packet.src()) == AddressKind::Local,
         router_alert: false,
         fragmented: false,
+        fragment_size: 0,
         protocol: packet.next_header(),
         protocol_at: NEXT_HEADER_OFFSET,
         packet: start..end,

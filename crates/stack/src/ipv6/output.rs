@@ -11,7 +11,7 @@
 use crate::checksum;
 use crate::ip::{Ip, Outgoing};
 use crate::ipv4::fragment::{Cut, Gather};
-use crate::ipv4::output::{Fragmentation, Manner, SendError};
+use crate::ipv4::output::{Manner, SendError};
 use crate::ipv6::Headers;
 use crate::port::{Buffers, OutFrame, PortId};
 use crate::route::RouteEntry;
@@ -43,7 +43,7 @@ impl Ip {
             return Err(SendError::MessageSize);
         }
         let fits = HEADER_LEN + extensions_len + len <= usize::from(route.mtu) || outgoing.segment_size.is_some();
-        if !fits && matches!(fragmentation, Fragmentation::Never | Fragmentation::Probe) {
+        if !fits && !fragmentation.cuts() {
             return Err(SendError::MessageSize);
         }
         let state = self.find_port(route.port).filter(|port| port.up).ok_or(SendError::LinkDown)?;

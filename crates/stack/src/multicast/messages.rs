@@ -231,8 +231,7 @@ impl Ip {
 }
 
 fn outgoing(source: IpAddr, destination: IpAddr, protocol: Protocol, ttl: u8, tos: u8) -> Outgoing {
-    let dont_fragment = true;
-    Outgoing { source, destination, protocol, ttl, tos, dont_fragment, checksum_offset: None, segment_size: None }
+    Outgoing { source, destination, protocol, ttl, tos, checksum_offset: None, segment_size: None }
 }
 
 /// Statements of one family as the wire has them.

@@ -10,7 +10,7 @@ use sockeye_device::Instant;
 use sockeye_filter::Program;
 use sockeye_wire::Protocol;
 use std::collections::VecDeque;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 /// Buffers of packets that were read, kept for the next.
@@ -42,6 +42,7 @@ impl Stack {
             memory: 0,
             error: None,
             reports: ErrorQueue::default(),
+            path_mtu: None,
             received: 0,
             sent: 0,
             dropped: 0,
@@ -57,11 +58,12 @@ impl Stack {
     pub fn raw_bind(&mut self, id: SocketId, address: IpAddr, identifier: u16) -> Result<(), BindError> {
         let Stack { raw, ip, .. } = self;
         let socket = raw.sockets.get(id).ok_or(BindError::NotLocal)?;
-        if address.is_ipv6() != socket.ipv6 || !ip.may_bind(address) {
+        let anywhere = socket.options.binds_anywhere;
+        if address.is_ipv6() != socket.ipv6 || !anywhere && !ip.may_bind(address) {
             return Err(BindError::NotLocal);
         }
         if socket.kind == Kind::Echo {
-            if !address.is_unspecified() && !ip.is_local(address) {
+            if !address.is_unspecified() && !anywhere && !ip.is_local(address) {
                 return Err(BindError::NotLocal);
             }
             raw.identify(ip, id, identifier)?;
@@ -82,7 +84,10 @@ impl Stack {
             Some((peer, port)) => {
                 let peer = or_ourselves(peer);
                 let own = Some(socket.bound).filter(|own| ip.is_local(*own));
-                let route = ip.route_by(peer, own, socket.options.device).map_err(|_| SendError::NoRoute)?;
+                let Options { family, device, .. } = socket.options;
+                let device = device.or(family.port.filter(|_| !peer.is_multicast()));
+                let route = ip.route_preferring(peer, own, device, family.preferences);
+                let route = route.map_err(|_| SendError::NoRoute)?;
                 if route.kind == AddressKind::Broadcast && !socket.options.broadcast {
                     return Err(SendError::Broadcast);
                 }
@@ -160,6 +165,11 @@ impl Stack {
         Some(reported)
     }
 
+    /// To whom a packet was too long, and how long it may be, once (`IPV6_RECVPATHMTU`).
+    pub fn raw_take_path_mtu(&mut self, id: SocketId) -> Option<(SocketAddr, u16)> {
+        self.raw.sockets.get_mut(id)?.path_mtu.take()
+    }
+
     /// The socket's settings.
     pub fn raw_options(&self, id: SocketId) -> Option<&Options> {
         Some(&self.raw.sockets.get(id)?.options)
@@ -168,7 +178,7 @@ impl Stack {
     /// Changes them.
     pub fn raw_set_options(&mut self, id: SocketId, options: Options) {
         if let Some(socket) = self.raw.sockets.get_mut(id) {
-            if !options.receive_errors {
+            if !options.family.receive_errors {
                 socket.reports.clear();
             }
             socket.options = options;
@@ -186,8 +196,9 @@ impl Stack {
     pub fn raw_path_mtu(&self, id: SocketId) -> Option<u16> {
         let socket = self.raw.sockets.get(id)?;
         let own = Some(socket.local).filter(|own| self.ip.is_local(*own));
-        let route = self.ip.route_by(socket.remote?.0, own, socket.options.device);
-        route.ok().map(|route| route.mtu)
+        let route =
+            self.ip.route_by(socket.remote?.0, own, socket.options.device.or(socket.options.family.port)).ok()?;
+        Some(if socket.heeds_path() { route.mtu } else { self.ip.port(route.port).mtu })
     }
 
     /// The end of a socket, and of what it has not read.

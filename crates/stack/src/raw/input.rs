@@ -1,21 +1,25 @@
 //! A packet, or what the network says of one, arrives.
 
-use super::{Kind, OVERHEAD, Raw, Received, Socket};
+use super::{Kind, OVERHEAD, Options, Raw, Received, Socket};
 use crate::Stack;
 use crate::counters::Drop;
 use crate::errors::{Cause, Report};
 use crate::ip::{IcmpError, Ip};
 use crate::ipv4::output::Fragmentation;
+use crate::multicast::Multicast;
 use crate::port::PortId;
 use crate::socket_filter::{self, About};
 use sockeye_device::Instant;
 use sockeye_wire::Protocol;
 use sockeye_wire::checksum::pseudo_header;
-use std::net::IpAddr;
+use sockeye_wire::ipv6;
+use std::net::{IpAddr, SocketAddr};
 
 /// A packet that was sent to this host, whole, as raw sockets see it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct View<'a> {
+    /// Of what came in pieces: the length of the longest; else 0.
+    pub(crate) fragment_size: u16,
     pub(crate) source: IpAddr,
     pub(crate) destination: IpAddr,
     pub(crate) protocol: Protocol,
@@ -73,7 +77,9 @@ impl Raw {
         let Some(sockets) = self.by_protocol.lend(&key) else { return false };
         let mut shown = false;
         for &index in &sockets {
-            let Some(socket) = self.sockets.at(index).filter(|socket| socket.hears(view)) else { continue };
+            let Some(socket) = self.sockets.at(index).filter(|socket| socket.hears(&ip.multicast, view)) else {
+                continue;
+            };
             shown = true;
             if !socket.wants(view) {
                 continue;
@@ -106,6 +112,10 @@ impl Raw {
 
     fn queue(&mut self, now: Instant, ip: &mut Ip, index: u32, view: &View<'_>, data: &[u8]) {
         let Some(socket) = self.sockets.at_mut(index) else { return };
+        if view.ttl < socket.options.family.min_ttl {
+            socket.dropped += 1;
+            return ip.counters.drop(Drop::RawMinTtl);
+        }
         let mut data = data;
         if let Some(program) = &socket.program {
             let View { destination, unicast, port, .. } = *view;
@@ -136,7 +146,7 @@ impl Raw {
         let mut bytes = self.spare.pop().unwrap_or_default();
         bytes.clear();
         bytes.extend_from_slice(data);
-        let View { source, destination, port, ttl, tos, .. } = *view;
+        let View { source, destination, port, ttl, tos, fragment_size, .. } = *view;
         let headers = headers.to_vec();
         socket.queue.push_back(Received {
             from: source,
@@ -145,6 +155,7 @@ impl Raw {
             ttl,
             tos,
             timestamp: now,
+            fragment_size,
             headers,
             data: bytes,
         });
@@ -177,7 +188,11 @@ impl Raw {
         if concerned.is_empty() {
             return false;
         }
-        if let Some(IcmpError::FragmentationNeeded { mtu, packet }) = error {
+        let learns =
+            |&index: &u32| self.sockets.at(index).is_some_and(|socket| socket.options.family.fragmentation.learns());
+        if let Some(IcmpError::FragmentationNeeded { mtu, packet }) = error
+            && concerned.iter().any(learns)
+        {
             ip.learn_path_mtu(now, report.destination, mtu, packet);
         }
         for index in concerned {
@@ -188,11 +203,17 @@ impl Raw {
 
     fn tell(&mut self, now: Instant, ip: &mut Ip, index: u32, report: &Report<'_>) {
         let Some(socket) = self.sockets.at_mut(index) else { return };
+        if is_too_long(report.cause) && socket.ipv6 && socket.options.tells_path_mtu {
+            let mtu = u16::try_from(report.info).unwrap_or(u16::MAX).max(ipv6::MIN_MTU as u16);
+            socket.path_mtu = Some((SocketAddr::new(report.destination, 0), mtu));
+            self.sockets.notify_at(index);
+        }
+        let Some(socket) = self.sockets.at_mut(index) else { return };
         let is_final = report.cause.is_final() || is_too_long(report.cause) && socket.hears_of_length(report);
-        if !socket.options.receive_errors && (socket.remote.is_none() || !is_final) {
+        if !socket.options.family.receive_errors && (socket.remote.is_none() || !is_final) {
             return;
         }
-        if socket.options.receive_errors {
+        if socket.options.family.receive_errors {
             let data = if socket.options.header_included { report.packet } else { report.transport };
             if !socket.reports.push(report.keep(now, 0, data)) {
                 return ip.counters.drop(Drop::ErrorQueueFull);
@@ -211,8 +232,12 @@ impl Socket {
             && self.options.device.is_none_or(|device| device == view.port)
     }
 
-    fn hears(&self, view: &View<'_>) -> bool {
-        self.remote.is_none_or(|(peer, _)| peer == view.source) && self.is_for(view)
+    fn hears(&self, multicast: &Multicast, view: &View<'_>) -> bool {
+        let Options { member, groups, .. } = &self.options;
+        self.remote.is_none_or(|(peer, _)| peer == view.source)
+            && self.is_for(view)
+            && (!view.destination.is_multicast()
+                || multicast.hears_for(*member, view.port, (view.destination, view.source), groups.all))
     }
 
     /// What the program lets through: the one place where it is decided.
@@ -238,8 +263,8 @@ impl Socket {
     /// Whether a packet that is too long for its path is the program's affair.
     fn hears_of_length(&self, report: &Report<'_>) -> bool {
         match (report.source, self.kind) {
-            (IpAddr::V6(_), Kind::Protocol(_)) => self.options.fragmentation == Fragmentation::Never,
-            _ => self.options.fragmentation != Fragmentation::Anywhere,
+            (IpAddr::V6(_), Kind::Protocol(_)) => self.options.family.fragmentation == Fragmentation::Never,
+            _ => self.options.family.fragmentation != Fragmentation::Anywhere,
         }
     }
 }

@@ -24,16 +24,19 @@ mod output;
 
 use crate::Event;
 use crate::errors::{Cause, ErrorQueue};
+use crate::family::FamilyOptions;
 use crate::hash::Keys;
 use crate::ipv4::output::Fragmentation;
 use crate::ipv6::Headers;
+use crate::multicast::MemberId;
 use crate::port::PortId;
 use crate::slab::handle;
 use crate::sockets::{Places, Sockets};
+use crate::udp::GroupOptions;
 use sockeye_device::Instant;
 use sockeye_filter::Program;
 use std::collections::VecDeque;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 pub(crate) use input::View;
@@ -73,20 +76,20 @@ impl Filter {
 pub struct Options {
     /// `SO_RCVBUF`: what may wait to be read, with what keeping it costs.
     pub receive_buffer: usize,
-    /// `IP_TTL`.
-    pub ttl: u8,
-    /// `IP_MULTICAST_TTL`.
-    pub multicast_ttl: u8,
-    /// `IP_MULTICAST_IF`: by which port to groups.
-    pub multicast_port: Option<PortId>,
-    /// The same: from which address.
-    pub multicast_source: Option<IpAddr>,
-    /// `IP_TOS`.
-    pub tos: u8,
+    /// Of the packets of its family.
+    pub family: FamilyOptions,
     /// `SO_BROADCAST`.
     pub broadcast: bool,
-    /// `IP_MTU_DISCOVER`.
-    pub fragmentation: Fragmentation,
+    /// `IPV6_RECVPATHMTU`: the program is told how long packets may be, when one was too long.
+    pub tells_path_mtu: bool,
+    /// Groups: whom the socket hears there, and what it sends.
+    pub groups: GroupOptions,
+    /// Who is in groups for the socket.
+    pub member: Option<MemberId>,
+    /// `IP_TRANSPARENT`: it may speak from addresses that are not ours.
+    pub foreign: bool,
+    /// `IP_FREEBIND`, `IP_TRANSPARENT`: it may be bound to addresses that are not ours.
+    pub binds_anywhere: bool,
     /// `SO_BINDTODEVICE`: only by this port, both ways.
     pub device: Option<PortId>,
     /// `SO_REUSEADDR`: echo sockets that all have it may share an identifier.
@@ -97,8 +100,6 @@ pub struct Options {
     pub checksum_offset: Option<u16>,
     /// `ICMP_FILTER`, `ICMP6_FILTER`.
     pub filter: Filter,
-    /// `IP_RECVERR`, `IPV6_RECVERR`.
-    pub receive_errors: bool,
     /// What comes comes with the headers of its packet.
     pub keeps_headers: bool,
 }
@@ -107,19 +108,18 @@ impl Default for Options {
     fn default() -> Self {
         Options {
             receive_buffer: 212_992,
-            ttl: 64,
-            multicast_ttl: 1,
-            multicast_port: None,
-            multicast_source: None,
-            tos: 0,
+            family: FamilyOptions::default(),
             broadcast: false,
-            fragmentation: Fragmentation::WhenNeeded,
+            tells_path_mtu: false,
+            groups: GroupOptions::default(),
+            member: None,
+            foreign: false,
+            binds_anywhere: false,
             device: None,
             reuse_address: false,
             header_included: false,
             checksum_offset: None,
             filter: Filter::default(),
-            receive_errors: false,
             keeps_headers: false,
         }
     }
@@ -144,8 +144,8 @@ pub struct Send<'a> {
     pub options: &'a [u8],
     /// Extension headers, over IPv6.
     pub headers: Option<&'a Headers>,
-    /// The flow's label, over IPv6; 20 bits.
-    pub flow_label: u32,
+    /// The flow's label, over IPv6; 20 bits. None: one of the stack's making.
+    pub flow_label: Option<u32>,
     /// What it carries, or the packet itself.
     pub payload: &'a [u8],
 }
@@ -165,6 +165,8 @@ pub struct Received {
     pub tos: u8,
     /// When it arrived.
     pub timestamp: Instant,
+    /// Of what came in pieces: the length of the longest packet; else 0.
+    pub fragment_size: u16,
     /// The packet's header with all options and extension headers, where the socket keeps them ([`Options::keeps_headers`]).
     pub headers: Vec<u8>,
     /// A raw socket of IPv4: the packet; others: what it carried.
@@ -223,6 +225,8 @@ struct Socket {
     memory: usize,
     error: Option<Cause>,
     reports: ErrorQueue,
+    /// To whom packets were too long, and how long they may be: the last one that was not told yet.
+    path_mtu: Option<(SocketAddr, u16)>,
     received: u64,
     sent: u64,
     dropped: u64,

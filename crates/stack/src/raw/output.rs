@@ -32,11 +32,13 @@ impl Raw {
             return Err(SendError::MessageSize);
         }
         let from = send.from.filter(|from| !from.is_unspecified());
-        if from.is_some_and(|from| !ip.is_local(from)) {
+        let foreign = socket.options.foreign;
+        if from.is_some_and(|from| !foreign && !ip.is_local(from)) {
             return Err(SendError::NotLocal);
         }
         // Who is bound to an address of many hears there, but cannot speak from it.
-        let from = from.or(Some(socket.local).filter(|own| ip.is_local(*own)));
+        let own = |own: &IpAddr| ip.is_local(*own) || foreign && !own.is_multicast() && !own.is_unspecified();
+        let from = from.or(Some(socket.local).filter(own));
         // A routing header's first stop decides which way it goes.
         let next = match (to, send.headers) {
             (IpAddr::V6(to), Some(headers)) => headers.next_stop(to).into(),
@@ -44,9 +46,12 @@ impl Raw {
         };
         let mut way = (send.port.or(socket.options.device), from);
         if next.is_multicast() {
-            way = (way.0.or(socket.options.multicast_port), way.1.or(socket.options.multicast_source));
+            way = (way.0.or(socket.options.groups.port), way.1.or(socket.options.groups.source));
+        } else {
+            way.0 = way.0.or(socket.options.family.port);
         }
-        let route = ip.route_by(next, way.1, way.0).map_err(|_| SendError::NoRoute)?;
+        let preferences = socket.options.family.preferences;
+        let route = ip.route_preferring(next, way.1, way.0, preferences).map_err(|_| SendError::NoRoute)?;
         if route.kind == AddressKind::Broadcast && !socket.options.broadcast {
             return Err(SendError::Broadcast);
         }
@@ -61,10 +66,15 @@ impl Raw {
                 ip.counters.raw_packets_sent += 1;
             }
             Err(SendError::Full) => self.sockets.block(id),
-            Err(SendError::MessageSize) if socket.options.receive_errors => {
+            Err(SendError::MessageSize) if socket.options.family.receive_errors || socket.options.tells_path_mtu => {
                 let mtu = if socket.heeds_path() { route.mtu } else { ip.port(route.port).mtu };
+                if socket.options.tells_path_mtu && socket.ipv6 {
+                    socket.path_mtu = Some((SocketAddr::new(to, 0), mtu));
+                }
                 let port = socket.remote.map_or(0, |(_, port)| port);
-                if !socket.reports.push_too_long(now, route.source, SocketAddr::new(to, port), mtu) {
+                if socket.options.family.receive_errors
+                    && !socket.reports.push_too_long(now, route.source, SocketAddr::new(to, port), mtu)
+                {
                     ip.counters.drop(Drop::ErrorQueueFull);
                 }
                 self.sockets.notify(id);
@@ -77,8 +87,8 @@ impl Raw {
 
 impl Socket {
     /// Whether what is known of a path bounds what is sent there; else only the link does.
-    fn heeds_path(&self) -> bool {
-        !self.options.header_included && self.options.fragmentation != Fragmentation::Probe
+    pub(super) fn heeds_path(&self) -> bool {
+        !self.options.header_included && self.options.family.fragmentation.heeds_path()
     }
 
     fn send_behind_header(
@@ -94,13 +104,16 @@ impl Socket {
             (Kind::Echo, false) => Protocol::ICMP,
             (Kind::Echo, true) => Protocol::ICMPV6,
         };
-        if self.options.fragmentation == Fragmentation::Probe {
+        let family = &self.options.family;
+        if !family.fragmentation.heeds_path() {
             route.mtu = ip.port(route.port).mtu;
         }
+        route.mtu = family.limit(route.mtu);
+        let ttl = family.ttl.unwrap_or(route.hop_limit);
         let (ttl, fragmentation) = match route.kind {
-            AddressKind::Multicast => (self.options.multicast_ttl, Fragmentation::Anywhere),
-            AddressKind::Broadcast => (self.options.ttl, Fragmentation::Anywhere),
-            _ => (self.options.ttl, send.fragmentation.unwrap_or(self.options.fragmentation)),
+            AddressKind::Multicast => (self.options.groups.hops, Fragmentation::Anywhere),
+            AddressKind::Broadcast => (ttl, Fragmentation::Anywhere),
+            _ => (ttl, send.fragmentation.unwrap_or(family.fragmentation)),
         };
         let source = route.source;
         let outgoing = Outgoing {
@@ -108,26 +121,58 @@ impl Socket {
             destination: to,
             protocol,
             ttl: send.ttl.unwrap_or(ttl),
-            tos: send.tos.unwrap_or(self.options.tos),
-            dont_fragment: fragmentation == Fragmentation::Never,
+            tos: send.tos.unwrap_or(family.tos),
             checksum_offset: None,
             segment_size: None,
         };
         let Send { options, headers, flow_label, .. } = *send;
-        let manner = Manner { fragmentation, options, headers, flow_label };
+        let labelled = || match self.options.family.labels {
+            true => ip.flow_label(protocol, SocketAddr::new(source, self.identifier), SocketAddr::new(to, 0)),
+            false => 0,
+        };
+        let manner = Manner { fragmentation, options, headers, flow_label: flow_label.unwrap_or_else(labelled) };
         let pseudo = || pseudo_header(source, to, protocol.0, send.payload.len() as u32);
         match (self.kind, self.options.checksum_offset) {
             (Kind::Echo, _) => {
                 let sum = if self.ipv6 { pseudo() } else { Sum::default() };
                 let message = self.echo(send.payload, sum)?;
-                dispatch(ip.send_by(now, &route, &outgoing, &manner, &[], &[&message]))
+                self.part_with(now, ip, &route, &outgoing, &manner, &message)
             }
             (Kind::Protocol(_), Some(at)) if self.ipv6 => {
                 let payload = with_checksum(send.payload, at.into(), pseudo(), protocol)?;
-                dispatch(ip.send_by(now, &route, &outgoing, &manner, &[], &[&payload]))
+                self.part_with(now, ip, &route, &outgoing, &manner, &payload)
             }
-            (Kind::Protocol(_), _) => dispatch(ip.send_by(now, &route, &outgoing, &manner, &[], &[send.payload])),
+            (Kind::Protocol(_), _) => self.part_with(now, ip, &route, &outgoing, &manner, send.payload),
         }
+    }
+
+    /// What goes to many comes back, too, to whoever hears it here; with a time to live of zero only there.
+    fn part_with(
+        &self,
+        now: Instant,
+        ip: &mut Ip,
+        route: &RouteEntry,
+        outgoing: &Outgoing,
+        manner: &Manner<'_>,
+        payload: &[u8],
+    ) -> Result<(), SendError> {
+        let groups = &self.options.groups;
+        let Outgoing { source, destination, ttl, .. } = *outgoing;
+        let comes_back = !route.port.is_loopback()
+            && match route.kind {
+                AddressKind::Multicast => groups.loops && ip.multicast.admits(route.port, destination, source),
+                kind => kind == AddressKind::Broadcast,
+            };
+        if comes_back && !ip.copies.has_room() {
+            return Err(SendError::Full);
+        }
+        if route.kind != AddressKind::Multicast || ttl > 0 || route.port.is_loopback() {
+            dispatch(ip.send_by(now, route, outgoing, manner, &[], &[payload]))?;
+        }
+        if comes_back {
+            ip.bring_back(route.port, outgoing, &[], &[payload]);
+        }
+        Ok(())
     }
 
     /// An echo request with the socket's identifier.

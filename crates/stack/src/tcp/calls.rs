@@ -13,7 +13,8 @@ use super::options::Options;
 use super::path::Path;
 use super::{ConnectionId, Error, Info, ListenerId, State, Summary, Tcp};
 use crate::Stack;
-use crate::bind::{Bind, BindError, BindingId};
+use crate::bind::{Bind, BindError, BindingId, Foreign};
+use crate::family::Preferences;
 use crate::ip::Ip;
 use crate::route::AddressKind;
 use sockeye_device::Instant;
@@ -75,7 +76,7 @@ const OVER: Status = Status {
 impl Stack {
     /// Reserves an address and port.
     pub fn tcp_bind(&mut self, wish: &Bind) -> Result<BindingId, BindError> {
-        if !wish.address.is_unspecified() && !self.ip.may_bind(wish.address) {
+        if !wish.address.is_unspecified() && wish.foreign == Foreign::Never && !self.ip.may_bind(wish.address) {
             return Err(BindError::NotLocal);
         }
         let offset = self.ip.rng.next_u32();
@@ -205,7 +206,8 @@ impl Stack {
     ) -> Result<ConnectionId, ConnectError> {
         let Stack { tcp, ip, .. } = self;
         let bound = binding.and_then(|binding| tcp.bindings.get(binding)).copied();
-        let local = source_for(ip, bound.as_ref(), remote)?;
+        let preferences = options.of(remote.is_ipv6()).preferences;
+        let local = source_for(ip, bound.as_ref(), remote, preferences)?;
         let (flow, binding) = match bound {
             Some(bound) => {
                 let flow = Flow { local: SocketAddr::new(local, bound.port), remote };
@@ -218,8 +220,8 @@ impl Stack {
                 tcp.choose_port(now, ip.rng.next_u32(), local, remote).map(|(flow, binding)| (flow, Some(binding)))?
             }
         };
-        let path = Path::new(now, ip, &flow);
         let options = tcp.share_options(options);
+        let path = Path::new(now, ip, &flow, &options);
         let mut connection = Connection::new(flow, State::SynSent, tcp.secrets.isn(now, &flow), options, path, now);
         connection.binding = binding;
         connection.timestamp_offset = tcp.secrets.timestamp_offset(&flow);
@@ -233,6 +235,11 @@ impl Stack {
         ip.counters.tcp_active_opens += 1;
         tcp.settle(now, ip, id.index() as u32);
         Ok(id)
+    }
+
+    /// The largest packet on the way to the peer (`IP_MTU`).
+    pub fn tcp_path_mtu(&self, id: ConnectionId) -> Option<u16> {
+        self.tcp.connections.get(id).map(|connection| connection.path.mtu())
     }
 
     /// What there is to know when something has changed.
@@ -406,9 +413,9 @@ impl Stack {
         let after = &connection.options;
         let keepalive_changed = (before.keepalive, before.keep_idle, before.keep_interval)
             != (after.keepalive, after.keep_idle, after.keep_interval);
-        if before.filter != after.filter {
-            tcp.demux.predictions.forget(connection.flow.local.port(), connection.flow.remote.port());
-        }
+        let restyled = before.filter != after.filter
+            || before.family != after.family
+            || (before.flow_label, &before.extras) != (after.flow_label, &after.extras);
         if before.cork && !after.cork || !before.nodelay && after.nodelay {
             // Also where nothing is held: what was written before may still be on its way here.
             connection.sender.push_now = true;
@@ -418,6 +425,12 @@ impl Stack {
         }
         if before.max_segment != connection.options.max_segment {
             connection.refit();
+        }
+        if restyled {
+            let Flow { local, remote } = connection.flow;
+            connection.path.restyle(ip, &connection.flow, &connection.options);
+            // What is near enough is asked again.
+            tcp.demux.predictions.forget(local.port(), remote.port());
         }
         if connection.sender.wants_space && connection.send_space() > 0 {
             connection.sender.wants_space = false;
@@ -462,6 +475,7 @@ impl Tcp {
     /// One copy for all that have the same, as programs set the same on each of their sockets, one after the other.
     fn share_options(&mut self, options: Options) -> Arc<Options> {
         if *self.recent_options != options {
+            self.hears_near |= options.family.iter().any(|family| family.min_ttl > 0);
             self.recent_options = Arc::new(options);
         }
         self.recent_options.clone()
@@ -531,8 +545,14 @@ impl Tcp {
 }
 
 /// The local address for a connection to `remote`.
-pub(super) fn source_for(ip: &Ip, bound: Option<&Bind>, remote: SocketAddr) -> Result<IpAddr, ConnectError> {
+pub(super) fn source_for(
+    ip: &Ip,
+    bound: Option<&Bind>,
+    remote: SocketAddr,
+    preferences: Preferences,
+) -> Result<IpAddr, ConnectError> {
     let device = bound.and_then(|bound| bound.device);
+    let foreign = bound.map_or(Foreign::Never, |bound| bound.foreign);
     let bound = match bound {
         // No way leads from an address of IPv6 to one of IPv4; Linux tells the two cases apart.
         Some(bound) => Some(bound.facing(remote.ip()).ok_or(match remote.ip() {
@@ -547,7 +567,10 @@ pub(super) fn source_for(ip: &Ip, bound: Option<&Bind>, remote: SocketAddr) -> R
         return Err(ConnectError::NotUnicast);
     }
     let bound = bound.filter(|bound| !bound.is_unspecified());
-    match ip.route_by(remote.ip(), bound, device) {
+    if foreign == Foreign::Bound && bound.is_some_and(|bound| !ip.is_local(bound)) {
+        return Err(ConnectError::NotLocal);
+    }
+    match ip.route_preferring(remote.ip(), bound, device, preferences) {
         Ok(route) => Ok(bound.unwrap_or(route.source)),
         Err(_) => Err(ConnectError::NoRoute),
     }

@@ -11,8 +11,8 @@
 //!
 //! Linux socket(7), `Documentation/networking/filter.rst`, and what its TCP does (`tcp_filter`).
 
-use super::Tcp;
 use super::input::Arrival;
+use super::{Options, Tcp};
 use crate::counters::Drop;
 use crate::ip::{Incoming, Ip};
 use crate::socket_filter::{self, About};
@@ -56,7 +56,7 @@ impl Place<'_> {
 }
 
 impl Tcp {
-    /// Whether a listener's filter lets a segment in.
+    /// Whether a listener lets a segment in: by its filter, and by where it comes from (IP_MINTTL).
     pub(super) fn lets_in(
         &self,
         ip: &mut Ip,
@@ -66,6 +66,13 @@ impl Tcp {
         arrival: &mut Arrival,
     ) -> bool {
         let filter = self.listeners.at(listener as usize).and_then(|listener| listener.options.filter.as_deref());
+        let least = |options: &Options| options.of(place.incoming.source.is_ipv6()).min_ttl;
+        if self.hears_near
+            && self.listeners.at(listener as usize).is_some_and(|found| place.incoming.ttl < least(&found.options))
+        {
+            ip.counters.drop(Drop::TcpMinTtl);
+            return false;
+        }
         filter.is_none_or(|filter| place.passes(ip, filter, frame, arrival))
     }
 }

@@ -6,6 +6,7 @@
 use super::connection::{Connection, Negotiated};
 use super::demux::{Endpoint, Flow};
 use super::filter::Place;
+use super::hop::{Extras, Hop};
 use super::input::Arrival;
 use super::isn::CookieOptions;
 use super::listener::{HalfOpen, SYN_ACK_RETRIES, Waiting};
@@ -17,6 +18,7 @@ use crate::ip::Ip;
 use sockeye_device::{Instant, RxFrame};
 use sockeye_wire::SeqNumber;
 use sockeye_wire::tcp::{Flags, Options, Repr, Timestamps};
+use std::sync::Arc;
 
 /// The shift that we offer: windows up to 8 MiB in steps of 128 bytes, whatever the buffer is now.
 pub(crate) const RECEIVE_SCALE: u8 = 7;
@@ -45,7 +47,7 @@ impl Tcp {
             return;
         }
         let theirs = &arrival.options;
-        let path = Path::new(now, ip, &flow);
+        let path = Path::new(now, ip, &flow, &listener.options);
         let negotiated = Negotiated {
             peer_mss: theirs.mss.unwrap_or(path.default_mss()),
             send_scale: theirs.window_scale.unwrap_or(0).min(14),
@@ -74,7 +76,8 @@ impl Tcp {
         let offer = Offer {
             mss: mss.min(u32::from(u16::MAX)) as u16,
             window: options.receive_buffer.min(usize::from(u16::MAX)) as u16,
-            hop: (options.ttl, options.tos),
+            hop: path.hop(options),
+            extras: options.extras.clone(),
         };
         if listener.syn_is_full() || half_open >= MAX_HALF_OPEN {
             listener.last_overflow = Some(now);
@@ -222,7 +225,7 @@ impl Tcp {
     /// A half-open connection becomes a whole one, and goes to the accept queue; `arrival` is its third segment.
     fn open_from(&mut self, now: Instant, ip: &mut Ip, record: HalfOpen, arrival: &Arrival, frame: &mut RxFrame) {
         let Some(listener) = self.listeners.get_mut(record.listener) else { return };
-        let path = Path::new(now, ip, &record.flow);
+        let path = Path::new(now, ip, &record.flow, &listener.options);
         let mut connection =
             Connection::new(record.flow, State::SynReceived, record.iss, listener.options.clone(), path, now);
         connection.timestamp_offset = record.timestamp_offset;
@@ -306,17 +309,20 @@ impl Tcp {
 struct Offer {
     mss: u16,
     window: u16,
-    hop: (u8, u8),
+    hop: Hop,
+    extras: Option<Arc<Extras>>,
 }
 
 impl Offer {
     fn of(options: &super::Options, now: Instant, ip: &mut Ip, flow: &Flow) -> Self {
-        let most = Path::new(now, ip, flow).max_segment();
+        let path = Path::new(now, ip, flow, options);
+        let most = path.max_segment();
         let mss = options.max_segment.map_or(most, |limit| most.min(u32::from(limit)));
         Offer {
             mss: mss.min(u32::from(u16::MAX)) as u16,
             window: options.receive_buffer.min(usize::from(u16::MAX)) as u16,
-            hop: (options.ttl, options.tos),
+            hop: path.hop(options),
+            extras: options.extras.clone(),
         }
     }
 }
@@ -344,6 +350,7 @@ impl HalfOpen {
                 ..Options::default()
             },
         };
-        path::send_alone(now, ip, &self.flow, offer.hop, &repr);
+        let extras = offer.extras.as_deref().filter(|extras| extras.len(self.flow.local.is_ipv6()) > 0);
+        path::send_alone(now, ip, &self.flow, offer.hop, extras, &repr);
     }
 }

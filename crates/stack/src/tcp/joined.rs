@@ -14,6 +14,7 @@ use super::handshake::RECEIVE_SCALE;
 use super::listener::Waiting;
 use super::{Info, JoinedId, ListenerId, State, Tcp};
 use crate::bind::BindingId;
+use crate::family::Preferences;
 use crate::port::PortId;
 use crate::route::AddressKind;
 use crate::{Event, Stack};
@@ -91,7 +92,7 @@ impl Stack {
             return None;
         }
         let bound = binding.and_then(|binding| tcp.bindings.get(binding)).copied();
-        let local = source_for(ip, bound.as_ref(), remote).ok()?;
+        let local = source_for(ip, bound.as_ref(), remote, Preferences::Host).ok()?;
         // Before a port is looked for.
         tcp.listener_without_segment(&Flow { local: remote, remote: SocketAddr::new(local, 0) })?;
         let (flow, chosen) = match bound {

@@ -21,7 +21,7 @@
 //! | [`joined`] | connections within the host |
 //! | [`isn`] | numbers that cannot be guessed, SYN cookies |
 //! | [`ephemeral`] | ports for connections that have none |
-//! | [`path`] | route, link header, MTU |
+//! | [`path`], [`hop`] | route, link header, MTU; what IP says in each packet |
 //! | [`calls`] | what the owner asks |
 //!
 //! Standards: RFC 9293, 5681, 5961, 6056, 6298, 6528, 6582, 6675, 6928, 7323, 2018, 3042, 3465, 4987, 1337, 6191;
@@ -34,6 +34,7 @@ mod demux;
 mod ephemeral;
 mod filter;
 mod handshake;
+mod hop;
 mod info;
 mod input;
 mod isn;
@@ -58,6 +59,7 @@ mod tests;
 
 pub use calls::{ConnectError, Status};
 pub use demux::Flow;
+pub use hop::Extras;
 pub use info::{Info, Summary, TimerInfo};
 pub use joined::Side;
 pub use options::Options;
@@ -74,6 +76,7 @@ use connection::{Connection, Fate};
 use demux::{Demux, Endpoint};
 use ephemeral::Ephemeral;
 use filter::Place;
+use hop::Hop;
 use input::{Arrival, Reply};
 use isn::Secrets;
 use joined::Joined;
@@ -173,6 +176,8 @@ pub(crate) struct Tcp {
     orphan_memory: usize,
     /// What was last set for a connection or a listener.
     recent_options: Arc<Options>,
+    /// Some socket does not hear from everywhere, or did not once (IP_MINTTL).
+    hears_near: bool,
     pub(crate) pool: Pool,
     pub(crate) bindings: Bindings,
 }
@@ -194,6 +199,7 @@ impl Tcp {
             events: VecDeque::new(),
             orphan_memory: 0,
             recent_options: Arc::default(),
+            hears_near: false,
             pool: Pool::default(),
             bindings: Bindings::new(keys.hasher(b"tcp bindings")),
         }
@@ -229,7 +235,11 @@ impl Tcp {
         };
         let mut arrival = Arrival::new(&parsed, &segment);
         let place = Place { incoming, segment };
-        match self.demux.find(&flow) {
+        let found = self.demux.find(&flow);
+        if self.hears_near && self.is_too_far(&flow, found, incoming.ttl) {
+            return ip.counters.drop(Drop::TcpMinTtl);
+        }
+        match found {
             Some(Endpoint::Connection(index)) => {
                 let filter = self.connections.at(index as usize).and_then(|found| found.options.filter.as_deref());
                 if let Some(filter) = filter {
@@ -256,6 +266,25 @@ impl Tcp {
             Some(Endpoint::Joined(_)) => ip.counters.drop(Drop::TcpOutOfWindow),
             None => self.handle_for_nobody(now, ip, flow, (&place, &mut arrival), frame),
         }
+    }
+
+    /// Whether a segment comes from farther away than its socket hears (RFC 5082). What was learnt of a connection ends when that changes, so that what
+    /// is predicted need not be asked.
+    fn is_too_far(&self, flow: &Flow, found: Option<Endpoint>, ttl: u8) -> bool {
+        let least = |options: &Options| options.of(flow.local.is_ipv6()).min_ttl;
+        let of_listener = |index: u32| self.listeners.at(index as usize).map(|listener| least(&listener.options));
+        let least = match found {
+            Some(Endpoint::Connection(index)) => {
+                self.connections.at(index as usize).map(|connection| least(&connection.options))
+            }
+            Some(Endpoint::HalfOpen(index)) => {
+                let listener = self.half_open.at(index as usize).map(|record| record.listener);
+                listener.and_then(|id| of_listener(id.index))
+            }
+            // A listener has its own word.
+            None | Some(Endpoint::TimeWait(_) | Endpoint::Joined(_)) => None,
+        };
+        least.is_some_and(|least| ttl < least)
     }
 
     /// Takes a frame whose way is known in advance; false, and nothing done, for any other.
@@ -327,7 +356,7 @@ impl Tcp {
             time_wait::Verdict::Ignore => ip.counters.drop(Drop::TcpTimeWait),
             verdict => {
                 let Some(waiting) = self.time_wait.at_mut(index as usize) else { return };
-                path::send_alone(now, ip, &waiting.flow, (waiting.ttl, waiting.tos), &waiting.acknowledgement(now));
+                path::send_alone(now, ip, &waiting.flow, waiting.hop, None, &waiting.acknowledgement(now));
                 if verdict == (time_wait::Verdict::Acknowledge { restart: true }) {
                     waiting.since = now;
                 }
@@ -628,7 +657,8 @@ impl Tcp {
 
     fn send_reset(now: Instant, ip: &mut Ip, flow: Flow, seq: SeqNumber, ack: SeqNumber, flags: Flags) {
         ip.counters.tcp_resets_sent += 1;
-        path::send_alone(now, ip, &flow, (64, 0), &path::bare(&flow, seq, ack, flags));
+        let hop = Hop::plain(ip.ttl);
+        path::send_alone(now, ip, &flow, hop, None, &path::bare(&flow, seq, ack, flags));
     }
 }
 

@@ -1,5 +1,7 @@
 //! What a socket's owner may set, under the names that tcp(7) gives.
 
+use super::hop::Extras;
+use crate::family::FamilyOptions;
 use sockeye_filter::Program;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,10 +43,12 @@ pub struct Options {
     pub not_sent_low_water: usize,
     /// `TCP_WINDOW_CLAMP`: the largest window to offer.
     pub window_clamp: Option<u32>,
-    /// `IP_TTL` (MUST-49).
-    pub ttl: u8,
-    /// `IP_TOS` (MUST-48, SHLD-22). The two ECN bits are TCP's own.
-    pub tos: u8,
+    /// Of packets of IPv4, and of IPv6: how far they go (MUST-49), of which service (MUST-48, SHLD-22; the two ECN bits are TCP's own).
+    pub family: [FamilyOptions; 2],
+    /// The label of all packets of IPv6, 20 bits; 0: one of the stack's making, if any.
+    pub flow_label: u32,
+    /// What packets have besides.
+    pub extras: Option<Arc<Extras>>,
     /// `SO_ATTACH_FILTER`: what arrives goes through it first. A listener's judges SYNs and third segments, too.
     pub filter: Option<Arc<Program>>,
 }
@@ -69,9 +73,22 @@ impl Default for Options {
             receive_grows: true,
             not_sent_low_water: usize::MAX,
             window_clamp: None,
-            ttl: 64,
-            tos: 0,
+            family: [FamilyOptions::default(); 2],
+            flow_label: 0,
+            extras: None,
             filter: None,
         }
+    }
+}
+
+impl Options {
+    /// What is said of the packets of one family.
+    pub(crate) fn of(&self, ipv6: bool) -> &FamilyOptions {
+        &self.family[usize::from(ipv6)]
+    }
+
+    /// What packets of one family have besides, if anything.
+    pub(crate) fn extras(&self, ipv6: bool) -> Option<&Extras> {
+        self.extras.as_deref().filter(|extras| extras.len(ipv6) > 0)
     }
 }

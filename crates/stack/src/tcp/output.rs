@@ -184,7 +184,8 @@ impl Connection {
     fn largest_payload(&self) -> u32 {
         let size = self.full_payload();
         // What cuts a super-segment copies the urgent pointer into each piece, where it would point too far.
-        let pieces = if self.sender.urgent.is_some() { 1 } else { (MAX_PAYLOAD / size).max(1) };
+        let single = self.sender.urgent.is_some() || self.path.leaves_singly();
+        let pieces = if single { 1 } else { (MAX_PAYLOAD / size).max(1) };
         pieces * size
     }
 
@@ -306,7 +307,7 @@ impl Connection {
                 ..Options::default()
             },
         };
-        self.path.send(now, ip, egress, &self.flow, (self.options.ttl, self.options.tos), &repr, &[], None)?;
+        self.path.send(now, ip, egress, &self.flow, &self.options, &repr, &[], None)?;
         self.syn_pending = false;
         self.sender.last_sent = now;
         self.sender.silent_since.get_or_insert(now);
@@ -369,12 +370,11 @@ impl Connection {
         };
         let size = self.full_payload();
         let cut = (gathered > size).then_some(size as u16);
-        let hop = (self.options.ttl, self.options.tos);
         if self.sender.urgent.is_none() && self.receiver.reassembly.is_empty() {
-            self.path.send_plain(now, ip, egress, &self.flow, hop, &segment, payload, cut)?;
+            self.path.send_plain(now, ip, egress, &self.flow, &self.options, &segment, payload, cut)?;
         } else {
             let repr = self.with_urgent_and_sack(&segment, from);
-            self.path.send(now, ip, egress, &self.flow, hop, &repr, payload, cut)?;
+            self.path.send(now, ip, egress, &self.flow, &self.options, &repr, payload, cut)?;
         }
         self.receiver.edge = edge;
         self.receiver.acknowledged = next;

@@ -7,16 +7,19 @@
 //! timestamps ([`Plain`]), and of its TCP header too only the fields are written that differ.
 
 use super::demux::Flow;
+use super::hop::{Extras, Hop};
+use super::options::Options as Settings;
 use crate::Egress;
 use crate::counters::Drop;
 use crate::ip::{Ip, Link, Outgoing, Route};
+use crate::ipv4::output::Fragmentation;
 use crate::neighbor::USE_INTERVAL;
 use crate::port::PortId;
 use sockeye_device::{Checksum, Full, Instant, Offload, SegmentKind, Segmentation, TxFrame};
 use sockeye_wire::checksum::{self, Sum};
 use sockeye_wire::tcp::{CHECKSUM_OFFSET, Flags, HEADER_LEN, Options, Repr, Timestamps};
 use sockeye_wire::{EtherType, MacAddr, Protocol, SeqNumber, ethernet, ipv4, ipv6};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// Ethernet, IP without options, TCP with all the options that there can be.
 const MAX_HEADERS: usize = ethernet::HEADER_LEN + ipv6::HEADER_LEN + 60;
@@ -38,11 +41,19 @@ pub(crate) struct Path {
     ipv6: bool,
     /// Of the next packet (RFC 6864: any value will do for what is never fragmented).
     identification: u16,
+    /// Bytes of options or extension headers in each packet; then there is no template.
+    extra: u16,
+    /// Where packets go first, if that is not the peer.
+    next_stop: Option<IpAddr>,
+    /// What is known of the path beyond the link bounds what is sent.
+    heeds_path: bool,
+    /// The label of the flow; 0: none.
+    flow_label: u32,
 }
 
 impl Path {
     /// The way to the far end of `flow`.
-    pub(crate) fn new(now: Instant, ip: &mut Ip, flow: &Flow) -> Self {
+    pub(crate) fn new(now: Instant, ip: &mut Ip, flow: &Flow, options: &Settings) -> Self {
         let mut path = Path {
             route: None,
             link: None,
@@ -54,10 +65,55 @@ impl Path {
             heard: false,
             ipv6: flow.remote.is_ipv6(),
             identification: flow.local.port().wrapping_mul(31) ^ flow.remote.port(),
+            extra: 0,
+            next_stop: None,
+            heeds_path: true,
+            flow_label: 0,
         };
+        path.restyle(ip, flow, options);
         path.refresh_route(ip, flow);
         path.mtu_changed = false;
         path
+    }
+
+    /// What is said of packets has changed, or is said for the first time.
+    pub(crate) fn restyle(&mut self, ip: &Ip, flow: &Flow, options: &Settings) {
+        let family = options.of(self.ipv6);
+        let extras = options.extras(self.ipv6);
+        let extra = extras.map_or(0, |extras| extras.len(self.ipv6)) as u16;
+        let next_stop = extras.map(|extras| extras.next_stop(flow.remote.ip()));
+        let heeds_path = family.fragmentation.heeds_path();
+        if (extra, next_stop, heeds_path) != (self.extra, self.next_stop, self.heeds_path) {
+            self.mtu_changed |= extra != self.extra;
+            self.forget();
+        }
+        (self.extra, self.next_stop, self.heeds_path) = (extra, next_stop, heeds_path);
+        self.flow_label = match options.flow_label {
+            0 if family.labels => ip.flow_label(Protocol::TCP, flow.local, flow.remote),
+            label => label,
+        };
+        self.template = None;
+    }
+
+    /// What IP says in each packet.
+    pub(crate) fn hop(&self, options: &Settings) -> Hop {
+        let family = options.of(self.ipv6);
+        Hop {
+            ttl: family.ttl.unwrap_or(self.hop_limit()),
+            tos: family.tos,
+            dont_fragment: family.fragmentation == Fragmentation::WhenNeeded
+                || family.fragmentation == Fragmentation::Never,
+            flow_label: self.flow_label,
+        }
+    }
+
+    fn hop_limit(&self) -> u8 {
+        self.route.as_ref().map_or(64, |route| route.hop_limit)
+    }
+
+    /// Segments leave one by one, as each bears more than a device's cutting is asked to copy.
+    pub(crate) fn leaves_singly(&self) -> bool {
+        self.extra > 0
     }
 
     /// The port that leads to the peer.
@@ -72,7 +128,7 @@ impl Path {
 
     /// The largest segment without options.
     pub(crate) fn max_segment(&self) -> u32 {
-        u32::from(self.mtu).saturating_sub(BASE_HEADERS[usize::from(self.ipv6)]).max(1)
+        u32::from(self.mtu).saturating_sub(BASE_HEADERS[usize::from(self.ipv6)] + u32::from(self.extra)).max(1)
     }
 
     /// What a peer that names no MSS is taken to want.
@@ -137,8 +193,13 @@ impl Path {
     fn refresh_route(&mut self, ip: &mut Ip, flow: &Flow) {
         self.generation = ip.generation();
         self.link = None;
-        self.route = ip.route(flow.remote.ip(), Some(flow.local.ip())).ok();
-        let mtu = self.route.as_ref().map_or(if self.mtu == 0 { 576 } else { self.mtu }, |route| route.mtu);
+        self.route = ip.route(self.next_stop.unwrap_or(flow.remote.ip()), Some(flow.local.ip())).ok();
+        let mtu = match &self.route {
+            Some(route) if self.heeds_path => route.mtu,
+            Some(route) => ip.port(route.port).mtu,
+            None if self.mtu == 0 => 576,
+            None => self.mtu,
+        };
         self.mtu_changed |= mtu != self.mtu;
         self.mtu = mtu;
     }
@@ -152,13 +213,15 @@ impl Path {
         ip: &mut Ip,
         egress: &mut dyn Egress,
         flow: &Flow,
-        hop: (u8, u8),
+        options: &Settings,
         segment: &Repr,
         payload: &[&[u8]],
         cut: Option<u16>,
     ) -> Result<(), Full> {
-        self.make_template(ip, flow, hop);
-        let Some(template) = &self.template else { return send_slowly(now, ip, flow, hop, segment, payload, cut) };
+        self.make_template(ip, flow, options);
+        let Some(template) = &self.template else {
+            return send_slowly(now, ip, flow, self.hop(options), options.extras(self.ipv6), segment, payload, cut);
+        };
         let mut headers = [0; MAX_HEADERS];
         let end = template.write(self.identification, segment, length(payload), &mut headers);
         self.hand_over(ip, egress, &headers[..end], payload, cut)
@@ -173,25 +236,28 @@ impl Path {
         ip: &mut Ip,
         egress: &mut dyn Egress,
         flow: &Flow,
-        hop: (u8, u8),
+        options: &Settings,
         segment: &Plain,
         payload: &[&[u8]],
         cut: Option<u16>,
     ) -> Result<(), Full> {
-        self.make_template(ip, flow, hop);
+        self.make_template(ip, flow, options);
         let Some(template) = &self.template else {
-            return send_slowly(now, ip, flow, hop, &segment.repr(flow), payload, cut);
+            let (hop, extras) = (self.hop(options), options.extras(self.ipv6));
+            return send_slowly(now, ip, flow, hop, extras, &segment.repr(flow), payload, cut);
         };
         let (headers, end) = template.write_plain(self.identification, segment, length(payload));
         self.hand_over(ip, egress, &headers[..end], payload, cut)
     }
 
-    /// There is a template unless the neighbour is not known, or is ourselves.
+    /// There is a template unless the neighbour is not known, or is ourselves, or packets bear more than fixed headers.
     #[inline]
-    fn make_template(&mut self, ip: &Ip, flow: &Flow, hop: (u8, u8)) {
-        if self.template.as_ref().is_none_or(|template| template.hop != hop) {
+    fn make_template(&mut self, ip: &Ip, flow: &Flow, options: &Settings) {
+        if self.template.is_none() {
             self.template = match (&self.route, self.link) {
-                (Some(route), Some(to)) => Template::new((ip.port(route.port).mac, to), flow, hop),
+                (Some(route), Some(to)) if self.extra == 0 => {
+                    Template::new((ip.port(route.port).mac, to), flow, self.hop(options))
+                }
                 _ => None,
             };
         }
@@ -256,14 +322,13 @@ struct Template {
     network: Sum,
     /// Of the pseudo-header without the length.
     pseudo: Sum,
-    hop: (u8, u8),
 }
 
 impl Template {
     /// None where the two ends are of different families.
     #[inline(never)]
-    fn new((from, to): (MacAddr, MacAddr), flow: &Flow, hop: (u8, u8)) -> Option<Self> {
-        let (hops, tos) = hop;
+    fn new((from, to): (MacAddr, MacAddr), flow: &Flow, hop: Hop) -> Option<Self> {
+        let Hop { ttl, tos, dont_fragment, flow_label } = hop;
         let mut headers = [0; MAX_PLAIN];
         let mut link = ethernet::Repr { dst: to, src: from, vlan: None, ether_type: EtherType::IPV4 };
         let mut network = Sum::default();
@@ -273,10 +338,10 @@ impl Template {
                     src: *local.ip(),
                     dst: *remote.ip(),
                     protocol: Protocol::TCP,
-                    ttl: hops,
+                    ttl,
                     tos,
                     id: 0,
-                    dont_fragment: true,
+                    dont_fragment,
                     more_fragments: false,
                     fragment_offset: 0,
                     options: &[],
@@ -292,9 +357,9 @@ impl Template {
                     src: *local.ip(),
                     dst: *remote.ip(),
                     next_header: Protocol::TCP,
-                    hop_limit: hops,
+                    hop_limit: ttl,
                     traffic_class: tos,
-                    flow_label: 0,
+                    flow_label,
                 };
                 repr.emit(0, &mut headers[ethernet::HEADER_LEN..]);
             }
@@ -306,7 +371,7 @@ impl Template {
         let segment = Plain { seq: SeqNumber(0), ack: SeqNumber(0), flags: Flags(0), window: 0, timestamps };
         segment.repr(flow).emit(&mut headers[if ipv6 { V6 } else { V4 }..]);
         let pseudo = checksum::pseudo_header(flow.local.ip(), flow.remote.ip(), Protocol::TCP.0, 0);
-        Some(Template { headers, ipv6, network, pseudo, hop })
+        Some(Template { headers, ipv6, network, pseudo })
     }
 
     /// Writes all headers of a segment, with the sum of the pseudo-header in the TCP checksum's field, for the device to
@@ -395,12 +460,14 @@ fn put<const N: usize, const M: usize>(headers: &mut [u8; N], at: usize, value: 
     headers[at..at + M].copy_from_slice(&value);
 }
 
-/// Through the host's own queue, by copy: where the neighbour is not known yet, and to ourselves.
+/// Through the host's own queue, by copy: where the neighbour is not known yet, to ourselves, and with extras.
+#[allow(clippy::too_many_arguments, reason = "a segment, in its parts")]
 fn send_slowly(
     now: Instant,
     ip: &mut Ip,
     flow: &Flow,
-    (ttl, tos): (u8, u8),
+    hop: Hop,
+    extras: Option<&Extras>,
     segment: &Repr,
     payload: &[&[u8]],
     cut: Option<u16>,
@@ -411,21 +478,20 @@ fn send_slowly(
         source: flow.local.ip(),
         destination: flow.remote.ip(),
         protocol: Protocol::TCP,
-        ttl,
-        tos,
-        dont_fragment: true,
+        ttl: hop.ttl,
+        tos: hop.tos,
         checksum_offset: Some(CHECKSUM_OFFSET as u16),
         segment_size: cut,
     };
-    ip.send(now, &outgoing, &header[..len], payload)?;
+    ip.send(now, &outgoing, &hop.manner(extras), &header[..len], payload)?;
     ip.counters.tcp_segments_sent += 1;
     Ok(())
 }
 
 /// Sends a segment that belongs to no connection's transmission: a SYN-ACK, a RST. A full queue loses it, as the network
 /// might; the peer asks again.
-pub(crate) fn send_alone(now: Instant, ip: &mut Ip, flow: &Flow, hop: (u8, u8), segment: &Repr) {
-    if send_slowly(now, ip, flow, hop, segment, &[], None) == Err(Full) {
+pub(crate) fn send_alone(now: Instant, ip: &mut Ip, flow: &Flow, hop: Hop, extras: Option<&Extras>, segment: &Repr) {
+    if send_slowly(now, ip, flow, hop, extras, segment, &[], None) == Err(Full) {
         ip.counters.drop(Drop::LinkQueueFull);
     }
 }
@@ -459,7 +525,7 @@ mod tests {
                 any::<[u32; 2]>().prop_map(|ends| ends.map(|end| IpAddr::V4(Ipv4Addr::from_bits(end)))),
                 any::<[u128; 2]>().prop_map(|ends| ends.map(|end| IpAddr::V6(Ipv6Addr::from_bits(end)))),
             ],
-            hop in any::<(u8, u8)>(),
+            (ttl, tos, dont_fragment, label) in any::<(u8, u8, bool, u32)>(),
             (id, seq, ack, flags, window) in any::<(u16, u32, u32, u8, u16)>(),
             timestamps in prop::option::of(any::<(u32, u32)>()),
             payload_len in 0usize..65_000,
@@ -476,16 +542,17 @@ mod tests {
             let ether_type = if src.is_ipv4() { EtherType::IPV4 } else { EtherType::IPV6 };
             let network = ethernet::Repr { dst: to, src: from, vlan: None, ether_type }.emit(&mut expected);
             let len = segment.header_len() + payload_len;
-            let (hops, tos) = hop;
+            let flow_label = label & 0xf_ffff;
+            let hop = Hop { ttl, tos, dont_fragment, flow_label };
             let transport = network + match (src, dst) {
                 (IpAddr::V4(src), IpAddr::V4(dst)) => ipv4::Repr {
                     src,
                     dst,
                     protocol: Protocol::TCP,
-                    ttl: hops,
+                    ttl,
                     tos,
                     id,
-                    dont_fragment: true,
+                    dont_fragment,
                     more_fragments: false,
                     fragment_offset: 0,
                     options: &[],
@@ -495,9 +562,9 @@ mod tests {
                     src,
                     dst,
                     next_header: Protocol::TCP,
-                    hop_limit: hops,
+                    hop_limit: ttl,
                     traffic_class: tos,
-                    flow_label: 0,
+                    flow_label,
                 }
                 .emit(len, &mut expected[network..]),
                 _ => unreachable!("two of one family"),

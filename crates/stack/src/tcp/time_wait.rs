@@ -5,6 +5,7 @@
 
 use super::connection::Connection;
 use super::demux::Flow;
+use super::hop::Hop;
 use super::input::Arrival;
 use crate::bind::BindingId;
 use crate::wheel::TimerId;
@@ -27,8 +28,7 @@ pub(crate) struct TimeWait {
     pub(crate) timestamps: bool,
     pub(crate) ts_recent: u32,
     pub(crate) timestamp_offset: u32,
-    pub(crate) tos: u8,
-    pub(crate) ttl: u8,
+    pub(crate) hop: Hop,
     pub(crate) binding: Option<BindingId>,
     pub(crate) since: Instant,
     pub(crate) timer: Option<TimerId>,
@@ -57,8 +57,7 @@ impl TimeWait {
             timestamps: negotiated.timestamps,
             ts_recent: receiver.ts_recent,
             timestamp_offset: *timestamp_offset,
-            tos: options.tos,
-            ttl: options.ttl,
+            hop: connection.path.hop(options),
             binding: *binding,
             since: now,
             timer: None,

@@ -4,7 +4,7 @@ use super::*;
 use crate::errors::Cause;
 use crate::raw::{Filter, Kind, Options, Send, SendError, SocketId};
 use crate::rng::Rng;
-use crate::{Bind, Fragmentation};
+use crate::{Bind, FamilyOptions, Fragmentation};
 use sockeye_wire::icmpv4::{TimeExceededCode, Timestamp, UnreachableCode};
 use std::net::Ipv6Addr;
 
@@ -150,14 +150,14 @@ fn sockets_see_what_tcp_and_udp_see() {
 fn a_header_of_ours_is_cut_or_refused_as_the_program_wishes() {
     let mut host = Host::acquainted();
     let socket = open(&mut host, OTHER);
-    set(&mut host, socket, |options| (options.ttl, options.tos) = (9, 4));
+    set(&mut host, socket, |options| (options.family.ttl, options.family.tos) = (Some(9), 4));
     send(&mut host, socket, PEER, b"hello").unwrap();
     let frames = host.sent_frames();
     let sent = ipv4::Packet::parse(&frames[0].0[14..]).unwrap();
     assert_eq!((sent.ttl(), sent.tos(), sent.protocol(), sent.payload()), (9, 4, OTHER, &b"hello"[..]));
     send(&mut host, socket, PEER, &[0; 2_000]).unwrap();
     assert_eq!(host.sent_packets().len(), 2);
-    set(&mut host, socket, |options| options.fragmentation = Fragmentation::Never);
+    set(&mut host, socket, |options| options.family.fragmentation = Fragmentation::Never);
     assert_eq!(send(&mut host, socket, PEER, &[0; 2_000]), Err(SendError::MessageSize));
     assert_eq!(send(&mut host, socket, PEER, &[0; 65_536]), Err(SendError::MessageSize));
     assert_eq!(send(&mut host, socket, FAR, b"x"), Err(SendError::NoRoute));
@@ -299,7 +299,7 @@ fn errors_are_kept_for_who_asks_and_told_to_who_is_connected_if_final() {
     host.stack.raw_connect(socket, Some((v4(PEER), 0))).unwrap();
     assert_eq!(told(&mut host, &refused), Some(Cause::Icmp { kind: 3, code: 2 }));
     assert_eq!(told(&mut host, &exceeded(&sent)), None, "not final");
-    set(&mut host, socket, |options| options.receive_errors = true);
+    set(&mut host, socket, |options| options.family.receive_errors = true);
     assert_eq!(told(&mut host, &exceeded(&sent)), Some(Cause::Icmp { kind: 11, code: 0 }));
     let reported = host.stack.raw_take_report(socket).unwrap();
     assert_eq!((reported.offender, reported.destination.ip()), (Some(v4(PEER)), v4(PEER)));
@@ -315,7 +315,8 @@ fn errors_are_kept_for_who_asks_and_told_to_who_is_connected_if_final() {
 fn the_queue_of_errors_is_bounded_and_settles_the_pending_one() {
     let mut host = Host::acquainted();
     let socket = host.stack.udp_open(&Bind::new(v4(US), 1_000)).unwrap();
-    let options = crate::udp::Options { receive_errors: true, ..*host.stack.udp_options(socket).unwrap() };
+    let family = [FamilyOptions { receive_errors: true, ..FamilyOptions::default() }; 2];
+    let options = crate::udp::Options { family, ..*host.stack.udp_options(socket).unwrap() };
     host.stack.udp_set_options(socket, options);
     let question = crate::udp::Send { to: Some((PEER, 53).into()), payload: &[b"question"], ..Default::default() };
     host.stack.udp_send(host.now, socket, &question).unwrap();
@@ -328,7 +329,8 @@ fn the_queue_of_errors_is_bounded_and_settles_the_pending_one() {
     assert_eq!((reported.len(), &reported[0].data[..], reported[0].destination.port()), (64, &b"question"[..], 53));
     assert_eq!(host.stack.udp_take_error(socket), None, "with the last one nothing is pending");
     // Ours, of what is too long: in the queue, not pending.
-    host.stack.udp_set_options(socket, crate::udp::Options { fragmentation: Fragmentation::Never, ..options });
+    let family = [FamilyOptions { fragmentation: Fragmentation::Never, ..family[0] }; 2];
+    host.stack.udp_set_options(socket, crate::udp::Options { family, ..options });
     let long = crate::udp::Send { payload: &[&[0; 1_473]], ..question };
     assert_eq!(host.stack.udp_send(host.now, socket, &long), Err(crate::udp::SendError::MessageSize));
     let status = host.stack.udp_status(socket);

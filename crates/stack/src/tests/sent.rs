@@ -38,7 +38,7 @@ fn everything() -> Vec<Vec<u8>> {
     for (any, to) in any.into_iter().zip([IpAddr::from(FAR), PEER6.into()]) {
         let socket = host.stack.udp_open(&Bind::new(any, 0)).unwrap();
         let mut options = host.stack.udp_options(socket).copied().unwrap();
-        options.tos = 0xb8;
+        options.family.iter_mut().for_each(|family| family.tos = 0xb8);
         host.stack.udp_set_options(socket, options);
         for len in [0, 100, 4_000] {
             let send = Send { to: Some((to, 53).into()), payload: &[&vec![0; len]], ..Send::default() };

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::udp::{Error, Options, Send, SendError, SocketId};
-use crate::{Bind, BindError, Event, Fragmentation};
+use crate::{Bind, BindError, Event, FamilyOptions, Fragmentation};
 use sockeye_device::{Checksum, SegmentKind, Segmentation};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,6 +19,12 @@ fn from_peer(src_port: u16, dst_port: u16, payload: &[u8]) -> Vec<u8> {
 
 fn send(host: &mut Host, socket: SocketId, to: impl Into<SocketAddr>, payload: &[u8]) -> Result<(), SendError> {
     host.stack.udp_send(host.now, socket, &Send { to: Some(to.into()), payload: &[payload], ..Send::default() })
+}
+
+/// Nothing is cut.
+fn never() -> Options {
+    let family = FamilyOptions { fragmentation: Fragmentation::Never, ..FamilyOptions::default() };
+    Options { family: [family; 2], ..Options::default() }
 }
 
 /// Which of `sockets` got something.
@@ -268,7 +274,7 @@ fn what_cannot_be_sent_says_why() {
     assert_eq!(send(&mut host, socket, (std::net::Ipv6Addr::LOCALHOST, 53), b"x"), Err(SendError::Family));
     let stolen = Send { to: Some((PEER, 53).into()), from: Some(v4(FAR)), payload: &[b"x"], ..Send::default() };
     assert_eq!(host.stack.udp_send(host.now, socket, &stolen), Err(SendError::NotLocal));
-    host.stack.udp_set_options(socket, Options { fragmentation: Fragmentation::Never, ..Options::default() });
+    host.stack.udp_set_options(socket, never());
     assert_eq!(send(&mut host, socket, (PEER, 53), &[0; 1_473]), Err(SendError::MessageSize));
     assert_eq!(send(&mut host, socket, (PEER, 53), &[0; 1_472]), Ok(()));
     host.stack.udp_close(socket);
@@ -279,7 +285,7 @@ fn what_cannot_be_sent_says_why() {
 fn one_that_forbids_cutting_learns_that_it_was_too_large() {
     let mut host = Host::acquainted();
     let socket = open(&mut host, ANY, 1_000);
-    host.stack.udp_set_options(socket, Options { fragmentation: Fragmentation::Never, ..Options::default() });
+    host.stack.udp_set_options(socket, never());
     host.stack.udp_connect(socket, Some((PEER, 53).into())).unwrap();
     send(&mut host, socket, (PEER, 53), &[0; 1_472]).unwrap();
     let sent = host.sent_frames().remove(0).0;
@@ -294,7 +300,8 @@ fn one_that_forbids_cutting_learns_that_it_was_too_large() {
 fn settings_of_the_socket_and_of_one_datagram() {
     let mut host = Host::acquainted();
     let socket = open(&mut host, ANY, 1_000);
-    host.stack.udp_set_options(socket, Options { ttl: 7, tos: 0x20, checksum: false, ..Options::default() });
+    let family = [FamilyOptions { ttl: Some(7), tos: 0x20, ..FamilyOptions::default() }; 2];
+    host.stack.udp_set_options(socket, Options { family, checksum: false, ..Options::default() });
     send(&mut host, socket, (PEER, 53), b"x").unwrap();
     let one = Send { to: Some((PEER, 53).into()), ttl: Some(3), tos: Some(0x40), payload: &[b"x"], ..Send::default() };
     host.stack.udp_send(host.now, socket, &one).unwrap();
@@ -391,4 +398,31 @@ fn a_program_chooses_among_those_who_share() {
     assert_eq!(who(&mut host, &sockets, 0), [3], "the last takes the number");
     let alone = open(&mut host, ANY, 54);
     assert!(!host.stack.udp_set_selection(alone, None));
+}
+
+#[test]
+fn how_far_packets_go_is_the_hosts_the_sockets_or_the_datagrams() {
+    let mut host = Host::acquainted_with(Config { ttl: 77, ..Config::default() });
+    let socket = open(&mut host, ANY, 1_000);
+    let mut ttl = |ttl, one| {
+        let family = [FamilyOptions { ttl, ..FamilyOptions::default() }; 2];
+        host.stack.udp_set_options(socket, Options { family, ..Options::default() });
+        let send = Send { to: Some((PEER, 53).into()), ttl: one, payload: &[b"x"], ..Send::default() };
+        host.stack.udp_send(host.now, socket, &send).unwrap();
+        ipv4::Packet::parse(&host.sent_frames()[0].0[14..]).unwrap().ttl()
+    };
+    assert_eq!([ttl(None, None), ttl(Some(9), None), ttl(Some(9), Some(3))], [77, 9, 3]);
+}
+
+#[test]
+fn what_comes_from_too_far_is_not_taken() {
+    let mut host = Host::acquainted();
+    let socket = open(&mut host, ANY, 53);
+    let family = [FamilyOptions { min_ttl: 255, ..FamilyOptions::default() }; 2];
+    host.stack.udp_set_options(socket, Options { family, ..Options::default() });
+    for (ttl, taken) in [(254, false), (255, true)] {
+        host.arrive(&ipv4_frame(ipv4::Repr { ttl, ..FROM_PEER }, &udp_bytes(1_000, 53, b"hello")));
+        assert_eq!(host.stack.udp_recv(socket).is_some(), taken);
+    }
+    assert_eq!(host.stack.counters().dropped(Drop::UdpMinTtl), 1);
 }

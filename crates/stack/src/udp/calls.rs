@@ -5,9 +5,10 @@ use super::{
     Way, max_payload,
 };
 use crate::Stack;
-use crate::bind::{Bind, BindError};
+use crate::bind::{Bind, BindError, Foreign};
 use crate::counters::Drop;
 use crate::errors::{ErrorQueue, Reported};
+use crate::family::FamilyOptions;
 use crate::ip::{Ip, Outgoing};
 use crate::ipv4::output::{Fragmentation, Manner, SendError as IpError};
 use crate::port::PortId;
@@ -25,7 +26,7 @@ use std::sync::Arc;
 impl Stack {
     /// A socket at an address and port; port 0 for any that is free.
     pub fn udp_open(&mut self, wish: &Bind) -> Result<SocketId, BindError> {
-        if !self.ip.may_bind(wish.address) {
+        if wish.foreign == Foreign::Never && !self.ip.may_bind(wish.address) {
             return Err(BindError::NotLocal);
         }
         let udp = &mut self.udp;
@@ -43,6 +44,7 @@ impl Stack {
             memory: 0,
             error: None,
             reports: ErrorQueue::default(),
+            path_mtu: None,
             route: None,
             received: 0,
             sent: 0,
@@ -64,9 +66,11 @@ impl Stack {
             None => bound,
             Some(peer) if !socket.reaches(peer.ip()) => return Err(unreached(peer)),
             Some(peer) => {
-                let own = Some(bound.ip()).filter(|own| ip.is_local(*own));
+                let own = Some(bound.ip()).filter(|own| options.foreign || ip.is_local(*own));
                 let (device, from) = by_group(&options, peer.ip(), options.device, own);
-                let route = ip.route_by(or_ourselves(peer.ip()), from, device).map_err(|_| SendError::NoRoute)?;
+                let preferences = options.family_of(peer.ip()).preferences;
+                let route = ip.route_preferring(or_ourselves(peer.ip()), from, device, preferences);
+                let route = route.map_err(|_| SendError::NoRoute)?;
                 if route.kind == AddressKind::Broadcast && !options.broadcast {
                     return Err(SendError::Broadcast);
                 }
@@ -150,6 +154,11 @@ impl Stack {
         Some(reported)
     }
 
+    /// To whom a packet was too long, and how long it may be, once (`IPV6_RECVPATHMTU`).
+    pub fn udp_take_path_mtu(&mut self, id: SocketId) -> Option<(SocketAddr, u16)> {
+        self.udp.sockets.get_mut(id)?.path_mtu.take()
+    }
+
     /// The socket's settings.
     pub fn udp_options(&self, id: SocketId) -> Option<&Options> {
         Some(&self.udp.sockets.get(id)?.options)
@@ -158,7 +167,7 @@ impl Stack {
     /// Changes them.
     pub fn udp_set_options(&mut self, id: SocketId, options: Options) {
         if let Some(socket) = self.udp.sockets.get_mut(id) {
-            if !options.receive_errors && !options.receive_errors_v6 {
+            if !options.family.iter().any(|family| family.receive_errors) {
                 socket.reports.clear();
             }
             socket.options = options;
@@ -185,8 +194,10 @@ impl Stack {
     /// The largest packet on the way to the peer (`IP_MTU`), if connected.
     pub fn udp_path_mtu(&self, id: SocketId) -> Option<u16> {
         let socket = self.udp.sockets.get(id)?;
-        let route = self.ip.route_by(socket.remote?.ip(), Some(socket.local.ip()), socket.options.device);
-        route.ok().map(|route| route.mtu)
+        let remote = socket.remote?.ip();
+        let family = socket.options.family_of(remote);
+        let route = self.ip.route_by(remote, Some(socket.local.ip()), socket.options.device.or(family.port)).ok()?;
+        Some(if family.fragmentation.heeds_path() { route.mtu } else { self.ip.port(route.port).mtu })
     }
 
     /// The end of a socket, and of what it has not read.
@@ -210,6 +221,17 @@ impl Stack {
             sent: socket.sent,
             dropped: socket.dropped,
         })
+    }
+}
+
+impl Socket {
+    /// The label of what goes there, unless a datagram names its own. Of a socket that speaks to many the peer's port is no part of the flow.
+    fn label(&self, ip: &Ip, source: IpAddr, to: SocketAddr) -> u32 {
+        if to.is_ipv4() || !self.options.family_of(to.ip()).labels {
+            return 0;
+        }
+        let peer = self.remote.unwrap_or(SocketAddr::new(to.ip(), 0));
+        ip.flow_label(Protocol::UDP, SocketAddr::new(source, self.local.port()), peer)
     }
 }
 
@@ -243,27 +265,35 @@ impl Udp {
             (IpAddr::V6(to), Some(headers)) => headers.next_stop(to).into(),
             (to, _) => to,
         };
-        if send.from.is_some_and(|from| !from.is_unspecified() && !ip.is_local(from)) {
+        let foreign = socket.options.foreign;
+        if send.from.is_some_and(|from| !from.is_unspecified() && !foreign && !ip.is_local(from)) {
             return Err(SendError::NotLocal);
         }
         // A socket that is bound to everybody's address hears there, but cannot speak from it.
         // One that is connected over IPv6 may send to a mapped address all the same, from another.
-        let own = Some(socket.local.ip()).filter(|own| own.is_ipv4() == to.is_ipv4() && ip.is_local(*own));
+        let own = Some(socket.local.ip());
+        let own =
+            own.filter(|own| own.is_ipv4() == to.is_ipv4() && (ip.is_local(*own) || foreign && !own.is_multicast()));
         let from = send.from.filter(|from| !from.is_unspecified()).or(own);
         let device = send.device.or(socket.options.device);
         let (device, from) = by_group(&socket.options, to.ip(), device, from);
         let way = Way { to: next, from, device, generation: ip.route_generation() };
-        let mut route = match socket.route {
-            Some((last, route)) if last == way => route,
+        let family = *socket.options.family_of(to.ip());
+        let (mut route, label) = match socket.route {
+            Some((last, route, label)) if last == way => (route, label),
             _ => {
-                let found = ip.route_by(next, from, device).map_err(|_| SendError::NoRoute)?;
-                socket.route = Some((way, found));
-                found
+                let found = ip.route_preferring(next, from, device, family.preferences);
+                let found = found.map_err(|_| SendError::NoRoute)?;
+                let label = socket.label(ip, found.source, to);
+                socket.route = Some((way, found, label));
+                (found, label)
             }
         };
         let groups = *socket.options.groups_of(to.ip());
-        let Options { ttl, tos, broadcast, checksum, checksum_v6, .. } = socket.options;
-        let fragmentation = send.fragmentation.unwrap_or(socket.options.fragmentation);
+        let Options { broadcast, checksum, checksum_v6, .. } = socket.options;
+        let FamilyOptions { ttl, tos, .. } = family;
+        let ttl = ttl.unwrap_or(route.hop_limit);
+        let fragmentation = send.fragmentation.unwrap_or(family.fragmentation);
         let (ttl, fragmentation) = match route.kind {
             AddressKind::Broadcast if !broadcast => return Err(SendError::Broadcast),
             AddressKind::Broadcast => (ttl, Fragmentation::Anywhere),
@@ -271,16 +301,16 @@ impl Udp {
             AddressKind::Invalid => return Err(SendError::Destination),
             AddressKind::Local | AddressKind::Unicast => (ttl, fragmentation),
         };
-        if fragmentation == Fragmentation::Probe {
+        if !fragmentation.heeds_path() {
             route.mtu = ip.port(route.port).mtu;
         }
+        route.mtu = family.limit(route.mtu);
         let outgoing = Outgoing {
             source: from.unwrap_or(route.source),
             destination: to.ip(),
             protocol: Protocol::UDP,
             ttl: send.ttl.unwrap_or(ttl),
             tos: send.tos.unwrap_or(tos),
-            dont_fragment: matches!(fragmentation, Fragmentation::Never | Fragmentation::Probe),
             // RFC 8200 section 8.1: over IPv6 there is no datagram without, but where a tunnel has asked for it (RFC 6935).
             checksum_offset: if to.is_ipv6() { checksum_v6 } else { checksum }.then_some(CHECKSUM_OFFSET as u16),
             segment_size: None,
@@ -295,7 +325,8 @@ impl Udp {
         if let (IpAddr::V4(source), false) = (outgoing.source, options.is_empty()) {
             let _malformed = record(options, source, 0);
         }
-        let manner = Manner { fragmentation, options, headers: send.headers, flow_label: send.flow_label };
+        let flow_label = send.flow_label.unwrap_or(label);
+        let manner = Manner { fragmentation, options, headers: send.headers, flow_label };
         let comes_back = !route.port.is_loopback()
             && match route.kind {
                 AddressKind::Multicast => groups.loops && ip.multicast.admits(route.port, to.ip(), outgoing.source),
@@ -324,6 +355,11 @@ impl Udp {
             Err(IpError::HostUnreachable) => Err(SendError::HostUnreachable),
             Err(IpError::LinkDown) => Err(SendError::LinkDown),
             Err(IpError::MessageSize) => {
+                if to.is_ipv6() && socket.options.tells_path_mtu {
+                    socket.path_mtu = Some((SocketAddr::new(to.ip(), 0), route.mtu));
+                    self.sockets.notify(id);
+                }
+                let Some(socket) = self.sockets.get_mut(id) else { return Err(SendError::MessageSize) };
                 if socket.receives_errors(to.is_ipv6()) {
                     let to = SocketAddr::new(to.ip(), socket.remote.map_or(0, |remote| remote.port()));
                     if !socket.reports.push_too_long(now, outgoing.source, to, route.mtu) {
@@ -346,7 +382,7 @@ fn by_group(
     from: Option<IpAddr>,
 ) -> (Option<PortId>, Option<IpAddr>) {
     if !to.is_multicast() {
-        return (device, from);
+        return (device.or(options.family_of(to).port), from);
     }
     let groups = options.groups_of(to);
     (device.or(groups.port), from.or(groups.source))

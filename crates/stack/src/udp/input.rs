@@ -10,6 +10,7 @@ use crate::multicast::Multicast;
 use crate::port::PortId;
 use crate::socket_filter::{self, About};
 use sockeye_device::{Checksum, Instant};
+use sockeye_wire::ipv6;
 use sockeye_wire::udp::{Datagram, HEADER_LEN, Quoted};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -82,6 +83,10 @@ impl Udp {
         (headers, header, mut payload): (&[u8], &[u8], &[u8]),
     ) {
         let Some(socket) = self.sockets.at_mut(index) else { return };
+        if incoming.ttl < socket.options.family_of(incoming.source).min_ttl {
+            socket.dropped += 1;
+            return ip.counters.drop(Drop::UdpMinTtl);
+        }
         if let Some(program) = &socket.program {
             let Incoming { destination, unicast, port, .. } = *incoming;
             let about = About { destination, unicast, port, random: ip.rng.next_u64() };
@@ -107,9 +112,9 @@ impl Udp {
         let mut data = self.spare.pop().unwrap_or_default();
         data.clear();
         data.extend_from_slice(payload);
-        let Incoming { port, ttl, tos, .. } = *incoming;
+        let Incoming { port, ttl, tos, fragment_size, .. } = *incoming;
         let headers = headers.to_vec();
-        socket.queue.push_back(Received { from, to, port, ttl, tos, timestamp: now, headers, data });
+        socket.queue.push_back(Received { from, to, port, ttl, tos, timestamp: now, fragment_size, headers, data });
         socket.memory += cost;
         self.memory += cost;
         socket.received += 1;
@@ -189,8 +194,17 @@ impl Udp {
         let known = connected.or_else(|| self.find(remote, local, PortId::LOOPBACK, None));
         let Some(index) = known else { return ip.counters.drop(Drop::IcmpNoSocket) };
         ip.counters.icmp_errors_delivered += 1;
-        if let IcmpError::FragmentationNeeded { mtu, packet } = error {
+        if let IcmpError::FragmentationNeeded { mtu, packet } = error
+            && self.sockets.at(index).is_some_and(|socket| socket.options.family_of(source).fragmentation.learns())
+        {
             ip.learn_path_mtu(now, destination, mtu, packet);
+        }
+        if let IcmpError::FragmentationNeeded { mtu, .. } = error
+            && destination.is_ipv6()
+            && let Some(socket) = self.sockets.at_mut(index).filter(|socket| socket.options.tells_path_mtu)
+        {
+            socket.path_mtu = Some((SocketAddr::new(destination, 0), mtu.max(ipv6::MIN_MTU as u16)));
+            self.sockets.notify_at(index);
         }
         if self.report(now, ip, index, report, quoted.dst_port) {
             return;
@@ -207,7 +221,7 @@ impl Udp {
         if !socket.receives_errors(report.source.is_ipv6()) {
             return false;
         }
-        let is_dont = socket.options.fragmentation == Fragmentation::Anywhere;
+        let is_dont = socket.options.family_of(report.source).fragmentation == Fragmentation::Anywhere;
         if is_dont && matches!(report.cause, Cause::Icmp { kind: 3, code: 4 }) {
             return true;
         }
@@ -244,9 +258,8 @@ impl Udp {
             IcmpError::Prohibited => Some(Error::Prohibited),
             IcmpError::ParameterProblem => Some(Error::Protocol),
             IcmpError::FragmentationNeeded { .. } => {
-                let never =
-                    self.sockets.at(index).is_some_and(|found| found.options.fragmentation == Fragmentation::Never);
-                never.then_some(Error::MessageSize)
+                let family = self.sockets.at(index).map(|found| found.options.family_of(found.local.ip()));
+                family.is_some_and(|family| family.fragmentation == Fragmentation::Never).then_some(Error::MessageSize)
             }
             IcmpError::NetworkUnreachable | IcmpError::HostUnreachable | IcmpError::TimeExceeded => None,
         }

@@ -27,6 +27,7 @@ pub(crate) use input::Outcome;
 use crate::Event;
 use crate::bind::{BindingId, Bindings};
 use crate::errors::{Cause, ErrorQueue};
+use crate::family::FamilyOptions;
 use crate::hash::{Keyed, Keys};
 use crate::ipv4::output::Fragmentation;
 use crate::ipv6::Headers;
@@ -65,14 +66,14 @@ handle! {
 pub struct Options {
     /// `SO_RCVBUF`: what may wait to be read, with what keeping it costs.
     pub receive_buffer: usize,
-    /// `IP_TTL`.
-    pub ttl: u8,
-    /// `IP_TOS`.
-    pub tos: u8,
+    /// Of packets of IPv4, and of IPv6.
+    pub family: [FamilyOptions; 2],
     /// `SO_BROADCAST`.
     pub broadcast: bool,
-    /// `IP_MTU_DISCOVER`.
-    pub fragmentation: Fragmentation,
+    /// `IPV6_RECVPATHMTU`: the program is told how long packets may be, when one was too long.
+    pub tells_path_mtu: bool,
+    /// `IP_TRANSPARENT`: it may speak from addresses that are not ours.
+    pub foreign: bool,
     /// `SO_NO_CHECK` turned around: datagrams carry a checksum.
     pub checksum: bool,
     /// `UDP_NO_CHECK6_TX` turned around: over IPv6, too (RFC 6935).
@@ -83,10 +84,6 @@ pub struct Options {
     pub keeps_headers: bool,
     /// `SO_BINDTODEVICE`: only by this port, both ways.
     pub device: Option<PortId>,
-    /// `IP_RECVERR`: every error about what went over IPv4 is kept for the program.
-    pub receive_errors: bool,
-    /// `IPV6_RECVERR`: the same of IPv6.
-    pub receive_errors_v6: bool,
     /// What is sent to groups of IPv4, and of IPv6.
     pub groups: [GroupOptions; 2],
     /// Who is in groups for the socket.
@@ -118,23 +115,25 @@ impl Options {
     fn groups_of(&self, address: IpAddr) -> &GroupOptions {
         &self.groups[usize::from(address.is_ipv6())]
     }
+
+    fn family_of(&self, address: IpAddr) -> &FamilyOptions {
+        &self.family[usize::from(address.is_ipv6())]
+    }
 }
 
 impl Default for Options {
     fn default() -> Self {
         Options {
             receive_buffer: 212_992,
-            ttl: 64,
-            tos: 0,
+            family: [FamilyOptions::default(); 2],
             broadcast: false,
-            fragmentation: Fragmentation::WhenNeeded,
+            tells_path_mtu: false,
+            foreign: false,
             checksum: true,
             checksum_v6: true,
             takes_unchecked: false,
             keeps_headers: false,
             device: None,
-            receive_errors: false,
-            receive_errors_v6: false,
             groups: [GroupOptions::default(); 2],
             member: None,
         }
@@ -160,8 +159,8 @@ pub struct Send<'a> {
     pub options: &'a [u8],
     /// Extension headers, over IPv6.
     pub headers: Option<&'a Headers>,
-    /// The flow's label, over IPv6; 20 bits.
-    pub flow_label: u32,
+    /// The flow's label, over IPv6; 20 bits. None: one of the stack's making.
+    pub flow_label: Option<u32>,
     /// What it carries, in order.
     pub payload: &'a [&'a [u8]],
 }
@@ -227,6 +226,8 @@ pub struct Received {
     pub tos: u8,
     /// When it arrived.
     pub timestamp: Instant,
+    /// Of what came in pieces: the length of the longest packet; else 0.
+    pub fragment_size: u16,
     /// The header of its packet with all options and extension headers, where the socket keeps them ([`Options::keeps_headers`]).
     pub headers: Vec<u8>,
     /// What it carried. Give the buffer back with [`udp_recycle`](crate::Stack::udp_recycle).
@@ -287,8 +288,10 @@ struct Socket {
     memory: usize,
     error: Option<Error>,
     reports: ErrorQueue,
-    /// The route that was used last, to whom and from where.
-    route: Option<(Way, RouteEntry)>,
+    /// To whom packets were too long, and how long they may be: the last one that was not told yet.
+    path_mtu: Option<(SocketAddr, u16)>,
+    /// The route that was used last, to whom and from where, and the label of what went there.
+    route: Option<(Way, RouteEntry, u32)>,
     received: u64,
     sent: u64,
     dropped: u64,
@@ -297,7 +300,7 @@ struct Socket {
 impl Socket {
     /// Whether the program wants to hear of each error about what went over that family.
     fn receives_errors(&self, ipv6: bool) -> bool {
-        if ipv6 { self.options.receive_errors_v6 } else { self.options.receive_errors }
+        self.options.family[usize::from(ipv6)].receive_errors
     }
 
     /// True where it can speak to a peer of that family.

@@ -1,0 +1,207 @@
+//! Options of IP that are on or off, for all kinds of sockets: one table says which there are, who has them, and how a value is read.
+//!
+//! Of some of them little comes on this host, as on a Linux whose devices or modules are the same: nobody labels packets (IP_PASSSEC), no device sums
+//! them up whole (IP_CHECKSUM), and nothing that is sent is put together again on its way out (IP_NODEFRAG). A stream has no control messages, so
+//! what asks for these is kept and told there, and no more; as on Linux, again.
+//!
+//! # Standards
+//!
+//! RFC 3542; RFC 6935; Linux ip(7), ipv6(7), udp(7).
+
+use crate::errno::Errno;
+use crate::names::*;
+use crate::settings::{Privilege, read_int, read_int_or_byte};
+
+/// How a value is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reading {
+    /// An int.
+    Int,
+    /// An int or a byte; nothing at all is 0.
+    Loose,
+    /// An int or a byte.
+    Either,
+    /// An int; less than one is 0.
+    Lenient,
+}
+
+/// Who may set it. All may ask, but those whom the whole option is unknown to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Owner {
+    /// Any socket.
+    Any,
+    /// One that is no stream; to others it is unknown.
+    Messages,
+    /// One that is no stream; to others the value is wrong.
+    Datagrams,
+    /// A raw socket.
+    Raw,
+}
+
+/// Which kind of socket asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Asker {
+    pub(crate) ipv6: bool,
+    pub(crate) stream: bool,
+    pub(crate) raw: bool,
+}
+
+/// A switch: its bit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Switch(pub(crate) u64);
+
+struct Row {
+    level: i32,
+    name: i32,
+    reading: Reading,
+    owner: Owner,
+    switch: Switch,
+}
+
+macro_rules! switches {
+    ($($(#[$doc:meta])* $constant:ident = $bit:literal: $($level:ident $name:ident $reading:ident $owner:ident),+;)*) => {
+        impl Switch {
+            $($(#[$doc])* pub const $constant: Switch = Switch(1 << $bit);)*
+        }
+        const SWITCHES: &[Row] = &[$($(Row {
+            level: $level,
+            name: $name,
+            reading: Reading::$reading,
+            owner: Owner::$owner,
+            switch: Switch::$constant,
+        }),+),*];
+    };
+}
+
+switches! {
+    /// IP_RECVOPTS.
+    OPTIONS = 0: IPPROTO_IP IP_RECVOPTS Loose Any;
+    /// IP_RETOPTS.
+    RETURN_OPTIONS = 1: IPPROTO_IP IP_RETOPTS Loose Any;
+    /// IP_RECVORIGDSTADDR.
+    ORIGINAL_DESTINATION = 2: IPPROTO_IP IP_RECVORIGDSTADDR Loose Any;
+    /// IPV6_2292PKTINFO.
+    OLD_PACKET_INFO = 3: IPPROTO_IPV6 IPV6_2292PKTINFO Int Any;
+    /// IPV6_2292HOPOPTS.
+    OLD_HOP_BY_HOP = 4: IPPROTO_IPV6 IPV6_2292HOPOPTS Int Any;
+    /// IPV6_2292DSTOPTS.
+    OLD_DESTINATION = 5: IPPROTO_IPV6 IPV6_2292DSTOPTS Int Any;
+    /// IPV6_2292RTHDR.
+    OLD_ROUTING = 6: IPPROTO_IPV6 IPV6_2292RTHDR Int Any;
+    /// IPV6_2292HOPLIMIT.
+    OLD_HOP_LIMIT = 7: IPPROTO_IPV6 IPV6_2292HOPLIMIT Int Any;
+    /// IPV6_FLOWINFO.
+    FLOW = 8: IPPROTO_IPV6 IPV6_FLOWINFO Int Any;
+    /// IPV6_FLOWINFO_SEND.
+    SENDS_FLOW = 9: IPPROTO_IPV6 IPV6_FLOWINFO_SEND Int Any;
+    /// IPV6_RECVHOPOPTS.
+    HOP_BY_HOP = 10: IPPROTO_IPV6 IPV6_RECVHOPOPTS Int Any;
+    /// IPV6_RECVRTHDR.
+    ROUTING = 11: IPPROTO_IPV6 IPV6_RECVRTHDR Int Any;
+    /// IPV6_RECVDSTOPTS.
+    DESTINATION = 12: IPPROTO_IPV6 IPV6_RECVDSTOPTS Int Any;
+    /// IPV6_DONTFRAG.
+    DONT_FRAGMENT = 13: IPPROTO_IPV6 IPV6_DONTFRAG Lenient Any;
+    /// IPV6_RECVORIGDSTADDR.
+    ORIGINAL_DESTINATION_V6 = 14: IPPROTO_IPV6 IPV6_RECVORIGDSTADDR Int Any;
+    /// UDP_NO_CHECK6_TX.
+    NO_CHECKSUM_V6 = 15: IPPROTO_UDP UDP_NO_CHECK6_TX Int Messages;
+    /// UDP_NO_CHECK6_RX.
+    TAKES_UNCHECKED_V6 = 16: IPPROTO_UDP UDP_NO_CHECK6_RX Int Messages;
+    /// SO_NO_CHECK.
+    NO_CHECKSUM = 17: SOL_SOCKET SO_NO_CHECK Int Messages;
+    /// IP_FREEBIND and IPV6_FREEBIND are one.
+    BINDS_ANYWHERE = 18: IPPROTO_IP IP_FREEBIND Either Any, IPPROTO_IPV6 IPV6_FREEBIND Int Any;
+    /// IP_TRANSPARENT and IPV6_TRANSPARENT are one.
+    FOREIGN = 19: IPPROTO_IP IP_TRANSPARENT Either Any, IPPROTO_IPV6 IPV6_TRANSPARENT Int Any;
+    /// IP_PASSSEC.
+    SECURITY = 20: IPPROTO_IP IP_PASSSEC Loose Any;
+    /// IP_NODEFRAG.
+    NOT_PUT_TOGETHER = 21: IPPROTO_IP IP_NODEFRAG Loose Raw;
+    /// IP_CHECKSUM.
+    CHECKSUM = 22: IPPROTO_IP IP_CHECKSUM Loose Any;
+    /// IP_RECVFRAGSIZE.
+    FRAGMENT_SIZE = 23: IPPROTO_IP IP_RECVFRAGSIZE Loose Datagrams;
+    /// IPV6_RECVFRAGSIZE.
+    FRAGMENT_SIZE_V6 = 24: IPPROTO_IPV6 IPV6_RECVFRAGSIZE Lenient Any;
+    /// IPV6_AUTOFLOWLABEL turned around.
+    NO_LABELS = 25: IPPROTO_IPV6 IPV6_AUTOFLOWLABEL Lenient Any;
+    /// IPV6_RECVPATHMTU.
+    PATH_MTU = 26: IPPROTO_IPV6 IPV6_RECVPATHMTU Int Any;
+    /// IPV6_ROUTER_ALERT_ISOLATE: a node is a world of its own anyway.
+    ALERT_ISOLATED = 27: IPPROTO_IPV6 IPV6_ROUTER_ALERT_ISOLATE Int Any;
+}
+
+/// All switches of a socket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Switches(u64);
+
+impl Switches {
+    /// Whether a switch is on.
+    pub(crate) fn is_on(self, switch: Switch) -> bool {
+        self.0 & switch.0 != 0
+    }
+
+    /// Whether headers must be kept with what comes.
+    pub(crate) fn wants_headers(self) -> bool {
+        const HEADERS: u64 = Switch::OPTIONS.0
+            | Switch::RETURN_OPTIONS.0
+            | Switch::OLD_HOP_BY_HOP.0
+            | Switch::OLD_DESTINATION.0
+            | Switch::OLD_ROUTING.0
+            | Switch::FLOW.0
+            | Switch::HOP_BY_HOP.0
+            | Switch::ROUTING.0
+            | Switch::DESTINATION.0;
+        self.0 & HEADERS != 0
+    }
+
+    /// setsockopt, where the option is a switch.
+    pub(crate) fn set(
+        &mut self,
+        asker: Asker,
+        who: Privilege,
+        level: i32,
+        name: i32,
+        bytes: &[u8],
+    ) -> Option<Result<(), Errno>> {
+        let row = row(asker, level, name)?;
+        Some(self.turn(asker, row, who, bytes))
+    }
+
+    /// getsockopt, where the option is a switch.
+    pub(crate) fn value(self, asker: Asker, level: i32, name: i32) -> Option<i32> {
+        let row = row(asker, level, name)?;
+        Some((self.is_on(row.switch) != (row.switch == Switch::NO_LABELS)).into())
+    }
+
+    fn turn(&mut self, asker: Asker, row: &Row, who: Privilege, bytes: &[u8]) -> Result<(), Errno> {
+        match row.owner {
+            Owner::Any | Owner::Messages => {}
+            Owner::Datagrams if asker.stream => return Err(Errno::EINVAL),
+            Owner::Raw if !asker.raw => return Err(Errno::ENOPROTOOPT),
+            Owner::Datagrams | Owner::Raw => {}
+        }
+        let loose = || if bytes.is_empty() { Ok(0) } else { read_int_or_byte(bytes) };
+        let value = match row.reading {
+            Reading::Int => read_int(bytes),
+            Reading::Loose => loose(),
+            Reading::Either => read_int_or_byte(bytes),
+            Reading::Lenient => Ok(read_int(bytes).unwrap_or(0)),
+        }?;
+        // Who speaks from others' addresses may do anything.
+        if row.switch == Switch::FOREIGN && value != 0 && who == Privilege::User {
+            return Err(Errno::EPERM);
+        }
+        let on = (value != 0) != (row.switch == Switch::NO_LABELS);
+        self.0 = if on { self.0 | row.switch.0 } else { self.0 & !row.switch.0 };
+        Ok(())
+    }
+}
+
+/// The switch of that name, where a socket of that family and kind has it.
+fn row(asker: Asker, level: i32, name: i32) -> Option<&'static Row> {
+    let row = SWITCHES.iter().find(|row| (row.level, row.name) == (level, name))?;
+    let of_family = asker.ipv6 || row.level != IPPROTO_IPV6;
+    (of_family && !(asker.stream && row.owner == Owner::Messages)).then_some(row)
+}

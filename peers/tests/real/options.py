@@ -1,0 +1,211 @@
+# Options of IP, by their effects: what the peer sees of packets that were sent with them, and what this socket hears of packets that the peer
+# sends. The peer's part is in options_peer.py; the two talk over a connection, line by line.
+import errno, socket, struct, sys
+
+US4, PEER4, US6, PEER6 = sys.argv[2:6]
+IP, IPV6 = 0, 41
+CONTROL, ECHO, SINK = 7000, 7001, 7002
+
+class Talk:
+    def __init__(self):
+        self.file = socket.create_connection((PEER4, CONTROL)).makefile("rw")
+
+    def ask(self, *words):
+        print(*words, file=self.file, flush=True)
+        return self.file.readline().strip()
+
+def number(s, level, name, value):
+    s.setsockopt(level, name, struct.pack("I", value))
+
+def socket4(kind=socket.SOCK_DGRAM):
+    return socket.socket(socket.AF_INET, kind)
+
+def socket6(kind=socket.SOCK_DGRAM):
+    return socket.socket(socket.AF_INET6, kind)
+
+def refused(call):
+    try:
+        call()
+    except OSError as e:
+        return errno.errorcode[e.errno]
+    return "done"
+
+def expect(got, wanted):
+    assert got == wanted, (got, wanted)
+
+def datagrams(talk):
+    # What the peer's link sees of a datagram: see options_peer.py for the words.
+    def sent(s, to, size=10, call=None):
+        s.bind(("", 0))
+        port = s.getsockname()[1]
+        talk.ask("watch", port)
+        (call or s.sendto)(b"x" * size, to)
+        return talk.ask("seen", port)
+
+    for discover, wanted in [(0, "df 0"), (1, "df 1"), (2, "df 1"), (3, "df 1"), (4, "df 0"), (5, "df 0")]:
+        s = socket4()
+        number(s, IP, 10, discover)
+        expect(sent(s, (PEER4, SINK)).split(";")[0], wanted + " ttl 64 tos 0 from %s" % US4)
+    for discover, wanted in [(4, "EMSGSIZE"), (5, "done")]:
+        s = socket4()
+        number(s, IP, 10, discover)
+        expect(refused(lambda: s.sendto(b"x" * 3000, (PEER4, SINK))), wanted)
+    s = socket6()
+    number(s, IPV6, 16, 9)
+    number(s, IPV6, 67, 0x48)
+    # What is said of IPv6 is not said of IPv4.
+    number(s, IP, 2, 11)
+    expect(sent(s, ("::ffff:" + PEER4, SINK)).split(";")[0], "df 1 ttl 11 tos 0 from %s" % US4)
+    s = socket6()
+    number(s, IPV6, 16, 9)
+    number(s, IPV6, 67, 0x48)
+    expect(sent(s, (PEER6, SINK)).split(" label")[0], "hops 9 class 72")
+    # Each flow has a label, unless it wants none or names one.
+    label = lambda s, *more: sent(s, *more).split("label ")[1].split(" ")[0]
+    assert label(socket6(), (PEER6, SINK)) != "0"
+    s = socket6()
+    number(s, IPV6, 70, 0)
+    expect(label(s, (PEER6, SINK)), "0")
+    s = socket6()
+    number(s, IPV6, 33, 1)
+    expect(label(s, (PEER6, SINK, 0x12345)), str(0x12345))
+    s = socket6()
+    number(s, IPV6, 33, 1)
+    s.connect((PEER6, SINK, 0x54321))
+    port = s.getsockname()[1]
+    talk.ask("watch", port)
+    s.send(b"connected")
+    assert "label %d " % 0x54321 in talk.ask("seen", port)
+    # IPV6_MTU: shorter pieces than the path would take.
+    s = socket6()
+    number(s, IPV6, 24, 1300)
+    expect(sent(s, (PEER6, SINK), 3000).split(";")[1:], ["1296", "1296", "560"])
+
+def foreign_addresses(talk):
+    foreign = "198.51.100.77"
+    s = socket4()
+    expect(refused(lambda: s.bind((foreign, 0))), "EADDRNOTAVAIL")
+    number(s, IP, 15, 1)
+    s.bind((foreign, 0))
+    expect(s.getsockname()[0], foreign)
+    t = socket4()
+    number(t, IP, 19, 1)
+    t.bind((foreign, 0))
+    port = t.getsockname()[1]
+    talk.ask("watch", port)
+    t.sendto(b"not ours", (PEER4, SINK))
+    assert talk.ask("seen", port).split(";")[0].endswith("from " + foreign)
+    t = socket6(socket.SOCK_STREAM)
+    number(t, IPV6, 78, 1)
+    t.bind(("2001:db8::77", 0))
+    t.listen()
+    u = socket6()
+    number(u, IPV6, 75, 1)
+    u.bind(("2001:db8::77", 0))
+    port = u.getsockname()[1]
+    talk.ask("watch", port)
+    u.sendto(b"not ours", (PEER6, SINK))
+    assert talk.ask("seen", port).split(";")[0].endswith("from 2001:db8::77")
+
+def port_ranges(talk):
+    for low, high, kind in [(50000, 50001, socket.SOCK_DGRAM), (50010, 50011, socket.SOCK_STREAM)]:
+        s, t = socket4(kind), socket4(kind)
+        for each in (s, t):
+            number(each, IP, 51, low | high << 16)
+            each.connect((PEER4, ECHO))
+        expect({s.getsockname()[1], t.getsockname()[1]}, {low, high})
+        u = socket4(kind)
+        number(u, IP, 51, low | high << 16)
+        assert refused(lambda: u.bind((US4, 0))) == "EADDRINUSE"
+
+def what_came_in_pieces(talk):
+    for s, level, name, to, wanted in [(socket4(), IP, 25, US4, 1500), (socket6(), IPV6, 77, US6, 1496)]:
+        number(s, level, name, 1)
+        s.bind(("", 0))
+        talk.ask("send", to, s.getsockname()[1], 100)
+        expect(s.recvmsg(65536, 256)[1], [])
+        talk.ask("send", to, s.getsockname()[1], 3000)
+        data, control, _, _ = s.recvmsg(65536, 256)
+        expect((len(data), control), (3000, [(level, name, struct.pack("i", wanted))]))
+
+def options_that_go_back(talk):
+    s = socket4()
+    number(s, IP, 7, 1)
+    s.bind(("", 0))
+    talk.ask("options", US4, s.getsockname()[1], "070f04" + "00" * 12 + "01")
+    _, control, _, _ = s.recvmsg(65536, 256)
+    # The sender records itself first, then who hears it.
+    recorded = "070f0c" + socket.inet_aton(PEER4).hex() + socket.inet_aton(US4).hex() + "00" * 5
+    expect([(level, name, data.hex()) for level, name, data in control], [(IP, 7, recorded)])
+
+def too_long_for_the_path(talk):
+    s = socket6()
+    number(s, IPV6, 60, 1)
+    number(s, IPV6, 62, 1)
+    s.connect((PEER6, SINK))
+    expect(refused(lambda: s.send(b"x" * 3000)), "EMSGSIZE")
+    data, control, _, _ = s.recvmsg(65536, 256)
+    (level, name, info), = control
+    expect((data, level, name), (b"", IPV6, 61))
+    expect((info[8:24], struct.unpack("I", info[28:])[0]), (socket.inet_pton(socket.AF_INET6, PEER6), 1500))
+    expect(struct.unpack("I", s.getsockopt(IPV6, 61, 32)[28:])[0], 1500)
+
+def headers_of_streams(talk):
+    # Each segment bears them, the first and those with data, of who connects and of who listens.
+    destination = bytes([0, 0, 0x1e, 4, 0xaa, 0xbb, 0xcc, 0xdd])
+    def exchange(s, to):
+        s.bind(("", 0))
+        port = s.getsockname()[1]
+        talk.ask("watch", port)
+        s.connect(to)
+        s.sendall(b"y" * 5000)
+        got = b""
+        while len(got) < 5000:
+            got += s.recv(65536)
+        s.close()
+        return talk.ask("all", port)
+
+    s = socket6(socket.SOCK_STREAM)
+    s.setsockopt(IPV6, 59, destination)
+    number(s, IPV6, 67, 0x20)
+    number(s, IPV6, 16, 33)
+    said = exchange(s, (PEER6, ECHO))
+    expect(said, "hops 33 class 32 destination 001e04aabbccdd")
+    s = socket4(socket.SOCK_STREAM)
+    s.setsockopt(IP, 4, bytes([1, 1, 1, 0]))
+    expect(exchange(s, (PEER4, ECHO)), "df 1 ttl 64 options 01010100")
+    for discover, wanted in [(0, "df 0"), (2, "df 1")]:
+        s = socket4(socket.SOCK_STREAM)
+        number(s, IP, 10, discover)
+        expect(exchange(s, (PEER4, ECHO)), wanted + " ttl 64 options")
+
+    listener = socket6(socket.SOCK_STREAM)
+    listener.setsockopt(IPV6, 59, destination)
+    listener.bind(("::", 7009))
+    listener.listen()
+    talk.ask("watch", 7009)
+    talk.ask("connect", US6, 7009, 64)
+    served, _ = listener.accept()
+    served.sendall(b"served")
+    expect(talk.ask("hears"), "served")
+    expect(talk.ask("all", 7009).split(" destination ")[1], "001e04aabbccdd")
+
+def only_neighbours(talk):
+    # IP_MINTTL: who is far away is not heard, and not answered.
+    for s, level, name, to, port in [(socket4(socket.SOCK_STREAM), IP, 21, US4, 7010),
+                                     (socket6(socket.SOCK_STREAM), IPV6, 73, US6, 7011)]:
+        number(s, level, name, 255)
+        s.bind(("", port))
+        s.listen()
+        talk.ask("connect", to, port, 254)
+        talk.ask("connect", to, port, 255)
+        # Who comes second is the only one to come.
+        served, who = s.accept()
+        expect(talk.ask("connected"), "no yes")
+        served.sendall(b"hello")
+        expect(talk.ask("hears"), "hello")
+        s.setblocking(False)
+        expect(refused(s.accept), "EAGAIN")
+        talk.ask("forget")
+
+globals()[sys.argv[1]](Talk())
