@@ -49,7 +49,7 @@ const REQUESTS: usize = 64;
 const SCRATCH: usize = 68 * 1024;
 /// A datagram of a dump is no longer than Linux's: programs have room for these.
 const DATAGRAM: usize = 3_776;
-/// As much room as a short message takes in a pair.
+/// As much as a short message is, and takes of the room in a pair.
 const WORD: usize = 4_096;
 /// Bytes of dumps that were not read, of all sockets.
 const MOST_HELD: usize = 16 << 20;
@@ -179,7 +179,8 @@ impl Socket {
         let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
         match sendmsg(&self.fd, &slices, &mut SendAncillaryBuffer::default(), flags) {
             Ok(_) => Sent::Done,
-            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::NOBUFS) => Sent::NoRoom,
+            // The last: it is longer than all the room that there is.
+            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::NOBUFS | rustix::io::Errno::MSGSIZE) => Sent::NoRoom,
             Err(_) => Sent::Gone,
         }
     }
@@ -223,10 +224,13 @@ impl Socket {
         result
     }
 
-    /// Sends an answer. What is held of a dump leaves no room for others; they have some all the same, as Linux has it.
+    /// Sends an answer. What is held of a dump leaves no room for others, and what a long request brings back may need more than there is; they have
+    /// some all the same, as Linux has it.
     fn answer(&mut self, bytes: &[u8]) -> Sent {
         match self.send(from_node(), bytes) {
-            Sent::NoRoom if !self.held.is_empty() => self.with_room(WORD, |socket| socket.send(from_node(), bytes)),
+            Sent::NoRoom if !self.held.is_empty() || bytes.len() > WORD => {
+                self.with_room(WORD + 2 * bytes.len(), |socket| socket.send(from_node(), bytes))
+            }
             sent => sent,
         }
     }

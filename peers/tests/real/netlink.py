@@ -184,6 +184,13 @@ def netlink_errors_say_what_is_wrong():
     unknown = message(1000, REQUEST, b'1234')
     made.send(unknown)
     assert error_of(made) == (errno.EOPNOTSUPP, 0, unknown)
+    # Also of what is longer than the buffer.
+    long = message(1000, REQUEST, bytes(50_000))
+    small = opened()
+    small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+    small.send(long)
+    assert error_of(small) == (errno.EOPNOTSUPP, 0, long)
+    assert dump(small, GETLINK)[-1][0] == DONE
     absent = message(GETLINK, REQUEST, struct.pack('BxHiII', 0, 0, 4711, 0, 0))
     made.send(absent)
     number, flags, rest = error_of(made)
