@@ -41,39 +41,49 @@ impl SharedBytes {
     }
 
     /// Writes bytes; what would stand outside is not written.
-    pub fn write(&self, at: usize, mut bytes: &[u8]) {
-        let mut at = at;
-        while !bytes.is_empty() {
-            let Some(word) = self.word(at) else { return };
-            let within = at % 8;
-            let (now, rest) = bytes.split_at(bytes.len().min(8 - within));
-            if let Ok(whole) = now.try_into() {
-                word.store(u64::from_ne_bytes(whole), Ordering::Relaxed);
-            } else {
-                let mut mask = [0; 8];
-                let mut new = [0; 8];
-                mask[within..within + now.len()].fill(0xff);
-                new[within..within + now.len()].copy_from_slice(now);
-                let (mask, new) = (u64::from_ne_bytes(mask), u64::from_ne_bytes(new));
-                let _ = word.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |old| Some(old & !mask | new));
-            }
-            at += now.len();
-            bytes = rest;
+    pub fn write(&self, at: usize, bytes: &[u8]) {
+        let (first, rest) = bytes.split_at(bytes.len().min(at.wrapping_neg() % 8));
+        self.write_part(at, first);
+        let at = at.saturating_add(first.len());
+        let (whole, last) = rest.as_chunks::<8>();
+        for (word, bytes) in self.words(at).iter().zip(whole) {
+            word.store(u64::from_ne_bytes(*bytes), Ordering::Relaxed);
         }
+        self.write_part(at.saturating_add(8 * whole.len()), last);
     }
 
     /// Reads bytes; what would stand outside stays as it was.
-    pub fn read(&self, at: usize, mut bytes: &mut [u8]) {
-        let mut at = at;
-        while !bytes.is_empty() {
-            let Some(word) = self.word(at) else { return };
-            let within = at % 8;
-            let (now, rest) = bytes.split_at_mut(bytes.len().min(8 - within));
-            let found = word.load(Ordering::Relaxed).to_ne_bytes();
-            now.copy_from_slice(&found[within..within + now.len()]);
-            at += now.len();
-            bytes = rest;
+    pub fn read(&self, at: usize, bytes: &mut [u8]) {
+        let (first, rest) = bytes.split_at_mut(bytes.len().min(at.wrapping_neg() % 8));
+        self.read_part(at, first);
+        let at = at.saturating_add(first.len());
+        let (whole, last) = rest.as_chunks_mut::<8>();
+        for (word, bytes) in self.words(at).iter().zip(&mut *whole) {
+            *bytes = word.load(Ordering::Relaxed).to_ne_bytes();
         }
+        self.read_part(at.saturating_add(8 * whole.len()), last);
+    }
+
+    /// Writes a part of one word. Its other parts may be somebody's at the same time.
+    fn write_part(&self, at: usize, bytes: &[u8]) {
+        let within = at % 8;
+        let (Some(word), false) = (self.word(at), bytes.is_empty()) else { return };
+        let (mut mask, mut new) = ([0; 8], [0; 8]);
+        mask[within..within + bytes.len()].fill(0xff);
+        new[within..within + bytes.len()].copy_from_slice(bytes);
+        let (mask, new) = (u64::from_ne_bytes(mask), u64::from_ne_bytes(new));
+        let _ = word.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |old| Some(old & !mask | new));
+    }
+
+    fn read_part(&self, at: usize, bytes: &mut [u8]) {
+        let within = at % 8;
+        let Some(word) = self.word(at) else { return };
+        bytes.copy_from_slice(&word.load(Ordering::Relaxed).to_ne_bytes()[within..within + bytes.len()]);
+    }
+
+    /// The words from a multiple of eight on.
+    fn words(&self, at: usize) -> &[AtomicU64] {
+        self.0.words().get(at / 8..).unwrap_or_default()
     }
 
     fn word(&self, at: usize) -> Option<&AtomicU64> {
@@ -98,13 +108,16 @@ mod tests {
         let (shared, file) = SharedBytes::new(4096).expect("memory");
         let file = std::fs::File::from(file);
         let bytes: Vec<u8> = (1..=40).collect();
-        for at in 0..9 {
-            shared.write(100 + at, &bytes);
-            let mut again = [0; 40];
+        for (at, len) in (0..9).flat_map(|at| (0..=bytes.len()).map(move |len| (at, len))) {
+            shared.write(96, &[0xee; 64]);
+            shared.write(100 + at, &bytes[..len]);
+            let (mut again, mut beside) = (vec![0; len], [0; 64]);
             shared.read(100 + at, &mut again);
-            assert_eq!(again[..], bytes);
-            file.read_exact_at(&mut again, 100 + at as u64).expect("read");
-            assert_eq!(again[..], bytes);
+            assert_eq!(again, bytes[..len]);
+            file.read_exact_at(&mut beside, 96).expect("read");
+            let (before, rest) = beside.split_at(4 + at);
+            assert_eq!(rest[..len], bytes[..len]);
+            assert!(before.iter().chain(&rest[len..]).all(|&byte| byte == 0xee), "its neighbours were left alone");
         }
         for at in [0, 4, 8, 4092] {
             shared.store(at, 0x0102_0304 + at as u32);
@@ -115,6 +128,11 @@ mod tests {
         }
         assert_eq!(shared.load(0), 0x0102_0304, "its neighbour was left alone");
         shared.write(4090, &bytes);
+        shared.write(usize::MAX - 3, &bytes);
+        let mut outside = [7; 40];
+        shared.read(4096, &mut outside);
+        shared.read(usize::MAX - 3, &mut outside);
+        assert_eq!(outside, [7; 40]);
         shared.store(4096, 7);
         shared.store(usize::MAX & !3, 7);
         assert_eq!((shared.load(4096), shared.load(usize::MAX & !3)), (0, 0));
