@@ -89,6 +89,17 @@ pub enum Request<'a> {
         /// The size of the program's buffer.
         len: u32,
     },
+    /// `getsockopt(2)` of an option of which the program's buffer says what is asked. Answer: [`crate::Reply::Value`].
+    AskOption {
+        /// Which socket.
+        id: SocketId,
+        /// `IPPROTO_IP`, ...
+        level: i32,
+        /// The option's number in its level.
+        name: i32,
+        /// The beginning of the buffer, at most [`MAX_OPTION`] bytes; the rest of the message.
+        value: &'a [u8],
+    },
     /// `shutdown(2)`. Answer: `Done`, after which the client shuts down its end of the pair.
     Shutdown {
         /// Which socket.
@@ -225,6 +236,7 @@ const INTERFACE_IOCTL: u8 = 21;
 const FILE: u8 = 22;
 const TAKE_ERROR: u8 = 24;
 const MEMORY: u8 = 32;
+const ASK_OPTION: u8 = 40;
 const TRANSMIT: u8 = 48;
 
 impl<'a> Request<'a> {
@@ -276,6 +288,12 @@ impl<'a> Request<'a> {
             }
             Request::TellOption { id, level, name, value } => {
                 writer.about(TELL_OPTION, id)?;
+                writer.i32(level)?;
+                writer.i32(name)?;
+                writer.limited(value, MAX_OPTION)?;
+            }
+            Request::AskOption { id, level, name, value } => {
+                writer.about(ASK_OPTION, id)?;
                 writer.i32(level)?;
                 writer.i32(name)?;
                 writer.limited(value, MAX_OPTION)?;
@@ -358,6 +376,11 @@ impl<'a> Request<'a> {
                 let value = reader.remaining(MAX_OPTION, "option value")?;
                 return Ok(Request::SetOption { id, level, name, value });
             }
+            ASK_OPTION => {
+                let (id, level, name) = (reader.id()?, reader.i32()?, reader.i32()?);
+                let value = reader.remaining(MAX_OPTION, "option value")?;
+                return Ok(Request::AskOption { id, level, name, value });
+            }
             TELL_OPTION => {
                 let (id, level, name) = (reader.id()?, reader.i32()?, reader.i32()?);
                 let value = reader.remaining(MAX_OPTION, "option value")?;
@@ -414,6 +437,7 @@ impl<'a> Request<'a> {
             | Request::PeerAddress { id }
             | Request::SetOption { id, .. }
             | Request::TellOption { id, .. }
+            | Request::AskOption { id, .. }
             | Request::Option { id, .. }
             | Request::Shutdown { id, .. }
             | Request::TakeError { id }

@@ -84,6 +84,7 @@ impl Parts {
             Request::PeerAddress { id },
             Request::SetOption { id, level: one, name: two, value: &self.value },
             Request::TellOption { id, level: one, name: two, value: &self.value },
+            Request::AskOption { id, level: one, name: two, value: &self.value },
             Request::Option { id, level: one, name: two, len: word },
             Request::Shutdown { id, how: one },
             Request::Flush { id },

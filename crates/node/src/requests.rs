@@ -320,6 +320,9 @@ impl Call<'_, '_> {
                 Some(errno) => return Err(errno.into()),
                 None => Answer::Done,
             },
+            Request::AskOption { level, name, value, .. } => {
+                Answer::Value(host.asked_option(socket, level, name, value)?)
+            }
             Request::Option { level, name, len, .. } => {
                 if (level, name) == (SOL_SOCKET, SO_ERROR)
                     && let Some(errno) = self.boundary.take_untold(key)
@@ -487,7 +490,9 @@ pub(crate) fn describe(request: &Request<'_>, number: Option<u64>) -> String {
             };
             format!("setsockopt({socket}, {}, {value})", option_name(level, name))
         }
-        Request::Option { level, name, .. } => format!("getsockopt({socket}, {})", option_name(level, name)),
+        Request::AskOption { level, name, .. } | Request::Option { level, name, .. } => {
+            format!("getsockopt({socket}, {})", option_name(level, name))
+        }
         Request::Shutdown { how, .. } => {
             let how = word(how, &[(SHUT_RD, "SHUT_RD"), (SHUT_WR, "SHUT_WR"), (SHUT_RDWR, "SHUT_RDWR")]);
             format!("shutdown({socket}, {how})")

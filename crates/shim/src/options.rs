@@ -70,10 +70,29 @@ fn read(
     if let Some(known) = known(fd, socket, level, name)? {
         return give(&known.to_ne_bytes(), room, value, len);
     }
+    if let Some(question) = question(level, name) {
+        let request = Request::AskOption { id: socket.id, level, name, value: &[] };
+        let along = Along { value: Some((value.cast_const(), room.min(question))), ..Along::socket(fd) };
+        return match exchange::ask(&request, along, &mut exchange::buffer())?.reply {
+            Reply::Value(bytes) => give(bytes, room, value, len),
+            _ => Err(NONSENSE),
+        };
+    }
     let request = Request::Option { id: socket.id, level, name, len: room.min(MAX_OPTION) as u32 };
     match exchange::about(fd, &request, &mut exchange::buffer())? {
         Reply::Value(bytes) => give(bytes, room, value, len),
         _ => Err(NONSENSE),
+    }
+}
+
+/// How long the question is that stands in the program's buffer, where there is one: `struct ip_msfilter`, `struct group_filter`, without sources.
+fn question(level: c_int, name: c_int) -> Option<usize> {
+    const IP_MSFILTER: c_int = 41;
+    const MCAST_MSFILTER: c_int = 48;
+    match (level, name) {
+        (libc::IPPROTO_IP, IP_MSFILTER) => Some(16),
+        (libc::IPPROTO_IP | libc::IPPROTO_IPV6, MCAST_MSFILTER) => Some(144),
+        _ => None,
     }
 }
 

@@ -24,6 +24,7 @@ mod options;
 pub mod packet;
 mod raw;
 pub mod settings;
+mod source_filters;
 mod switches;
 pub mod table;
 

@@ -40,10 +40,10 @@ impl Groups {
 }
 
 /// A `sockaddr_storage`.
-const STORAGE: usize = 128;
+pub(crate) const STORAGE: usize = 128;
 /// What precedes the sources of an `ip_msfilter`, and of a `group_filter`.
-const MSFILTER: usize = 16;
-const GROUP_FILTER: usize = 8 + STORAGE + 8;
+pub(crate) const MSFILTER: usize = 16;
+pub(crate) const GROUP_FILTER: usize = 8 + STORAGE + 8;
 /// The longest value that Linux takes (`optmem_max`).
 const VALUE_MAX: usize = 131_072;
 /// Sources that a filter may have (`igmp_max_msf`, `mld_max_msf`); beyond that Linux does not look at them.
@@ -369,7 +369,7 @@ impl Host {
     }
 
     /// The port with this index, else with this address, else that by which the group is reached.
-    fn port_for(&self, group: IpAddr, index: u32, address: Ipv4Addr) -> Option<PortId> {
+    pub(crate) fn port_for(&self, group: IpAddr, index: u32, address: Ipv4Addr) -> Option<PortId> {
         match index {
             0 if address.is_unspecified() => self.stack().port_for_group(group),
             0 => self.stack().port_of(address.into()),
@@ -411,7 +411,7 @@ fn index_of(port: PortId) -> u32 {
     port.interface_index()
 }
 
-fn multicast(group: IpAddr) -> Result<IpAddr, Errno> {
+pub(crate) fn multicast(group: IpAddr) -> Result<IpAddr, Errno> {
     if group.is_multicast() { Ok(group) } else { Err(Errno::EINVAL) }
 }
 
@@ -422,12 +422,12 @@ fn flag(value: i32) -> Result<bool, Errno> {
     }
 }
 
-fn part<const LEN: usize>(value: &[u8], at: usize) -> Result<[u8; LEN], Errno> {
+pub(crate) fn part<const LEN: usize>(value: &[u8], at: usize) -> Result<[u8; LEN], Errno> {
     value.get(at..).and_then(|rest| rest.first_chunk()).copied().ok_or(Errno::EINVAL)
 }
 
 /// The address in a `sockaddr_storage`, if it is of that family.
-fn address(storage: &[u8], v6: bool) -> Option<IpAddr> {
+pub(crate) fn address(storage: &[u8], v6: bool) -> Option<IpAddr> {
     let family = u16::from_ne_bytes(*storage.first_chunk()?);
     match (family, v6) {
         (AF_INET, false) => Some(Ipv4Addr::from(*storage.get(4..)?.first_chunk::<4>()?).into()),

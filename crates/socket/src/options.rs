@@ -136,7 +136,7 @@ impl Host {
     }
 
     /// A raw socket of IPv6 has no options of IPv4, as on Linux.
-    fn knows_only_ipv6(&self, id: SocketId) -> bool {
+    pub(crate) fn knows_only_ipv6(&self, id: SocketId) -> bool {
         self.settings(id)
             .is_some_and(|settings| settings.ipv6.is_some() && settings.raw.is_some_and(|raw| raw.is_raw()))
     }

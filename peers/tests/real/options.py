@@ -1,6 +1,6 @@
 # Options of IP, by their effects: what the peer sees of packets that were sent with them, and what this socket hears of packets that the peer
 # sends. The peer's part is in options_peer.py; the two talk over a connection, line by line.
-import errno, socket, struct, sys
+import ctypes, errno, socket, struct, sys
 
 US4, PEER4, US6, PEER6 = sys.argv[2:6]
 IP, IPV6 = 0, 41
@@ -207,5 +207,50 @@ def only_neighbours(talk):
         s.setblocking(False)
         expect(refused(s.accept), "EAGAIN")
         talk.ask("forget")
+
+def source_filters(talk):
+    # The question stands in the buffer, so getsockopt is called by hand.
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def asked(s, level, name, question, room, size):
+        buffer = ctypes.create_string_buffer(question + struct.pack("II", 9, room) + bytes(room * size), len(question) + 8 + room * size)
+        length = ctypes.c_uint32(len(buffer))
+        if libc.getsockopt(s.fileno(), level, name, buffer, ctypes.byref(length)) != 0:
+            return errno.errorcode[ctypes.get_errno()]
+        told = buffer.raw[len(question):length.value]
+        return struct.unpack("II", told[:8]) + ([told[at:at + size] for at in range(8, len(told), size)],)
+
+    link = socket.if_nametoindex(sys.argv[6])
+    storage = lambda address: struct.pack("=HHI16s104x", socket.AF_INET6, 0, 0, socket.inet_pton(socket.AF_INET6, address))
+
+    def v4(s, room=3):
+        return asked(s, IP, 41, group + us, room, 4)
+
+    def v6(s, room=2):
+        return asked(s, IPV6, 48, struct.pack("=Ixxxx", link) + storage("ff15::7"), room, 128)
+
+    group, us = socket.inet_aton("239.1.2.3"), socket.inet_aton(US4)
+    first, second = socket.inet_aton("10.1.1.1"), socket.inet_aton("10.1.1.2")
+    for s in (socket4(), socket.socket(socket.AF_INET, socket.SOCK_RAW, 253)):
+        expect(v4(s), "EADDRNOTAVAIL")
+        s.setsockopt(IP, 35, group + us)
+        expect(v4(s), (0, 0, []))
+        for source in (first, second):
+            # IP_BLOCK_SOURCE.
+            s.setsockopt(IP, 38, group + us + source)
+        told, number, listed = v4(s)
+        expect((told, number, sorted(listed)), (0, 2, [first, second]))
+        # Room for one: one of two.
+        told, number, (one,) = v4(s, 1)
+        expect((told, number, one in (first, second)), (0, 2, True))
+        s.setsockopt(IP, 36, group + us)
+        s.setsockopt(IP, 39, group + us + first)
+        expect(v4(s, 1), (1, 1, [first]))
+    s = socket6()
+    expect(v6(s), "EADDRNOTAVAIL")
+    # MCAST_JOIN_SOURCE_GROUP.
+    s.setsockopt(IPV6, 46, struct.pack("=Ixxxx", link) + storage("ff15::7") + storage("2001:db8::5"))
+    told, number, listed = v6(s)
+    expect((told, number, listed[0][:24]), (1, 1, storage("2001:db8::5")[:24]))
 
 globals()[sys.argv[1]](Talk())

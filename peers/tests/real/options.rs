@@ -10,7 +10,7 @@ fn check(name: &str) {
     scene.listens(Side::Peer, 7000);
     let mut script = scene.script(Side::Subject, "options.py", include_str!("options.py"));
     let ends = [SUBJECT, PEER, Side::Subject.address6(), Side::Peer.address6()];
-    Process::start(script.arg(name).args(ends)).success();
+    Process::start(script.arg(name).args(ends).arg("veth0")).success();
 }
 
 checks! {
@@ -22,4 +22,5 @@ checks! {
     too_long_for_the_path
     headers_of_streams
     only_neighbours
+    source_filters
 }

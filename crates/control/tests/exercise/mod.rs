@@ -139,6 +139,7 @@ fn meanings(script: &[u8]) {
         (Request::PeerAddress { id }, true),
         (Request::SetOption { id, level: a, name: b, value: &bytes }, bytes.len() <= MAX_OPTION),
         (Request::TellOption { id, level: a, name: b, value: &bytes }, bytes.len() <= MAX_OPTION),
+        (Request::AskOption { id, level: a, name: b, value: &bytes }, bytes.len() <= MAX_OPTION),
         (Request::Option { id, level: a, name: b, len: c as u32 }, true),
         (Request::Shutdown { id, how: a }, true),
         (Request::Ioctl { id, command: a as u32, argument: &bytes }, bytes.len() <= MAX_OPTION),

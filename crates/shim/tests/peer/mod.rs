@@ -301,7 +301,7 @@ impl State {
             }
             Request::TakeError { .. } => Err(libc::EAGAIN),
             // What is written is routed when it is seen, before this; errors come as messages.
-            Request::Memory { .. } | Request::Transmit { .. } => Err(libc::EINVAL),
+            Request::Memory { .. } | Request::Transmit { .. } | Request::AskOption { .. } => Err(libc::EINVAL),
             Request::Flush { id } if self.sockets[&id.0].name.kind == Kind::Stream => Ok(Reply::Done),
             Request::Flush { id } => match self.take_in(id) {
                 0 => Ok(Reply::Done),
