@@ -48,6 +48,10 @@ pub struct Header {
     pub remote: Option<Address>,
     /// From the node to the program: more control messages were asked for than have room (`MSG_CTRUNC`).
     pub lost: bool,
+    /// From the program to the node: more of the same datagram follows (`MSG_MORE`).
+    pub more: bool,
+    /// From the program to the node: to a neighbour only (`MSG_DONTROUTE`).
+    pub to_neighbor: bool,
     /// Bytes of control messages before the payload, at most [`Header::MAX_SENT`].
     pub control: u16,
 }
@@ -57,6 +61,8 @@ const ERROR: u8 = 1;
 const READY: u8 = 2;
 const ANSWER: u16 = 1;
 const LOST: u16 = 2;
+const MORE: u16 = 4;
+const TO_NEIGHBOR: u16 = 8;
 
 impl Header {
     /// Bytes of the header.
@@ -75,7 +81,7 @@ impl Header {
 
     /// A datagram to or from `remote`, and nothing else said.
     pub fn data(remote: Option<Address>) -> Header {
-        Header { kind: Kind::Data, answer: false, remote, lost: false, control: 0 }
+        Header { kind: Kind::Data, answer: false, remote, lost: false, more: false, to_neighbor: false, control: 0 }
     }
 
     /// An error, of a datagram to `remote`.
@@ -98,7 +104,7 @@ impl Header {
     }
 
     fn write(&self, mut writer: Writer<'_>) -> Result<(), NoRoom> {
-        let Header { kind, answer, remote, lost, control } = *self;
+        let Header { kind, answer, remote, lost, more, to_neighbor, control } = *self;
         let (kind, errno) = match kind {
             Kind::Data => (DATA, 0),
             Kind::Error(errno) => (ERROR, errno),
@@ -106,7 +112,8 @@ impl Header {
         };
         writer.u8(VERSION)?;
         writer.u8(kind)?;
-        writer.u16(if answer { ANSWER } else { 0 } | if lost { LOST } else { 0 })?;
+        let flags = [(answer, ANSWER), (lost, LOST), (more, MORE), (to_neighbor, TO_NEIGHBOR)];
+        writer.u16(flags.iter().fold(0, |flags, &(on, flag)| if on { flags | flag } else { flags }))?;
         writer.i32(errno)?;
         writer.u16(control)?;
         writer.bytes(&[0; 6])?;
@@ -124,7 +131,7 @@ impl Header {
         }
         let kind = reader.u8()?;
         let flags = reader.u16()?;
-        if flags & !(ANSWER | LOST) != 0 {
+        if flags & !(ANSWER | LOST | MORE | TO_NEIGHBOR) != 0 {
             return Err(Malformed::Field("flag"));
         }
         let kind = match (kind, reader.i32()?) {
@@ -142,8 +149,9 @@ impl Header {
         let remote = reader.optional_any_address()?;
         reader.zeros(4)?;
         reader.end()?;
-        let (answer, lost) = (flags & ANSWER != 0, flags & LOST != 0);
-        Ok((Header { kind, answer, remote, lost, control }, rest))
+        let is = |flag| flags & flag != 0;
+        let (answer, lost, more, to_neighbor) = (is(ANSWER), is(LOST), is(MORE), is(TO_NEIGHBOR));
+        Ok((Header { kind, answer, remote, lost, more, to_neighbor, control }, rest))
     }
 
     /// Reads a whole message of a program: header, control messages, payload.

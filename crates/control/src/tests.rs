@@ -128,6 +128,8 @@ impl Parts {
             },
             answer: self.word & 1 != 0,
             lost: self.word & 4 != 0,
+            more: self.word & 8 != 0,
+            to_neighbor: self.word & 16 != 0,
             remote: (self.word & 2 != 0).then_some(self.any_address),
             control: (self.word >> 16) as u16 % (Header::MAX_SENT as u16 + 1),
         }

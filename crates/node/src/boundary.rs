@@ -54,6 +54,8 @@ pub(crate) struct Context<'a> {
     pub(crate) host: &'a mut Host,
     pub(crate) poller: &'a Poller,
     pub(crate) now: Instant,
+    /// Who runs the node, and may on it what root may.
+    pub(crate) uid: u32,
 }
 
 /// What can still be asked about a socket whose end is gone.

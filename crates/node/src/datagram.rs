@@ -9,6 +9,7 @@
 //! cannot go (no route, too long) comes back as an error message, which its next call reports.
 
 mod ancillary;
+mod cork;
 pub(crate) mod errors;
 mod packet;
 mod raw;
@@ -25,6 +26,7 @@ use sockeye_control::ancillary::cut;
 use sockeye_control::datagram::{Header, Kind};
 use sockeye_socket::{Body, Errno, Privilege, SocketId};
 
+use self::cork::Corked;
 use crate::boundary::{Context, Counters};
 use crate::end::{End, Fate, Pump};
 use crate::pair;
@@ -39,6 +41,8 @@ pub(crate) struct DatagramPump {
     unsent: Option<Vec<u8>>,
     /// Of its pieces, where it is to be cut, so many are sent.
     pieces_sent: usize,
+    /// Datagrams that are written in pieces.
+    cork: cork::Cork,
     /// For a program that had no room.
     undelivered: Option<Message>,
     /// An error that the program is to be told of.
@@ -58,6 +62,16 @@ pub(crate) struct DatagramPump {
 }
 
 impl DatagramPump {
+    /// Bytes from the program that found no room yet.
+    pub(crate) fn unsent(&self) -> usize {
+        self.unsent.as_ref().map_or(0, Vec::len)
+    }
+
+    /// The program has pulled its cork (`UDP_CORK`).
+    pub(crate) fn uncork(&mut self) {
+        self.cork.pull();
+    }
+
     /// The program has asked for an error, and may be told of another.
     pub(crate) fn asked(&mut self, again: bool) {
         self.error.take_if(|header| header.answer);
@@ -142,13 +156,11 @@ fn input(
         }
         pump.filler = pair::drain(end.fd.as_fd(), pump.filler, scratch);
     }
-    if let Some(message) = pump.unsent.take() {
-        match send(end, pump, context, &message, counters) {
-            Ok(()) => {}
-            Err(()) => {
-                pump.unsent = Some(message);
-                return Fate::Keep;
-            }
+    for _ in 0..2 {
+        let Some(message) = pump.unsent.take().or_else(|| pump.cork.pulled()) else { break };
+        if transmit(end, pump, context, &message, counters).is_err() {
+            pump.unsent = Some(message);
+            return Fate::Keep;
         }
     }
     let mut turn = 0;
@@ -163,7 +175,7 @@ fn input(
             Ok((_, len)) if len > scratch.len() => counters.datagrams_malformed += 1,
             Ok((_, len)) => {
                 if send(end, pump, context, &scratch[..len], counters).is_err() {
-                    pump.unsent = Some(scratch[..len].to_vec());
+                    pump.unsent.get_or_insert_with(|| scratch[..len].to_vec());
                     return Fate::Keep;
                 }
             }
@@ -175,8 +187,39 @@ fn input(
     Fate::Keep
 }
 
-/// Sends one message's datagram. An error when the stack has no room, and says when it has.
+/// Sends one message's datagram, or keeps it until the rest of it comes. An error when the stack has no room, and says when it has.
 fn send(
+    end: &mut End,
+    pump: &mut DatagramPump,
+    context: &mut Context<'_>,
+    message: &[u8],
+    counters: &mut Counters,
+) -> Result<(), ()> {
+    match pump.cork.take(context.host, end.socket, message) {
+        Corked::Alone => transmit(end, pump, context, message, counters),
+        Corked::Held => Ok(()),
+        Corked::Whole(whole) => transmit(end, pump, context, &whole, counters).inspect_err(|()| {
+            pump.unsent = Some(whole);
+        }),
+        Corked::Refused(errno, header) => {
+            refuse(pump, &header, errno, counters);
+            Ok(())
+        }
+    }
+}
+
+/// The program is told that its datagram was not sent.
+fn refuse(pump: &mut DatagramPump, header: &Header, errno: Errno, counters: &mut Counters) {
+    counters.datagrams_refused += 1;
+    if header.answer {
+        pump.answer = Some(errno);
+    } else {
+        pump.error.get_or_insert(Header::error(errno.raw(), header.remote));
+    }
+}
+
+/// The same of a datagram that is whole.
+fn transmit(
     end: &mut End,
     pump: &mut DatagramPump,
     context: &mut Context<'_>,
@@ -192,7 +235,8 @@ fn send(
     };
     let Some(body) = context.host.body(end.socket) else { return Ok(()) };
     // It is whoever made the socket that may send more than others.
-    let who = if end.owner.uid == 0 { Privilege::Administrator } else { Privilege::User };
+    let trusted = end.owner.uid == 0 || end.owner.uid == context.uid;
+    let who = if trusted { Privilege::Administrator } else { Privilege::User };
     let sent = match body {
         Body::Datagram(_) | Body::Unbound => {
             udp::send(context, end.socket, &header, who, (control, payload), &mut pump.pieces_sent)
@@ -208,12 +252,7 @@ fn send(
         Ok(()) => Ok(()),
         Err(Errno::EAGAIN) => Err(()),
         Err(errno) => {
-            counters.datagrams_refused += 1;
-            if header.answer {
-                pump.answer = Some(errno);
-                return Ok(());
-            }
-            pump.error.get_or_insert(Header::error(errno.raw(), header.remote));
+            refuse(pump, &header, errno, counters);
             Ok(())
         }
     }

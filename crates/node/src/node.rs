@@ -267,8 +267,8 @@ impl Node {
             if !self.boundary.is_dirty() {
                 break;
             }
-            let Node { boundary, host, poller, now, .. } = self;
-            boundary.pump(&mut Context { host, poller, now: *now });
+            let Node { boundary, host, poller, now, uid, .. } = self;
+            boundary.pump(&mut Context { host, poller, now: *now, uid: *uid });
         }
         self.trace_notes();
         self.transmit()?;

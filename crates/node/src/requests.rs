@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use sockeye_control::{Address, Kind, LinkAddress, Request, SocketId};
 use sockeye_socket::names::{
-    AF_INET, AF_INET6, AF_NETLINK, AF_PACKET, IPPROTO_IPV6, IPPROTO_TCP, IPV6_PATHMTU, PACKET_FANOUT, PACKET_RX_RING,
-    PACKET_TX_RING, SO_ATTACH_FILTER, SO_ERROR, SO_OOBINLINE, SOCK_DGRAM, SOCK_PACKET, SOCK_RAW, SOCK_STREAM,
-    SOL_PACKET, SOL_SOCKET, TCP_CORK, TCP_INFO,
+    AF_INET, AF_INET6, AF_NETLINK, AF_PACKET, IPPROTO_IPV6, IPPROTO_TCP, IPPROTO_UDP, IPV6_PATHMTU, PACKET_FANOUT,
+    PACKET_RX_RING, PACKET_TX_RING, SO_ATTACH_FILTER, SO_ERROR, SO_OOBINLINE, SOCK_DGRAM, SOCK_PACKET, SOCK_RAW,
+    SOCK_STREAM, SOL_PACKET, SOL_SOCKET, TCP_CORK, TCP_INFO, UDP_CORK,
 };
 use sockeye_socket::settings::cut_value;
 use sockeye_socket::table::Key;
@@ -21,7 +21,7 @@ use sockeye_stack::tcp::Side;
 
 use crate::boundary::{Boundary, Context, Grave};
 use crate::datagram;
-use crate::end::{Owner, Pump};
+use crate::end::{End, Owner, Pump};
 use crate::pair;
 use crate::poller::{Happened, Token};
 use crate::trace::word;
@@ -32,6 +32,9 @@ const SHUT_RDWR: i32 = 2;
 /// Bytes not yet acknowledged; of these, not yet sent.
 const SIOCOUTQ: u32 = 0x5411;
 const SIOCOUTQNSD: u32 = 0x894b;
+/// When the last datagram was read, which the node does not see.
+const SIOCGSTAMP: u32 = 0x8906;
+const SIOCGSTAMPNS: u32 = 0x8907;
 
 /// What a program is told.
 #[derive(Debug)]
@@ -141,6 +144,12 @@ impl Call<'_, '_> {
 
     /// After an option was set: a pulled cork pushes what was written before.
     fn uncork(&mut self, key: Key, request: &Request<'_>) {
+        if let Request::SetOption { level: IPPROTO_UDP, name: UDP_CORK, value, .. } = *request
+            && value.first_chunk() == Some(&[0; 4])
+            && let Some(End { pump: Pump::Datagram(pump), .. }) = self.boundary.ends.get_mut(key)
+        {
+            pump.uncork();
+        }
         if let Some((_, false)) = cork(request) {
             self.boundary.look_again(key);
         }
@@ -363,6 +372,14 @@ impl Call<'_, '_> {
                 }
                 Answer::Done
             }
+            Request::Ioctl { command: SIOCOUTQ, .. } if !host.is_stream(socket) => {
+                let waits = match self.boundary.ends.get(key).map(|end| &end.pump) {
+                    Some(Pump::Datagram(pump)) => pump.unsent(),
+                    _ => 0,
+                };
+                Answer::Value((waits as u32).to_ne_bytes().to_vec())
+            }
+            Request::Ioctl { command: SIOCGSTAMP | SIOCGSTAMPNS, .. } => return Err(Errno::ENOTTY.into()),
             Request::Ioctl { command, .. } => {
                 let Some(Body::Connection(connection)) = host.body(socket) else { return Err(Errno::EINVAL.into()) };
                 let info = host.stack().tcp_info(*now, connection).ok_or(Errno::EINVAL)?;

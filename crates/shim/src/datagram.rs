@@ -106,8 +106,9 @@ pub(crate) fn send(
     pieces: &mut [iovec],
     flags: c_int,
 ) -> Result<usize, Errno> {
-    // UDP has no urgent data, and what `MSG_MORE` holds back here would be sent apart.
-    if flags & (libc::MSG_OOB | libc::MSG_MORE) != 0 {
+    let more = flags & libc::MSG_MORE != 0;
+    // UDP has no urgent data; and only its datagrams are written in pieces here.
+    if flags & libc::MSG_OOB != 0 || more && name.kind != Kind::Datagram {
         return Err(UNSUPPORTED);
     }
     let most = match name.family {
@@ -145,9 +146,11 @@ pub(crate) fn send(
     if listed > Header::MAX_SENT {
         return Err(Errno(libc::ENOBUFS));
     }
+    let to_neighbor = flags & libc::MSG_DONTROUTE != 0 && !netlink && name.family != Family::Packet;
+    let destination = if to_neighbor { None } else { destination };
     // The answer to a question is there when the call returns.
     let known = !netlink && destination.is_some_and(|destination| is_last_destination(fd, destination));
-    let header = Header { answer: !known, control: listed as u16, ..Header::data(remote) }.encode();
+    let header = Header { answer: !known, control: listed as u16, more, to_neighbor, ..Header::data(remote) }.encode();
     pieces[0] = exchange::piece(header.as_ptr().cast(), header.len());
     pieces[1] = exchange::piece(list, listed);
     let last = pieces.len() - 1;

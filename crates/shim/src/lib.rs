@@ -56,7 +56,7 @@
 //!   destination, and after each change of an option. If the same becomes wrong later (a route goes), it is told by the next call on the socket. A destination
 //!   that is not the last one costs an exchange with the node. A pending error that stands behind datagrams in the queue is told
 //!   when they are read. An error makes the socket polled `IN` rather than `ERR`, but for `poll` and `ppoll` in a process that
-//!   asked for errors one by one (`IP_RECVERR`); there a socket with an error behind datagrams polls `IN` until they are read. `MSG_MORE` is refused; 1,024 pieces in one call are
+//!   asked for errors one by one (`IP_RECVERR`); there a socket with an error behind datagrams polls `IN` until they are read. `MSG_MORE` is refused on raw sockets; 1,024 pieces in one call are
 //!   one too many.
 //! - *Bad pointers*: option values, payloads and addresses are judged by the kernel (`EFAULT`). Names for the resolver are read as they are, as libc does.
 //! - *A node that was killed*: options that it is only told may seem to be set, a thousand times at most, before it is noticed.

@@ -33,13 +33,14 @@ impl From<ConnectError> for Errno {
 impl From<tcp::Error> for Errno {
     fn from(error: tcp::Error) -> Self {
         match error {
-            tcp::Error::Refused | tcp::Error::ProtocolUnreachable => Errno::ECONNREFUSED,
+            tcp::Error::Refused => Errno::ECONNREFUSED,
             tcp::Error::Reset => Errno::ECONNRESET,
             tcp::Error::BrokenPipe => Errno::EPIPE,
             tcp::Error::TimedOut => Errno::ETIMEDOUT,
-            tcp::Error::HostUnreachable | tcp::Error::Prohibited => Errno::EHOSTUNREACH,
+            tcp::Error::HostUnreachable => Errno::EHOSTUNREACH,
             tcp::Error::NetworkUnreachable => Errno::ENETUNREACH,
             tcp::Error::Aborted => Errno::ECONNABORTED,
+            tcp::Error::Reported(cause) => cause.into(),
         }
     }
 }
@@ -66,9 +67,8 @@ impl From<udp::Error> for Errno {
     fn from(error: udp::Error) -> Self {
         match error {
             udp::Error::Refused => Errno::ECONNREFUSED,
-            udp::Error::HostUnreachable | udp::Error::Prohibited => Errno::EHOSTUNREACH,
+            udp::Error::HostUnreachable => Errno::EHOSTUNREACH,
             udp::Error::MessageSize => Errno::EMSGSIZE,
-            udp::Error::Protocol => Errno::EPROTO,
             udp::Error::Reported(cause) => cause.into(),
         }
     }

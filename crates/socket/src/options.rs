@@ -10,7 +10,7 @@ use crate::errno::Errno;
 use crate::host::{Body, Host, Socket, SocketId, State};
 use crate::info;
 use crate::names::*;
-use crate::settings::{Privilege, Settings, Switch, int};
+use crate::settings::{Privilege, Settings, Switch, int, read_int};
 
 impl Host {
     /// setsockopt(2).
@@ -35,13 +35,22 @@ impl Host {
         if let Some(done) = self.set_group_option(now, id, level, name, value) {
             return done;
         }
+        if matches!(self.body(id), Some(Body::Packet(_)))
+            && matches!((level, name), (SOL_SOCKET, SO_RXQ_OVFL | SO_TIMESTAMPING))
+        {
+            return Err(Errno::ENOPROTOOPT);
+        }
         if let Some(done) = self.set_live_option(now, id, level, name, value) {
             return done;
         }
         let stream = self.is_stream(id);
-        if (level, name) == (SOL_SOCKET, SO_BINDTODEVICE) {
-            let device = self.device(value)?;
-            self.sockets.get_mut(id.0).ok_or(Errno::EBADF)?.device = device;
+        if level == SOL_SOCKET && matches!(name, SO_BINDTODEVICE | SO_BINDTOIFINDEX) {
+            let device = if name == SO_BINDTODEVICE { self.device(value)? } else { self.device_by_index(value)? };
+            let socket = self.sockets.get_mut(id.0).ok_or(Errno::EBADF)?;
+            socket.device = device;
+            if let State::Bound(binding) | State::Listening { binding, .. } = socket.state {
+                self.stack.tcp_set_device(binding, device);
+            }
             self.apply(now, id);
             return Ok(());
         }
@@ -94,6 +103,10 @@ impl Host {
                     name.push(0);
                 }
                 Ok(name)
+            }
+            (SOL_SOCKET, SO_BINDTOIFINDEX) => {
+                let device = self.sockets.get(id.0).and_then(|socket| socket.device);
+                Ok(int(device.map_or(0, |device| device.interface_index().cast_signed())))
             }
             (IPPROTO_TCP, TCP_INFO) if stream => Ok(match body {
                 Body::Connection(connection) => match self.stack().tcp_info(now, connection) {
@@ -149,6 +162,16 @@ impl Host {
         }
         let found = self.stack().ports().find(|(_, port)| port.name.as_bytes() == name).map(|(id, _)| id);
         found.map(Some).ok_or(Errno::ENODEV)
+    }
+
+    /// SO_BINDTOIFINDEX's value: a number; 0 for none.
+    fn device_by_index(&self, value: &[u8]) -> Result<Option<PortId>, Errno> {
+        let index = u32::try_from(read_int(value)?).map_err(|_| Errno::EINVAL)?;
+        if index == 0 {
+            return Ok(None);
+        }
+        let port = PortId::from_interface_index(index).ok_or(Errno::ENODEV)?;
+        if self.stack().ports().any(|(known, _)| known == port) { Ok(Some(port)) } else { Err(Errno::ENODEV) }
     }
 
     /// Hands the settings down to the stack, where something stands behind the socket.
@@ -229,6 +252,8 @@ fn apply_udp(stack: &mut Stack, id: udp::SocketId, socket: &Socket) {
         checksum_v6: !settings.advanced.is_on(Switch::NO_CHECKSUM_V6),
         takes_unchecked: settings.advanced.is_on(Switch::TAKES_UNCHECKED_V6),
         keeps_headers: settings.advanced.wants_headers(),
+        coalesces: settings.advanced.is_on(Switch::COALESCES),
+        to_neighbors: settings.dont_route,
     };
     stack.udp_set_options(id, options);
     stack.udp_set_reuse(id, *reuse_address, *reuse_port);

@@ -151,6 +151,7 @@ pub(crate) fn apply(stack: &mut Stack, id: raw::SocketId, socket: &Socket) {
         groups,
         member: socket.groups.member,
         broadcast: settings.broadcast,
+        to_neighbors: settings.dont_route,
         foreign: settings.advanced.is_on(Switch::FOREIGN),
         binds_anywhere: settings.binds_anywhere(),
         device: socket.device,

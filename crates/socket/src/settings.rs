@@ -6,7 +6,8 @@
 //! do is refused with ENOPROTOOPT, never taken in silence: a program that believes it was heard hangs later, where
 //! nobody looks for the reason. One is taken, kept and reported without effect, because many programs set it and none can tell:
 //! SO_PRIORITY orders a kernel's queues, of which there are none here. SO_MARK names a route of the kernel's, and is
-//! refused as Linux refuses it to everybody but the administrator (EPERM); its value is 0.
+//! refused as Linux refuses it to everybody but the administrator (EPERM); its value is 0. A switch that this host does not have can be asked for and
+//! turned off, as it is off.
 //!
 //! Buffer sizes follow Linux: what a program asks for is bounded by the host's limit, doubled (for bookkeeping), and reported
 //! doubled.
@@ -37,6 +38,18 @@ const CONGESTION_NAME_MAX: usize = 16;
 /// The congestion control that the stack has.
 const CONGESTION: &[u8] = b"reno";
 
+/// Switches that this host does not have: they are off, and whoever turns one on is refused.
+const ALWAYS_OFF: [i32; 8] = [
+    SO_DEBUG,
+    SO_PASSCRED,
+    SO_PASSSEC,
+    SO_WIFI_STATUS,
+    SO_SELECT_ERR_QUEUE,
+    SO_BUSY_POLL,
+    SO_ZEROCOPY,
+    SO_PREFER_BUSY_POLL,
+];
+
 /// Who asks: some settings are for the administrator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Privilege {
@@ -61,6 +74,12 @@ pub struct Settings {
     pub receive_buffer: Option<i32>,
     /// SO_LINGER in seconds.
     pub linger: Option<i32>,
+    /// SO_DONTROUTE.
+    pub dont_route: bool,
+    /// SO_RXQ_OVFL: datagrams tell how many were lost before them.
+    pub tells_lost: bool,
+    /// SO_TIMESTAMPING: what is asked for, of `SOF_TIMESTAMPING_RX_SOFTWARE` and `SOF_TIMESTAMPING_SOFTWARE`.
+    pub timestamping: i32,
     /// SO_PRIORITY; without effect.
     pub priority: i32,
     /// SO_TIMESTAMP or SO_TIMESTAMPNS: datagrams carry the moment they came in.
@@ -155,6 +174,9 @@ impl Default for Settings {
             send_buffer: None,
             receive_buffer: None,
             linger: None,
+            dont_route: false,
+            tells_lost: false,
+            timestamping: 0,
             priority: 0,
             timestamp: None,
             oob_inline: false,
@@ -262,6 +284,23 @@ impl Settings {
             SO_PRIORITY if !administrator && !(0..=6).contains(&value) => return Err(Errno::EPERM),
             SO_PRIORITY => self.priority = value,
             SO_MARK => return Err(Errno::EPERM),
+            SO_DONTROUTE if !stream => self.dont_route = value != 0,
+            SO_RXQ_OVFL if !stream => self.tells_lost = value != 0,
+            SO_TIMESTAMPING if !stream => {
+                const DONE: i32 = SOF_TIMESTAMPING_RX_SOFTWARE | SOF_TIMESTAMPING_SOFTWARE;
+                if value & !DONE != 0 {
+                    return Err(Errno::EINVAL);
+                }
+                self.timestamping = value;
+            }
+            // As Linux: once it meant something.
+            SO_BSDCOMPAT => {}
+            SO_DEBUG if value != 0 && !administrator => return Err(Errno::EACCES),
+            SO_BUSY_POLL if value < 0 => return Err(Errno::EINVAL),
+            SO_BUSY_POLL if value > 0 && !administrator => return Err(Errno::EPERM),
+            // They are as they were born.
+            SO_RCVLOWAT if (0..=1).contains(&value) => {}
+            name if value == 0 && ALWAYS_OFF.contains(&name) => {}
             SO_TIMESTAMP if !stream => self.timestamp = (value != 0).then_some(TimestampKind::Micros),
             SO_TIMESTAMPNS if !stream => self.timestamp = (value != 0).then_some(TimestampKind::Nanos),
             _ => return Err(Errno::ENOPROTOOPT),
@@ -280,6 +319,22 @@ impl Settings {
             SO_RCVBUF => self.receive_buffer.unwrap_or(if stream { 131_072 } else { 212_992 }),
             SO_PRIORITY => self.priority,
             SO_MARK => 0,
+            SO_DONTROUTE if !stream => self.dont_route.into(),
+            SO_RXQ_OVFL if !stream => self.tells_lost.into(),
+            SO_TIMESTAMPING if !stream => {
+                // With the clock that it is bound to: none.
+                let mut bytes = int(self.timestamping);
+                bytes.extend(int(0));
+                return Ok(bytes);
+            }
+            SO_BSDCOMPAT => 0,
+            SO_RCVLOWAT | SO_SNDLOWAT => 1,
+            // Nobody knows.
+            SO_INCOMING_CPU => -1,
+            // SKF_AD_MAX: filters know all of them.
+            SO_BPF_EXTENSIONS => 64,
+            SO_PEERCRED => return Ok([0, -1, -1].into_iter().flat_map(int).collect()),
+            name if ALWAYS_OFF.contains(&name) => 0,
             SO_TIMESTAMP => (self.timestamp == Some(TimestampKind::Micros)).into(),
             SO_TIMESTAMPNS => (self.timestamp == Some(TimestampKind::Nanos)).into(),
             SO_LINGER => {

@@ -130,6 +130,10 @@ switches! {
     PATH_MTU = 26: IPPROTO_IPV6 IPV6_RECVPATHMTU Int Any;
     /// IPV6_ROUTER_ALERT_ISOLATE: a node is a world of its own anyway.
     ALERT_ISOLATED = 27: IPPROTO_IPV6 IPV6_ROUTER_ALERT_ISOLATE Int Any;
+    /// UDP_CORK.
+    CORK = 28: IPPROTO_UDP UDP_CORK Int Messages;
+    /// UDP_GRO.
+    COALESCES = 29: IPPROTO_UDP UDP_GRO Int Messages;
 }
 
 /// All switches of a socket.

@@ -271,6 +271,13 @@ impl Bindings {
         }
     }
 
+    /// The holder is bound to a device, or to none.
+    pub(crate) fn set_device(&mut self, id: BindingId, device: Option<PortId>) {
+        if let Some(binding) = self.find_mut(id) {
+            binding.bind.device = device;
+        }
+    }
+
     /// The holder has chosen one address of all (a datagram socket connects) or gives it up again.
     pub(crate) fn set_address(&mut self, id: BindingId, address: IpAddr) {
         if let Some(binding) = self.find_mut(id) {

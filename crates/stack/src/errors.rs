@@ -5,7 +5,7 @@
 //! code, who sent it, and the packet that it quotes: these wait in an [`ErrorQueue`], and the number is that of the first of them.
 //! What cannot be sent for its length is told there, too, with the length that would do.
 //!
-//! The queue is bounded, in number and by what is kept of each quoted packet: what a stranger can say costs little, and nothing where
+//! The queue is bounded, in number and, with what the socket has not read, by its receive buffer: what a stranger can say costs little, and nothing where
 //! nobody asked.
 //!
 //! # Standards
@@ -20,6 +20,8 @@ use std::net::{IpAddr, SocketAddr};
 
 /// Errors that one socket keeps.
 const MOST: usize = 64;
+/// What keeping one costs besides its bytes.
+const OVERHEAD: usize = 512;
 /// As much as is kept of a quoted packet: what an error of IPv6 can hold.
 const QUOTE: usize = 1_280;
 
@@ -130,14 +132,17 @@ impl Report<'_> {
 #[derive(Debug, Default)]
 pub(crate) struct ErrorQueue {
     queue: VecDeque<Reported>,
+    memory: usize,
     pushed: u64,
 }
 
 impl ErrorQueue {
-    /// Keeps one; false if there is no room.
-    pub(crate) fn push(&mut self, reported: Reported) -> bool {
-        let fits = self.queue.len() < MOST;
+    /// Keeps one, beside what else the socket holds of its `limit`; false if there is no room.
+    pub(crate) fn push(&mut self, reported: Reported, held: usize, limit: usize) -> bool {
+        let cost = cost(&reported);
+        let fits = self.queue.len() < MOST && held + self.memory + cost <= limit;
         if fits {
+            self.memory += cost;
             self.queue.push_back(reported);
             self.pushed += 1;
         }
@@ -145,8 +150,15 @@ impl ErrorQueue {
     }
 
     /// A packet of ours could not be sent for its length; `mtu` would do.
-    pub(crate) fn push_too_long(&mut self, now: Instant, from: IpAddr, to: SocketAddr, mtu: u16) -> bool {
-        self.push(Reported {
+    pub(crate) fn push_too_long(
+        &mut self,
+        now: Instant,
+        from: IpAddr,
+        to: SocketAddr,
+        mtu: u16,
+        (held, limit): (usize, usize),
+    ) -> bool {
+        let reported = Reported {
             cause: Cause::MessageSize,
             info: mtu.into(),
             destination: to,
@@ -157,12 +169,14 @@ impl ErrorQueue {
             tos: 0,
             timestamp: now,
             data: Vec::new(),
-        })
+        };
+        self.push(reported, held, limit)
     }
 
     /// The oldest, and what the socket's pending error becomes by taking it: that of the next one that others have told. None: it stays.
     pub(crate) fn pop(&mut self) -> Option<(Reported, Option<Option<Cause>>)> {
         let reported = self.queue.pop_front()?;
+        self.memory -= cost(&reported);
         let next = self.queue.front().map(|next| next.cause).filter(|cause| cause.is_told_by_others());
         let pending = (next.is_some() || reported.cause.is_told_by_others()).then_some(next);
         Some((reported, pending))
@@ -173,7 +187,18 @@ impl ErrorQueue {
         (!self.queue.is_empty()).then_some(self.pushed)
     }
 
+    /// What keeping them costs.
+    pub(crate) fn memory(&self) -> usize {
+        self.memory
+    }
+
     pub(crate) fn clear(&mut self) {
         self.queue.clear();
+        self.memory = 0;
     }
+}
+
+/// What keeping one costs the socket's receive buffer.
+fn cost(reported: &Reported) -> usize {
+    reported.data.len() + OVERHEAD
 }

@@ -105,11 +105,15 @@ pub enum IcmpError {
     TimeExceeded,
     /// A header was not understood.
     ParameterProblem,
+    /// ICMPv6 has a type for it that nobody knows yet; that it is an error shows in its number (RFC 4443, 2.4 a).
+    Unknown,
 }
 
 /// A packet that will not reach its neighbour.
 #[derive(Debug)]
 pub(crate) struct Undeliverable {
+    /// By which it would have left.
+    pub(crate) port: PortId,
     pub(crate) packet: OutFrame,
 }
 

@@ -118,7 +118,7 @@ impl Ip {
                     for packet in packets {
                         self.counters.drop(Drop::NeighborFailed);
                         if self.undeliverable.len() < REPORTS {
-                            self.undeliverable.push_back(Undeliverable { packet });
+                            self.undeliverable.push_back(Undeliverable { port, packet });
                         } else {
                             self.buffers.give(packet.buffer);
                         }

@@ -188,6 +188,13 @@ fn is_link_local(address: IpAddr) -> bool {
     matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
 }
 
+impl RouteEntry {
+    /// True where no gateway stands between.
+    pub(crate) fn is_to_neighbor(&self, destination: IpAddr) -> bool {
+        self.kind != AddressKind::Unicast || self.next_hop == destination
+    }
+}
+
 impl crate::Stack {
     /// The way to a destination, from an address of ours and by a port if these are given.
     pub fn route_to(

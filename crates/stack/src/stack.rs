@@ -342,7 +342,7 @@ impl Stack {
                     info: 0,
                     offender: source,
                     to: source,
-                    port: PortId::LOOPBACK,
+                    port: lost.port,
                     ttl: 64,
                     tos: 0,
                     source,

@@ -5,7 +5,14 @@ use sockeye_peers::scene::subject;
 use sockeye_peers::{Family, Process, Scene, Side, Subject, checks};
 
 fn check(family: Family, name: &str) {
-    let scene = Scene::of(family);
+    let mut scene = Scene::of(family);
+    if name == "datagrams_to_neighbours_only" {
+        let router = scene.address(Side::Peer);
+        match subject() {
+            Subject::Kernel => scene.subject_host().route("default", router.parse().unwrap()).unwrap(),
+            Subject::Sockeye => scene.replace_node(&["-g", router]),
+        }
+    }
     let [own, peer] = [Side::Subject, Side::Peer].map(|side| scene.address(side));
     let mut helper = scene.script(Side::Peer, "sockets_peer.py", include_str!("sockets_peer.py"));
     let _helper = Process::start(helper.args([peer, own]));
@@ -20,10 +27,19 @@ fn check(family: Family, name: &str) {
 
 checks! {
     in both families:
-    [ipv4: programs_of_the_other_machine_are_refused]
+    // Linux has no such thing for IPv6.
+    [ipv4: programs_of_the_other_machine_are_refused datagrams_to_neighbours_only]
     filter_on_a_stream
     filter_trims_a_segment
     filter_on_a_listener
     program_chooses_among_datagrams
     program_chooses_among_listeners
+    datagrams_are_written_in_pieces
+    several_datagrams_come_as_one
+    options_of_sockets
+    datagrams_tell_what_was_lost
+    times_of_datagrams
+    messages_of_the_network
+    errors_have_a_bound
+    raw_packets_to_groups_come_back
 }

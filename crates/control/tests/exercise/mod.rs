@@ -193,6 +193,8 @@ fn meanings(script: &[u8]) {
         kind: if flag { datagram::Kind::Data } else { datagram::Kind::Error(errno) },
         answer: c & 1 == 0,
         lost: b & 1 == 0,
+        more: false,
+        to_neighbor: false,
         remote: optional,
         control: a.unsigned_abs() as u16 % (Header::MAX_SENT as u16 + 1),
     };

@@ -21,7 +21,8 @@ use sockeye_socket::names::{
     IPPROTO_UDP, IPV6_2292DSTOPTS, IPV6_2292HOPLIMIT, IPV6_2292HOPOPTS, IPV6_2292PKTINFO, IPV6_2292RTHDR,
     IPV6_DONTFRAG, IPV6_DSTOPTS, IPV6_FLOWINFO, IPV6_HOPLIMIT, IPV6_HOPOPTS, IPV6_PATHMTU, IPV6_PKTINFO,
     IPV6_RECVFRAGSIZE, IPV6_RECVORIGDSTADDR, IPV6_RTHDR, IPV6_RTHDRDSTOPTS, IPV6_TCLASS, SCM_CREDENTIALS, SCM_RIGHTS,
-    SO_TIMESTAMP, SO_TIMESTAMPNS, SOL_SOCKET, UDP_SEGMENT,
+    SO_RXQ_OVFL, SO_TIMESTAMP, SO_TIMESTAMPING, SO_TIMESTAMPNS, SOF_TIMESTAMPING_RX_SOFTWARE,
+    SOF_TIMESTAMPING_SOFTWARE, SOL_SOCKET, UDP_GRO, UDP_SEGMENT,
 };
 use sockeye_socket::settings::{Switch, TimestampKind};
 use sockeye_socket::{Errno, Privilege, Settings, mtu_info};
@@ -207,6 +208,10 @@ pub(crate) struct Arrival<'a> {
     pub(crate) tos: u8,
     /// Of what came in pieces: the length of the longest packet; else 0.
     pub(crate) fragment_size: u16,
+    /// How many the socket had lost by then.
+    pub(crate) lost: u32,
+    /// Of several datagrams in one piece the length of each; 0 for one.
+    pub(crate) segment: u16,
     /// The packet's header with options and extension headers, if the socket keeps them.
     pub(crate) headers: &'a [u8],
 }
@@ -215,6 +220,18 @@ pub(crate) struct Arrival<'a> {
 pub(crate) fn list(list: &mut Vec<u8>, settings: &Settings, now: Instant, arrival: &Arrival<'_>) {
     if let Some(kind) = settings.timestamp {
         time(list, kind, now, arrival.at);
+    }
+    if settings.timestamping == SOF_TIMESTAMPING_RX_SOFTWARE | SOF_TIMESTAMPING_SOFTWARE {
+        // The second and third are those of hardware.
+        let mut times = [0; 48];
+        times[..16].copy_from_slice(&timestamp(TimestampKind::Nanos, now, arrival.at));
+        put(list, SOL_SOCKET, SO_TIMESTAMPING, &times);
+    }
+    if settings.tells_lost && arrival.lost > 0 {
+        put(list, SOL_SOCKET, SO_RXQ_OVFL, &arrival.lost.to_ne_bytes());
+    }
+    if arrival.segment > 0 {
+        put(list, IPPROTO_UDP, UDP_GRO, &i32::from(arrival.segment).to_ne_bytes());
     }
     if let Some(ipv6) = &settings.ipv6 {
         if ipv6.packet_info {
@@ -395,15 +412,24 @@ fn milliseconds_of_the_day() -> u32 {
 
 /// When a message arrived: the stack's clock has no date, so what has passed since is subtracted from now.
 pub(super) fn time(list: &mut Vec<u8>, kind: TimestampKind, now: Instant, arrived: Instant) {
+    let name = match kind {
+        TimestampKind::Micros => SO_TIMESTAMP,
+        TimestampKind::Nanos => SO_TIMESTAMPNS,
+    };
+    put(list, SOL_SOCKET, name, &timestamp(kind, now, arrived));
+}
+
+/// A `timeval` or a `timespec`.
+fn timestamp(kind: TimestampKind, now: Instant, arrived: Instant) -> [u8; 16] {
     let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().saturating_sub(now.since(arrived));
-    let (kind, fraction) = match kind {
-        TimestampKind::Micros => (SO_TIMESTAMP, at.subsec_micros()),
-        TimestampKind::Nanos => (SO_TIMESTAMPNS, at.subsec_nanos()),
+    let fraction = match kind {
+        TimestampKind::Micros => at.subsec_micros(),
+        TimestampKind::Nanos => at.subsec_nanos(),
     };
     let mut bytes = [0; 16];
     bytes[..8].copy_from_slice(&at.as_secs().to_ne_bytes());
     bytes[8..].copy_from_slice(&u64::from(fraction).to_ne_bytes());
-    put(list, SOL_SOCKET, kind, &bytes);
+    bytes
 }
 
 #[cfg(test)]
@@ -424,6 +450,8 @@ mod tests {
             ttl: 7,
             tos: 0x28,
             fragment_size: 0,
+            lost: 0,
+            segment: 0,
             headers: &[],
         }
     }

@@ -56,7 +56,17 @@ pub(crate) fn message(settings: &Settings, now: Instant, reported: &Reported) ->
     if reported.offender.is_some() {
         let Reported { to, ttl, tos, timestamp: at, .. } = *reported;
         let port = reported.port.interface_index();
-        let arrival = Arrival { at, to: SocketAddr::new(to, 0), port, ttl, tos, fragment_size: 0, headers: &[] };
+        let arrival = Arrival {
+            at,
+            to: SocketAddr::new(to, 0),
+            port,
+            ttl,
+            tos,
+            lost: 0,
+            segment: 0,
+            fragment_size: 0,
+            headers: &[],
+        };
         ancillary::list(&mut list, settings, now, &arrival);
     }
     let (level, kind) = if settings.ipv6.is_some() { (IPPROTO_IPV6, IPV6_RECVERR) } else { (IPPROTO_IP, IP_RECVERR) };

@@ -43,6 +43,7 @@ pub(super) fn send(
         options: &wishes.options,
         headers: wishes.headers.as_deref(),
         flow_label: wishes.flow_label,
+        to_neighbor: header.to_neighbor,
         payload,
     };
     Ok(context.host.stack_mut().raw_send(context.now, body, &send)?)
@@ -60,9 +61,9 @@ pub(super) fn receive(
     }
     let received = context.host.stack_mut().raw_recv(body)?;
     let settings = context.host.settings(socket)?;
-    let raw::Received { to, ttl, tos, timestamp: at, fragment_size, ref headers, .. } = received;
+    let raw::Received { to, ttl, tos, timestamp: at, lost, fragment_size, ref headers, .. } = received;
     let port = received.port.interface_index();
-    let arrival = Arrival { at, to: SocketAddr::new(to, 0), port, ttl, tos, fragment_size, headers };
+    let arrival = Arrival { at, to: SocketAddr::new(to, 0), port, ttl, tos, lost, segment: 0, fragment_size, headers };
     ancillary::list(&mut control, settings, context.now, &arrival);
     let header = Header::data(Some(Address::Internet(from(&received))));
     Some(Message { header, control, data: received.data })

@@ -46,6 +46,7 @@ pub(super) fn send(
             options: &wishes.options,
             headers: wishes.headers.as_deref(),
             flow_label: wishes.flow_label,
+            to_neighbor: header.to_neighbor,
             payload: &[piece],
         };
         match context.host.stack_mut().udp_send(context.now, body, &send) {
@@ -76,9 +77,14 @@ pub(super) fn receive(
     }
     let received = context.host.stack_mut().udp_recv(body)?;
     let settings = context.host.settings(socket)?;
-    let udp::Received { to, ttl, tos, timestamp: at, fragment_size, ref headers, .. } = received;
+    let udp::Received { to, ttl, tos, timestamp: at, lost, segment, fragment_size, ref headers, .. } = received;
     let port = received.port.interface_index();
-    ancillary::list(&mut control, settings, context.now, &Arrival { at, to, port, ttl, tos, fragment_size, headers });
+    ancillary::list(
+        &mut control,
+        settings,
+        context.now,
+        &Arrival { at, to, port, ttl, tos, lost, segment, fragment_size, headers },
+    );
     let header = Header::data(Some(Address::Internet(scoped(settings.outward(received.from), Some(received.port)))));
     Some(Message { header, control, data: received.data })
 }

@@ -64,8 +64,8 @@ impl Node {
 
     fn reset(&mut self, which: impl Fn(&End) -> bool) {
         let keys: Vec<Key> = self.boundary.ends.iter().filter(|(_, end)| which(end)).map(|(key, _)| key).collect();
-        let Node { boundary, host, poller, now, .. } = self;
-        let mut context = Context { host, poller, now: *now };
+        let Node { boundary, host, poller, now, uid, .. } = self;
+        let mut context = Context { host, poller, now: *now, uid: *uid };
         for key in keys {
             boundary.close(&mut context, key, true);
         }

@@ -134,9 +134,9 @@ impl Node {
     /// Does what is said of a socket that its program has shown before.
     fn told(&mut self, who: Owner, request: &Request<'_>) -> bool {
         let privilege = self.privilege(who);
-        let Node { boundary, host, poller, now, tracer, .. } = self;
+        let Node { boundary, host, poller, now, uid, tracer, .. } = self;
         let number = request.id().and_then(|id| boundary.number(id));
-        let mut context = Context { host, poller, now: *now };
+        let mut context = Context { host, poller, now: *now, uid: *uid };
         let told = Call { boundary, context: &mut context, who, privilege }.told(request);
         if tracer.is_on() {
             let outcome = told.as_ref().map_or_else(|refusal| refusal.errno.to_string(), |()| "0".to_owned());

@@ -54,8 +54,8 @@ impl Node {
             Request::Board => self.server.give_board(key, &self.poller),
             Request::Show { what, json } => {
                 if matches!(what, What::Sockets | What::Queues) {
-                    let Node { boundary, host, poller, now, .. } = self;
-                    boundary.look_at_all(&mut Context { host, poller, now: *now });
+                    let Node { boundary, host, poller, now, uid, .. } = self;
+                    boundary.look_at_all(&mut Context { host, poller, now: *now, uid: *uid });
                 }
                 let text = show::render(self, what, json);
                 self.server.reply_text(key, &text, true, &self.poller)
@@ -95,10 +95,10 @@ impl Node {
     /// Does what a request about a socket asks for, or says.
     pub(super) fn perform(&mut self, who: Owner, request: &Request<'_>, descriptor: Option<OwnedFd>) -> Outcome {
         let privilege = self.privilege(who);
-        let Node { boundary, host, poller, now, tracer, .. } = self;
+        let Node { boundary, host, poller, now, uid, tracer, .. } = self;
         let number = |boundary: &Boundary| request.id().and_then(|id| boundary.number(id));
         let line = tracer.is_on().then(|| describe(request, number(boundary)));
-        let mut context = Context { host, poller, now: *now };
+        let mut context = Context { host, poller, now: *now, uid: *uid };
         let outcome = Call { boundary, context: &mut context, who, privilege }.perform(request, descriptor);
         if let Some(line) = line {
             tracer.call(*now, who.pid, &line, &describe_outcome(&outcome, Some(boundary.last_number())));

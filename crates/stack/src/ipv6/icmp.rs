@@ -151,7 +151,7 @@ impl Stack {
         let report = view.report(cause, info, (source, destination, protocol), packet, transport);
         let concerned = self.raw.handle_report(now, &mut self.ip, Some(error), &report);
         match protocol {
-            Protocol::TCP => self.tcp.handle_icmp(now, &mut self.ip, error, source, destination, payload),
+            Protocol::TCP => self.tcp.handle_icmp(now, &mut self.ip, (error, cause), source, destination, payload),
             Protocol::UDP => self.udp.handle_icmp(now, &mut self.ip, error, &report),
             _ if concerned => {}
             _ => self.ip.counters.drop(Drop::IcmpNoSocket),
@@ -178,6 +178,7 @@ fn meaning(message: &Message<'_>) -> Option<IcmpError> {
             Some(IcmpError::ProtocolUnreachable)
         }
         Message::ParameterProblem { .. } => Some(IcmpError::ParameterProblem),
+        Message::Unknown { kind: 0..128, .. } => Some(IcmpError::Unknown),
         _ => None,
     }
 }

@@ -156,6 +156,7 @@ impl Raw {
             tos,
             timestamp: now,
             fragment_size,
+            lost: socket.dropped as u32,
             headers,
             data: bytes,
         });
@@ -215,7 +216,7 @@ impl Raw {
         }
         if socket.options.family.receive_errors {
             let data = if socket.options.header_included { report.packet } else { report.transport };
-            if !socket.reports.push(report.keep(now, 0, data)) {
+            if !socket.reports.push(report.keep(now, 0, data), socket.memory, socket.options.receive_buffer) {
                 return ip.counters.drop(Drop::ErrorQueueFull);
             }
         }

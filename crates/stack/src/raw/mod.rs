@@ -80,6 +80,8 @@ pub struct Options {
     pub family: FamilyOptions,
     /// `SO_BROADCAST`.
     pub broadcast: bool,
+    /// `SO_DONTROUTE`: only to neighbours.
+    pub to_neighbors: bool,
     /// `IPV6_RECVPATHMTU`: the program is told how long packets may be, when one was too long.
     pub tells_path_mtu: bool,
     /// Groups: whom the socket hears there, and what it sends.
@@ -110,6 +112,7 @@ impl Default for Options {
             receive_buffer: 212_992,
             family: FamilyOptions::default(),
             broadcast: false,
+            to_neighbors: false,
             tells_path_mtu: false,
             groups: GroupOptions::default(),
             member: None,
@@ -148,6 +151,8 @@ pub struct Send<'a> {
     pub flow_label: Option<u32>,
     /// What it carries, or the packet itself.
     pub payload: &'a [u8],
+    /// `MSG_DONTROUTE`: only to a neighbour.
+    pub to_neighbor: bool,
 }
 
 /// A packet that has arrived.
@@ -167,6 +172,8 @@ pub struct Received {
     pub timestamp: Instant,
     /// Of what came in pieces: the length of the longest packet; else 0.
     pub fragment_size: u16,
+    /// How many the socket had lost by then (`SO_RXQ_OVFL`).
+    pub lost: u32,
     /// The packet's header with all options and extension headers, where the socket keeps them ([`Options::keeps_headers`]).
     pub headers: Vec<u8>,
     /// A raw socket of IPv4: the packet; others: what it carried.

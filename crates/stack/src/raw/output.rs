@@ -55,6 +55,9 @@ impl Raw {
         if route.kind == AddressKind::Broadcast && !socket.options.broadcast {
             return Err(SendError::Broadcast);
         }
+        if (send.to_neighbor || socket.options.to_neighbors) && !route.is_to_neighbor(next) {
+            return Err(SendError::NoRoute);
+        }
         let sent = if socket.options.header_included {
             socket.send_as_it_is(now, ip, &route, send.payload)
         } else {
@@ -72,8 +75,9 @@ impl Raw {
                     socket.path_mtu = Some((SocketAddr::new(to, 0), mtu));
                 }
                 let port = socket.remote.map_or(0, |(_, port)| port);
+                let room = (socket.memory, socket.options.receive_buffer);
                 if socket.options.family.receive_errors
-                    && !socket.reports.push_too_long(now, route.source, SocketAddr::new(to, port), mtu)
+                    && !socket.reports.push_too_long(now, route.source, SocketAddr::new(to, port), mtu, room)
                 {
                     ip.counters.drop(Drop::ErrorQueueFull);
                 }

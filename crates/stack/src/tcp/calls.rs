@@ -93,6 +93,11 @@ impl Stack {
         self.tcp.bindings.release(binding);
     }
 
+    /// `SO_BINDTODEVICE` on what is bound: connections come by this port only.
+    pub fn tcp_set_device(&mut self, binding: BindingId, device: Option<crate::PortId>) {
+        self.tcp.bindings.set_device(binding, device);
+    }
+
     /// Listens at what `binding` reserved. The binding is the listener's from now on.
     pub fn tcp_listen(
         &mut self,

@@ -17,6 +17,7 @@ use super::window::WindowSize;
 use super::{Error, ListenerId, State};
 use crate::bind::BindingId;
 use crate::buffer::{ByteQueue, Pool};
+use crate::errors::Cause;
 use crate::ip::IcmpError;
 use sockeye_device::Instant;
 use sockeye_wire::SeqNumber;
@@ -414,14 +415,15 @@ impl Connection {
     }
 
     /// RFC 9293, 3.9.2.2, read with RFC 5927: nothing that a router says ends a connection that is open.
-    pub(crate) fn handle_icmp(&mut self, error: IcmpError, pool: &mut Pool) {
+    pub(crate) fn handle_icmp(&mut self, error: IcmpError, cause: Cause, pool: &mut Pool) {
         let (error, hard) = match error {
-            IcmpError::NetworkUnreachable => (Error::NetworkUnreachable, false),
-            IcmpError::HostUnreachable | IcmpError::TimeExceeded | IcmpError::ParameterProblem => {
-                (Error::HostUnreachable, false)
-            }
-            IcmpError::PortUnreachable | IcmpError::ProtocolUnreachable => (Error::Refused, true),
-            IcmpError::Prohibited => (Error::Prohibited, true),
+            IcmpError::TimeExceeded => (Error::HostUnreachable, false),
+            IcmpError::NetworkUnreachable
+            | IcmpError::HostUnreachable
+            | IcmpError::ParameterProblem
+            | IcmpError::Unknown => (told(cause), false),
+            IcmpError::PortUnreachable => (Error::Refused, true),
+            IcmpError::ProtocolUnreachable | IcmpError::Prohibited => (Error::Reported(cause), true),
             IcmpError::FragmentationNeeded { .. } => {
                 // The path has noted the MTU; whether it is news to us shows when we look at the path again.
                 self.path.forget();
@@ -442,5 +444,14 @@ impl Connection {
         if self.state == State::SynSent {
             self.finish(Some(error), pool);
         }
+    }
+}
+
+/// What a router said, where there is a word for it.
+fn told(cause: Cause) -> Error {
+    match cause {
+        Cause::Icmp { kind: 3, code: 0 } | Cause::Icmpv6 { kind: 1, code: 0 } => Error::NetworkUnreachable,
+        Cause::Icmp { kind: 3, code: 1 } | Cause::Icmpv6 { kind: 1, code: 2 | 3 } => Error::HostUnreachable,
+        cause => Error::Reported(cause),
     }
 }

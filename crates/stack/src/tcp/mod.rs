@@ -67,6 +67,7 @@ pub use options::Options;
 use crate::bind::{BindingId, Bindings};
 use crate::buffer::Pool;
 use crate::counters::Drop;
+use crate::errors::Cause;
 use crate::ip::{IcmpError, Incoming, Ip};
 use crate::port::PortId;
 use crate::slab::{Slab, handle};
@@ -122,10 +123,8 @@ pub enum Error {
     HostUnreachable,
     /// ICMP: network unreachable, or no route.
     NetworkUnreachable,
-    /// ICMP: protocol or port unreachable, in answer to a SYN.
-    ProtocolUnreachable,
-    /// ICMP: forbidden by a filter.
-    Prohibited,
+    /// ICMP: something else, in answer to a SYN.
+    Reported(Cause),
     /// The owner gave it up.
     Aborted,
 }
@@ -402,7 +401,7 @@ impl Tcp {
         &mut self,
         now: Instant,
         ip: &mut Ip,
-        error: IcmpError,
+        (error, cause): (IcmpError, Cause),
         source: IpAddr,
         destination: IpAddr,
         original: &[u8],
@@ -430,7 +429,7 @@ impl Tcp {
         if let IcmpError::FragmentationNeeded { mtu, packet } = error {
             ip.learn_path_mtu(now, destination, mtu, packet);
         }
-        connection.handle_icmp(error, &mut self.pool);
+        connection.handle_icmp(error, cause, &mut self.pool);
         self.settle(now, ip, index);
     }
 

@@ -1,6 +1,7 @@
 //! Echoes and errors (rows D1, D2, D4 to D8).
 
 use super::*;
+use crate::errors::Cause;
 use crate::udp::{Error, Send, SocketId};
 use crate::{Bind, ErrorRates};
 use sockeye_wire::icmpv4::{TimeExceededCode, Timestamp, UnreachableCode};
@@ -147,8 +148,8 @@ fn an_echo_request_to_a_group_is_not_answered() {
 fn what_is_said_of_a_connected_sockets_datagram_reaches_it() {
     for (code, error) in [
         (UnreachableCode::PORT, Some(Error::Refused)),
-        (UnreachableCode::PROTOCOL, Some(Error::Refused)),
-        (UnreachableCode::PROHIBITED, Some(Error::Prohibited)),
+        (UnreachableCode::PROTOCOL, Some(Error::Reported(Cause::Icmp { kind: 3, code: 2 }))),
+        (UnreachableCode::PROHIBITED, Some(Error::Reported(Cause::Icmp { kind: 3, code: 13 }))),
         // Not final: the network may recover.
         (UnreachableCode::HOST, None),
         (UnreachableCode::NETWORK, None),

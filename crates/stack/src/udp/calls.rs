@@ -289,6 +289,9 @@ impl Udp {
                 (found, label)
             }
         };
+        if (send.to_neighbor || socket.options.to_neighbors) && !route.is_to_neighbor(next) {
+            return Err(SendError::NoRoute);
+        }
         let groups = *socket.options.groups_of(to.ip());
         let Options { broadcast, checksum, checksum_v6, .. } = socket.options;
         let FamilyOptions { ttl, tos, .. } = family;
@@ -362,7 +365,8 @@ impl Udp {
                 let Some(socket) = self.sockets.get_mut(id) else { return Err(SendError::MessageSize) };
                 if socket.receives_errors(to.is_ipv6()) {
                     let to = SocketAddr::new(to.ip(), socket.remote.map_or(0, |remote| remote.port()));
-                    if !socket.reports.push_too_long(now, outgoing.source, to, route.mtu) {
+                    let (memory, limit) = (socket.memory, socket.options.receive_buffer);
+                    if !socket.reports.push_too_long(now, outgoing.source, to, route.mtu, (memory, limit)) {
                         ip.counters.drop(Drop::ErrorQueueFull);
                     }
                     self.sockets.notify(id);

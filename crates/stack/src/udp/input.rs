@@ -59,6 +59,8 @@ impl Udp {
         // A super-datagram of a sender on this machine: each piece is one that it sent.
         let size = incoming.segmentation.map_or(usize::MAX, |cut| usize::from(cut.size).max(1));
         for &index in &found {
+            let coalesces = self.sockets.at(index).is_some_and(|socket| socket.options.coalesces);
+            let size = if coalesces { usize::MAX } else { size };
             let mut rest = datagram.payload();
             loop {
                 let (piece, more) = rest.split_at(rest.len().min(size));
@@ -101,7 +103,8 @@ impl Udp {
         let headers = if socket.options.keeps_headers { headers } else { &[] };
         let cost = headers.len() + payload.len() + OVERHEAD;
         // As Linux: one more is taken while there is any room at all, so that a small buffer still takes a large one.
-        if socket.memory > socket.options.receive_buffer.saturating_sub(cost) && socket.memory > 0 {
+        let held = socket.memory + socket.reports.memory();
+        if held > socket.options.receive_buffer.saturating_sub(cost) && held > 0 {
             socket.dropped += 1;
             return ip.counters.drop(Drop::UdpReceiveBuffer);
         }
@@ -114,7 +117,23 @@ impl Udp {
         data.extend_from_slice(payload);
         let Incoming { port, ttl, tos, fragment_size, .. } = *incoming;
         let headers = headers.to_vec();
-        socket.queue.push_back(Received { from, to, port, ttl, tos, timestamp: now, fragment_size, headers, data });
+        let lost = socket.dropped as u32;
+        // What a filter has cut may be one.
+        let segment = incoming.segmentation.map_or(0, |cut| cut.size);
+        let segment = if socket.options.coalesces && usize::from(segment) < data.len() { segment } else { 0 };
+        socket.queue.push_back(Received {
+            from,
+            to,
+            port,
+            ttl,
+            tos,
+            timestamp: now,
+            lost,
+            segment,
+            fragment_size,
+            headers,
+            data,
+        });
         socket.memory += cost;
         self.memory += cost;
         socket.received += 1;
@@ -191,7 +210,7 @@ impl Udp {
         let local = SocketAddr::new(source, quoted.src_port);
         let remote = SocketAddr::new(destination, quoted.dst_port);
         let connected = self.connected.find(&(local, remote)).last().copied();
-        let known = connected.or_else(|| self.find(remote, local, PortId::LOOPBACK, None));
+        let known = connected.or_else(|| self.find(remote, local, report.port, None));
         let Some(index) = known else { return ip.counters.drop(Drop::IcmpNoSocket) };
         ip.counters.icmp_errors_delivered += 1;
         if let IcmpError::FragmentationNeeded { mtu, packet } = error
@@ -209,8 +228,7 @@ impl Udp {
         if self.report(now, ip, index, report, quoted.dst_port) {
             return;
         }
-        let Some(error) = self.final_error(index, error) else { return };
-        if let Some(index) = connected {
+        if let (Some(index), Some(error)) = (connected, self.final_error(index, error, report.cause)) {
             self.set_error(index, error);
         }
     }
@@ -226,7 +244,7 @@ impl Udp {
             return true;
         }
         let data = report.transport.get(HEADER_LEN..).unwrap_or_default();
-        if socket.reports.push(report.keep(now, port, data)) {
+        if socket.reports.push(report.keep(now, port, data), socket.memory, socket.options.receive_buffer) {
             self.set_error(index, Error::Reported(report.cause));
         } else {
             ip.counters.drop(Drop::ErrorQueueFull);
@@ -241,7 +259,7 @@ impl Udp {
         let local = SocketAddr::new(source, quoted.src_port);
         let remote = SocketAddr::new(destination, quoted.dst_port);
         let connected = self.connected.find(&(local, remote)).last().copied();
-        if let Some(index) = connected.or_else(|| self.find(remote, local, PortId::LOOPBACK, None))
+        if let Some(index) = connected.or_else(|| self.find(remote, local, report.port, None))
             && self.report(now, ip, index, report, quoted.dst_port)
         {
             return;
@@ -252,16 +270,19 @@ impl Udp {
     }
 
     /// What is final about an error. The others say only that the network has trouble at the moment.
-    fn final_error(&self, index: u32, error: IcmpError) -> Option<Error> {
+    fn final_error(&self, index: u32, error: IcmpError, cause: Cause) -> Option<Error> {
         match error {
-            IcmpError::PortUnreachable | IcmpError::ProtocolUnreachable => Some(Error::Refused),
-            IcmpError::Prohibited => Some(Error::Prohibited),
-            IcmpError::ParameterProblem => Some(Error::Protocol),
+            IcmpError::PortUnreachable => Some(Error::Refused),
+            // Who leaves the length of packets to the path is not told.
             IcmpError::FragmentationNeeded { .. } => {
-                let family = self.sockets.at(index).map(|found| found.options.family_of(found.local.ip()));
-                family.is_some_and(|family| family.fragmentation == Fragmentation::Never).then_some(Error::MessageSize)
+                // Who heeds no path hears nothing of it, but over IPv4.
+                let heeds = |found: &super::Socket| {
+                    let fragmentation = found.options.family_of(found.local.ip()).fragmentation;
+                    fragmentation != Fragmentation::Anywhere && (found.local.is_ipv4() || fragmentation.learns())
+                };
+                self.sockets.at(index).is_some_and(heeds).then_some(Error::MessageSize)
             }
-            IcmpError::NetworkUnreachable | IcmpError::HostUnreachable | IcmpError::TimeExceeded => None,
+            _ => cause.is_final().then_some(Error::Reported(cause)),
         }
     }
 

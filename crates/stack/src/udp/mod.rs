@@ -82,6 +82,10 @@ pub struct Options {
     pub takes_unchecked: bool,
     /// Datagrams come with the headers of their packets.
     pub keeps_headers: bool,
+    /// `UDP_GRO`: several of one length that came in one piece are delivered so.
+    pub coalesces: bool,
+    /// `SO_DONTROUTE`: only to neighbours.
+    pub to_neighbors: bool,
     /// `SO_BINDTODEVICE`: only by this port, both ways.
     pub device: Option<PortId>,
     /// What is sent to groups of IPv4, and of IPv6.
@@ -133,6 +137,8 @@ impl Default for Options {
             checksum_v6: true,
             takes_unchecked: false,
             keeps_headers: false,
+            coalesces: false,
+            to_neighbors: false,
             device: None,
             groups: [GroupOptions::default(); 2],
             member: None,
@@ -161,6 +167,8 @@ pub struct Send<'a> {
     pub headers: Option<&'a Headers>,
     /// The flow's label, over IPv6; 20 bits. None: one of the stack's making.
     pub flow_label: Option<u32>,
+    /// `MSG_DONTROUTE`: only to a neighbour.
+    pub to_neighbor: bool,
     /// What it carries, in order.
     pub payload: &'a [&'a [u8]],
 }
@@ -201,13 +209,9 @@ pub enum Error {
     Refused,
     /// The next hop does not answer.
     HostUnreachable,
-    /// A filter forbids it.
-    Prohibited,
     /// It was larger than the path carries, and was not to be cut.
     MessageSize,
-    /// A header was not understood.
-    Protocol,
-    /// On a socket that receives errors: whatever it was.
+    /// Whatever else it was.
     Reported(Cause),
 }
 
@@ -228,6 +232,10 @@ pub struct Received {
     pub timestamp: Instant,
     /// Of what came in pieces: the length of the longest packet; else 0.
     pub fragment_size: u16,
+    /// How many the socket had lost by then (`SO_RXQ_OVFL`).
+    pub lost: u32,
+    /// Of several that came in one piece ([`Options::coalesces`]) the length of each; the last may be shorter. 0: it is one.
+    pub segment: u16,
     /// The header of its packet with all options and extension headers, where the socket keeps them ([`Options::keeps_headers`]).
     pub headers: Vec<u8>,
     /// What it carried. Give the buffer back with [`udp_recycle`](crate::Stack::udp_recycle).

@@ -1,0 +1,83 @@
+//! Datagrams that are written in pieces: `MSG_MORE`, and `UDP_CORK`.
+//!
+//! While either holds, what is written is kept; the first piece says where to and how it shall go, the others only add to it. It leaves with the
+//! first piece that neither holds back, or when the cork is pulled. What becomes too long is given up as a whole, as on Linux, and so is what is
+//! held when the socket is closed.
+//!
+//! # Standards
+//!
+//! Linux udp(7), send(2).
+
+use sockeye_control::datagram::{Header, Kind};
+use sockeye_socket::settings::Switch;
+use sockeye_socket::{Body, Errno, Host, SocketId};
+
+/// The longest payload of a datagram.
+const MOST: usize = 65_535;
+
+/// What a socket holds back.
+#[derive(Debug, Default)]
+pub(super) struct Cork {
+    /// A message, as if it had been written at once, and how much of it is payload.
+    held: Option<(Vec<u8>, usize)>,
+    /// It is to leave now.
+    pulled: bool,
+}
+
+/// What becomes of a message.
+pub(super) enum Corked {
+    /// It leaves as it is.
+    Alone,
+    /// It is kept.
+    Held,
+    /// It is the last piece of this.
+    Whole(Vec<u8>),
+    /// All of it is given up.
+    Refused(Errno, Header),
+}
+
+impl Cork {
+    /// A program has written a message.
+    pub(super) fn take(&mut self, host: &Host, socket: SocketId, message: &[u8]) -> Corked {
+        let corked = || {
+            let is_datagram = matches!(host.body(socket), Some(Body::Datagram(_) | Body::Unbound));
+            is_datagram && host.settings(socket).is_some_and(|settings| settings.advanced.is_on(Switch::CORK))
+        };
+        // What cannot be read is somebody else's to refuse.
+        let Ok((header, control, payload)) = Header::split(message) else { return Corked::Alone };
+        if header.kind != Kind::Data {
+            return Corked::Alone;
+        }
+        let more = header.more || corked();
+        match self.held.take() {
+            None if !more => Corked::Alone,
+            None if !matches!(host.body(socket), Some(Body::Datagram(_) | Body::Unbound)) => {
+                Corked::Refused(Errno::EOPNOTSUPP, header)
+            }
+            None => {
+                let first = Header { more: false, ..header }.encode();
+                self.held = Some(([&first[..], control, payload].concat(), payload.len()));
+                Corked::Held
+            }
+            Some((_, len)) if len + payload.len() > MOST => Corked::Refused(Errno::EMSGSIZE, header),
+            Some((mut held, len)) => {
+                held.extend_from_slice(payload);
+                if !more {
+                    return Corked::Whole(held);
+                }
+                self.held = Some((held, len + payload.len()));
+                Corked::Held
+            }
+        }
+    }
+
+    /// What is held is to leave.
+    pub(super) fn pull(&mut self) {
+        self.pulled = true;
+    }
+
+    /// What is to leave because the cork was pulled.
+    pub(super) fn pulled(&mut self) -> Option<Vec<u8>> {
+        if std::mem::take(&mut self.pulled) { self.held.take().map(|(held, _)| held) } else { None }
+    }
+}
