@@ -616,6 +616,46 @@ def datagram_options_come_along():
         assert data == b"with options" and len(found) == wanted and all(one[:2] == record_route[:2] for one in found), control
 
 
+def datagrams_of_one_call_come_once():
+    UDP_SEGMENT = 103
+    size, pieces = 1000, 60
+    s = udp()
+    s.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, size)
+    s.connect(DATAGRAMS)
+    heard = []
+    for call in range(40):
+        # Many at once, so that a device is full in the midst of a call.
+        for number in range(5):
+            s.send(b"".join(struct.pack("!III", call, number, piece).ljust(size, b".") for piece in range(pieces)))
+        heard.append(s.recv(2000)[:12])
+        s.setblocking(False)
+        try:
+            while True:
+                heard.append(s.recv(2000)[:12])
+        except BlockingIOError:
+            s.settimeout(PATIENCE)
+    assert len(heard) > 100 and len(set(heard)) == len(heard), (len(heard), len(set(heard)))
+
+
+def paths_that_are_none():
+    import ctypes
+
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def says(function, *arguments):
+        result = getattr(libc, function)(*arguments)
+        return result if result >= 0 else errno.errorcode[ctypes.get_errno()]
+
+    buffer = ctypes.create_string_buffer(1000)
+    file = os.open("/", os.O_RDONLY)
+    AT_FDCWD, AT_EMPTY_PATH = -100, 0x1000
+    assert says("open", None, 0) == says("openat", AT_FDCWD, None, 0) == "EFAULT"
+    assert says("stat", None, buffer) == says("access", None, 0) == says("readlink", None, buffer, 100) == "EFAULT"
+    assert says("fstatat", file, b"", buffer, AT_EMPTY_PATH) == 0
+    # Newer kernels take it for the same.
+    assert says("fstatat", file, None, buffer, AT_EMPTY_PATH) in (0, "EFAULT")
+
+
 def datagram_queue():
     s = udp()
     # Where the peer has to look for us first, Linux sends what waited for that beside what comes meanwhile.

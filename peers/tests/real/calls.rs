@@ -22,7 +22,9 @@ checks! {
     [ipv4:
         datagram_broadcast_needs_leave
         datagram_options_come_along
+        paths_that_are_none
     ]
+    datagrams_of_one_call_come_once
     names_of_a_client
     names_of_a_server
     connect_without_blocking

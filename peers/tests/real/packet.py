@@ -220,6 +220,17 @@ def filters_of_datagrams():
         assert one.recv(99) == b'no'
 
 
+def rings_of_nothing():
+    # None, where there is none; frames without blocks are none either.
+    for version, length in ((0, 16), (1, 16), (2, 28)):
+        for ring in (5, 13):
+            one = opened(3)
+            one.setsockopt(263, 10, version)
+            one.setsockopt(263, ring, bytes(length))
+            refused(22, one.setsockopt, 263, ring, struct.pack("4I", 0, 0, 2048, 8).ljust(length, b"\0"))
+            one.close()
+
+
 def filters_of_raw_packets():
     one = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
     one.settimeout(20)

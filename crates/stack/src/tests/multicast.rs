@@ -561,6 +561,36 @@ fn what_is_sent_to_a_group_comes_back_to_those_who_listen_here() {
     assert!(send(&mut host, near, GROUP).is_ok());
 }
 
+/// Sources count, for a member and for all together.
+#[test]
+fn what_memberships_hold_is_bounded() {
+    use crate::multicast::MembershipError::TooMany;
+    let mut host = Host::new();
+    let port = host.port;
+    let group = |number: u16| IpAddr::from(Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 7, number));
+    let source = |number: u16| IpAddr::from(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 8, number));
+    let filter = SourceFilter { mode: FilterMode::Exclude, sources: (0..63).map(source).collect() };
+    // As many groups with as many sources as there is room for.
+    let fill = |host: &mut Host| {
+        let id = host.stack.member_open();
+        for number in 0.. {
+            if let Err(refused) = host.stack.member_join(id, port, group(number), FilterMode::Exclude) {
+                assert_eq!(refused, TooMany);
+                return (id, 64 * usize::from(number));
+            }
+            host.stack.member_set_filter(id, port, group(number), filter.clone()).unwrap();
+        }
+        unreachable!("there is a bound");
+    };
+    let (first, held) = fill(&mut host);
+    assert_eq!(held, 1_024);
+    let all = held + (1..300).map(|_| fill(&mut host).1).sum::<usize>();
+    assert_eq!(all, 262_144);
+    // One that goes makes room for another.
+    host.stack.member_close(first);
+    assert_eq!(fill(&mut host).1, 1_024);
+}
+
 #[test]
 fn members_have_bounds() {
     use crate::multicast::MembershipError::{AlreadyMember, NoChange, NotMember, OtherMode, TooMany};
