@@ -6,6 +6,7 @@ mod advanced;
 mod autoconf;
 mod bulk;
 mod calls;
+mod complaints;
 mod conflicts;
 mod examples;
 mod fanout;
