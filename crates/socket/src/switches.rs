@@ -23,6 +23,10 @@ enum Reading {
     Either,
     /// An int; less than one is 0.
     Lenient,
+    /// An int that is 0 or 1.
+    Flag,
+    /// The same, or a byte; nothing at all is 0.
+    LooseFlag,
 }
 
 /// Who may set it. All may ask, but those whom the whole option is unknown to.
@@ -128,6 +132,10 @@ switches! {
     NO_LABELS = 25: IPPROTO_IPV6 IPV6_AUTOFLOWLABEL Lenient Any;
     /// IPV6_RECVPATHMTU.
     PATH_MTU = 26: IPPROTO_IPV6 IPV6_RECVPATHMTU Int Any;
+    /// IP_RECVERR_RFC4884.
+    EXTENDED_ERRORS = 28: IPPROTO_IP IP_RECVERR_RFC4884 LooseFlag Any;
+    /// IPV6_RECVERR_RFC4884.
+    EXTENDED_ERRORS_V6 = 29: IPPROTO_IPV6 IPV6_RECVERR_RFC4884 Flag Any;
     /// IPV6_ROUTER_ALERT_ISOLATE: a node is a world of its own anyway.
     ALERT_ISOLATED = 27: IPPROTO_IPV6 IPV6_ROUTER_ALERT_ISOLATE Int Any;
     /// UDP_CORK.
@@ -188,11 +196,14 @@ impl Switches {
         }
         let loose = || if bytes.is_empty() { Ok(0) } else { read_int_or_byte(bytes) };
         let value = match row.reading {
-            Reading::Int => read_int(bytes),
-            Reading::Loose => loose(),
+            Reading::Int | Reading::Flag => read_int(bytes),
+            Reading::Loose | Reading::LooseFlag => loose(),
             Reading::Either => read_int_or_byte(bytes),
             Reading::Lenient => Ok(read_int(bytes).unwrap_or(0)),
         }?;
+        if matches!(row.reading, Reading::Flag | Reading::LooseFlag) && !matches!(value, 0 | 1) {
+            return Err(Errno::EINVAL);
+        }
         // Who speaks from others' addresses may do anything.
         if row.switch == Switch::FOREIGN && value != 0 && who == Privilege::User {
             return Err(Errno::EPERM);

@@ -10,7 +10,7 @@
 //!
 //! # Standards
 //!
-//! RFC 792, RFC 4443 §3, RFC 1122 §4.1.3.3; Linux ip(7), ipv6(7) (`IP_RECVERR`, `IPV6_RECVERR`), and which errors it takes for final.
+//! RFC 792, RFC 4443 §3, RFC 4884 §4, §7, §8, RFC 1122 §4.1.3.3; Linux ip(7), ipv6(7) (`IP_RECVERR`, `IPV6_RECVERR`), and which errors it takes for final.
 
 use crate::port::PortId;
 use sockeye_device::Instant;
@@ -88,6 +88,17 @@ pub struct Reported {
     pub timestamp: Instant,
     /// What the packet carried, as far as it is known.
     pub data: Vec<u8>,
+    /// What else the message had to say, behind that.
+    pub extension: Option<Extension>,
+}
+
+/// Objects behind the quoted packet (RFC 4884): labels of the way, the interface that it came by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extension {
+    /// Where they begin, in the data.
+    pub at: u16,
+    /// Their checksum and lengths are right.
+    pub valid: bool,
 }
 
 /// A message about a packet of ours, read.
@@ -95,6 +106,8 @@ pub struct Reported {
 pub(crate) struct Report<'a> {
     pub(crate) cause: Cause,
     pub(crate) info: u32,
+    /// How much of the message quotes the packet, where it says so; else 0.
+    pub(crate) quoted: u16,
     pub(crate) offender: IpAddr,
     pub(crate) to: IpAddr,
     pub(crate) port: PortId,
@@ -124,8 +137,36 @@ impl Report<'_> {
             tos: self.tos,
             timestamp: now,
             data: data[..data.len().min(QUOTE)].to_vec(),
+            extension: self.extension(&data[..data.len().min(QUOTE)], self.packet.len().saturating_sub(data.len())),
         }
     }
+
+    /// The objects in `data`, before which `before` bytes of the packet stand. As Linux has it, a packet is quoted with 128 bytes at least (RFC 4884, 5.5).
+    fn extension(&self, data: &[u8], before: usize) -> Option<Extension> {
+        let at = usize::from(self.quoted).checked_sub(before).filter(|_| self.quoted >= 128)?;
+        let objects = data.get(at..).filter(|objects| objects.len() >= 4)?;
+        Some(Extension { at: at as u16, valid: are_right(objects) })
+    }
+}
+
+/// Whether objects are what they say: RFC 4884, 7 and 8. Of another version nothing is known.
+fn are_right(bytes: &[u8]) -> bool {
+    let &[version, _, high, low, ref objects @ ..] = bytes else { return false };
+    if version >> 4 != 2 {
+        return true;
+    }
+    if (high, low) != (0, 0) && sockeye_wire::checksum::sum(bytes).finish() != 0 {
+        return false;
+    }
+    let mut objects = objects;
+    while let &[high, low, ..] = objects {
+        let len = usize::from(u16::from_be_bytes([high, low]));
+        match objects.get(len..) {
+            Some(rest) if len >= 4 => objects = rest,
+            _ => return false,
+        }
+    }
+    objects.is_empty()
 }
 
 /// Errors that a program has not asked for yet.
@@ -169,6 +210,7 @@ impl ErrorQueue {
             tos: 0,
             timestamp: now,
             data: Vec::new(),
+            extension: None,
         };
         self.push(reported, held, limit)
     }

@@ -338,6 +338,7 @@ impl Stack {
                     IpAddr::V6(_) => Cause::Icmpv6 { kind: 1, code: 3 },
                 };
                 let report = Report {
+                    quoted: 0,
                     cause,
                     info: 0,
                     offender: source,

@@ -15,11 +15,11 @@ const REFUSED: [(&str, &str, &[u8]); 6] = [
     // Errors of streams; what netfilter has.
     ("tcp4 tcp6", "0", &[11]),
     ("tcp6", "41", &[25, 80]),
-    // IPsec, router alerts, extended errors, netfilter.
-    ("udp4 udp6 tcp4 tcp6 raw4", "0", &[16, 17, 26, 64, 65, 66, 67, 80]),
+    // IPsec, netfilter; router alerts.
+    ("udp4 udp6 tcp4 tcp6 raw4", "0", &[16, 17, 64, 65, 66, 67, 80]),
     ("raw4", "0", &[5]),
-    // Lists of old options, anycast, extended errors, labels on lease, IPsec, netfilter, and no socket of the other family in the place of one.
-    ("udp6 tcp6 raw6", "41", &[1, 6, 27, 28, 31, 32, 34, 35, 64, 65, 68, 69]),
+    // Lists of old options, anycast, labels on lease, IPsec, netfilter, and no socket of the other family in the place of one.
+    ("udp6 tcp6 raw6", "41", &[1, 6, 27, 28, 32, 34, 35, 64, 65, 68, 69]),
 ];
 
 /// What each option is at first, takes, refuses and reads back: the peer's kernel says what is right.

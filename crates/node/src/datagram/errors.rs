@@ -9,8 +9,9 @@ use sockeye_control::ancillary::put;
 use sockeye_control::datagram::Header;
 use sockeye_device::Instant;
 use sockeye_socket::names::{IP_RECVERR, IPPROTO_IP, IPPROTO_IPV6, IPV6_RECVERR};
+use sockeye_socket::settings::Switch;
 use sockeye_socket::{Errno, Settings};
-use sockeye_stack::errors::{Cause, Reported};
+use sockeye_stack::errors::{Cause, Extension, Reported};
 use std::net::{IpAddr, SocketAddr};
 
 use super::ancillary::{self, Arrival};
@@ -87,7 +88,17 @@ fn extended(settings: &Settings, reported: &Reported) -> Vec<u8> {
     let mut bytes = Errno::from(reported.cause).raw().to_ne_bytes().to_vec();
     bytes.extend([origin, kind, code, 0]);
     bytes.extend(reported.info.to_ne_bytes());
-    bytes.extend([0; 4]);
+    let asked = match reported.cause {
+        Cause::Icmpv6 { .. } => Switch::EXTENDED_ERRORS_V6,
+        Cause::Icmp { .. } | Cause::MessageSize => Switch::EXTENDED_ERRORS,
+    };
+    match reported.extension.filter(|_| settings.advanced.is_on(asked)) {
+        Some(Extension { at, valid }) => {
+            bytes.extend(at.to_ne_bytes());
+            bytes.extend([u8::from(!valid), 0]);
+        }
+        None => bytes.extend([0; 4]),
+    }
     let offender = reported.offender.map(|offender| settings.outward(SocketAddr::new(offender, 0)));
     match offender.map(|offender| offender.ip()) {
         Some(IpAddr::V4(address)) => {

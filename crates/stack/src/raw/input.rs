@@ -46,7 +46,14 @@ impl View<'_> {
         packet: &'b [u8],
         transport: &'b [u8],
     ) -> Report<'b> {
+        // RFC 4884, 4: in words of 32 bits, or of 64.
+        let quoted = match (cause, self.payload) {
+            (Cause::Icmp { kind: 3 | 11 | 12, .. }, &[_, _, _, _, _, words, ..]) => u16::from(words) * 4,
+            (Cause::Icmpv6 { kind: 1 | 3, .. }, &[_, _, _, _, words, ..]) => u16::from(words) * 8,
+            _ => 0,
+        };
         Report {
+            quoted,
             cause,
             info,
             offender: self.source,
