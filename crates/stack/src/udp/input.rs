@@ -59,8 +59,8 @@ impl Udp {
         // A super-datagram of a sender on this machine: each piece is one that it sent.
         let size = incoming.segmentation.map_or(usize::MAX, |cut| usize::from(cut.size).max(1));
         for &index in &found {
-            let coalesces = self.sockets.at(index).is_some_and(|socket| socket.options.coalesces);
-            let size = if coalesces { usize::MAX } else { size };
+            let coalesces = || self.sockets.at(index).is_some_and(|socket| socket.options.coalesces);
+            let size = if size < usize::MAX && coalesces() { usize::MAX } else { size };
             let mut rest = datagram.payload();
             loop {
                 let (piece, more) = rest.split_at(rest.len().min(size));
@@ -144,16 +144,37 @@ impl Udp {
     /// The one socket for a datagram.
     fn find(&self, from: SocketAddr, to: SocketAddr, port: PortId, mut packet: Option<Arrived<'_>>) -> Option<u32> {
         let connected: &[u32] = if self.connected.is_empty() { &[] } else { self.connected.find(&(to, from)) };
-        let mut best = |found| self.best(found, (from, to), port, &mut packet);
-        if let Some(found) = best(connected) {
-            return Some(found);
+        for found in [connected, self.bound.find(&to)] {
+            if let Some(best) = self.best(found, (from, to), port, &mut packet) {
+                return Some(best);
+            }
         }
-        best(self.bound.find(&to)).or_else(|| best(self.bound.find(&any(to))))
+        self.best(self.bound.find(&any(to)), (from, to), port, &mut packet)
     }
 
-    /// Among sockets that match equally well: bound to the device, then those of the datagram's own family, then sharing, then
-    /// the youngest.
+    /// The best of sockets that match equally well.
+    #[inline]
     fn best(
+        &self,
+        found: &[u32],
+        flow: (SocketAddr, SocketAddr),
+        port: PortId,
+        packet: &mut Option<Arrived<'_>>,
+    ) -> Option<u32> {
+        match *found {
+            [] => None,
+            // Mostly it is alone.
+            [only] => {
+                let device = self.sockets.at(only)?.options.device;
+                device.is_none_or(|device| device == port).then_some(only)
+            }
+            _ => self.best_of_several(found, flow, port, packet),
+        }
+    }
+
+    /// One that is bound to the device, then those of the datagram's own family, then sharing, then the youngest.
+    #[inline(never)]
+    fn best_of_several(
         &self,
         found: &[u32],
         (from, to): (SocketAddr, SocketAddr),
@@ -169,7 +190,7 @@ impl Udp {
         };
         // A socket of both families leaves IPv4's to one that has no other.
         let of_ipv4 = |&index: &u32| self.sockets.at(index).is_some_and(|socket| !socket.dual);
-        let leave = from.is_ipv4() && found.len() > 1 && on_device().any(|index| of_ipv4(&index));
+        let leave = from.is_ipv4() && on_device().any(|index| of_ipv4(&index));
         let matching = || on_device().filter(move |index| !leave || of_ipv4(index));
         let youngest = matching().next_back()?;
         if !self.sockets.at(youngest).is_some_and(|socket| socket.reuse_port) {
