@@ -137,9 +137,11 @@ def options():
 
 
 def what_is_told_beside():
-    one, deaf = opened(ETH_P_ALL), opened(ETH_P_ALL)
-    filter_for_datagrams(one)
-    filter_for_datagrams(deaf)
+    one, deaf = opened(0, name=None), opened(0, name=None)
+    # Before they see anything: the peer may say something of its own at any time.
+    for each in (one, deaf):
+        filter_for_datagrams(each)
+        each.bind(('veth0', ETH_P_ALL))
     deaf.setsockopt(SOL_PACKET, 23, 1)
     one.setsockopt(SOL_PACKET, 8, 1)
     one.setsockopt(socket.SOL_SOCKET, 35, 1)
