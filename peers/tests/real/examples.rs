@@ -82,8 +82,9 @@ impl Stage {
         tcpdump.line_with("listening on");
         body();
         // What was sent before this has passed the capture when this has: a ping with a pattern of its own.
+        // Its identifier is that of no case; otherwise it would be its process's.
         let mut ping = self.scene.command(Side::Peer, "ping");
-        Process::start(ping.args(["-n", "-c1", "-w20", "-p", "656e64", Side::Subject.address()])).success();
+        Process::start(ping.args(["-n", "-c1", "-w20", "-e", "1", "-p", "656e64", Side::Subject.address()])).success();
         wait_for("the last frame in the capture", || {
             std::fs::read(&file).is_ok_and(|bytes| bytes.windows(12).any(|seen| seen == b"endendendend")).then_some(())
         });
