@@ -52,7 +52,9 @@ class Watch:
     def packet(self):
         # The first datagram of the port, as it came.
         while True:
-            packet, _ = self.link.recvfrom(65536)
+            packet, address = self.link.recvfrom(65536)
+            if address[1] not in (0x0800, 0x86dd):
+                continue
             words, protocol, rest, _, size = read(packet)
             if protocol == 17 and struct.unpack("!H", rest[:2])[0] == self.port:
                 return packet[:size]
