@@ -6,10 +6,10 @@
 //! - The node makes a slot or block the program's, writes into [`LAST`] where the word stands that says so, and if [`ARMED`] is 1 clears it
 //!   and sends one [`Ready`](crate::datagram::Kind::Ready) message: the descriptor polls readable.
 //! - The shim looks before the program waits (`poll`, `select`, `epoll_wait`). While the word at [`LAST`] is not 0 there is something to read, and the
-//!   message stays. Else it sets [`ARMED`], looks once more, and takes one message away: what comes from now on is signalled anew.
+//!   message stays. Else it sets [`ARMED`], looks once more, and, if that was 0, takes one message away, the one that cleared it: what comes from now
+//!   on is signalled anew.
 //!
 //! A message too many is a wake-up for nothing; one too few there cannot be, as each side writes before it looks.
-
 //!
 //! A ring of frames to send needs no page. `send` asks the node ([`Request::Transmit`](crate::Request::Transmit)), which takes a bounded number of frames and says how
 //! far it came. If it has no room for more it fills the pair, so that the descriptor does not poll writable until it has: a call that waits,

@@ -67,6 +67,16 @@ impl DatagramPump {
         self.unsent.as_ref().map_or(0, Vec::len)
     }
 
+    /// Gives up what waits for room. False if nothing did.
+    pub(crate) fn forget_unsent(&mut self) -> bool {
+        self.unsent.take().is_some()
+    }
+
+    /// The error of a datagram that asked for an answer, for whoever asks next.
+    pub(crate) fn keep_answer(&mut self, answer: Option<Errno>) {
+        self.answer = answer.or(self.answer);
+    }
+
     /// The program has pulled its cork (`UDP_CORK`).
     pub(crate) fn uncork(&mut self) {
         self.cork.pull();

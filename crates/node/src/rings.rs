@@ -19,6 +19,9 @@ use crate::end::{End, Pump};
 use crate::pair;
 use crate::requests::{Answer, Call, Outcome};
 
+/// Messages that are taken for wishes to send a ring before a program is believed to write for ever.
+const WISHES: usize = 1_024;
+
 impl Call<'_, '_> {
     /// setsockopt of PACKET_RX_RING and PACKET_TX_RING.
     pub(crate) fn set_ring(&mut self, key: Key, name: i32, value: &[u8]) -> Outcome {
@@ -70,11 +73,20 @@ impl Call<'_, '_> {
 
     /// Lets the program's end not poll writable until there is room.
     fn clog(&mut self, key: Key, theirs: &OwnedFd) -> Result<(), Errno> {
-        // What stands before the filler would be taken for some.
-        self.boundary.flush(self.context, key);
-        let Some(End { fd, pump: Pump::Datagram(pump), .. }) = self.boundary.ends.get_mut(key) else {
+        let boundary = &mut *self.boundary;
+        // What stands before the filler would be taken for some. What waits for room is a wish to send the ring, which comes again.
+        let mut answer = None;
+        for _ in 0..WISHES {
+            answer = boundary.flush(self.context, key).or(answer);
+            let Some(End { pump: Pump::Datagram(pump), .. }) = boundary.ends.get_mut(key) else { break };
+            if !pump.forget_unsent() {
+                break;
+            }
+        }
+        let Some(End { fd, pump: Pump::Datagram(pump), .. }) = boundary.ends.get_mut(key) else {
             return Err(Errno::EBADF);
         };
+        pump.keep_answer(answer);
         if pump.filler == 0 {
             pump.filler = pair::fill(theirs.as_fd(), fd.as_fd()).map_err(|_| Errno::ENOBUFS)?;
         }

@@ -204,9 +204,10 @@ fn settle_one(place: &mut Place) {
     if !entry.is_open() {
         return place.forget();
     }
-    entry.word(entry.len + ring::ARMED).store(1, Ordering::SeqCst);
+    // Where a message was wanted already, none is old: what comes now is the only one for what it tells of.
+    let signalled = entry.word(entry.len + ring::ARMED).swap(1, Ordering::SeqCst) == 0;
     fence(Ordering::SeqCst);
-    if !entry.has_something() && next_is_ready(entry.fd) {
+    if signalled && !entry.has_something() && next_is_ready(entry.fd) {
         take(entry.fd);
     }
 }

@@ -139,6 +139,7 @@ reasons! {
     RawChecksum = "raw_checksum", "A raw socket wants right checksums, and this one was not.";
     ErrorQueueFull = "error_queue_full", "An error for a program that has not asked for those before it.";
     // Packet sockets.
+    PacketLoss = "packet_loss", "A frame in a packet socket's ring could not be sent as it was, and was to be passed over (PACKET_LOSS).";
     PacketReceiveBuffer = "packet_receive_buffer", "A packet socket had no room for its copy of the frame.";
 
     // TCP.

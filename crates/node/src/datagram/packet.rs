@@ -58,12 +58,16 @@ pub(super) fn signal(end: &mut End, context: &mut Context<'_>, body: packet::Soc
 
 /// Sends a frame, or what a frame is to carry. Where there is a ring, that is what is sent, whatever comes along.
 pub(super) fn send(context: &mut Context<'_>, socket: SocketId, header: &Header, payload: &[u8]) -> Result<(), Errno> {
-    match send_ring(context, socket, header.remote)? {
-        Some((_, Progress::Full)) => Err(Errno::EAGAIN),
-        Some((_, Progress::Done | Progress::More)) => Ok(()),
-        None => {
-            let to = header.remote.map(link).transpose()?;
-            context.host.packet_send(socket, to.as_ref().map(destination), payload)
+    loop {
+        match send_ring(context, socket, header.remote)? {
+            // Its send buffer is a bound.
+            Some((_, Progress::More)) => {}
+            Some((_, Progress::Done)) => return Ok(()),
+            Some((_, Progress::Full)) => return Err(Errno::EAGAIN),
+            None => {
+                let to = header.remote.map(link).transpose()?;
+                return context.host.packet_send(socket, to.as_ref().map(destination), payload);
+            }
         }
     }
 }

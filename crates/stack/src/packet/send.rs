@@ -177,7 +177,10 @@ impl Packets {
                     bytes += len;
                     ring.advance();
                 }
-                Err(_) if options.loss => ring.advance(),
+                Err(_) if options.loss => {
+                    ring.advance();
+                    ip.counters.drop(Drop::PacketLoss);
+                }
                 Err(error) => {
                     ring.refuse();
                     return Err(error);
