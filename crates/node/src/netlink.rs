@@ -193,6 +193,10 @@ impl Socket {
                 Sent::Done => self.gone += len,
                 other => return other,
             }
+            // There is room again: what is lost from now on is told anew.
+            if self.overrun == Overrun::Told {
+                self.overrun = Overrun::None;
+            }
         }
         (self.held, self.gone) = (Vec::new(), 0);
         if self.overrun == Overrun::Due {
@@ -288,6 +292,11 @@ impl Node {
             Request::Connect { address: None, .. } => {
                 socket.peer = 0;
                 Answer::Done
+            }
+            Request::Connect { address: Some(Address::Netlink(NetlinkAddress { port: 1.., groups: 0 })), .. }
+                if privilege != Privilege::Administrator =>
+            {
+                return refuse(Errno::EPERM, "only an administrator speaks to other programs by netlink");
             }
             Request::Connect { address: Some(Address::Netlink(NetlinkAddress { port, groups: 0 })), .. } => {
                 socket.peer = port;
@@ -406,12 +415,15 @@ impl Node {
             self.boundary.counters.datagrams_malformed += 1;
             return Ok(());
         };
+        let owner = self.boundary.netlinks.sockets.get(key).ok_or(Errno::EBADF)?.owner;
+        let administrator = self.privilege(owner) == Privilege::Administrator;
         let netlinks = &mut self.boundary.netlinks;
         let socket = netlinks.sockets.get(key).ok_or(Errno::EBADF)?;
         match header.remote {
             None if socket.peer == 0 => {}
             Some(Address::Netlink(NetlinkAddress { port: 0, groups: 0 })) => {}
             Some(Address::Netlink(NetlinkAddress { groups: 1.., .. })) => return Err(Errno::EPERM),
+            Some(Address::Netlink(_)) if !administrator => return Err(Errno::EPERM),
             None | Some(Address::Netlink(_)) => return Err(Errno::ECONNREFUSED),
             Some(_) => return Err(Errno::EINVAL),
         }

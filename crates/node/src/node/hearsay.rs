@@ -71,7 +71,10 @@ impl Hearsays {
         let known = |told: &&mut Told| told.address == heard.address && told.interface == heard.interface;
         if let Some(told) = self.told.iter_mut().find(known) {
             told.left_out += 1;
-            told.last = Some(heard);
+            // A warning is not hidden behind what was heard after it.
+            if heard.warns || told.last.as_ref().is_none_or(|last| !last.warns) {
+                told.last = Some(heard);
+            }
             return None;
         }
         let until = now + QUIET;
@@ -88,7 +91,7 @@ impl Hearsays {
         let mut lines = Vec::new();
         while let Some(mut told) = self.told.pop_front_if(|told| told.until <= now) {
             let Some(last) = told.last.take() else { continue };
-            lines.push(Hearsay { text: format!("{} ({} times in 10 s)", last.text, told.left_out), ..last.clone() });
+            lines.push(Hearsay { text: format!("{} ({} heard in 10 s)", last.text, told.left_out), ..last.clone() });
             self.told.push_back(Told { until: now + QUIET, left_out: 0, ..told });
         }
         if let Some((_, count)) = self.crowd.take_if(|(until, _)| *until <= now) {
@@ -137,9 +140,9 @@ mod tests {
         }
         assert_eq!(texts(hearsays.admit(at(2), heard([10, 0, 0, 2], "another"))), ["another"]);
         assert_eq!((hearsays.poll_timeout(), hearsays.due(at(9)).len()), (Some(at(10)), 0));
-        assert_eq!(texts(hearsays.due(at(10))), ["line 999 (1000 times in 10 s)"]);
+        assert_eq!(texts(hearsays.due(at(10))), ["line 999 (1000 heard in 10 s)"]);
         assert_eq!(hearsays.admit(at(11), heard([10, 0, 0, 1], "again")), None);
-        assert_eq!(texts(hearsays.due(at(20))), ["again (1 times in 10 s)"]);
+        assert_eq!(texts(hearsays.due(at(20))), ["again (1 heard in 10 s)"]);
         assert_eq!((hearsays.due(at(40)).len(), hearsays.poll_timeout()), (0, None));
         assert_eq!(texts(hearsays.admit(at(41), heard([10, 0, 0, 1], "news"))), ["news"]);
     }

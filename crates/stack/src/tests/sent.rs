@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::Bind;
+use crate::counters::Drop;
 use crate::tcp;
 use crate::udp::Send;
 use sockeye_wire::icmpv6;
@@ -50,12 +51,16 @@ fn everything() -> Vec<Vec<u8>> {
         host.arrive(&frame);
         sent.extend(host.sent_frames());
         // To a third host, by way of ours.
-        for (at, address) in [(30, &[10u8, 0, 7, 9][..]), (38, &[0xfd, 7, 0, 0, 0, 0, 0, 0])] {
+        let third: Ipv6Addr = "fd07::9".parse().unwrap();
+        for (kind, at, address) in [([8, 0], 30, &[10u8, 0, 7, 9][..]), ([0x86, 0xdd], 38, &third.octets())] {
             let mut through = frame.clone();
-            if let Some(destination) = through.get_mut(at..at + address.len()) {
+            if through.get(12..14) == Some(&kind)
+                && let Some(destination) = through.get_mut(at..at + address.len())
+            {
                 destination.copy_from_slice(address);
+                hostile::mend(&mut through);
+                host.arrive(&through);
             }
-            host.arrive(&through);
         }
         host.pass(ms(500));
         sent.extend(host.sent_frames());
@@ -63,6 +68,9 @@ fn everything() -> Vec<Vec<u8>> {
     host.pass(ms(60_000));
     sent.extend(host.sent_frames());
     assert!(sent.len() > 30, "{}", sent.len());
+    let refused = |reason| host.stack.counters().dropped(reason);
+    let refused = [Drop::Ipv4NotForUs, Drop::Ipv6NotForUs].map(refused);
+    assert!(refused.iter().all(|&count| count > 4), "{refused:?}");
     sent.into_iter().map(|(frame, _)| frame).collect()
 }
 

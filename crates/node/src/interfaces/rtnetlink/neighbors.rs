@@ -18,15 +18,16 @@ const NDA_LLADDR: u16 = 2;
 const NDA_IFINDEX: u16 = 8;
 const NDA_MASTER: u16 = 9;
 
+const NTF_PROXY: u8 = 0x08;
 const NTF_ROUTER: u8 = 0x80;
 const RTN_UNICAST: u8 = 1;
 
-/// The neighbours that a dump asks for: of a family, of an interface. None has a master.
+/// The neighbours that a dump asks for: of a family, of an interface. None has a master, and there are none for whom the node answers.
 pub(super) fn asked(messages: &mut Messages, all: &[Interface], stack: &Stack, request: &Request<'_>) {
     let family = request.byte(0);
     let attributes = request.attributes(FIXED_LEN);
     let index = attributes.number(NDA_IFINDEX).filter(|&index| index != 0);
-    if attributes.number(NDA_MASTER).is_some_and(|master| master != 0) {
+    if attributes.number(NDA_MASTER).is_some_and(|master| master != 0) || asks_for_proxies(request) {
         return messages.filtered();
     }
     if index.is_some() {
@@ -48,7 +49,11 @@ pub(super) fn one(stack: &Stack, request: &Request<'_>) -> Option<Option<Neighbo
     let index = request.word(4);
     let address = super::ip(request.byte(0), request.attributes(FIXED_LEN).find(NDA_DST)?)?;
     let found = |one: &Neighbor| one.address == address && one.port.interface_index() == index;
-    (index != 0).then(|| stack.neighbors().find(found))
+    (index != 0).then(|| stack.neighbors().find(found).filter(|_| !asks_for_proxies(request)))
+}
+
+fn asks_for_proxies(request: &Request<'_>) -> bool {
+    request.byte(10) & NTF_PROXY != 0
 }
 
 pub(super) fn put(messages: &mut Messages, all: &[Interface], stack: &Stack, one: &Neighbor) {
