@@ -3,7 +3,9 @@
 //! The peer is a router here, and behind it is one more host of the kernel's, on a link that carries 1,400 bytes.
 
 use sockeye_lab::{Host, Lab};
-use sockeye_peers::{Finished, PEER, Process, SUBJECT, Scene, Setup, Side, Subject, checks, subject};
+use sockeye_peers::{
+    Family, Finished, PEER, Process, SUBJECT, Scene, Setup, Side, Subject, checks, in_both_families, subject,
+};
 
 const FAR: &str = "10.9.1.2";
 const FAR6: &str = "fd09:1::2";
@@ -96,6 +98,31 @@ fn ping_says_what_became_of_its_packets() {
     );
 }
 
+/// ping of somebody who may make no raw sockets: what it has is one of ICMP's for echo.
+fn ping_without_privileges(family: Family) {
+    let chain = chain();
+    let [own, to] = [Side::Subject, Side::Peer].map(|side| side.address_in(family));
+    // Routers cut fragments of IPv4 once more.
+    let (version, far, whole, exceeded, kind) = match family {
+        Family::V4 => ("-4", FAR, FAR, "Time to live exceeded", "sock4.fd: 3 (socktype: SOCK_DGRAM)"),
+        Family::V6 => ("-6", FAR6, to, "Time exceeded: Hop limit", "sock6.fd: 3 (socktype: SOCK_DGRAM)"),
+    };
+    chain.scene.copy("ping");
+    let ping = |arguments: &[&str], expected: &[&str]| {
+        let mut command = chain.scene.command(Side::Subject, "setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all"]);
+        command.args(["./ping", version, "-v", "-n", "-i", "0.2", "-W", "5"]).args(arguments);
+        let said = Process::start(&mut command).finish();
+        for expected in [&[kind], expected].concat() {
+            assert!(said.text().contains(expected) || said.errors().contains(expected), "no {expected:?} in {said}");
+        }
+    };
+    ping(&["-c", "3", to], &["64 bytes from", "3 received, 0% packet loss"]);
+    ping(&["-c", "2", "-s", "4000", whole], &["4008 bytes from", "2 received, 0% packet loss"]);
+    ping(&["-c", "1", "-t", "1", far], &[&format!("From {to}"), exceeded, "0 received"]);
+    ping(&["-c", "1", "-I", own, to], &["1 received"]);
+}
+
 #[test]
 fn traceroute_finds_the_way_by_each_method() {
     let chain = chain();
@@ -161,4 +188,8 @@ checks! {
     errors_are_asked_for_one_by_one
     what_is_too_long_is_said_with_its_limit
     raw_and_echo_sockets_hear_of_errors
+}
+
+in_both_families! {
+    ping_without_privileges
 }
