@@ -202,7 +202,7 @@ impl Stack {
         let concerned = self.raw.handle_report(now, &mut self.ip, Some(error), &report);
         match quoted.protocol() {
             Protocol::TCP => {
-                self.tcp.handle_icmp(now, &mut self.ip, (error, cause), source, destination, quoted.payload());
+                self.tcp.handle_icmp(now, &mut self.ip, error, &report);
             }
             Protocol::UDP => self.udp.handle_icmp(now, &mut self.ip, error, &report),
             _ if concerned => {}

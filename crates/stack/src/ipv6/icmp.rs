@@ -131,7 +131,7 @@ impl Stack {
     /// Somebody says something about a packet that we are said to have sent.
     fn handle_complaint_v6(&mut self, now: Instant, error: IcmpError, view: &View<'_>, quoted: &Packet<'_>) {
         let (source, destination) = (IpAddr::V6(quoted.src()), IpAddr::V6(quoted.dst()));
-        let Ok(Upper { protocol, at, payload, fragment, .. }) = Extensions::new(quoted, Limits::DEFAULT).upper() else {
+        let Ok(Upper { protocol, at, fragment, .. }) = Extensions::new(quoted, Limits::DEFAULT).upper() else {
             return self.ip.counters.drop(Drop::IcmpMalformed);
         };
         if !self.ip.is_local(source) || fragment.is_some_and(|fragment| fragment.offset != 0) {
@@ -151,7 +151,7 @@ impl Stack {
         let report = view.report(cause, info, (source, destination, protocol), packet, transport);
         let concerned = self.raw.handle_report(now, &mut self.ip, Some(error), &report);
         match protocol {
-            Protocol::TCP => self.tcp.handle_icmp(now, &mut self.ip, (error, cause), source, destination, payload),
+            Protocol::TCP => self.tcp.handle_icmp(now, &mut self.ip, error, &report),
             Protocol::UDP => self.udp.handle_icmp(now, &mut self.ip, error, &report),
             _ if concerned => {}
             _ => self.ip.counters.drop(Drop::IcmpNoSocket),

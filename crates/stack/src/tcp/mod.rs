@@ -67,7 +67,7 @@ pub use options::Options;
 use crate::bind::{BindingId, Bindings};
 use crate::buffer::Pool;
 use crate::counters::Drop;
-use crate::errors::Cause;
+use crate::errors::{Cause, Report};
 use crate::ip::{IcmpError, Incoming, Ip};
 use crate::port::PortId;
 use crate::slab::{Slab, handle};
@@ -86,7 +86,7 @@ use sockeye_device::{Checksum, Full, Instant, RxFrame};
 use sockeye_wire::SeqNumber;
 use sockeye_wire::tcp::{Flags, Segment};
 use std::collections::{HashMap, VecDeque};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
 use time_wait::TimeWait;
@@ -145,6 +145,9 @@ handle! {
     /// A record whose owner is this module.
     RecordId
 }
+
+/// In an IPv4 header.
+const TTL_OFFSET: usize = 8;
 
 /// What a timer in the wheel is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -397,16 +400,9 @@ impl Tcp {
     }
 
     /// An ICMP error about something that we sent, with the original's transport header (RFC 9293, 3.9.2.2).
-    pub(crate) fn handle_icmp(
-        &mut self,
-        now: Instant,
-        ip: &mut Ip,
-        (error, cause): (IcmpError, Cause),
-        source: IpAddr,
-        destination: IpAddr,
-        original: &[u8],
-    ) {
-        let Ok(quoted) = sockeye_wire::tcp::Quoted::parse(original) else {
+    pub(crate) fn handle_icmp(&mut self, now: Instant, ip: &mut Ip, error: IcmpError, report: &Report<'_>) {
+        let Report { cause, source, destination, .. } = *report;
+        let Ok(quoted) = sockeye_wire::tcp::Quoted::parse(report.transport) else {
             ip.counters.drop(Drop::IcmpMalformed);
             return;
         };
@@ -425,8 +421,17 @@ impl Tcp {
             ip.counters.drop(Drop::IcmpNotInFlight);
             return;
         }
+        let family = connection.options.of(destination.is_ipv6());
+        // RFC 5082, as Linux reads it: over IPv4 how far our packet had come, over IPv6 how far the message has.
+        let ttl = if destination.is_ipv6() { report.ttl } else { report.packet.get(TTL_OFFSET).copied().unwrap_or(0) };
+        if ttl < family.min_ttl {
+            return ip.counters.drop(Drop::TcpMinTtl);
+        }
         ip.counters.icmp_errors_delivered += 1;
         if let IcmpError::FragmentationNeeded { mtu, packet } = error {
+            if !family.fragmentation.learns() {
+                return;
+            }
             ip.learn_path_mtu(now, destination, mtu, packet);
         }
         connection.handle_icmp(error, cause, &mut self.pool);

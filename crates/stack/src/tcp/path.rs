@@ -39,7 +39,7 @@ pub(crate) struct Path {
     mtu_changed: bool,
     heard: bool,
     ipv6: bool,
-    /// Of the next packet (RFC 6864: any value will do for what is never fragmented).
+    /// Of the next packet by the template (RFC 6864: any value will do for what is never fragmented).
     identification: u16,
     /// Bytes of options or extension headers in each packet; then there is no template.
     extra: u16,
@@ -47,6 +47,8 @@ pub(crate) struct Path {
     next_stop: Option<IpAddr>,
     /// What is known of the path beyond the link bounds what is sent.
     heeds_path: bool,
+    /// Packets may be cut on the way: each needs an identification that no other of the host's has.
+    may_be_cut: bool,
     /// The label of the flow; 0: none.
     flow_label: u32,
 }
@@ -68,6 +70,7 @@ impl Path {
             extra: 0,
             next_stop: None,
             heeds_path: true,
+            may_be_cut: false,
             flow_label: 0,
         };
         path.restyle(ip, flow, options);
@@ -92,6 +95,7 @@ impl Path {
             0 if family.labels => ip.flow_label(Protocol::TCP, flow.local, flow.remote),
             label => label,
         };
+        self.may_be_cut = !self.ipv6 && !self.hop(options).dont_fragment;
         self.template = None;
     }
 
@@ -111,9 +115,9 @@ impl Path {
         self.route.as_ref().map_or(64, |route| route.hop_limit)
     }
 
-    /// Segments leave one by one, as each bears more than a device's cutting is asked to copy.
+    /// Segments leave one by one: each bears more than a device's cutting is asked to copy, or a number of its own.
     pub(crate) fn leaves_singly(&self) -> bool {
-        self.extra > 0
+        self.extra > 0 || self.may_be_cut
     }
 
     /// The port that leads to the peer.
@@ -250,12 +254,12 @@ impl Path {
         self.hand_over(ip, egress, &headers[..end], payload, cut)
     }
 
-    /// There is a template unless the neighbour is not known, or is ourselves, or packets bear more than fixed headers.
+    /// There is a template unless the neighbour is not known, or is ourselves, or packets leave one by one.
     #[inline]
     fn make_template(&mut self, ip: &Ip, flow: &Flow, options: &Settings) {
         if self.template.is_none() {
             self.template = match (&self.route, self.link) {
-                (Some(route), Some(to)) if self.extra == 0 => {
+                (Some(route), Some(to)) if !self.leaves_singly() => {
                     Template::new((ip.port(route.port).mac, to), flow, self.hop(options))
                 }
                 _ => None,

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::counters::Drop;
+use crate::{FamilyOptions, Fragmentation};
 
 fn still_works(bench: &mut Bench, id: ConnectionId) {
     let now = bench.now.since(bench.began).as_millis() as u64 + 1_000;
@@ -245,6 +246,35 @@ fn a_narrower_path_is_believed_of_what_is_in_flight_and_down_to_a_floor() {
     bench.rx_too_big(1_400, US + 1);
     bench.at(2);
     assert_eq!(bench.stack.tcp_info(bench.now, id).unwrap().send_mss, 512, "an error never widens the path");
+}
+
+#[test]
+fn a_narrower_path_is_not_believed_of_a_far_router_nor_by_who_believes_none() {
+    let near = FamilyOptions { min_ttl: 65, ..FamilyOptions::default() };
+    let deaf = |fragmentation| FamilyOptions { fragmentation, ..FamilyOptions::default() };
+    let choices = [(near, 1), (deaf(Fragmentation::Interface), 0), (deaf(Fragmentation::Omit), 0)];
+    for (family, dropped) in choices {
+        let theirs = tcp::Options { mss: Some(1_460), ..Default::default() };
+        let (mut bench, id) = Bench::established_with(Options::default(), theirs);
+        bench.stack.tcp_set_options(bench.now, id, Options { family: [family; 2], ..Options::default() });
+        bench.write(id, &[7; 4_000]);
+        bench.ignore();
+        bench.rx_too_big(1_000, US + 1);
+        bench.silent();
+        assert_eq!(bench.dropped(Drop::TcpMinTtl), dropped);
+        assert_eq!(bench.stack.tcp_info(bench.now, id).unwrap().send_mss, 1_460);
+        assert_eq!(bench.stack.counters().ipv4_path_mtu_learnt, 0);
+    }
+}
+
+#[test]
+fn what_may_be_cut_on_the_way_has_numbers_of_the_hosts() {
+    let family = FamilyOptions { fragmentation: Fragmentation::Anywhere, ..FamilyOptions::default() };
+    let theirs = tcp::Options { mss: Some(1_460), ..Default::default() };
+    let (mut bench, id) = Bench::established_with(Options { family: [family; 2], ..Options::default() }, theirs);
+    bench.write(id, &[7; 4_000]);
+    let sizes: Vec<_> = bench.sent.drain(..).map(|segment| segment.data.len()).collect();
+    assert_eq!(sizes, [1_460, 1_460, 1_080], "one by one, and not for a device to cut and number");
 }
 
 #[test]
