@@ -208,6 +208,24 @@ def only_neighbours(talk):
         expect(refused(s.accept), "EAGAIN")
         talk.ask("forget")
 
+def what_errors_say_besides(talk):
+    for make, level, errors, extended, to, before in [(socket4, IP, 11, 26, PEER4, 28), (socket6, IPV6, 25, 31, PEER6, 48)]:
+        # The right sum, none, and a wrong one.
+        for asks, checksum, wanted in [(1, "51e8", (128 - before, 0)), (1, "0000", (128 - before, 0)),
+                                       (1, "1234", (128 - before, 1)), (0, "0000", (0, 0))]:
+            s = make()
+            number(s, level, errors, 1)
+            number(s, level, extended, asks)
+            s.connect((to, SINK))
+            port = s.getsockname()[1]
+            talk.ask("watch", port)
+            s.send(b"x" * 10)
+            talk.ask("complain", port, checksum)
+            expect(refused(lambda: s.recv(10)), "ECONNREFUSED")
+            data, control, _, _ = s.recvmsg(2048, 512, socket.MSG_ERRQUEUE)
+            (_, _, told), = control
+            expect((struct.unpack("HBx", told[12:16]), len(data)), (wanted, 128 - before + 12))
+
 def source_filters(talk):
     # The question stands in the buffer, so getsockopt is called by hand.
     libc = ctypes.CDLL(None, use_errno=True)

@@ -23,4 +23,5 @@ checks! {
     headers_of_streams
     only_neighbours
     source_filters
+    what_errors_say_besides
 }

@@ -49,6 +49,16 @@ class Watch:
                 continue
             yield read(packet)
 
+    def packet(self):
+        # The first datagram of the port, as it came.
+        while True:
+            packet, address = self.link.recvfrom(65536)
+            if address[1] not in (0x0800, 0x86dd):
+                continue
+            words, protocol, rest, _, size = read(packet)
+            if protocol == 17 and struct.unpack("!H", rest[:2])[0] == self.port:
+                return packet[:size]
+
     def seen(self):
         # The first datagram of the port, in all its pieces: how it went, and how long the pieces were.
         sizes, told, have = [], None, 0
@@ -114,6 +124,24 @@ class Conversation:
         s.setsockopt(IP, socket.IP_OPTIONS, bytes.fromhex(options))
         s.sendto(b"z", (to, int(port)))
         return "sent"
+
+    def complain(self, port, checksum):
+        # A port unreachable about the datagram that is watched for, with an object behind it (RFC 4884).
+        packet = self.watches.pop(port).packet()
+        objects = bytes([0x20, 0]) + int(checksum, 16).to_bytes(2, "big") + bytes([0, 8, 1, 1, 0xab, 0xcd, 0xe1, 0x40])
+        quoted = packet.ljust(128, b"\0") + objects
+        if packet[0] >> 4 == 4:
+            message = bytes([3, 3, 0, 0, 0, 32, 0, 0]) + quoted
+            total = sum(struct.unpack("!%dH" % (len(message) // 2), message))
+            while total >> 16:
+                total = (total & 0xffff) + (total >> 16)
+            message = message[:2] + struct.pack("!H", ~total & 0xffff) + message[4:]
+            raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+            raw.sendto(message, (socket.inet_ntoa(packet[12:16]), 0))
+        else:
+            raw = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
+            raw.sendto(bytes([1, 4, 0, 0, 16, 0, 0, 0]) + quoted, (socket.inet_ntop(socket.AF_INET6, packet[8:24]), 0))
+        return "complained"
 
     def connect(self, to, port, hops):
         s = socket.socket(address_family(to), socket.SOCK_STREAM)
