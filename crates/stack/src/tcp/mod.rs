@@ -9,7 +9,8 @@
 //! | room | concern |
 //! |---|---|
 //! | [`prediction`] | whose it is, when it begins as the last one did |
-//! | [`input`] | a segment arrives |
+//! | [`delivery`] | for which connection, or for none, something is that arrives |
+//! | [`input`] | a segment arrives at its connection |
 //! | [`output`] | what to send |
 //! | [`timers`], [`timeout`] | what is waited for, and what happens when it does not come |
 //! | [`recovery`] | what an acknowledgement means |
@@ -21,7 +22,7 @@
 //! | [`joined`] | connections within the host |
 //! | [`isn`] | numbers that cannot be guessed, SYN cookies |
 //! | [`ephemeral`] | ports for connections that have none |
-//! | [`path`], [`hop`] | route, link header, MTU; what IP says in each packet |
+//! | [`path`], [`hop`], [`template`] | route, link header, MTU; what IP says in each packet; headers that are written once |
 //! | [`calls`] | what the owner asks |
 //!
 //! Standards: RFC 9293, 5681, 5961, 6056, 6298, 6528, 6582, 6675, 6928, 7323, 2018, 3042, 3465, 4987, 1337, 6191;
@@ -30,6 +31,7 @@
 mod calls;
 mod congestion;
 mod connection;
+mod delivery;
 mod demux;
 mod ephemeral;
 mod filter;
@@ -49,6 +51,7 @@ mod reassembly;
 mod recovery;
 mod rtt;
 mod scoreboard;
+mod template;
 mod time_wait;
 mod timeout;
 mod timers;
@@ -66,9 +69,8 @@ pub use options::Options;
 
 use crate::bind::{BindingId, Bindings};
 use crate::buffer::Pool;
-use crate::counters::Drop;
-use crate::errors::{Cause, Report};
-use crate::ip::{IcmpError, Incoming, Ip};
+use crate::errors::Cause;
+use crate::ip::Ip;
 use crate::port::PortId;
 use crate::slab::{Slab, handle};
 use crate::wheel::Wheel;
@@ -76,18 +78,12 @@ use crate::{Egress, Event};
 use connection::{Connection, Fate};
 use demux::{Demux, Endpoint};
 use ephemeral::Ephemeral;
-use filter::Place;
-use hop::Hop;
-use input::{Arrival, Reply};
 use isn::Secrets;
 use joined::Joined;
 use listener::{HalfOpen, Listener};
-use sockeye_device::{Checksum, Full, Instant, RxFrame};
-use sockeye_wire::SeqNumber;
-use sockeye_wire::tcp::{Flags, Segment};
+use sockeye_device::{Full, Instant};
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
-use std::ops::Range;
 use std::sync::Arc;
 use time_wait::TimeWait;
 
@@ -146,9 +142,6 @@ handle! {
     RecordId
 }
 
-/// In an IPv4 header.
-const TTL_OFFSET: usize = 8;
-
 /// What a timer in the wheel is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WheelKey {
@@ -204,247 +197,6 @@ impl Tcp {
             hears_near: false,
             pool: Pool::default(),
             bindings: Bindings::new(keys.hasher(b"tcp bindings")),
-        }
-    }
-
-    /// A TCP segment has arrived: `frame.buffer[segment]`.
-    pub(crate) fn handle_segment(
-        &mut self,
-        now: Instant,
-        ip: &mut Ip,
-        incoming: &Incoming,
-        frame: &mut RxFrame,
-        segment: Range<usize>,
-    ) {
-        ip.counters.tcp_segments_received += 1;
-        let bytes = &frame.buffer[segment.clone()];
-        let Ok(parsed) = Segment::parse(bytes) else {
-            ip.counters.drop(Drop::TcpMalformed);
-            return;
-        };
-        if incoming.checksum == Checksum::Present && !parsed.verify_checksum(incoming.source, incoming.destination) {
-            ip.counters.drop(Drop::TcpChecksum);
-            return;
-        }
-        // MUST-57, MUST-63: TCP is between two hosts.
-        if !incoming.unicast || parsed.src_port() == 0 || parsed.dst_port() == 0 {
-            ip.counters.drop(Drop::TcpAddress);
-            return;
-        }
-        let flow = Flow {
-            local: SocketAddr::new(incoming.destination, parsed.dst_port()),
-            remote: SocketAddr::new(incoming.source, parsed.src_port()),
-        };
-        let mut arrival = Arrival::new(&parsed, &segment);
-        let place = Place { incoming, segment };
-        let found = self.demux.find(&flow);
-        if self.hears_near && self.is_too_far(&flow, found, incoming.ttl) {
-            return ip.counters.drop(Drop::TcpMinTtl);
-        }
-        match found {
-            Some(Endpoint::Connection(index)) => {
-                let filter = self.connections.at(index as usize).and_then(|found| found.options.filter.as_deref());
-                if let Some(filter) = filter {
-                    if !place.passes(ip, filter, frame, &mut arrival) {
-                        return;
-                    }
-                } else {
-                    let generation = ip.route_generation();
-                    self.demux.predictions.learn(frame, place.segment.start, incoming.port, generation, index);
-                }
-                self.handle_for_connection(now, ip, index, &arrival, frame);
-            }
-            Some(Endpoint::HalfOpen(index)) => {
-                let listener = self.half_open.at(index as usize).map(|record| record.listener);
-                let filter = listener.and_then(|id| self.listeners.get(id)?.options.filter.as_deref());
-                if filter.is_none_or(|filter| place.passes(ip, filter, frame, &mut arrival)) {
-                    self.handle_for_half_open(now, ip, index, (&place, &mut arrival), frame);
-                }
-            }
-            Some(Endpoint::TimeWait(index)) => {
-                self.handle_for_time_wait(now, ip, index, (&place, &mut arrival), flow, frame);
-            }
-            // Nobody sends segments on it: it is from elsewhere, and no part of the connection.
-            Some(Endpoint::Joined(_)) => ip.counters.drop(Drop::TcpOutOfWindow),
-            None => self.handle_for_nobody(now, ip, flow, (&place, &mut arrival), frame),
-        }
-    }
-
-    /// Whether a segment comes from farther away than its socket hears (RFC 5082). What was learnt of a connection ends when that changes, so that what
-    /// is predicted need not be asked.
-    fn is_too_far(&self, flow: &Flow, found: Option<Endpoint>, ttl: u8) -> bool {
-        let least = |options: &Options| options.of(flow.local.is_ipv6()).min_ttl;
-        let of_listener = |index: u32| self.listeners.at(index as usize).map(|listener| least(&listener.options));
-        let least = match found {
-            Some(Endpoint::Connection(index)) => {
-                self.connections.at(index as usize).map(|connection| least(&connection.options))
-            }
-            Some(Endpoint::HalfOpen(index)) => {
-                let listener = self.half_open.at(index as usize).map(|record| record.listener);
-                listener.and_then(|id| of_listener(id.index))
-            }
-            // A listener has its own word.
-            None | Some(Endpoint::TimeWait(_) | Endpoint::Joined(_)) => None,
-        };
-        least.is_some_and(|least| ttl < least)
-    }
-
-    /// Takes a frame whose way is known in advance; false, and nothing done, for any other.
-    #[inline]
-    pub(crate) fn handle_predicted(&mut self, now: Instant, ip: &mut Ip, port: PortId, frame: &mut RxFrame) -> bool {
-        let Some((index, segment)) = self.demux.predictions.find(frame, port, ip.route_generation()) else {
-            return false;
-        };
-        let Some(connection) = self.connections.at(index as usize) else { return false };
-        let Ok(parsed) = Segment::parse(&frame.buffer[segment.clone()]) else { return false };
-        let Flow { local, remote } = connection.flow;
-        if frame.offload.checksum == Checksum::Present && !parsed.verify_checksum(remote.ip(), local.ip()) {
-            return false;
-        }
-        let counters = &mut ip.counters;
-        counters.link_frames_received += 1;
-        if local.is_ipv4() {
-            counters.ipv4_packets_received += 1;
-            counters.ipv4_packets_delivered += 1;
-        } else {
-            counters.ipv6_packets_received += 1;
-            counters.ipv6_packets_delivered += 1;
-        }
-        counters.tcp_segments_received += 1;
-        let arrival = Arrival::new(&parsed, &segment);
-        self.handle_for_connection(now, ip, index, &arrival, frame);
-        true
-    }
-
-    fn handle_for_connection(&mut self, now: Instant, ip: &mut Ip, index: u32, arrival: &Arrival, frame: &mut RxFrame) {
-        let Some(connection) = self.connections.at_mut(index as usize) else { return };
-        match connection.handle(now, arrival, frame, &mut self.pool, &mut ip.counters) {
-            Reply::None => {}
-            Reply::Reset => {
-                let flow = connection.flow;
-                Self::send_reset_for(now, ip, flow, arrival);
-            }
-            Reply::Abort => {
-                Self::send_reset_of(now, ip, connection);
-                connection.finish(None, &mut self.pool);
-            }
-        }
-        self.settle(now, ip, index);
-    }
-
-    fn handle_for_time_wait(
-        &mut self,
-        now: Instant,
-        ip: &mut Ip,
-        index: u32,
-        (place, arrival): (&Place<'_>, &mut Arrival),
-        flow: Flow,
-        frame: &RxFrame,
-    ) {
-        let Some(waiting) = self.time_wait.at(index as usize) else { return };
-        let above = waiting.snd_nxt;
-        let verdict = waiting.judge(arrival);
-        if verdict == time_wait::Verdict::GiveWay
-            && let Some(listener) = self.listener_for(ip, &flow, place, frame)
-        {
-            // MAY-2: the new connection starts above the old one's numbers.
-            self.end_time_wait(index);
-            if self.lets_in(ip, listener, place, frame, arrival) {
-                self.handle_syn_for_listener(now, ip, listener, flow, arrival, Some(above));
-            }
-            return;
-        }
-        match verdict {
-            time_wait::Verdict::Ignore => ip.counters.drop(Drop::TcpTimeWait),
-            verdict => {
-                let Some(waiting) = self.time_wait.at_mut(index as usize) else { return };
-                path::send_alone(now, ip, &waiting.flow, waiting.hop, None, &waiting.acknowledgement(now));
-                if verdict == (time_wait::Verdict::Acknowledge { restart: true }) {
-                    waiting.since = now;
-                }
-            }
-        }
-    }
-
-    /// RFC 9293, 3.10.7.1 and 3.10.7.2.
-    fn handle_for_nobody(
-        &mut self,
-        now: Instant,
-        ip: &mut Ip,
-        flow: Flow,
-        (place, arrival): (&Place<'_>, &mut Arrival),
-        frame: &mut RxFrame,
-    ) {
-        let Some(listener) = self.listener_for(ip, &flow, place, frame) else {
-            ip.counters.drop(Drop::TcpNoListener);
-            if !arrival.flags.contains(Flags::RST) {
-                Self::send_reset_for(now, ip, flow, arrival);
-            }
-            return;
-        };
-        if !self.lets_in(ip, listener, place, frame, arrival) {
-            return;
-        }
-        if arrival.flags.contains(Flags::RST) {
-            ip.counters.drop(Drop::TcpBlindReset);
-        } else if arrival.flags.contains(Flags::ACK) {
-            if !self.complete_from_cookie(now, ip, listener, flow, arrival, frame) {
-                ip.counters.drop(Drop::TcpBadAck);
-                Self::send_reset_for(now, ip, flow, arrival);
-            }
-        } else if arrival.flags.contains(Flags::SYN) {
-            self.handle_syn_for_listener(now, ip, listener, flow, arrival, None);
-        } else {
-            ip.counters.drop(Drop::TcpNoSyn);
-        }
-    }
-
-    /// An ICMP error about something that we sent, with the original's transport header (RFC 9293, 3.9.2.2).
-    pub(crate) fn handle_icmp(&mut self, now: Instant, ip: &mut Ip, error: IcmpError, report: &Report<'_>) {
-        let Report { cause, source, destination, .. } = *report;
-        let Ok(quoted) = sockeye_wire::tcp::Quoted::parse(report.transport) else {
-            ip.counters.drop(Drop::IcmpMalformed);
-            return;
-        };
-        let flow = Flow {
-            local: SocketAddr::new(source, quoted.src_port),
-            remote: SocketAddr::new(destination, quoted.dst_port),
-        };
-        let Some(Endpoint::Connection(index)) = self.demux.find(&flow) else {
-            ip.counters.drop(Drop::IcmpNoSocket);
-            return;
-        };
-        let Some(connection) = self.connections.at_mut(index as usize) else { return };
-        // RFC 5927, 4.1: it must be about something that is in flight.
-        let (una, nxt) = connection.outstanding_seq();
-        if quoted.seq.before(una) || !quoted.seq.before(nxt) {
-            ip.counters.drop(Drop::IcmpNotInFlight);
-            return;
-        }
-        let family = connection.options.of(destination.is_ipv6());
-        // RFC 5082, as Linux reads it: over IPv4 how far our packet had come, over IPv6 how far the message has.
-        let ttl = if destination.is_ipv6() { report.ttl } else { report.packet.get(TTL_OFFSET).copied().unwrap_or(0) };
-        if ttl < family.min_ttl {
-            return ip.counters.drop(Drop::TcpMinTtl);
-        }
-        ip.counters.icmp_errors_delivered += 1;
-        if let IcmpError::FragmentationNeeded { mtu, packet } = error {
-            if !family.fragmentation.learns() {
-                return;
-            }
-            ip.learn_path_mtu(now, destination, mtu, packet);
-        }
-        connection.handle_icmp(error, cause, &mut self.pool);
-        self.settle(now, ip, index);
-    }
-
-    /// A neighbour does not answer: what waits for it learns so.
-    pub(crate) fn handle_unreachable(&mut self, now: Instant, ip: &mut Ip, flow: &Flow) {
-        if let Some(Endpoint::Connection(index)) = self.demux.find(flow)
-            && let Some(connection) = self.connections.at_mut(index as usize)
-        {
-            connection.handle_soft_error(Error::HostUnreachable, &mut self.pool);
-            self.settle(now, ip, index);
         }
     }
 
@@ -637,32 +389,6 @@ impl Tcp {
             connection.receiver.queue.clear(&mut self.pool);
             connection.receiver.reassembly.clear(&mut self.pool);
         }
-    }
-
-    /// A RST that answers a segment for which there is no connection (RFC 9293, 3.10.7.1).
-    fn send_reset_for(now: Instant, ip: &mut Ip, flow: Flow, arrival: &Arrival) {
-        let len = arrival.payload.len() as u32
-            + u32::from(arrival.flags.contains(Flags::SYN))
-            + u32::from(arrival.flags.contains(Flags::FIN));
-        let (seq, ack, flags) = if arrival.flags.contains(Flags::ACK) {
-            (arrival.ack, SeqNumber(0), Flags::RST)
-        } else {
-            (SeqNumber(0), arrival.seq + len, Flags::RST | Flags::ACK)
-        };
-        Self::send_reset(now, ip, flow, seq, ack, flags);
-    }
-
-    /// A RST that ends a connection.
-    fn send_reset_of(now: Instant, ip: &mut Ip, connection: &Connection) {
-        let seq = connection.send_seq(connection.sender.board.nxt());
-        let ack = connection.receive_seq(connection.rcv_nxt());
-        Self::send_reset(now, ip, connection.flow, seq, ack, Flags::RST | Flags::ACK);
-    }
-
-    fn send_reset(now: Instant, ip: &mut Ip, flow: Flow, seq: SeqNumber, ack: SeqNumber, flags: Flags) {
-        ip.counters.tcp_resets_sent += 1;
-        let hop = Hop::plain(ip.ttl);
-        path::send_alone(now, ip, &flow, hop, None, &path::bare(&flow, seq, ack, flags));
     }
 }
 
