@@ -441,9 +441,12 @@ impl Scene {
 
     /// Asserts that the subject is well: it answers a ping of the peer's, serves the peer and is served by it.
     pub fn serves_on(&self) {
-        let mut ping = self.command(Side::Peer, "ping");
-        let ping = ping.args(["-c1", "-w20", self.address(Side::Subject)]).output().expect("ping runs");
-        assert!(ping.status.success(), "no answer to a ping: {}", String::from_utf8_lossy(&ping.stdout));
+        // It may have been busy with what was done to it, and its peer's kernel remembers for a while that it did not answer.
+        wait_for("an answer to a ping", || {
+            let mut ping = self.command(Side::Peer, "ping");
+            let ping = ping.args(["-c1", "-W1", self.address(Side::Subject)]).output().expect("ping runs");
+            ping.status.success().then_some(())
+        });
         for server in [Side::Peer, Side::Subject] {
             let port = 8901;
             let mut listen = self.command(server, "nc");

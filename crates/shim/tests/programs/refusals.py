@@ -12,7 +12,6 @@ attempt("raw", lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPP
 attempt("packet", lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW))
 attempt("fast open", lambda: socket.socket().sendto(b"x", socket.MSG_FASTOPEN, ("127.0.0.1", 1)))
 udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-attempt("held back", lambda: udp.sendto(b"x", socket.MSG_MORE, ("127.0.0.1", 1)))
 attempt("too many pieces", lambda: udp.sendmsg([b""] * 1024, [], 0, ("127.0.0.1", 1)))
 import fcntl
 attempt("interfaces", lambda: fcntl.ioctl(udp, 0x8915, b"lo" + bytes(38)))
