@@ -5,7 +5,9 @@
 
 use std::collections::BTreeMap;
 
+use rustix::process::Signal;
 use serde_json::Value;
+use sockeye_peers::scene::python;
 use sockeye_peers::{PEER, Process, SUBJECT, Scene, Setup, Side, Subject, subject};
 
 fn seen(subject: Subject) -> BTreeMap<String, Value> {
@@ -34,6 +36,49 @@ fn interfaces_are_seen_as_the_kernels_are() {
         .collect();
     assert!(differences.is_empty(), "{} differ:\n{}", differences.len(), differences.join("\n"));
     assert_eq!(kernel.len(), node.len());
+}
+
+#[test]
+fn interfaces_let_through_what_administrators_want() {
+    let scene = Scene::new();
+    let says = |program: &str, arguments: &[&str]| {
+        Process::start(scene.command(Side::Subject, program).args(arguments)).success().text()
+    };
+    for (change, shown, flags, count) in [
+        ("promisc", "<UP,BROADCAST,RUNNING,PROMISC,MULTICAST>", "0x1103", 1),
+        ("allmulti", "<UP,BROADCAST,RUNNING,PROMISC,ALLMULTI,MULTICAST>", "0x1303", 1),
+        ("-promisc", "<UP,BROADCAST,RUNNING,ALLMULTI,MULTICAST>", "0x1203", 0),
+        ("-allmulti", "<UP,BROADCAST,RUNNING,MULTICAST>", "0x1003", 0),
+    ] {
+        says("ifconfig", &["veth0", change]);
+        assert!(says("ifconfig", &["veth0"]).contains(shown), "no {shown} after {change}");
+        let link: Value = serde_json::from_str(&says("ip", &["-j", "-d", "link", "show", "dev", "veth0"])).unwrap();
+        assert_eq!(link[0]["promiscuity"], count, "{change}");
+        if subject() == Subject::Sockeye {
+            // The kernel's /sys is that of whoever mounted it.
+            assert_eq!(says("cat", &["/sys/class/net/veth0/flags"]).trim(), flags, "{change}");
+        }
+    }
+}
+
+/// Unless it is told not to, netsniff-ng asks for them by the interface's flags, and takes that back.
+#[test]
+fn netsniff_ng_sees_what_is_for_other_stations() {
+    let scene = Scene::new();
+    let mut sniff = scene.command(Side::Subject, "netsniff-ng");
+    let mut sniffing = Process::start(sniff.args(["--in", "veth0", "--filter", "ether dst 02:00:00:00:00:99"]));
+    sniffing.line_with("Running!");
+    let flags = || Process::start(scene.command(Side::Subject, "ifconfig").arg("veth0")).success().text();
+    assert!(flags().contains("PROMISC"));
+    let send = "import socket
+link = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+link.bind(('veth0', 0))
+link.send(bytes.fromhex('020000000099 020000000007 88b5') + bytes(46))";
+    Process::start(scene.command(Side::Peer, python()).args(["-c", send])).success();
+    sniffing.line_with("(02:00:00:00:00:07 => 02:00:00:00:00:99)");
+    sniffing.signal(Signal::INT);
+    sniffing.success();
+    assert!(!flags().contains("PROMISC"));
 }
 
 /// Net-tools' `route` names of a route as much as it needs: `route del default` no more than that.

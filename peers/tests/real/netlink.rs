@@ -65,7 +65,6 @@ const NOISE: &[&str] = &[
     "uid",
     "noprefixroute",
     "nodad",
-    "promiscuity",
 ];
 
 /// Without noise, and without what is there on one of the two by nature.

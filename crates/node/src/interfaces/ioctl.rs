@@ -2,7 +2,7 @@
 //!
 //! What a command reads and writes is a `struct ifreq` (40 bytes: a name in 16, then a union), an `arpreq` (68) or an `rtentry` (120, behind it the
 //! name of the device that it points to). Asking is for everybody. What changes an interface is for root, as on
-//! Linux; of that the node does what it can (up and down, an IPv4 address and its mask, routes) and refuses the
+//! Linux; of that the node does what it can (up and down, promiscuous, an IPv4 address and its mask, routes) and refuses the
 //! rest with EOPNOTSUPP, so that nobody believes to have changed what has not changed.
 //!
 //! # Standards
@@ -14,6 +14,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use sockeye_socket::{Errno, Privilege};
 use sockeye_stack::Route;
 use sockeye_stack::neighbor::NeighborState;
+use sockeye_stack::packet::Reception;
 use sockeye_wire::IpPrefix;
 
 use super::{Interface, QUEUE_LEN, ethtool, flags, interfaces};
@@ -248,19 +249,22 @@ fn ask_arp(node: &Node, family: i32, argument: &[u8]) -> Outcome {
     Ok(request.to_vec())
 }
 
-/// Takes an interface up or down.
+/// Takes an interface up or down, and lets it receive more or not.
 fn set_flags(node: &mut Node, argument: &[u8]) -> Outcome {
+    use flags::{ALLMULTI, BROADCAST, LOOPBACK, LOWER_UP, MULTICAST, PROMISC, RUNNING, UP};
     let (interface, _) = named(node, argument)?;
     let wanted = u32::from(u16::from_ne_bytes(part(argument, NAME_LEN)));
     // What follows from the link is not the caller's to say; Linux ignores it, too.
-    let own = flags::UP | (interface.own_flags() & !flags::UP);
-    let changed =
-        (wanted ^ interface.flags()) & !(flags::RUNNING | flags::LOWER_UP | flags::LOOPBACK | flags::BROADCAST);
-    if changed & !own != 0 {
+    let ignored = RUNNING | LOWER_UP | LOOPBACK | BROADCAST;
+    let settable = UP | PROMISC | ALLMULTI | if interface.is_loopback() { 0 } else { MULTICAST };
+    if (wanted ^ interface.flags()) & !(ignored | settable) != 0 {
         return refuse(Errno::EOPNOTSUPP, format!("{} cannot have the flags {wanted:#x}", interface.name));
     }
     let now = node.now;
-    node.host.stack_mut().set_enabled(now, interface.port, wanted & flags::UP != 0);
+    let stack = node.host.stack_mut();
+    let more = Reception { promiscuous: wanted & PROMISC != 0, all_multicast: wanted & ALLMULTI != 0 };
+    stack.packet_switch_reception(interface.port, more);
+    stack.set_enabled(now, interface.port, wanted & UP != 0);
     Ok(Vec::new())
 }
 

@@ -32,6 +32,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use sockeye_device::{Capabilities, Device, Instant};
 use sockeye_stack::autoconf::{AddressState, AddressView, Origin};
 use sockeye_stack::multicast::{GroupSummary, Version};
+use sockeye_stack::packet::{Reception, ReceptionCounts};
 use sockeye_stack::{PortId, Stack};
 use sockeye_wire::{IpPrefix, MacAddr};
 
@@ -45,6 +46,8 @@ mod flags {
     pub(crate) const BROADCAST: u32 = 0x2;
     pub(crate) const LOOPBACK: u32 = 0x8;
     pub(crate) const RUNNING: u32 = 0x40;
+    pub(crate) const PROMISC: u32 = 0x100;
+    pub(crate) const ALLMULTI: u32 = 0x200;
     pub(crate) const MULTICAST: u32 = 0x1000;
     pub(crate) const LOWER_UP: u32 = 0x10000;
 }
@@ -80,6 +83,8 @@ pub(crate) struct Interface {
     /// Groups that are listened to there, and what is spoken about those of IPv4.
     pub(crate) groups: Vec<IpAddr>,
     pub(crate) version: Version,
+    /// What it lets through besides what is for the host.
+    pub(crate) reception: ReceptionCounts,
     pub(crate) statistics: Statistics,
 }
 
@@ -133,6 +138,7 @@ pub(crate) fn interfaces(now: Instant, stack: &Stack, ports: &Ports) -> Vec<Inte
                 .iter()
                 .find(|one| one.port == id && one.group.is_ipv4())
                 .map_or(Version::Three, |one| one.version),
+            reception: stack.packet_reception(id),
             statistics,
         }
     };
@@ -194,6 +200,11 @@ impl Address {
     }
 }
 
+fn reception_flags(reception: Reception) -> u32 {
+    let Reception { promiscuous, all_multicast } = reception;
+    (if promiscuous { flags::PROMISC } else { 0 }) | if all_multicast { flags::ALLMULTI } else { 0 }
+}
+
 impl Interface {
     pub(crate) fn is_loopback(&self) -> bool {
         self.port.is_loopback()
@@ -204,15 +215,21 @@ impl Interface {
         self.enabled && self.carrier
     }
 
+    /// What the device does, without what follows from the link.
+    pub(crate) fn device_flags(&self) -> u32 {
+        self.own_flags() | reception_flags(self.reception.wanted())
+    }
+
     /// What was set, without what follows from the link.
-    pub(crate) fn own_flags(&self) -> u32 {
+    fn own_flags(&self) -> u32 {
         let kind = if self.is_loopback() { flags::LOOPBACK } else { flags::BROADCAST | flags::MULTICAST };
         kind | if self.enabled { flags::UP } else { 0 }
     }
 
     /// All flags.
     pub(crate) fn flags(&self) -> u32 {
-        self.own_flags() | if self.is_running() { flags::RUNNING | flags::LOWER_UP } else { 0 }
+        let link = if self.is_running() { flags::RUNNING | flags::LOWER_UP } else { 0 };
+        self.own_flags() | reception_flags(self.reception.switched) | link
     }
 
     /// ARPHRD_LOOPBACK or ARPHRD_ETHER.

@@ -50,7 +50,7 @@ pub(super) fn attributes(one: &Interface) -> Vec<(&'static str, Text)> {
         ("dev_port", Ok("0".to_owned())),
         ("dormant", if one.enabled { Ok("0".to_owned()) } else { Err(Errno::EINVAL) }),
         ("duplex", card("unknown")),
-        ("flags", Ok(format!("{:#x}", one.own_flags()))),
+        ("flags", Ok(format!("{:#x}", one.device_flags()))),
         ("ifalias", Ok(String::new())),
         ("ifindex", Ok(one.index.to_string())),
         ("iflink", Ok(one.index.to_string())),

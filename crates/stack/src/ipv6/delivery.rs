@@ -1,6 +1,6 @@
 //! What was decided about a packet is done: it is delivered, kept until the rest of it comes, or complained about.
 //!
-//! A packet that was put together from fragments goes through [`input`](super::input) as if it had come whole, since the
+//! A packet that was put together from fragments goes through [`input`] as if it had come whole, since the
 //! rest of its extension headers is only now there to be read. What is left of its coming in pieces is a mark, which
 //! neighbour discovery asks for.
 //!

@@ -1,7 +1,7 @@
 //! What the owners of packet sockets call.
 
 use super::ring::{Geometry, Memory, Ring, TransmitRing};
-use super::{Fanout, JoinError, OVERHEAD, Progress, Reception, RolloverStatistics, Send, SendError};
+use super::{Fanout, JoinError, OVERHEAD, Progress, RolloverStatistics, Send, SendError};
 use super::{Options, Packets, Received, SPARE, SPARE_SIZE, Socket, SocketId, Statistics, Summary};
 use crate::Stack;
 use crate::port::PortId;
@@ -123,30 +123,6 @@ impl Stack {
         let Statistics { packets, drops, .. } = std::mem::take(&mut socket.statistics);
         let freezes = socket.ring.as_mut().map_or(0, Ring::take_freezes);
         Statistics { packets: packets.wrapping_add(drops), drops, freezes }
-    }
-
-    /// Somebody wants a port's device to let more through, or does not any more.
-    pub fn packet_receive_more(&mut self, port: PortId, what: Reception, on: bool) {
-        let Packets { reception, changed, .. } = &mut self.packets;
-        if reception.len() <= port.index() {
-            reception.resize(port.index() + 1, [0; 2]);
-        }
-        for (count, wanted) in reception[port.index()].iter_mut().zip([what.promiscuous, what.all_multicast]) {
-            let before = *count > 0;
-            if wanted {
-                *count = if on { count.saturating_add(1) } else { count.saturating_sub(1) };
-            }
-            if before != (*count > 0) && !changed.contains(&port) {
-                changed.push(port);
-            }
-        }
-    }
-
-    /// A port whose device is to let through something else from now on.
-    pub fn poll_reception(&mut self) -> Option<(PortId, Reception)> {
-        let port = self.packets.changed.pop()?;
-        let [promiscuous, all_multicast] = self.packets.reception[port.index()].map(|count| count > 0);
-        Some((port, Reception { promiscuous, all_multicast }))
     }
 
     /// What time it is, since 1970: the stack's own clock has no date, and frames in a ring need one.

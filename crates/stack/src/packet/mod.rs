@@ -23,6 +23,7 @@ mod calls;
 mod fanout;
 mod flow;
 mod outgoing;
+mod reception;
 pub mod ring;
 mod send;
 mod tap;
@@ -35,6 +36,7 @@ use crate::slab::handle;
 use crate::sockets::Sockets;
 use fanout::{Group, Rollover};
 use outgoing::Outgoing;
+use reception::Wishes;
 use ring::{Ring, TransmitRing};
 use sockeye_device::{Instant, Offload};
 use sockeye_filter::{Program, VlanTag};
@@ -44,6 +46,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use fanout::{Choice, Fanout, JoinError, RolloverStatistics};
+pub use reception::{Reception, ReceptionCounts};
 pub use send::{Progress, Send, SendError, offload};
 pub use view::hardware;
 
@@ -113,15 +116,6 @@ impl Default for Options {
             copy: false,
         }
     }
-}
-
-/// What a device is to let through besides what is for the host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct Reception {
-    /// Frames to other stations.
-    pub promiscuous: bool,
-    /// Frames to any group.
-    pub all_multicast: bool,
 }
 
 /// A frame that was seen.
@@ -222,9 +216,7 @@ pub(crate) struct Packets {
     /// Drops that were not counted for the host yet.
     drops: u64,
     random: u64,
-    /// How many want each, by port, and which ports' devices have not been told.
-    reception: Vec<[u32; 2]>,
-    changed: Vec<PortId>,
+    reception: Wishes,
     /// What time it was, since 1970, when the stack's clock began.
     epoch: Duration,
 }
@@ -243,8 +235,7 @@ impl Packets {
             limit,
             drops: 0,
             random,
-            reception: Vec::new(),
-            changed: Vec::new(),
+            reception: Wishes::default(),
             epoch: Duration::ZERO,
         }
     }

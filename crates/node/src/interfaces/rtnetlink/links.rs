@@ -21,6 +21,7 @@ const IFLA_LINKMODE: u16 = 17;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_STATS64: u16 = 23;
 const IFLA_GROUP: u16 = 27;
+const IFLA_PROMISCUITY: u16 = 30;
 const IFLA_CARRIER: u16 = 33;
 const IFLA_ALT_IFNAME: u16 = 53;
 
@@ -63,6 +64,7 @@ pub(super) fn put(messages: &mut Messages, interface: &Interface) {
         messages.attribute(IFLA_LINKMODE, &[0]);
         messages.number(IFLA_MTU, interface.mtu);
         messages.number(IFLA_GROUP, 0);
+        messages.number(IFLA_PROMISCUITY, interface.reception.promiscuous);
         messages.attribute(IFLA_CARRIER, &[interface.carrier.into()]);
         // What waits for a device waits in the stack.
         messages.text(IFLA_QDISC, "noqueue");
