@@ -6,7 +6,7 @@ use std::path::Path;
 
 use rustix::process::Signal;
 use sockeye_peers::scene::python;
-use sockeye_peers::{PEER, Process, SUBJECT, Scene, Side, checks, wait_for};
+use sockeye_peers::{Family, PEER, Process, SUBJECT, Scene, Side, checks, in_both_families, wait_for};
 
 /// A function of the same name in `packet.py`.
 fn check(name: &str) {
@@ -46,27 +46,29 @@ fn frames(file: &Path) -> HashMap<(u32, Vec<u8>), u32> {
     frames
 }
 
-#[test]
-fn tcpdump_writes_what_is_on_the_wire_while_iperf3_runs() {
+/// What tcpdump writes on both ends, through this filter, while iperf3 speaks in this way. The last packet that passes is one of UDP.
+fn tcpdump_and_iperf3(family: Family, filter: &str, options: &[&str]) {
     const LAST: &[u8] = b"endendendend";
-    let scene = Scene::new();
+    let scene = Scene::of(family);
     let files = [(Side::Subject, scene.file("ours.pcap")), (Side::Peer, scene.file("theirs.pcap"))];
     // tcpdump gives up being root, and must still be able to write.
     let directory = files[0].1.parent().unwrap();
     std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o777)).unwrap();
+    let serving = Process::start(scene.command(Side::Peer, "iperf3").args(["-s", "-1"]));
+    scene.listens(Side::Peer, 5201);
     let dumping = files.clone().map(|(side, file)| {
         let mut command = scene.command(side, "tcpdump");
-        command.args(["-n", "-U", "-i", "veth0", "-B", "16384", "-s", "96", "-w"]).arg(file);
-        let mut dumping = Process::start(command.args(["udp", "port", "5201"]));
+        command.args(["-n", "-U", "-i", "veth0", "-B", "65536", "-s", "128", "-w"]).arg(file);
+        let mut dumping = Process::start(command.arg(filter));
         dumping.line_with("listening on");
         dumping
     });
-    let serving = Process::start(scene.command(Side::Peer, "iperf3").args(["-s", "-1"]));
-    scene.listens(Side::Peer, 5201);
+    let to = scene.address(Side::Peer);
     let mut ask = scene.command(Side::Subject, "iperf3");
-    Process::start(ask.args(["-c", PEER, "-u", "-b", "5M", "-l", "1000", "-t", "1"])).success();
+    Process::start(ask.args(["-c", to]).args(options)).success();
     serving.success();
-    let last = format!("import socket; socket.socket(2, 2).sendto(b'endendendend', ('{PEER}', 5201))");
+    let number = if family == Family::V4 { 2 } else { 10 };
+    let last = format!("import socket; socket.socket({number}, 2).sendto(b'endendendend', ('{to}', 5201))");
     Process::start(scene.command(Side::Subject, python()).args(["-c", &last])).success();
     for ((_, file), dumping) in files.iter().zip(dumping) {
         wait_for("the last packet in the capture", || {
@@ -81,4 +83,20 @@ fn tcpdump_writes_what_is_on_the_wire_while_iperf3_runs() {
     assert!(ours.values().sum::<u32>() > 500, "{}", ours.len());
     let differ = ours.iter().filter(|(frame, count)| theirs.get(*frame) != Some(count)).count();
     assert!(differ == 0 && ours.len() == theirs.len(), "{differ} of {} and {}", ours.len(), theirs.len());
+}
+
+fn tcpdump_writes_what_is_on_the_wire_while_iperf3_sends_datagrams(family: Family) {
+    let filter = if family == Family::V4 { "udp port 5201" } else { "ip6 and udp port 5201" };
+    tcpdump_and_iperf3(family, filter, &["-u", "-b", "5M", "-l", "1000", "-t", "1"]);
+}
+
+/// Segments are compared as they are on the wire: super-frames as one, whichever way they go.
+fn tcpdump_writes_what_is_on_the_wire_while_iperf3_streams(family: Family) {
+    let filter = if family == Family::V4 { "ip and port 5201" } else { "ip6 and port 5201" };
+    tcpdump_and_iperf3(family, filter, &["-n", "30M", "-b", "120M"]);
+}
+
+in_both_families! {
+    tcpdump_writes_what_is_on_the_wire_while_iperf3_sends_datagrams
+    tcpdump_writes_what_is_on_the_wire_while_iperf3_streams
 }

@@ -1,11 +1,13 @@
-"""scapy on a link. Arguments: a function's name, the peer's addresses of both families, an address that nobody has."""
+"""scapy on a link. Arguments: a function's name, the peer's address, an address of its family that nobody has."""
 
 import sys
 import threading
 
 from scapy.all import *
 
-PEER, PEER6, NOBODY = sys.argv[2:5]
+PEER, NOBODY = sys.argv[2:4]
+V6 = ':' in PEER
+Internet = IPv6 if V6 else IP
 conf.verb = 0
 
 
@@ -19,23 +21,39 @@ def sniffer(**what):
 
 
 def scapy_asks_and_sniffs():
-    assert conf.route.route(PEER)[0] == 'veth0', conf.route
+    route = conf.route6.route(PEER) if V6 else conf.route.route(PEER)
+    assert route[0] == 'veth0', (conf.route, conf.route6)
     assert {'lo', 'veth0'} <= set(get_if_list()), conf.ifaces
     assert conf.ifaces.dev_from_name('veth0').mac == get_if_hwaddr('veth0')
-    listening = sniffer(filter='icmp', count=2)
-    answer = sr1(IP(dst=PEER) / ICMP(id=7, seq=3) / b'hello', timeout=20)
-    assert answer[ICMP].type == 0 and answer[ICMP].id == 7 and answer[Raw].load == b'hello', answer
+    if V6:
+        request = IPv6(dst=PEER) / ICMPv6EchoRequest(id=7, seq=3, data=b'hello')
+        listening = sniffer(filter='icmp6 and (ip6[40] == 128 or ip6[40] == 129)', count=2)
+        told = [(ICMPv6EchoRequest, 7, 3, b'hello'), (ICMPv6EchoReply, 7, 3, b'hello')]
+    else:
+        request = IP(dst=PEER) / ICMP(id=7, seq=3) / b'hello'
+        listening = sniffer(filter='icmp', count=2)
+        told = [(8, 7, 3, b'hello'), (0, 7, 3, b'hello')]
+
+    def what(packet):
+        if not V6:
+            return packet[ICMP].type, packet[ICMP].id, packet[ICMP].seq, bytes(packet[Raw].load)
+        echo = packet[IPv6].payload
+        return type(echo), echo.id, echo.seq, bytes(echo.data)
+
+    answer = sr1(request, timeout=20)
+    assert what(answer) == told[1], answer
     listening.join(20)
-    assert [(packet[ICMP].type, packet[ICMP].seq) for packet in listening.results] == [(8, 3), (0, 3)], listening.results
-    answer = sr1(IPv6(dst=PEER6) / ICMPv6EchoRequest(id=8, data=b'hello'), timeout=20)
-    assert answer[ICMPv6EchoReply].id == 8 and answer[ICMPv6EchoReply].data == b'hello', answer
+    assert [what(packet) for packet in listening.results] == told, listening.results
+
+
+def scapy_asks_for_stations():
     answer = srp1(Ether(dst='ff:ff:ff:ff:ff:ff') / ARP(pdst=PEER), iface='veth0', timeout=20)
     assert answer[ARP].op == 2 and answer[ARP].psrc == PEER and answer[ARP].hwsrc == answer.src, answer
 
 
 def scapy_makes_a_connection():
     # From an address of nobody's: the stack below would refuse what it knows nothing of.
-    ends = IP(src=NOBODY, dst=PEER) / TCP(sport=4000, dport=8000)
+    ends = Internet(src=NOBODY, dst=PEER) / TCP(sport=4000, dport=8000)
 
     def segment(flags, seq, ack=0):
         made = ends.copy()

@@ -5,12 +5,12 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use sockeye_peers::scene::python;
-use sockeye_peers::{Finished, PEER, Process, SUBJECT, Scene, Setup, Side, checks, wait_for};
+use sockeye_peers::{Family, Finished, PEER, Process, SUBJECT, Scene, Setup, Side, checks, wait_for};
 
 use crate::autoconf::{kernels, settled, subjects};
 
 /// On the link, and of no host.
-const NOBODY: &str = "10.9.0.9";
+const NOBODY: [&str; 2] = ["10.9.0.9", "fd09::9"];
 
 /// A program on the subject.
 fn start(scene: &Scene, program: &str, arguments: &[&str]) -> Process {
@@ -83,16 +83,18 @@ signal.pause()";
     assert!(finished.text().contains("9/closed/tcp"), "{finished}");
 }
 
-#[test]
-fn tshark_reads_as_packets_pass() {
-    let scene = Scene::new();
+fn tshark_reads_as_packets_pass(family: Family) {
+    let scene = Scene::of(family);
+    // Echo requests and replies: neighbours of IPv6 ask for each other beside.
+    let filter = if family == Family::V4 { "icmp" } else { "icmp6 and (ip6[40] == 128 or ip6[40] == 129)" };
     let mut watch = scene.command(Side::Subject, "tshark");
-    let mut watching = Process::start(watch.args(["-l", "-n", "-i", "veth0", "-c", "4", "-f", "icmp"]));
+    let mut watching = Process::start(watch.args(["-l", "-n", "-i", "veth0", "-c", "4", "-f", filter]));
     watching.line_with("Capture started");
+    let [peer, own] = [Side::Peer, Side::Subject].map(|side| scene.address(side));
     let mut ping = scene.command(Side::Peer, "ping");
-    Process::start(ping.args(["-n", "-c", "2", "-i", "0.2", SUBJECT])).success();
+    Process::start(ping.args(["-n", "-c", "2", "-i", "0.2", own])).success();
     let said = watching.success().text();
-    for (kind, from, to) in [("request", PEER, SUBJECT), ("reply", SUBJECT, PEER)] {
+    for (kind, from, to) in [("request", peer, own), ("reply", own, peer)] {
         let seen = said.lines().filter(|line| line.contains(&format!("Echo (ping) {kind}")));
         let right = seen.filter(|line| line.find(from) < line.find(to));
         assert_eq!(right.count(), 2, "{said}");
@@ -141,24 +143,36 @@ fn udhcpc_gets_a_lease() {
 }
 
 /// A function of the same name in `tools.py`.
-fn check(name: &str) {
-    let scene = Scene::with(Setup { ipv6: true, ..Setup::default() });
+fn check(family: Family, name: &str) {
+    let nobody = NOBODY[usize::from(family == Family::V6)];
+    let scene = Scene::of(family);
     // Frames for this address reach the subject, and no stack: that of the subject does not have it.
     let mut ping = scene.command(Side::Peer, "ping");
-    Process::start(ping.args(["-n", "-c", "1", SUBJECT])).success();
+    Process::start(ping.args(["-n", "-c", "1", scene.address(Side::Subject)])).success();
     let mut lead = scene.peer().command("ip");
-    lead.args(["neigh", "replace", NOBODY, "dev", "veth0", "lladdr", &scene.mac_of_subject()]);
+    lead.args(["neigh", "replace", nobody, "dev", "veth0", "lladdr", &scene.mac_of_subject()]);
     Process::start(&mut lead).success();
     let page = scene.make_directory("page");
     fs::write(page.join("index.html"), "made by hand\n").unwrap();
+    let peer = scene.address(Side::Peer);
     let mut serve = scene.command(Side::Peer, python());
-    let _serving = Process::start(serve.args(["-m", "http.server", "8000", "--bind", PEER, "-d"]).arg(&page));
+    let _serving = Process::start(serve.args(["-m", "http.server", "8000", "--bind", peer, "-d"]).arg(&page));
     scene.listens(Side::Peer, 8000);
     let mut script = scene.script(Side::Subject, "tools.py", include_str!("tools.py"));
-    Process::start(script.args([name, PEER, Side::Peer.address6(), NOBODY])).success();
+    Process::start(script.args([name, peer, nobody])).success();
 }
 
 checks! {
+    in both families:
+    [ipv4: scapy_asks_for_stations]
     scapy_asks_and_sniffs
     scapy_makes_a_connection
+}
+
+mod captures {
+    use super::tshark_reads_as_packets_pass;
+
+    sockeye_peers::in_both_families! {
+        tshark_reads_as_packets_pass
+    }
 }
