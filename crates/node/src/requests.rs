@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use sockeye_control::{Address, Kind, LinkAddress, Request, SocketId};
 use sockeye_socket::names::{
-    AF_INET, AF_INET6, AF_NETLINK, AF_PACKET, IPPROTO_IPV6, IPPROTO_TCP, IPPROTO_UDP, IPV6_PATHMTU, PACKET_FANOUT,
-    PACKET_RX_RING, PACKET_TX_RING, SO_ATTACH_FILTER, SO_ERROR, SO_OOBINLINE, SOCK_DGRAM, SOCK_PACKET, SOCK_RAW,
-    SOCK_STREAM, SOL_PACKET, SOL_SOCKET, TCP_CORK, TCP_INFO, UDP_CORK,
+    AF_INET, AF_INET6, AF_NETLINK, AF_PACKET, IPPROTO_IPV6, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_UDPLITE, IPV6_PATHMTU,
+    PACKET_FANOUT, PACKET_RX_RING, PACKET_TX_RING, SO_ATTACH_FILTER, SO_ERROR, SO_OOBINLINE, SOCK_DGRAM, SOCK_PACKET,
+    SOCK_RAW, SOCK_STREAM, SOL_PACKET, SOL_SOCKET, TCP_CORK, TCP_INFO, UDP_CORK,
 };
 use sockeye_socket::settings::cut_value;
 use sockeye_socket::table::Key;
@@ -144,7 +144,7 @@ impl Call<'_, '_> {
 
     /// After an option was set: a pulled cork pushes what was written before.
     fn uncork(&mut self, key: Key, request: &Request<'_>) {
-        if let Request::SetOption { level: IPPROTO_UDP, name: UDP_CORK, value, .. } = *request
+        if let Request::SetOption { level: IPPROTO_UDP | IPPROTO_UDPLITE, name: UDP_CORK, value, .. } = *request
             && value.first_chunk() == Some(&[0; 4])
             && let Some(End { pump: Pump::Datagram(pump), .. }) = self.boundary.ends.get_mut(key)
         {

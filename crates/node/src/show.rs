@@ -359,7 +359,7 @@ fn sockets(node: &Node) -> Table {
         let Body::Datagram(udp) = view.body else { continue };
         let waiting = node.host.stack().udp_status(udp).queued;
         let mut row = vec![
-            json!("udp"),
+            json!(if node.host.is_udp_lite(view.id) { "udplite" } else { "udp" }),
             json!(if view.remote.is_some() { "ESTAB" } else { "UNCONN" }),
             json!(waiting),
             json!(0),

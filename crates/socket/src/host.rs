@@ -27,8 +27,9 @@ use crate::multicast::Groups;
 use crate::names::*;
 use crate::packet::PacketSocket;
 use crate::raw::RawSettings;
-use crate::settings::{Ipv6Settings, Settings};
+use crate::settings::{Ipv6Settings, Settings, UdpLiteSettings};
 use crate::table::{Key, Table};
+use crate::udp_lite::open_datagram;
 
 pub use readiness::Readiness;
 
@@ -184,7 +185,7 @@ impl Host {
         };
         let state = match (kind, protocol) {
             (SOCK_STREAM, 0 | IPPROTO_TCP) => State::Fresh,
-            (SOCK_DGRAM, 0 | IPPROTO_UDP) => State::Datagram(None),
+            (SOCK_DGRAM, 0 | IPPROTO_UDP | IPPROTO_UDPLITE) => State::Datagram(None),
             (SOCK_RAW | SOCK_DGRAM, _) => {
                 let raw = RawSettings::new(ipv6.is_some(), kind, protocol)?;
                 return Ok(self.raw_socket(ipv6, raw));
@@ -192,7 +193,8 @@ impl Host {
             (SOCK_STREAM, _) => return Err(Errno::EPROTONOSUPPORT),
             _ => return Err(Errno::ESOCKTNOSUPPORT),
         };
-        Ok(self.insert(state, Settings { ipv6, ..Settings::default() }))
+        let udp_lite = ((kind, protocol) == (SOCK_DGRAM, IPPROTO_UDPLITE)).then(UdpLiteSettings::default);
+        Ok(self.insert(state, Settings { ipv6, udp_lite, ..Settings::default() }))
     }
 
     /// A fresh socket with the settings of one that failed, to connect once more.
@@ -230,7 +232,8 @@ impl Host {
         match socket.state {
             State::Datagram(Some(udp)) => Ok(udp),
             State::Datagram(None) => {
-                let udp = self.stack.udp_open(&bind_of(socket, socket.portless()))?;
+                let bind = bind_of(socket, socket.portless());
+                let udp = open_datagram(&mut self.stack, &socket.settings, &bind)?;
                 socket.state = State::Datagram(Some(udp));
                 set_back(&mut self.datagrams, udp.index(), id);
                 self.join_selection(id);

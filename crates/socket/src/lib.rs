@@ -27,6 +27,7 @@ pub mod settings;
 mod source_filters;
 mod switches;
 pub mod table;
+mod udp_lite;
 
 pub use errno::Errno;
 pub use family::scoped;

@@ -89,6 +89,7 @@ impl Host {
             (SOL_SOCKET, SO_DOMAIN) => Ok(int(self.settings(id).map_or(AF_INET, Settings::family).into())),
             (SOL_SOCKET, SO_PROTOCOL) => Ok(int(match self.settings(id) {
                 Some(Settings { raw: Some(raw), ipv6, .. }) => raw.protocol(ipv6.is_some()),
+                Some(Settings { udp_lite: Some(_), .. }) => IPPROTO_UDPLITE,
                 _ if stream => IPPROTO_TCP,
                 _ => IPPROTO_UDP,
             })),
@@ -251,6 +252,8 @@ fn apply_udp(stack: &mut Stack, id: udp::SocketId, socket: &Socket) {
         checksum: !settings.advanced.is_on(Switch::NO_CHECKSUM),
         checksum_v6: !settings.advanced.is_on(Switch::NO_CHECKSUM_V6),
         takes_unchecked: settings.advanced.is_on(Switch::TAKES_UNCHECKED_V6),
+        send_coverage: settings.udp_lite.and_then(|lite| lite.send_coverage),
+        receive_coverage: settings.udp_lite.and_then(|lite| lite.receive_coverage),
         keeps_headers: settings.advanced.wants_headers(),
         coalesces: settings.advanced.is_on(Switch::COALESCES),
         to_neighbors: settings.dont_route,

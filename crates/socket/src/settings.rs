@@ -19,10 +19,12 @@ use sockeye_stack::PortId;
 use crate::errno::Errno;
 use crate::names::*;
 use crate::switches::Asker;
+use crate::udp_lite;
 
 pub use crate::advanced::{Advanced, Switch};
 pub use crate::ipv6::Ipv6Settings;
 pub use crate::raw::RawSettings;
+pub use crate::udp_lite::UdpLiteSettings;
 
 /// The largest SO_SNDBUF or SO_RCVBUF that a program may ask for, before doubling (net.core.wmem_max, rmem_max).
 pub const BUFFER_MAX: i32 = 4 << 20;
@@ -94,6 +96,8 @@ pub struct Settings {
     pub ipv6: Option<Ipv6Settings>,
     /// What only raw and echo sockets have.
     pub raw: Option<RawSettings>,
+    /// What only sockets of UDP-Lite have.
+    pub udp_lite: Option<UdpLiteSettings>,
     /// What RFC 3542 and Linux add.
     pub advanced: Advanced,
 }
@@ -210,9 +214,15 @@ impl Default for Settings {
             },
             ipv6: None,
             raw: None,
+            udp_lite: None,
             advanced: Advanced::default(),
         }
     }
+}
+
+/// UDP and UDP-Lite understand each other's level.
+pub fn datagram_level(level: i32) -> i32 {
+    if level == IPPROTO_UDPLITE { IPPROTO_UDP } else { level }
 }
 
 /// SYN retransmissions and the FIN-WAIT-2 timeout when nothing was set (net.ipv4.tcp_syn_retries, tcp_fin_timeout).
@@ -228,6 +238,10 @@ impl Settings {
             return set;
         }
         let asker = self.asker(stream);
+        let level = datagram_level(level);
+        if !stream && let Some(set) = udp_lite::set(self.udp_lite.as_mut(), level, name, bytes) {
+            return set;
+        }
         if let Some(set) = self.advanced.set(asker, who, (level, name), bytes) {
             return set;
         }
@@ -244,6 +258,10 @@ impl Settings {
     pub fn value(&self, stream: bool, level: i32, name: i32) -> Result<Vec<u8>, Errno> {
         if let Some(value) = self.raw.and_then(|raw| raw.value(self.ipv6.is_some(), level, name)) {
             return value;
+        }
+        let level = datagram_level(level);
+        if !stream && let Some(value) = udp_lite::value(self.udp_lite, level, name) {
+            return Ok(value);
         }
         if let Some(value) = self.advanced.value(self.asker(stream), level, name) {
             return Ok(value);

@@ -131,6 +131,16 @@ reasons! {
     UdpFilter = "udp_filter", "The socket's filter wanted nothing of it.";
     UdpMemory = "udp_memory", "The receive buffers of all sockets together were full.";
 
+    // UDP-Lite.
+    UdpLiteMalformed = "udp_lite_malformed", "The coverage is below eight or beyond the packet.";
+    UdpLiteChecksum = "udp_lite_checksum", "The checksum is wrong, or there is none.";
+    UdpLiteNoSocket = "udp_lite_no_socket", "No socket on that port.";
+    UdpLiteCoverage = "udp_lite_coverage", "The checksum covers less than the socket wants.";
+    UdpLiteReceiveBuffer = "udp_lite_receive_buffer", "The socket's receive buffer was full.";
+    UdpLiteMinTtl = "udp_lite_min_ttl", "It came from farther away than the socket hears.";
+    UdpLiteFilter = "udp_lite_filter", "The socket's filter wanted nothing of it.";
+    UdpLiteMemory = "udp_lite_memory", "The receive buffers of all sockets together were full.";
+
     // Raw sockets, and what errors wait for programs.
     RawReceiveBuffer = "raw_receive_buffer", "A raw socket's receive buffer was full: its copy was dropped.";
     RawMinTtl = "raw_min_ttl", "It came from farther away than a raw socket hears.";
@@ -300,6 +310,10 @@ counters! {
     udp_datagrams_received;
     /// UDP datagrams sent.
     udp_datagrams_sent;
+    /// UDP-Lite datagrams delivered to a socket.
+    udp_lite_datagrams_received;
+    /// UDP-Lite datagrams sent.
+    udp_lite_datagrams_sent;
     /// TCP segments received; a super-segment counts once.
     tcp_segments_received;
     /// TCP segments sent; a super-segment counts once.

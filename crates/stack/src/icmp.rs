@@ -204,7 +204,7 @@ impl Stack {
             Protocol::TCP => {
                 self.tcp.handle_icmp(now, &mut self.ip, error, &report);
             }
-            Protocol::UDP => self.udp.handle_icmp(now, &mut self.ip, error, &report),
+            Protocol::UDP | Protocol::UDP_LITE => self.udp.handle_icmp(now, &mut self.ip, error, &report),
             _ if concerned => {}
             _ => self.ip.counters.drop(Drop::IcmpNoSocket),
         }

@@ -167,19 +167,25 @@ impl Stack {
         Ok(())
     }
 
-    /// A datagram of either family, whole.
+    /// A datagram of either family, whole, of UDP or UDP-Lite.
     pub(crate) fn deliver_datagram(
         &mut self,
         now: Instant,
+        protocol: Protocol,
         incoming: &Incoming,
         frame: &RxFrame,
         payload: Range<usize>,
     ) {
         let headers = &frame.buffer[incoming.packet.start..payload.start];
         let bytes = (headers, &frame.buffer[payload]);
-        if let udp::Outcome::Dropped(reason) = self.udp.handle_datagram(now, &mut self.ip, incoming, bytes) {
+        let Stack { udp, ip, .. } = self;
+        let outcome = match protocol {
+            Protocol::UDP_LITE => udp.handle_lite(now, ip, incoming, bytes),
+            _ => udp.handle_datagram(now, ip, incoming, bytes),
+        };
+        if let udp::Outcome::Dropped(reason) = outcome {
             self.ip.counters.drop(reason);
-            if reason == Drop::UdpNoSocket {
+            if matches!(reason, Drop::UdpNoSocket | Drop::UdpLiteNoSocket) {
                 let packet = &frame.buffer[incoming.packet.clone()];
                 self.ip.complain(now, packet, incoming.unicast, Complaint::Port);
             }
@@ -354,7 +360,7 @@ impl Stack {
                 };
                 self.raw.handle_report(now, &mut self.ip, None, &report);
                 match protocol {
-                    Protocol::UDP => self.udp.handle_unreachable(now, &mut self.ip, &report),
+                    Protocol::UDP | Protocol::UDP_LITE => self.udp.handle_unreachable(now, &mut self.ip, &report),
                     Protocol::TCP => {
                         if let Ok(quoted) = sockeye_wire::tcp::Quoted::parse(payload) {
                             let local = SocketAddr::new(source, quoted.src_port);

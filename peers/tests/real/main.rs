@@ -37,3 +37,4 @@ mod streams;
 mod tools;
 mod transmit_ring;
 mod truth;
+mod udp_lite;

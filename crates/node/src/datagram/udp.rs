@@ -1,4 +1,4 @@
-//! UDP's part of the pump: datagrams to and from ports.
+//! UDP's part of the pump, and UDP-Lite's: datagrams to and from ports.
 
 use sockeye_control::Address;
 use sockeye_control::datagram::Header;
@@ -27,6 +27,10 @@ pub(super) fn send(
     let to = remote.map(|address| context.host.inward(socket, address)).transpose()?;
     let v4 = to.or_else(|| context.host.stack().udp_remote(body)).is_some_and(|to| to.is_ipv4());
     let wishes = Wishes::of(context.host, socket, (remote, v4), who, control)?;
+    // Nobody cuts what is covered in part.
+    if wishes.segment != 0 && context.host.is_udp_lite(socket) {
+        return Err(Errno::EIO);
+    }
     // What no datagram can hold is refused whole, and not sent in segments.
     let size =
         if wishes.segment == 0 || payload.len() > MOST { payload.len().max(1) } else { usize::from(wishes.segment) };

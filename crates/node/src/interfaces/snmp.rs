@@ -127,7 +127,28 @@ pub(super) fn snmp(node: &Node) -> String {
         ("MemErrors", drops(&[Drop::UdpMemory])),
     ];
     group(&mut text, "Udp", &udp);
-    group(&mut text, "UdpLite", &udp.map(|(name, _)| (name, 0)));
+    let lite = [
+        ("InDatagrams", count(counters.udp_lite_datagrams_received)),
+        ("NoPorts", drops(&[Drop::UdpLiteNoSocket])),
+        (
+            "InErrors",
+            drops(&[
+                Drop::UdpLiteMalformed,
+                Drop::UdpLiteChecksum,
+                Drop::UdpLiteCoverage,
+                Drop::UdpLiteFilter,
+                Drop::UdpLiteReceiveBuffer,
+                Drop::UdpLiteMemory,
+            ]),
+        ),
+        ("OutDatagrams", count(counters.udp_lite_datagrams_sent)),
+        ("RcvbufErrors", drops(&[Drop::UdpLiteReceiveBuffer])),
+        ("SndbufErrors", 0),
+        ("InCsumErrors", drops(&[Drop::UdpLiteChecksum])),
+        ("IgnoredMulti", 0),
+        ("MemErrors", drops(&[Drop::UdpLiteMemory])),
+    ];
+    group(&mut text, "UdpLite", &lite);
     text
 }
 
@@ -192,9 +213,10 @@ pub(super) fn snmp6(node: &Node) -> String {
 
 /// `/proc/net/sockstat` or `sockstat6`.
 pub(super) fn sockstat(node: &Node, v6: bool) -> String {
-    let (mut tcp, mut udp) = (0, 0);
+    let (mut tcp, mut udp, mut lite) = (0, 0, 0);
     for view in node.host.iter().filter(|view| view.local.is_some_and(|local| local.is_ipv6() == v6)) {
         match view.body {
+            Body::Datagram(_) | Body::Unbound if node.host.is_udp_lite(view.id) => lite += 1,
             Body::Datagram(_) | Body::Unbound => udp += 1,
             _ => tcp += 1,
         }
@@ -208,12 +230,12 @@ pub(super) fn sockstat(node: &Node, v6: bool) -> String {
     if v6 {
         line!(
             text,
-            "TCP6: inuse {tcp}\nUDP6: inuse {udp}\nUDPLITE6: inuse 0\nRAW6: inuse 0\nFRAG6: inuse 0 memory {memory}"
+            "TCP6: inuse {tcp}\nUDP6: inuse {udp}\nUDPLITE6: inuse {lite}\nRAW6: inuse 0\nFRAG6: inuse 0 memory {memory}"
         );
     } else {
         let used = node.host.len();
         line!(text, "sockets: used {used}\nTCP: inuse {tcp} orphan {orphans} tw {waiting} alloc {tcp} mem 0");
-        line!(text, "UDP: inuse {udp} mem 0\nUDPLITE: inuse 0\nRAW: inuse 0\nFRAG: inuse 0 memory {memory}");
+        line!(text, "UDP: inuse {udp} mem 0\nUDPLITE: inuse {lite}\nRAW: inuse 0\nFRAG: inuse 0 memory {memory}");
     }
     text
 }

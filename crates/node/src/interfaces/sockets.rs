@@ -89,14 +89,14 @@ pub(super) fn tcp(node: &Node, v6: bool) -> String {
     text
 }
 
-/// `/proc/net/udp` or `udp6`.
-pub(super) fn udp(node: &Node, v6: bool) -> String {
+/// `/proc/net/udp` or `udp6`; of UDP-Lite `udplite` or `udplite6`.
+pub(super) fn udp(node: &Node, v6: bool, lite: bool) -> String {
     let mut text =
         if v6 { String::from(DATAGRAMS6) } else { format!("{:<127}\n", format!(" {}", DATAGRAMS.trim_end())) };
     let inodes = inodes();
     for view in node.host.iter() {
         let (Body::Datagram(udp), Some(local)) = (view.body, view.local) else { continue };
-        if local.is_ipv6() != v6 {
+        if local.is_ipv6() != v6 || node.host.is_udp_lite(view.id) != lite {
             continue;
         }
         let remote = view.remote.unwrap_or(nowhere(local));
@@ -129,11 +129,6 @@ const DATAGRAMS: &str = "  sl  local_address rem_address   st tx_queue rx_queue 
 /// The first line of `udp6`, `raw6`, `icmp6`.
 const DATAGRAMS6: &str = "  sl  local_address                         remote_address                        \
                                      st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops\n";
-
-/// The first line of the files that are like `udp`, of protocols of which there is no socket.
-pub(super) fn no_datagrams(v6: bool) -> String {
-    if v6 { DATAGRAMS6.to_owned() } else { format!("{:<127}\n", format!(" {}", DATAGRAMS.trim_end())) }
-}
 
 /// `/proc/net/raw`, `raw6`, `icmp` or `icmp6`. The port is the protocol, or an echo's identifier.
 pub(super) fn raw(node: &Node, v6: bool, echo: bool) -> String {

@@ -11,6 +11,7 @@ use crate::convert::bind_of;
 use crate::errno::Errno;
 use crate::options::tcp_options;
 use crate::settings::Privilege;
+use crate::udp_lite::open_datagram;
 
 impl Host {
     /// bind(2).
@@ -38,7 +39,7 @@ impl Host {
                     self.stack.tcp_unbind(trial);
                 }
                 State::Datagram(None) => {
-                    let trial = self.stack.udp_open(&bind)?;
+                    let trial = open_datagram(&mut self.stack, &socket.settings, &bind)?;
                     self.stack.udp_close(trial);
                 }
                 _ => return Err(Errno::EINVAL),
@@ -53,7 +54,7 @@ impl Host {
                 socket.device = zone;
             }
             State::Datagram(open @ None) => {
-                let udp = self.stack.udp_open(&bind)?;
+                let udp = open_datagram(&mut self.stack, &socket.settings, &bind)?;
                 *open = Some(udp);
                 socket.device = zone;
                 set_back(&mut self.datagrams, udp.index(), id);

@@ -80,7 +80,7 @@ impl Stack {
         };
         match protocol {
             Protocol::TCP => self.tcp.handle_segment(now, &mut self.ip, &incoming, frame, payload),
-            Protocol::UDP => self.deliver_datagram(now, &incoming, frame, payload),
+            Protocol::UDP | Protocol::UDP_LITE => self.deliver_datagram(now, protocol, &incoming, frame, payload),
             Protocol::ICMP => {
                 let options = &frame.buffer[incoming.options.clone()];
                 let view = incoming.view(protocol, &frame.buffer, payload);

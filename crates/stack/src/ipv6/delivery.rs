@@ -70,7 +70,7 @@ impl Stack {
             self.show_raw(now, &view)
         };
         match accepted.protocol {
-            Protocol::TCP | Protocol::UDP => {
+            Protocol::TCP | Protocol::UDP | Protocol::UDP_LITE => {
                 self.ip.counters.ipv6_packets_delivered += 1;
                 let incoming = Incoming {
                     fragment_size: accepted.fragment_size,
@@ -88,7 +88,7 @@ impl Stack {
                 if accepted.protocol == Protocol::TCP {
                     self.tcp.handle_segment(now, &mut self.ip, &incoming, frame, accepted.payload);
                 } else {
-                    self.deliver_datagram(now, &incoming, frame, accepted.payload);
+                    self.deliver_datagram(now, accepted.protocol, &incoming, frame, accepted.payload);
                 }
             }
             Protocol::ICMPV6 => {

@@ -20,6 +20,7 @@ mod redirects;
 mod routes;
 mod sent;
 mod udp;
+mod udp_lite;
 
 use crate::counters::Drop;
 use crate::{Config, Egress, PortConfig, PortId, Stack};

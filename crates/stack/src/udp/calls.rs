@@ -1,5 +1,6 @@
 //! What the owner of a socket asks of it. Nothing here waits.
 
+use super::lite::{self, is_lite};
 use super::{
     Error, OVERHEAD, Options, Received, SPARE, SPARE_SIZE, Send, SendError, Socket, SocketId, Status, Summary, Udp,
     Way, max_payload,
@@ -26,13 +27,24 @@ use std::sync::Arc;
 impl Stack {
     /// A socket at an address and port; port 0 for any that is free.
     pub fn udp_open(&mut self, wish: &Bind) -> Result<SocketId, BindError> {
+        self.open_datagram(wish, Protocol::UDP)
+    }
+
+    /// The same of UDP-Lite, which has ports of its own. What can be asked of a socket is the same for both.
+    pub fn udp_lite_open(&mut self, wish: &Bind) -> Result<SocketId, BindError> {
+        self.open_datagram(wish, Protocol::UDP_LITE)
+    }
+
+    fn open_datagram(&mut self, wish: &Bind, protocol: Protocol) -> Result<SocketId, BindError> {
         if wish.foreign == Foreign::Never && !self.ip.may_bind(wish.address) {
             return Err(BindError::NotLocal);
         }
         let udp = &mut self.udp;
-        let binding = udp.bindings.bind(wish, self.ip.rng.next_u32())?;
-        let local = udp.bindings.address(binding).ok_or(BindError::InUse)?;
+        let bindings = &mut udp.ports_mut(protocol).bindings;
+        let binding = bindings.bind(wish, self.ip.rng.next_u32())?;
+        let local = bindings.address(binding).ok_or(BindError::InUse)?;
         let id = udp.sockets.insert(Socket {
+            protocol,
             binding,
             bound: local,
             dual: wish.dual,
@@ -84,8 +96,8 @@ impl Stack {
             socket.local = local;
             socket.remote = peer.map(with_ourselves);
             socket.route = None;
-            let binding = socket.binding;
-            udp.bindings.set_address(binding, local.ip());
+            let (protocol, binding) = (socket.protocol, socket.binding);
+            udp.ports_mut(protocol).bindings.set_address(binding, local.ip());
         }
         udp.hash(id);
         Ok(local)
@@ -186,8 +198,8 @@ impl Stack {
     pub fn udp_set_reuse(&mut self, id: SocketId, reuse_address: bool, reuse_port: bool) {
         if let Some(socket) = self.udp.sockets.get_mut(id) {
             socket.reuse_port = reuse_port;
-            let binding = socket.binding;
-            self.udp.bindings.set_reuse(binding, reuse_address, reuse_port);
+            let (protocol, binding) = (socket.protocol, socket.binding);
+            self.udp.ports_mut(protocol).bindings.set_reuse(binding, reuse_address, reuse_port);
         }
     }
 
@@ -206,13 +218,14 @@ impl Stack {
         let udp = &mut self.udp;
         let Some(socket) = udp.sockets.remove(id) else { return };
         udp.memory -= socket.memory;
-        udp.bindings.release(socket.binding);
+        udp.ports_mut(socket.protocol).bindings.release(socket.binding);
     }
 
     /// All sockets.
     pub fn udp_sockets(&self) -> impl Iterator<Item = Summary> + '_ {
         self.udp.sockets.iter().map(|(id, socket)| Summary {
             id,
+            protocol: socket.protocol,
             local: socket.local,
             remote: socket.remote,
             receive_memory: socket.memory,
@@ -231,7 +244,7 @@ impl Socket {
             return 0;
         }
         let peer = self.remote.unwrap_or(SocketAddr::new(to.ip(), 0));
-        ip.flow_label(Protocol::UDP, SocketAddr::new(source, self.local.port()), peer)
+        ip.flow_label(self.protocol, SocketAddr::new(source, self.local.port()), peer)
     }
 }
 
@@ -308,19 +321,27 @@ impl Udp {
             route.mtu = ip.port(route.port).mtu;
         }
         route.mtu = family.limit(route.mtu);
+        let lite = is_lite(socket.protocol);
+        // RFC 8200 section 8.1: over IPv6 there is no datagram without, but where a tunnel has asked for it (RFC 6935).
+        let checksum = if to.is_ipv6() { checksum_v6 } else { checksum };
         let outgoing = Outgoing {
             source: from.unwrap_or(route.source),
             destination: to.ip(),
-            protocol: Protocol::UDP,
+            protocol: socket.protocol,
             ttl: send.ttl.unwrap_or(ttl),
             tos: send.tos.unwrap_or(tos),
-            // RFC 8200 section 8.1: over IPv6 there is no datagram without, but where a tunnel has asked for it (RFC 6935).
-            checksum_offset: if to.is_ipv6() { checksum_v6 } else { checksum }.then_some(CHECKSUM_OFFSET as u16),
+            // No device knows what a part of a datagram is.
+            checksum_offset: (checksum && !lite).then_some(CHECKSUM_OFFSET as u16),
             segment_size: None,
         };
         let mut header = [0; HEADER_LEN];
         let len = len.min(max_payload(to.ip()));
-        Repr { src_port: socket.local.port(), dst_port: to.port() }.emit(len, &mut header);
+        if lite {
+            let ports = (socket.local.port(), to.port());
+            header = lite::header(&outgoing, ports, socket.options.send_coverage, (len, send.payload));
+        } else {
+            Repr { src_port: socket.local.port(), dst_port: to.port() }.emit(len, &mut header);
+        }
         let mut options = [0; OPTIONS_LEN];
         let options = options.get_mut(..send.options.len()).ok_or(SendError::MessageSize)?;
         options.copy_from_slice(send.options);
@@ -347,7 +368,8 @@ impl Udp {
                     ip.bring_back(route.port, &outgoing, &header, send.payload);
                 }
                 socket.sent += 1;
-                ip.counters.udp_datagrams_sent += 1;
+                let counters = &mut ip.counters;
+                *(if lite { &mut counters.udp_lite_datagrams_sent } else { &mut counters.udp_datagrams_sent }) += 1;
                 Ok(())
             }
             Err(IpError::Full) => {

@@ -1,5 +1,7 @@
 //! A datagram, or what the network says of one, arrives.
 
+use super::lite::{is_lite, reason};
+use super::ports::Ports;
 use super::selection::Arrived;
 use super::{Error, OVERHEAD, Received, Udp};
 use crate::counters::Drop;
@@ -10,8 +12,8 @@ use crate::multicast::Multicast;
 use crate::port::PortId;
 use crate::socket_filter::{self, About};
 use sockeye_device::{Checksum, Instant};
-use sockeye_wire::ipv6;
 use sockeye_wire::udp::{Datagram, HEADER_LEN, Quoted};
+use sockeye_wire::{Protocol, ipv6};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// What became of a datagram.
@@ -36,35 +38,64 @@ impl Udp {
         if needs_check && !unchecked_v6 && !datagram.verify_checksum(incoming.source, incoming.destination) {
             return Outcome::Dropped(Drop::UdpChecksum);
         }
-        let from = SocketAddr::new(incoming.source, datagram.src_port());
-        let to = SocketAddr::new(incoming.destination, datagram.dst_port());
+        let ports = (datagram.src_port(), datagram.dst_port());
+        let flow = self.find_hearers(ip, incoming, Protocol::UDP, ports, (headers, bytes));
+        // RFC 8200, 8.1: over IPv6 only who has asked for it takes what has no checksum.
+        let takes = |&index: &u32| self.sockets.at(index).is_some_and(|socket| socket.options.takes_unchecked);
+        if unchecked_v6 && (self.hearers.is_empty() || !self.hearers.iter().all(takes)) {
+            return Outcome::Dropped(Drop::UdpChecksum);
+        }
+        if self.hearers.is_empty() {
+            return Outcome::Dropped(Drop::UdpNoSocket);
+        }
+        self.deliver_to_hearers(now, ip, flow, incoming, (headers, &bytes[..HEADER_LEN], datagram.payload()));
+        Outcome::Taken
+    }
+
+    /// From whom to whom it goes. `hearers` are then those for whom it is.
+    #[inline]
+    pub(super) fn find_hearers(
+        &mut self,
+        ip: &mut Ip,
+        incoming: &Incoming,
+        protocol: Protocol,
+        (src_port, dst_port): (u16, u16),
+        (headers, bytes): (&[u8], &[u8]),
+    ) -> (SocketAddr, SocketAddr) {
+        let from = SocketAddr::new(incoming.source, src_port);
+        let to = SocketAddr::new(incoming.destination, dst_port);
         let mut found = std::mem::take(&mut self.hearers);
         found.clear();
         if incoming.unicast {
             let packet = Arrived { ip, incoming, headers, bytes };
-            found.extend(self.find(from, to, incoming.port, Some(packet)));
+            found.extend(self.find(protocol, (from, to), incoming.port, Some(packet)));
         } else {
-            self.find_all(&ip.multicast, (from, to), incoming.port, &mut found);
+            self.find_all(&ip.multicast, protocol, (from, to), incoming.port, &mut found);
         }
-        // RFC 8200, 8.1: over IPv6 only who has asked for it takes what has no checksum.
-        let takes = |&index: &u32| self.sockets.at(index).is_some_and(|socket| socket.options.takes_unchecked);
-        if unchecked_v6 && (found.is_empty() || !found.iter().all(takes)) {
-            self.hearers = found;
-            return Outcome::Dropped(Drop::UdpChecksum);
-        }
-        if found.is_empty() {
-            self.hearers = found;
-            return Outcome::Dropped(Drop::UdpNoSocket);
-        }
+        self.hearers = found;
+        (from, to)
+    }
+
+    /// Puts a datagram, or each piece of one, into the queues of all for whom it is.
+    #[inline]
+    pub(super) fn deliver_to_hearers(
+        &mut self,
+        now: Instant,
+        ip: &mut Ip,
+        flow: (SocketAddr, SocketAddr),
+        incoming: &Incoming,
+        (headers, header, payload): (&[u8], &[u8], &[u8]),
+    ) {
+        let found = std::mem::take(&mut self.hearers);
         // A super-datagram of a sender on this machine: each piece is one that it sent.
         let size = incoming.segmentation.map_or(usize::MAX, |cut| usize::from(cut.size).max(1));
         for &index in &found {
             let coalesces = || self.sockets.at(index).is_some_and(|socket| socket.options.coalesces);
             let size = if size < usize::MAX && coalesces() { usize::MAX } else { size };
-            let mut rest = datagram.payload();
+            let mut rest = payload;
             loop {
                 let (piece, more) = rest.split_at(rest.len().min(size));
-                self.deliver(now, ip, index, (from, to), incoming, (headers, &bytes[..HEADER_LEN], piece));
+                self.deliver(now, ip, index, flow, incoming, (headers, header, piece));
                 rest = more;
                 if rest.is_empty() {
                     break;
@@ -72,7 +103,6 @@ impl Udp {
             }
         }
         self.hearers = found;
-        Outcome::Taken
     }
 
     fn deliver(
@@ -87,7 +117,7 @@ impl Udp {
         let Some(socket) = self.sockets.at_mut(index) else { return };
         if incoming.ttl < socket.options.family_of(incoming.source).min_ttl {
             socket.dropped += 1;
-            return ip.counters.drop(Drop::UdpMinTtl);
+            return ip.counters.drop(reason(socket.protocol, Drop::UdpMinTtl));
         }
         if let Some(program) = &socket.program {
             let Incoming { destination, unicast, port, .. } = *incoming;
@@ -96,7 +126,7 @@ impl Udp {
                 Some(kept) => payload = &payload[..payload.len().min(kept.saturating_sub(HEADER_LEN))],
                 None => {
                     socket.dropped += 1;
-                    return ip.counters.drop(Drop::UdpFilter);
+                    return ip.counters.drop(reason(socket.protocol, Drop::UdpFilter));
                 }
             }
         }
@@ -106,11 +136,11 @@ impl Udp {
         let held = socket.memory + socket.reports.memory();
         if held > socket.options.receive_buffer.saturating_sub(cost) && held > 0 {
             socket.dropped += 1;
-            return ip.counters.drop(Drop::UdpReceiveBuffer);
+            return ip.counters.drop(reason(socket.protocol, Drop::UdpReceiveBuffer));
         }
         if self.memory + cost > self.limit {
             socket.dropped += 1;
-            return ip.counters.drop(Drop::UdpMemory);
+            return ip.counters.drop(reason(socket.protocol, Drop::UdpMemory));
         }
         let mut data = self.spare.pop().unwrap_or_default();
         data.clear();
@@ -137,19 +167,27 @@ impl Udp {
         socket.memory += cost;
         self.memory += cost;
         socket.received += 1;
-        ip.counters.udp_datagrams_received += 1;
+        let (lite, counters) = (is_lite(socket.protocol), &mut ip.counters);
+        *(if lite { &mut counters.udp_lite_datagrams_received } else { &mut counters.udp_datagrams_received }) += 1;
         self.sockets.notify_at(index);
     }
 
     /// The one socket for a datagram.
-    fn find(&self, from: SocketAddr, to: SocketAddr, port: PortId, mut packet: Option<Arrived<'_>>) -> Option<u32> {
-        let connected: &[u32] = if self.connected.is_empty() { &[] } else { self.connected.find(&(to, from)) };
-        for found in [connected, self.bound.find(&to)] {
+    fn find(
+        &self,
+        protocol: Protocol,
+        (from, to): (SocketAddr, SocketAddr),
+        port: PortId,
+        mut packet: Option<Arrived<'_>>,
+    ) -> Option<u32> {
+        let Ports { bound, connected, .. } = self.ports(protocol);
+        let connected: &[u32] = if connected.is_empty() { &[] } else { connected.find(&(to, from)) };
+        for found in [connected, bound.find(&to)] {
             if let Some(best) = self.best(found, (from, to), port, &mut packet) {
                 return Some(best);
             }
         }
-        self.best(self.bound.find(&any(to)), (from, to), port, &mut packet)
+        self.best(bound.find(&any(to)), (from, to), port, &mut packet)
     }
 
     /// The best of sockets that match equally well.
@@ -210,11 +248,13 @@ impl Udp {
     fn find_all(
         &self,
         multicast: &Multicast,
+        protocol: Protocol,
         (from, to): (SocketAddr, SocketAddr),
         port: PortId,
         found: &mut Vec<u32>,
     ) {
-        let bound = [self.bound.find(&to), self.bound.find(&any(to)), self.connected.find(&(to, from))];
+        let Ports { bound, connected, .. } = self.ports(protocol);
+        let bound = [bound.find(&to), bound.find(&any(to)), connected.find(&(to, from))];
         let hears = |options: &super::Options| {
             let all = options.groups_of(to.ip()).all;
             options.device.is_none_or(|device| device == port)
@@ -226,12 +266,12 @@ impl Udp {
 
     /// An ICMP error about a datagram of ours.
     pub(crate) fn handle_icmp(&mut self, now: Instant, ip: &mut Ip, error: IcmpError, report: &Report<'_>) {
-        let Report { source, destination, .. } = *report;
+        let Report { source, destination, protocol, .. } = *report;
         let Ok(quoted) = Quoted::parse(report.transport) else { return ip.counters.drop(Drop::IcmpMalformed) };
         let local = SocketAddr::new(source, quoted.src_port);
         let remote = SocketAddr::new(destination, quoted.dst_port);
-        let connected = self.connected.find(&(local, remote)).last().copied();
-        let known = connected.or_else(|| self.find(remote, local, report.port, None));
+        let connected = self.ports(protocol).connected.find(&(local, remote)).last().copied();
+        let known = connected.or_else(|| self.find(protocol, (remote, local), report.port, None));
         let Some(index) = known else { return ip.counters.drop(Drop::IcmpNoSocket) };
         ip.counters.icmp_errors_delivered += 1;
         if let IcmpError::FragmentationNeeded { mtu, packet } = error
@@ -275,12 +315,12 @@ impl Udp {
 
     /// The next hop of a datagram of ours does not answer: `report` says it in the words of ICMP.
     pub(crate) fn handle_unreachable(&mut self, now: Instant, ip: &mut Ip, report: &Report<'_>) {
-        let Report { source, destination, .. } = *report;
+        let Report { source, destination, protocol, .. } = *report;
         let Ok(quoted) = Quoted::parse(report.transport) else { return };
         let local = SocketAddr::new(source, quoted.src_port);
         let remote = SocketAddr::new(destination, quoted.dst_port);
-        let connected = self.connected.find(&(local, remote)).last().copied();
-        if let Some(index) = connected.or_else(|| self.find(remote, local, report.port, None))
+        let connected = self.ports(protocol).connected.find(&(local, remote)).last().copied();
+        if let Some(index) = connected.or_else(|| self.find(protocol, (remote, local), report.port, None))
             && self.report(now, ip, index, report, quoted.dst_port)
         {
             return;

@@ -14,18 +14,23 @@
 //! meant), and only what is final, as Linux has it; that the next hop does not answer is told too. A socket that receives
 //! errors gets each of them ([`errors`](crate::errors)).
 //!
+//! **UDP-Lite** is the same with another header and ports of its own: a socket is of either, and only what arrives and what leaves
+//! looks which it is (`lite.rs`).
+//!
 //! # Standards
 //!
-//! RFC 768, RFC 1122 §4.1, RFC 6935 and 6936 (IPv6 without checksum), RFC 8085 §3.2 (path MTU), RFC 5927; Linux udp(7), socket(7).
+//! RFC 768, RFC 3828, RFC 1122 §4.1, RFC 6935 and 6936 (IPv6 without checksum), RFC 8085 §3.2 (path MTU), RFC 5927; Linux udp(7), socket(7).
 
 mod calls;
 mod input;
+mod lite;
+mod ports;
 mod selection;
 
 pub(crate) use input::Outcome;
 
 use crate::Event;
-use crate::bind::{BindingId, Bindings};
+use crate::bind::BindingId;
 use crate::errors::{Cause, ErrorQueue};
 use crate::family::FamilyOptions;
 use crate::hash::{Keyed, Keys};
@@ -35,9 +40,11 @@ use crate::multicast::MemberId;
 use crate::port::PortId;
 use crate::route::RouteEntry;
 use crate::slab::handle;
-use crate::sockets::{Places, Sockets};
+use crate::sockets::Sockets;
+use ports::Ports;
 use sockeye_device::Instant;
 use sockeye_filter::Program;
+use sockeye_wire::Protocol;
 use sockeye_wire::udp::HEADER_LEN;
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -80,6 +87,10 @@ pub struct Options {
     pub checksum_v6: bool,
     /// `UDP_NO_CHECK6_RX`: datagrams without one are taken over IPv6, too.
     pub takes_unchecked: bool,
+    /// `UDPLITE_SEND_CSCOV`, UDP-Lite's: how many bytes a checksum covers, 0 for all; none: all, and the header says how many.
+    pub send_coverage: Option<u16>,
+    /// `UDPLITE_RECV_CSCOV`, UDP-Lite's: what is not covered in full must be covered so far, with 0 it is not taken; none: it is.
+    pub receive_coverage: Option<u16>,
     /// Datagrams come with the headers of their packets.
     pub keeps_headers: bool,
     /// `UDP_GRO`: several of one length that came in one piece are delivered so.
@@ -136,6 +147,8 @@ impl Default for Options {
             checksum: true,
             checksum_v6: true,
             takes_unchecked: false,
+            send_coverage: None,
+            receive_coverage: None,
             keeps_headers: false,
             coalesces: false,
             to_neighbors: false,
@@ -262,6 +275,8 @@ pub struct Status {
 pub struct Summary {
     /// Which.
     pub id: SocketId,
+    /// UDP, or UDP-Lite.
+    pub protocol: Protocol,
     /// Our end.
     pub local: SocketAddr,
     /// The peer's, if connected.
@@ -279,6 +294,8 @@ pub struct Summary {
 }
 
 struct Socket {
+    /// UDP, or UDP-Lite.
+    protocol: Protocol,
     binding: BindingId,
     /// Where it was bound; the address may be unspecified though it is connected from one.
     bound: SocketAddr,
@@ -326,14 +343,11 @@ struct Way {
     generation: u64,
 }
 
-/// All of a host's UDP.
+/// All of a host's UDP, and its UDP-Lite.
 pub(crate) struct Udp {
     sockets: Sockets<SocketId, Socket>,
-    /// By local address and port; unspecified for all addresses.
-    bound: Places<SocketAddr>,
-    /// By local and remote address and port.
-    connected: Places<(SocketAddr, SocketAddr)>,
-    bindings: Bindings,
+    /// UDP's, and UDP-Lite's.
+    ports: [Ports; 2],
     hasher: Keyed,
     spare: Vec<Vec<u8>>,
     /// Those for whom a datagram to many is; memory that is used again.
@@ -347,9 +361,10 @@ impl Udp {
     pub(crate) fn new(keys: &Keys, limit: usize) -> Self {
         Udp {
             sockets: Sockets::default(),
-            bound: Places::new(keys.hasher(b"udp bound")),
-            connected: Places::new(keys.hasher(b"udp connected")),
-            bindings: Bindings::new(keys.hasher(b"udp bindings")),
+            ports: [
+                Ports::new(keys, [b"udp bound", b"udp connected", b"udp bindings"]),
+                Ports::new(keys, [b"udp-lite bound", b"udp-lite connected", b"udp-lite bindings"]),
+            ],
             hasher: keys.hasher(b"udp reuse"),
             spare: Vec::new(),
             hearers: Vec::new(),
@@ -365,36 +380,5 @@ impl Udp {
 
     pub(crate) fn poll_event(&mut self) -> Option<Event> {
         self.sockets.poll_event().map(Event::Udp)
-    }
-
-    /// Puts a socket where datagrams find it.
-    fn hash(&mut self, id: SocketId) {
-        let Some(&Socket { binding, local, remote, .. }) = self.sockets.get(id) else { return };
-        let index = id.index() as u32;
-        match remote {
-            Some(remote) => self.connected.insert((local, remote), index),
-            None => {
-                for place in self.bindings.places(binding) {
-                    self.bound.insert(place, index);
-                }
-            }
-        }
-    }
-
-    fn unhash(&mut self, id: SocketId) {
-        let Some(&Socket { binding, local, remote, reuse_port, .. }) = self.sockets.get(id) else { return };
-        let index = id.index() as u32;
-        match remote {
-            Some(remote) => self.connected.remove(&(local, remote), index),
-            None => {
-                for place in self.bindings.places(binding) {
-                    if reuse_port {
-                        self.bound.remove_numbered(&place, index);
-                    } else {
-                        self.bound.remove(&place, index);
-                    }
-                }
-            }
-        }
     }
 }

@@ -69,9 +69,10 @@ impl Udp {
     /// All that share a port with a socket, itself included. None if it does not share.
     fn group_of(&self, id: SocketId) -> Option<Vec<u32>> {
         let socket = self.sockets.get(id)?;
-        let own = self.bindings.get(socket.binding).filter(|bind| bind.reuse_port)?;
-        let bound = self.bound.find(&socket.bound);
-        let bind = |index: u32| -> Option<&Bind> { self.bindings.get(self.sockets.at(index)?.binding) };
+        let ports = self.ports(socket.protocol);
+        let own = ports.bindings.get(socket.binding).filter(|bind| bind.reuse_port)?;
+        let bound = ports.bound.find(&socket.bound);
+        let bind = |index: u32| -> Option<&Bind> { ports.bindings.get(self.sockets.at(index)?.binding) };
         let itself = id.index() as u32;
         let others = bound.iter().copied().filter(|&index| index != itself);
         let sharing = others.filter(|&index| bind(index).is_some_and(|other| other.shares_with(own)));
