@@ -224,17 +224,27 @@ def virtual_headers():
         udp = udp[:6] + struct.pack('!H', pseudo)
         return HEADER[:12] + b'\x08\x00' + ip + udp + payload
 
+    def packet6(payload):
+        length = 8 + len(payload)
+        ends = socket.inet_pton(socket.AF_INET6, 'fd09::2') + socket.inet_pton(socket.AF_INET6, 'fd09::1')
+        pseudo = sum(struct.unpack('!16H', ends)) + 17 + length
+        pseudo = (pseudo >> 16) + (pseudo & 0xffff)
+        udp = struct.pack('!HHHH', 7, PROTOCOL & 0x7fff, length, pseudo)
+        return HEADER[:12] + b'\x86\xdd' + struct.pack('!IHBB', 6 << 28, length, 17, 64) + ends + udp + payload
+
     for version in range(3):
         ring = Ring(version, slots=4, options=[(VNET_HDR, 1)])
         # NEEDS_CSUM, no cut.
         ring.put(struct.pack('BBHHHH', 1, 0, 42, 0, 34, 6) + packet(bytes(range(100))))
         assert ring.go() == 142
+        ring.put(struct.pack('BBHHHH', 1, 0, 62, 0, 54, 6) + packet6(bytes(range(100))))
+        assert ring.go() == 162
         # Longer headers than there is frame; shorter than any header of virtio.
         ring.put(struct.pack('BBHHHH', 0, 0, 200, 0, 0, 0) + frame(1))
         refused(errno.EINVAL, ring.go)
-        ring.put(frame(2), 9, at=1)
+        ring.put(frame(2), 9, at=2)
         refused(errno.EINVAL, ring.go)
-        ring.put(struct.pack('BBHHHH', 0, 0, 0, 0, 0, 0) + frame(3), at=1)
+        ring.put(struct.pack('BBHHHH', 0, 0, 0, 0, 0, 0) + frame(3), at=2)
         assert ring.go() == 60
     tell_end()
 

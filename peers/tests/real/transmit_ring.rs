@@ -68,7 +68,8 @@ fn link_headers_are_made() {
 
 #[test]
 fn what_is_left_to_the_device_is_done() {
-    let expected: Vec<_> = (0..3).flat_map(|_| ["datagram 142 right".to_owned(), whole(3, 60)]).collect();
+    let expected: Vec<_> =
+        (0..3).flat_map(|_| ["datagram 142 right".to_owned(), "datagram 162 right".to_owned(), whole(3, 60)]).collect();
     assert_eq!(sent("virtual_headers"), expected);
 }
 

@@ -24,11 +24,17 @@ while True:
     frame, control, _, (_, protocol, kind, *_) = one.recvmsg(70000, 100)
     if kind == 4:
         continue
+    addresses = None
     if protocol == 0x800 and frame[23] == 17 and frame[26:28] == b'\x0a\x09':
-        # On some wires the sum is left to whoever takes the frame from there.
+        addresses, udp = frame[26:34], frame[34:]
+    if protocol == 0x86dd and frame[20] == 17 and frame[22:24] == b'\xfd\x09':
+        addresses, udp = frame[22:54], frame[54:]
+    if addresses:
+        # On some wires the sum is left to whoever takes the frame from there: then that of the addresses stands in its place.
+        pseudo = addresses + b'\x00\x11' + udp[4:6]
         left = struct.unpack_from('I', control[0][2])[0] & 8
-        whole = checksum(frame[26:34] + b'\x00\x11' + frame[38:40] + frame[34:])
-        print('datagram', len(frame), 'right' if left or whole == 0xffff else 'wrong')
+        right = udp[6:8] == struct.pack('!H', checksum(pseudo)) if left else checksum(pseudo + udp) == 0xffff
+        print('datagram', len(frame), 'right' if right else 'wrong')
     if protocol != PROTOCOL:
         continue
     number, length = struct.unpack_from('!II', frame, 14)
