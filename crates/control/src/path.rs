@@ -94,7 +94,9 @@ impl fmt::Display for PathError {
             PathError::Unset => {
                 f.write_str("no control path: set SOCKEYE_CONTROL or XDG_RUNTIME_DIR, or give --control PATH")
             }
-            PathError::TooLong => write!(f, "control path is longer than {} bytes", ControlPath::MAX),
+            PathError::TooLong => {
+                write!(f, "control path is longer than {} bytes; give a shorter one", ControlPath::MAX)
+            }
             PathError::Zero => f.write_str("control path contains a zero byte"),
             PathError::Empty => f.write_str("control path is empty"),
         }

@@ -1,32 +1,6 @@
 //! What a node is told before it starts: by the command line, by a file, or by a program that embeds it.
 //!
-//! A file is TOML:
-//!
-//! ```toml
-//! control = "/run/sockeye/default.sock"
-//! gateways = ["10.0.0.1"]
-//! dns = ["10.0.0.53"]
-//! redirects = true        # shorter ways that the router in use knows are taken
-//! ttl = 64                # how far packets go, where no program and no router says
-//! local_shortcut = true   # programs on the node that connect to each other get a way of their own
-//!
-//! [[interface]]
-//! name = "eth0"
-//! addresses = ["10.0.0.2/24"]
-//! mac = "auto"            # or "inherit", or "02:00:00:00:00:01"
-//! driver = "packet"       # or "tap"
-//! link_local = false      # an IPv4 address of 169.254/16 that the node chooses itself
-//!
-//! [ipv6]
-//! temporary = false       # what interfaces do by themselves: see `config::ipv6`
-//!
-//! [icmp]
-//! per_second = 1000       # errors that are sent, and which: see `config::icmp`
-//!
-//! [limits]
-//! sockets = 65536         # of all programs together
-//! sockets_per_user = 65536
-//! ```
+//! A file is TOML. `docs/node.toml` has every key, with what holds where a file does not say it; the tests read it.
 //!
 //! Whatever is not known is refused, so that a misspelt key is not silently nothing. Each value is read into its type
 //! at this edge (a prefix, an address, a MAC), and an error names file, line and key.
@@ -156,7 +130,7 @@ impl Config {
         }
         self.local_shortcut = local_shortcut.unwrap_or(self.local_shortcut);
         self.redirects = redirects.unwrap_or(self.redirects);
-        self.ttl = ttl.unwrap_or(self.ttl);
+        self.ttl = ttl.map_or(self.ttl, |Hops(ttl)| ttl);
         self.gateways.extend(gateways.into_iter().map(|Parsed(address)| address));
         self.dns.extend(dns.into_iter().map(|Parsed(address)| address));
         let chosen = interface.iter().filter(|table| table.link_local);
@@ -191,7 +165,7 @@ struct File {
     dns: Vec<Parsed<IpAddr>>,
     local_shortcut: Option<bool>,
     redirects: Option<bool>,
-    ttl: Option<NonZeroU8>,
+    ttl: Option<Hops>,
     #[serde(default)]
     interface: Vec<InterfaceTable>,
     ipv6: Option<ipv6::Table>,
@@ -230,6 +204,16 @@ impl<'de, T: FromStr<Err: fmt::Display>> Deserialize<'de> for Parsed<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         text.parse().map(Parsed).map_err(|error| serde::de::Error::custom(format!("{text:?}: {error}")))
+    }
+}
+
+struct Hops(NonZeroU8);
+
+impl<'de> Deserialize<'de> for Hops {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = i64::deserialize(deserializer)?;
+        let hops = u8::try_from(number).ok().and_then(NonZeroU8::new);
+        hops.map(Hops).ok_or_else(|| serde::de::Error::custom(format!("{number} is not from 1 to 255")))
     }
 }
 
@@ -336,7 +320,24 @@ mod tests {
         );
         assert!(!parse("redirects = false\n").expect("good").redirects);
         assert_eq!(parse("ttl = 128\n").expect("good").ttl.get(), 128);
-        assert!(parse("ttl = 0\n").is_err() && parse("ttl = 256\n").is_err());
+        assert!(parse("ttl = 256\n").is_err());
+    }
+
+    /// The documented file is good, and says truly what holds without it.
+    #[test]
+    fn the_documented_file_says_what_holds_without_it() {
+        let text = include_str!("../../../docs/node.toml");
+        let Config { interfaces, gateways, dns, control, ipv6, link_local, error_rates, limits, .. } =
+            parse(text).expect("good");
+        let usual = Config::new("/run/sockeye/default.sock");
+        assert_eq!((control, ipv6, link_local), (usual.control, usual.ipv6, usual.link_local));
+        assert_eq!((error_rates, limits), (usual.error_rates, usual.limits));
+        assert_eq!((interfaces[0].driver, interfaces[0].mac), (Driver::default(), MacChoice::default()));
+        assert_eq!((interfaces[0].addresses.len(), gateways.len(), dns.len()), (2, 2, 1));
+        for line in ["ttl = 64", "redirects = true", "local_shortcut = true"] {
+            assert!(text.contains(line), "{line}");
+        }
+        assert!(usual.ttl.get() == 64 && usual.redirects && usual.local_shortcut);
     }
 
     #[test]
@@ -353,6 +354,8 @@ mod tests {
         assert!(error.starts_with("node.toml:3: ") && error.contains("adresses"), "{error}");
         let error = wrong("[ipv6]\nidentifiers = 'mine'\n");
         assert!(error.starts_with("node.toml:2: identifiers: \"mine\""), "{error}");
+        let error = wrong("ttl = 0\n");
+        assert_eq!(error, "node.toml:1: ttl: 0 is not from 1 to 255");
         let error = wrong("control = \n");
         assert!(error.starts_with("node.toml:1: control: "), "{error}");
         assert!(!error.contains('\n'), "{error}");

@@ -47,6 +47,7 @@ Exit codes:
 Environment:
   SOCKEYE_CONTROL  the control socket
   SOCKEYE_LOG      what to log: `info`, `debug`, `sockeye_node=trace`, ...
+  SOCKEYE_DEBUG    1: a program's shim says what the node refused, and why
   NO_COLOR         no colours";
 
 /// The whole command.
@@ -162,16 +163,16 @@ pub(crate) struct NodeArgs {
     #[arg(short, long, value_name = "ADDR/LEN", value_parser = prefix)]
     pub(crate) address: Vec<IpPrefix>,
     /// The default gateway (one a family)
-    #[arg(short, long, value_name = "GATEWAY")]
+    #[arg(short, long, value_name = "GATEWAY", value_parser = address)]
     pub(crate) gateway: Vec<IpAddr>,
     /// The node's MAC: `auto` is one of its own, `inherit` the interface's, or give one
     #[arg(long, value_name = "auto|inherit|MAC", value_parser = mac)]
     pub(crate) mac: Option<Mac>,
-    /// How frames come and go [default: packet]
+    /// How frames come and go; xdp is not there yet [default: packet]
     #[arg(long, value_name = "packet|xdp|tap", hide_possible_values = true)]
     pub(crate) driver: Option<DriverName>,
-    /// A name server (may be repeated) [default: those of /etc/resolv.conf]
-    #[arg(long, value_name = "ADDR")]
+    /// A name server (may be repeated) [default: those of routers and of /etc/resolv.conf]
+    #[arg(long, value_name = "ADDR", value_parser = address)]
     pub(crate) dns: Vec<IpAddr>,
     /// Lets programs on the node reach each other by packets on its loopback, rather than directly
     #[arg(long)]
@@ -323,6 +324,11 @@ pub(crate) fn mac(text: &str) -> Result<Mac, String> {
     }
 }
 
+/// What `-g` and `--dns` take.
+fn address(text: &str) -> Result<IpAddr, String> {
+    text.parse().map_err(|_| "expected an address, e.g. 10.0.0.1 or fd00::1".into())
+}
+
 /// What `-a` takes: an address a host may have, and its prefix length.
 pub(crate) fn prefix(text: &str) -> Result<IpPrefix, String> {
     if !text.contains('/') {
@@ -389,7 +395,8 @@ mod tests {
             ("sockeye up -i eth0 --mac ff:ff:ff:ff:ff:ff", "neither zero nor a group"),
             ("sockeye up -i eth0 --mac elephant", "auto, inherit or a MAC"),
             ("sockeye up -i eth0 --driver dpdk", "packet, xdp, tap"),
-            ("sockeye up -i eth0 -g here", "here"),
+            ("sockeye up -i eth0 -g here", "'here' for '--gateway <GATEWAY>': expected an address"),
+            ("sockeye up -i eth0 --dns there", "there"),
             ("sockeye up --colour", "--colour"),
             ("sockeye run", "PROGRAM"),
             ("sockeye show", "WHAT"),

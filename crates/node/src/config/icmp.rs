@@ -1,13 +1,4 @@
 //! The table `[icmp]` of a node's file: which errors it sends, and how many.
-//!
-//! ```toml
-//! [icmp]
-//! ports = true            # who sends to a port that nobody has is told so
-//! per_second = 1000       # errors, to all ...
-//! at_once = 50            # ... after so many at once
-//! each_per_second = 1     # and to one destination
-//! each_at_once = 6
-//! ```
 
 use serde::Deserialize;
 use sockeye_stack::{ErrorRates, Rate};

@@ -1,17 +1,5 @@
 //! The table `[ipv6]` of a node's file: what its interfaces do by themselves.
 //!
-//! ```toml
-//! [ipv6]
-//! enabled = true              # false: only the addresses that are given, at once and unasked
-//! routers = true              # believe routers: default routes, prefixes, MTU, name servers
-//! autonomous = true           # make addresses from the prefixes that they advertise for it
-//! temporary = false           # and beside each one that lasts a day, and is preferred (RFC 8981)
-//! identifiers = "stable"      # or "hardware": what the lower half of an address is made from
-//! duplicate_detection = true  # ask whether somebody has an address already: once; or a number, how often
-//! optimistic = true           # and use it meanwhile, with care (RFC 4429)
-//! secret = "any text"         # what stable identifiers are made from (RFC 7217); else the machine's identity
-//! ```
-//!
 //! Temporary addresses are off, as in Linux itself: a node is where servers run, and what it is known by should last.
 //! Without a secret and without a machine's identity, addresses are other ones after each start.
 
