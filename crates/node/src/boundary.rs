@@ -10,20 +10,20 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::event::epoll::EventFlags;
 use rustix::rand::{GetRandomFlags, getrandom};
-use sockeye_control::{self as control, Accepted, Family, Kind, SocketName};
+use sockeye_control::{self as control, Family, Kind, SocketName};
 use sockeye_device::Instant;
-use sockeye_socket::names::{POLLIN, SOCK_RAW, SOCK_STREAM};
+use sockeye_socket::names::{SOCK_RAW, SOCK_STREAM};
 use sockeye_socket::table::{Key, Table};
-use sockeye_socket::{Body, Errno, Host, Settings, SocketId};
+use sockeye_socket::{Body, Errno, Host, SocketId};
 
 use crate::config::Limits;
 use crate::datagram;
 use crate::end::{End, Fate, Identity, Owner, Pump};
+use crate::graveyard::Graveyard;
 use crate::listener::{Flight, ListenerPump};
 use crate::local::Locals;
 use crate::netlink::Netlinks;
@@ -31,8 +31,6 @@ use crate::pair::{self, Pair};
 use crate::poller::Poller;
 use crate::stream::{self, StreamPump};
 
-/// How many that are gone can still be asked about.
-const GRAVES: usize = 8_192;
 /// Room for a datagram with its header.
 const SCRATCH: usize = 68 * 1024;
 
@@ -56,41 +54,6 @@ pub(crate) struct Context<'a> {
     pub(crate) now: Instant,
     /// Who runs the node, and may on it what root may.
     pub(crate) uid: u32,
-}
-
-/// What can still be asked about a socket whose end is gone.
-#[derive(Debug)]
-pub(crate) struct Grave {
-    pub(crate) cookie: u64,
-    pub(crate) kind: Kind,
-    pub(crate) error: Option<Errno>,
-    pub(crate) local: Option<SocketAddr>,
-    pub(crate) settings: Settings,
-}
-
-/// The last [`GRAVES`] that are gone and were not forgotten.
-#[derive(Debug, Default)]
-pub(crate) struct Graveyard {
-    graves: HashMap<control::SocketId, Box<Grave>>,
-    order: VecDeque<control::SocketId>,
-}
-
-impl Graveyard {
-    fn bury(&mut self, id: control::SocketId, grave: Grave) {
-        while self.order.len() >= GRAVES {
-            self.order.pop_front().map(|oldest| self.graves.remove(&oldest));
-        }
-        self.order.push_back(id);
-        self.graves.insert(id, Box::new(grave));
-    }
-
-    pub(crate) fn get(&self, id: control::SocketId) -> Option<&Grave> {
-        self.graves.get(&id).map(|grave| &**grave)
-    }
-
-    pub(crate) fn get_mut(&mut self, id: control::SocketId) -> Option<&mut Grave> {
-        self.graves.get_mut(&id).map(|grave| &mut **grave)
-    }
 }
 
 /// Something that a program has done on its descriptor, in the words of a trace.
@@ -394,19 +357,6 @@ impl Boundary {
         }
     }
 
-    /// Keeps what can be asked about an end that goes.
-    pub(crate) fn bury(&mut self, context: &mut Context<'_>, key: Key, error: Option<Errno>) {
-        let Some(end) = self.ends.get(key) else { return };
-        let grave = Grave {
-            cookie: end.cookie,
-            kind: end.kind,
-            error,
-            local: context.host.local_address(end.socket).ok(),
-            settings: context.host.settings(end.socket).cloned().unwrap_or_default(),
-        };
-        self.graveyard.bury(end.id, grave);
-    }
-
     /// Lets an end go, and the socket behind it.
     pub(crate) fn close(&mut self, context: &mut Context<'_>, key: Key, abort: bool) {
         let Some(end) = self.ends.remove(key) else { return };
@@ -499,80 +449,6 @@ impl Boundary {
         end.pump = Pump::Stream(StreamPump::new(filler));
         self.mark(key);
         Ok(())
-    }
-
-    fn pump_listener(&mut self, key: Key, context: &mut Context<'_>) -> Fate {
-        loop {
-            let Some(end) = self.ends.get_mut(key) else { return Fate::Keep };
-            let (listener, owner, hangup) = (end.socket, end.owner, end.ready.end);
-            let Pump::Listener(pump) = &mut end.pump else { return Fate::Keep };
-            if hangup {
-                return Fate::Close;
-            }
-            match pump.send_held(&end.fd) {
-                Ok(()) => {}
-                Err(rustix::io::Errno::AGAIN) => {
-                    end.blocked(context.poller);
-                    return Fate::Keep;
-                }
-                Err(_) => return Fate::Close,
-            }
-            if pump.in_flight.len() >= pump.window {
-                pump.take_credits(&end.fd);
-            }
-            let waits = pump.in_flight.len() >= pump.window;
-            let more = context.host.readiness(listener).contains(POLLIN);
-            end.listen(context.poller, waits && more);
-            if waits || !more {
-                return Fate::Keep;
-            }
-            if self.admit(owner).is_err() {
-                // The stack's queue holds them until somebody closes something, and refuses more.
-                return Fate::Keep;
-            }
-            let Ok(socket) = context.host.accept(listener) else { return Fate::Keep };
-            if let Some(Body::Joined(joined, _)) = context.host.body(socket) {
-                let Some((message, theirs, local)) = self.accept_local(context, socket, joined, owner) else {
-                    self.counters.connections_lost += 1;
-                    continue;
-                };
-                self.send_accepted(key, message, theirs, Flight::Local(local), self.numbers);
-                continue;
-            }
-            let addresses = context
-                .host
-                .local_address(socket)
-                .and_then(|local| context.host.peer_address(socket).map(|remote| Accepted { local, remote }));
-            let Ok(message) = addresses else {
-                self.counters.connections_lost += 1;
-                context.host.close(context.now, socket);
-                continue;
-            };
-            let Ok((accepted, theirs)) = self.open(context, socket, owner, false) else {
-                self.counters.connections_lost += 1;
-                continue;
-            };
-            if let Some(end) = self.ends.get_mut(accepted) {
-                end.pump = Pump::Stream(StreamPump::new(0));
-            }
-            self.mark(accepted);
-            let number = self.ends.get(accepted).map_or(0, |end| end.number);
-            self.send_accepted(key, message, theirs, Flight::End(accepted), number);
-        }
-    }
-
-    /// Puts an accepted connection, which the trace calls by `number`, on its way to the listener's program.
-    fn send_accepted(&mut self, listener: Key, message: Accepted, theirs: OwnedFd, flight: Flight, number: u64) {
-        self.counters.connections_handed_over += 1;
-        let Some(end) = self.ends.get_mut(listener) else { return };
-        let (pid, listening) = (end.owner.pid, end.number);
-        if let Pump::Listener(pump) = &mut end.pump {
-            pump.in_flight.push_back(flight);
-            pump.held = Some((message, theirs));
-        }
-        let within = if matches!(flight, Flight::Local(_)) { ", within the node" } else { "" };
-        let outcome = || (format!("accept(#{listening})"), format!("#{number} from {}{within}", message.remote));
-        self.note(pid, outcome);
     }
 }
 

@@ -21,6 +21,7 @@ mod config;
 mod datagram;
 mod end;
 mod error;
+mod graveyard;
 mod interfaces;
 mod listener;
 mod local;

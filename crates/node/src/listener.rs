@@ -13,9 +13,14 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
 use sockeye_control::Accepted;
+use sockeye_socket::Body;
+use sockeye_socket::names::POLLIN;
 use sockeye_socket::table::Key;
 
+use crate::boundary::{Boundary, Context};
+use crate::end::{Fate, Pump};
 use crate::pair;
+use crate::stream::StreamPump;
 
 /// The most connections on their way to one listener's program.
 pub(crate) const WINDOW: usize = 64;
@@ -64,5 +69,82 @@ impl ListenerPump {
         pair::send(ours, &message.encode(), Some(theirs.as_fd()))?;
         self.held = None;
         Ok(())
+    }
+}
+
+impl Boundary {
+    /// Hands over what was accepted, as far as the window and the quota go.
+    pub(crate) fn pump_listener(&mut self, key: Key, context: &mut Context<'_>) -> Fate {
+        loop {
+            let Some(end) = self.ends.get_mut(key) else { return Fate::Keep };
+            let (listener, owner, hangup) = (end.socket, end.owner, end.ready.end);
+            let Pump::Listener(pump) = &mut end.pump else { return Fate::Keep };
+            if hangup {
+                return Fate::Close;
+            }
+            match pump.send_held(&end.fd) {
+                Ok(()) => {}
+                Err(Errno::AGAIN) => {
+                    end.blocked(context.poller);
+                    return Fate::Keep;
+                }
+                Err(_) => return Fate::Close,
+            }
+            if pump.in_flight.len() >= pump.window {
+                pump.take_credits(&end.fd);
+            }
+            let waits = pump.in_flight.len() >= pump.window;
+            let more = context.host.readiness(listener).contains(POLLIN);
+            end.listen(context.poller, waits && more);
+            if waits || !more {
+                return Fate::Keep;
+            }
+            if self.admit(owner).is_err() {
+                // The stack's queue holds them until somebody closes something, and refuses more.
+                return Fate::Keep;
+            }
+            let Ok(socket) = context.host.accept(listener) else { return Fate::Keep };
+            if let Some(Body::Joined(joined, _)) = context.host.body(socket) {
+                let Some((message, theirs, local)) = self.accept_local(context, socket, joined, owner) else {
+                    self.counters.connections_lost += 1;
+                    continue;
+                };
+                self.send_accepted(key, message, theirs, Flight::Local(local), self.numbers);
+                continue;
+            }
+            let addresses = context
+                .host
+                .local_address(socket)
+                .and_then(|local| context.host.peer_address(socket).map(|remote| Accepted { local, remote }));
+            let Ok(message) = addresses else {
+                self.counters.connections_lost += 1;
+                context.host.close(context.now, socket);
+                continue;
+            };
+            let Ok((accepted, theirs)) = self.open(context, socket, owner, false) else {
+                self.counters.connections_lost += 1;
+                continue;
+            };
+            if let Some(end) = self.ends.get_mut(accepted) {
+                end.pump = Pump::Stream(StreamPump::new(0));
+            }
+            self.mark(accepted);
+            let number = self.ends.get(accepted).map_or(0, |end| end.number);
+            self.send_accepted(key, message, theirs, Flight::End(accepted), number);
+        }
+    }
+
+    /// Puts an accepted connection, which the trace calls by `number`, on its way to the listener's program.
+    fn send_accepted(&mut self, listener: Key, message: Accepted, theirs: OwnedFd, flight: Flight, number: u64) {
+        self.counters.connections_handed_over += 1;
+        let Some(end) = self.ends.get_mut(listener) else { return };
+        let (pid, listening) = (end.owner.pid, end.number);
+        if let Pump::Listener(pump) = &mut end.pump {
+            pump.in_flight.push_back(flight);
+            pump.held = Some((message, theirs));
+        }
+        let within = if matches!(flight, Flight::Local(_)) { ", within the node" } else { "" };
+        let outcome = || (format!("accept(#{listening})"), format!("#{number} from {}{within}", message.remote));
+        self.note(pid, outcome);
     }
 }

@@ -4,31 +4,30 @@
 //! can be read by everybody, the descriptor is had only by those whom somebody gave it. Who asks matters for ports below
 //! 1024, for SO_MARK and its like, and for quotas; the kernel says who it is.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use sockeye_control::{Address, Kind, LinkAddress, Request, SocketId};
 use sockeye_socket::names::{
-    AF_INET, AF_INET6, AF_NETLINK, AF_PACKET, IPPROTO_IPV6, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_UDPLITE, IPV6_PATHMTU,
-    PACKET_FANOUT, PACKET_RX_RING, PACKET_TX_RING, SO_ATTACH_FILTER, SO_ERROR, SO_OOBINLINE, SOCK_DGRAM, SOCK_PACKET,
-    SOCK_RAW, SOCK_STREAM, SOL_PACKET, SOL_SOCKET, TCP_CORK, TCP_INFO, UDP_CORK,
+    AF_PACKET, IPPROTO_IPV6, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_UDPLITE, IPV6_PATHMTU, PACKET_FANOUT, PACKET_RX_RING,
+    PACKET_TX_RING, SO_ATTACH_FILTER, SO_ERROR, SO_OOBINLINE, SOCK_PACKET, SOCK_RAW, SOL_PACKET, SOL_SOCKET, TCP_CORK,
+    UDP_CORK,
 };
 use sockeye_socket::settings::cut_value;
 use sockeye_socket::table::Key;
 use sockeye_socket::{Body, Errno, Privilege, Progress};
 use sockeye_stack::tcp::Side;
 
-use crate::boundary::{Boundary, Context, Grave};
+use crate::boundary::{Boundary, Context};
 use crate::datagram;
 use crate::end::{End, Owner, Pump};
 use crate::pair;
 use crate::poller::{Happened, Token};
-use crate::trace::word;
 
 pub(crate) const SHUT_RD: i32 = 0;
-const SHUT_WR: i32 = 1;
-const SHUT_RDWR: i32 = 2;
+pub(crate) const SHUT_WR: i32 = 1;
+pub(crate) const SHUT_RDWR: i32 = 2;
 /// Bytes not yet acknowledged; of these, not yet sent.
 const SIOCOUTQ: u32 = 0x5411;
 const SIOCOUTQNSD: u32 = 0x894b;
@@ -389,67 +388,6 @@ impl Call<'_, '_> {
         };
         Ok((answer, None))
     }
-
-    /// The end is gone: what is left is its error, its own address, what was set, and the right to connect once more.
-    fn gone(&mut self, id: SocketId, request: &Request<'_>, descriptor: &OwnedFd) -> Outcome {
-        let Some(grave) = self.boundary.graveyard.get_mut(id) else { return Err(Errno::ENOTCONN.into()) };
-        let answer = match *request {
-            Request::Option { level: SOL_SOCKET, name: SO_ERROR, len, .. } => {
-                let mut value = grave.error.take().map_or(0, Errno::raw).to_ne_bytes().to_vec();
-                value.truncate(len as usize);
-                Answer::Value(value)
-            }
-            Request::LocalAddress { .. } => Answer::Address(grave.local.ok_or(Errno::ENOTCONN)?.into()),
-            Request::Option { level: IPPROTO_TCP, name: TCP_INFO, len, .. } if grave.kind == Kind::Stream => {
-                let mut value = sockeye_socket::closed_info();
-                value.truncate(len as usize);
-                Answer::Value(value)
-            }
-            Request::Option { level, name, len, .. } => {
-                let stream = grave.kind == Kind::Stream;
-                let value = cut_value(level, name, grave.settings.value(stream, level, name)?, len as usize);
-                Answer::Value(value)
-            }
-            Request::SetOption { level, name, value, .. } | Request::TellOption { level, name, value, .. } => {
-                let stream = grave.kind == Kind::Stream;
-                grave.settings.set(stream, self.privilege, level, name, value)?;
-                Answer::Done
-            }
-            Request::Connect { address: Some(Address::Internet(address)), .. } => {
-                return self.reconnect(id, address, descriptor);
-            }
-            Request::Connect { address: None, .. } => Answer::Done,
-            Request::PeerAddress { .. } | Request::Shutdown { .. } => return Err(Errno::ENOTCONN.into()),
-            _ => return Err(Errno::EINVAL.into()),
-        };
-        Ok((answer, None))
-    }
-
-    /// A pair whose connection failed cannot live again: a new one takes its place.
-    fn reconnect(&mut self, id: SocketId, address: SocketAddr, descriptor: &OwnedFd) -> Outcome {
-        let Some(grave) = self.boundary.graveyard.get_mut(id) else { return Err(Errno::ENOTCONN.into()) };
-        let Grave { settings, kind, .. } = grave;
-        let nonblocking =
-            rustix::fs::fcntl_getfl(descriptor).is_ok_and(|flags| flags.contains(rustix::fs::OFlags::NONBLOCK));
-        let stream = *kind == Kind::Stream;
-        let socket = self.context.host.socket_like(stream, settings.clone());
-        let (key, theirs) = self.boundary.open(self.context, socket, self.who, nonblocking)?;
-        if let Some(answer) = self.connect_local(key, address, &theirs) {
-            return Ok((answer, Some(theirs)));
-        }
-        let started = self
-            .context
-            .host
-            .connect(self.context.now, socket, Some(address))
-            .and_then(|_| self.boundary.connect(key, &theirs));
-        match started {
-            Ok(()) => Ok((Answer::InProgress, Some(theirs))),
-            Err(errno) => {
-                self.boundary.close(self.context, key, true);
-                Err(errno.into())
-            }
-        }
-    }
 }
 
 /// Whether a stream is to be corked or its cork to be pulled, and which.
@@ -480,77 +418,6 @@ pub(crate) fn directions(how: i32) -> Result<(bool, bool), Errno> {
         SHUT_RDWR => Ok((true, true)),
         _ => Err(Errno::EINVAL),
     }
-}
-
-/// A request in words, for the trace. `number` is what the trace calls its socket.
-pub(crate) fn describe(request: &Request<'_>, number: Option<u64>) -> String {
-    let socket = number.map_or_else(|| "#?".to_owned(), |number| format!("#{number}"));
-    match *request {
-        Request::Socket { family: socket_family, kind, protocol, nonblocking } => {
-            let names =
-                [(AF_INET, "AF_INET"), (AF_INET6, "AF_INET6"), (AF_PACKET, "AF_PACKET"), (AF_NETLINK, "AF_NETLINK")];
-            let family = word(socket_family, &names.map(|(family, name)| (family.into(), name)));
-            let kind = word(kind, &[(SOCK_STREAM, "SOCK_STREAM"), (SOCK_DGRAM, "SOCK_DGRAM"), (SOCK_RAW, "SOCK_RAW")]);
-            let flag = if nonblocking { "|SOCK_NONBLOCK" } else { "" };
-            format!("socket({family}, {kind}{flag}, {protocol})")
-        }
-        Request::Bind { address, .. } => format!("bind({socket}, {address})"),
-        Request::Listen { backlog, .. } => format!("listen({socket}, {backlog})"),
-        Request::Connect { address: Some(address), .. } => format!("connect({socket}, {address})"),
-        Request::Connect { address: None, .. } => format!("connect({socket}, AF_UNSPEC)"),
-        Request::LocalAddress { .. } => format!("getsockname({socket})"),
-        Request::PeerAddress { .. } => format!("getpeername({socket})"),
-        Request::SetOption { level, name, value, .. } | Request::TellOption { level, name, value, .. } => {
-            let value = match value.first_chunk() {
-                Some(&bytes) => i32::from_ne_bytes(bytes).to_string(),
-                None => format!("{} bytes", value.len()),
-            };
-            format!("setsockopt({socket}, {}, {value})", option_name(level, name))
-        }
-        Request::AskOption { level, name, .. } | Request::Option { level, name, .. } => {
-            format!("getsockopt({socket}, {})", option_name(level, name))
-        }
-        Request::Shutdown { how, .. } => {
-            let how = word(how, &[(SHUT_RD, "SHUT_RD"), (SHUT_WR, "SHUT_WR"), (SHUT_RDWR, "SHUT_RDWR")]);
-            format!("shutdown({socket}, {how})")
-        }
-        Request::Flush { .. } => format!("flush({socket})"),
-        Request::TakeError { .. } => format!("recvmsg({socket}, MSG_ERRQUEUE)"),
-        Request::Memory { .. } => format!("mmap({socket})"),
-        Request::Transmit { address: Some(address), .. } => format!("send({socket}, its ring, {address})"),
-        Request::Transmit { address: None, .. } => format!("send({socket}, its ring)"),
-        Request::Board => "board".to_owned(),
-        Request::Ring => "ring".to_owned(),
-        Request::Ioctl { command, .. } => format!("ioctl({socket}, {command:#x})"),
-        Request::Resolve { name, .. } => format!("getaddrinfo({name:?})"),
-        Request::ResolveAddress { address } => format!("getnameinfo({address})"),
-        Request::Interfaces => "getifaddrs()".to_owned(),
-        Request::InterfaceIoctl { command, .. } => format!("ioctl({command:#x})"),
-        Request::File { path, .. } => format!("open({path:?})"),
-        Request::Show { what, .. } => format!("show {what}"),
-        Request::Trace => "trace".to_owned(),
-        Request::Down => "down".to_owned(),
-    }
-}
-
-/// An outcome in words, for the trace.
-pub(crate) fn describe_outcome(outcome: &Outcome, made: Option<u64>) -> String {
-    match outcome {
-        Ok((Answer::Done, Some(_))) => made.map_or_else(|| "ok".to_owned(), |number| format!("#{number}")),
-        Ok((Answer::Done, None)) => "0".to_owned(),
-        Ok((Answer::InProgress, _)) => "in progress".to_owned(),
-        Ok((Answer::Address(address), _)) => address.to_string(),
-        Ok((Answer::Message(message), _)) => format!("{} bytes", message.len()),
-        Ok((Answer::Value(value), _)) => match value.first_chunk() {
-            Some(&bytes) if value.len() == 4 => i32::from_ne_bytes(bytes).to_string(),
-            _ => format!("{} bytes", value.len()),
-        },
-        Err(refusal) => refusal.errno.to_string(),
-    }
-}
-
-fn option_name(level: i32, name: i32) -> String {
-    sockeye_socket::names::option_name(level, name).map_or_else(|| format!("{level}, {name}"), str::to_owned)
 }
 
 #[cfg(test)]

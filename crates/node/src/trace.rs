@@ -14,6 +14,10 @@
 //! stack, from their own bytes, so the trace shows what is on the wire and not what the stack thinks; a super-frame is
 //! one line. Nobody pays who does not listen: without a subscriber there is one test a batch.
 
+mod words;
+
+pub(crate) use words::{describe, describe_outcome};
+
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
@@ -199,9 +203,4 @@ pub(crate) fn program_name(pid: i32) -> Option<String> {
     let name = String::from_utf8_lossy(&name);
     // The name is the program's own choice: nothing in it shall move a terminal's cursor.
     Some(name.trim_end().chars().map(|c| if c.is_control() { '?' } else { c }).collect())
-}
-
-/// A number of the socket interface in words, for the calls in a trace.
-pub(crate) fn word(number: i32, names: &[(i32, &str)]) -> String {
-    names.iter().find(|(known, _)| *known == number).map_or_else(|| number.to_string(), |(_, name)| (*name).to_owned())
 }

@@ -23,7 +23,8 @@ use crate::boundary::Context;
 use crate::end::Owner;
 use crate::error::Error;
 use crate::poller::Happened;
-use crate::requests::{Call, describe};
+use crate::requests::Call;
+use crate::trace::describe;
 
 /// Statements of one client that are read in one go: more than its socket holds.
 const STATEMENTS: usize = 512;

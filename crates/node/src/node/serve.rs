@@ -11,10 +11,11 @@ use super::hear::Asked;
 use crate::boundary::{Boundary, Context, Note};
 use crate::end::Owner;
 use crate::interfaces;
-use crate::requests::{Answer, Call, Outcome, describe, describe_outcome};
+use crate::requests::{Answer, Call, Outcome};
 use crate::resolve::{Question, Resolution};
 use crate::server::Activity;
 use crate::show;
+use crate::trace::{describe, describe_outcome};
 
 impl Node {
     /// Answers a question.
