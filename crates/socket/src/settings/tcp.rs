@@ -1,0 +1,137 @@
+//! Options of level IPPROTO_TCP.
+
+use core::time::Duration;
+
+use crate::errno::Errno;
+use crate::names::*;
+use crate::settings::{int, read_int, within};
+
+/// TCP_KEEPIDLE, TCP_KEEPINTVL: at most 32,767 s.
+const KEEP_SECONDS_MAX: i32 = 32_767;
+const KEEP_COUNT_MAX: i32 = 127;
+const MAXSEG_MIN: i32 = 88;
+const MAXSEG_MAX: i32 = 32_767;
+/// Names of congestion controls are shorter than this (TCP_CA_NAME_MAX).
+const CONGESTION_NAME_MAX: usize = 16;
+/// The congestion control that the stack has.
+const CONGESTION: &[u8] = b"reno";
+/// SYN retransmissions and the FIN-WAIT-2 timeout when nothing was set (net.ipv4.tcp_syn_retries, tcp_fin_timeout).
+const SYN_COUNT: i32 = 6;
+const FIN_TIMEOUT: i32 = 60;
+
+/// Options of level IPPROTO_TCP, and SO_KEEPALIVE.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TcpSettings {
+    /// TCP_NODELAY.
+    pub no_delay: bool,
+    /// TCP_CORK.
+    pub cork: bool,
+    /// TCP_QUICKACK; `None`: as the connection's traffic suggests.
+    pub quick_ack: Option<bool>,
+    /// TCP_MAXSEG, in bytes.
+    pub max_segment: Option<u16>,
+    /// SO_KEEPALIVE.
+    pub keepalive: bool,
+    /// TCP_KEEPIDLE.
+    pub keep_idle: Duration,
+    /// TCP_KEEPINTVL.
+    pub keep_interval: Duration,
+    /// TCP_KEEPCNT.
+    pub keep_count: u8,
+    /// TCP_USER_TIMEOUT; zero: the host's own.
+    pub user_timeout: Duration,
+    /// TCP_SYNCNT: retransmissions of SYN; `None`: the host's own.
+    pub syn_count: Option<u8>,
+    /// TCP_NOTSENT_LOWAT in bytes; `None`: no mark.
+    pub not_sent_low_water: Option<u32>,
+    /// TCP_WINDOW_CLAMP in bytes.
+    pub window_clamp: Option<u32>,
+    /// TCP_LINGER2: FIN-WAIT-2 after close; `None`: the host's own.
+    pub linger2: Option<Duration>,
+    /// TCP_DEFER_ACCEPT in seconds; zero: off.
+    pub defer_accept: i32,
+}
+
+impl Default for TcpSettings {
+    fn default() -> Self {
+        TcpSettings {
+            no_delay: false,
+            cork: false,
+            quick_ack: None,
+            max_segment: None,
+            keepalive: false,
+            keep_idle: Duration::from_secs(7_200),
+            keep_interval: Duration::from_secs(75),
+            keep_count: 9,
+            user_timeout: Duration::ZERO,
+            syn_count: None,
+            not_sent_low_water: None,
+            window_clamp: None,
+            linger2: None,
+            defer_accept: 0,
+        }
+    }
+}
+
+impl TcpSettings {
+    pub(super) fn set(&mut self, name: i32, bytes: &[u8]) -> Result<(), Errno> {
+        if name == TCP_CONGESTION {
+            let name = &bytes[..bytes.len().min(CONGESTION_NAME_MAX)];
+            let name = name.split(|&byte| byte == 0).next().unwrap_or_default();
+            return if name == CONGESTION { Ok(()) } else { Err(Errno::ENOENT) };
+        }
+        let value = read_int(bytes)?;
+        match name {
+            TCP_NODELAY => self.no_delay = value != 0,
+            TCP_CORK => self.cork = value != 0,
+            TCP_QUICKACK => self.quick_ack = Some(value != 0),
+            TCP_MAXSEG if value == 0 => self.max_segment = None,
+            TCP_MAXSEG => self.max_segment = Some(within(value, MAXSEG_MIN, MAXSEG_MAX)? as u16),
+            TCP_KEEPIDLE => self.keep_idle = seconds(within(value, 1, KEEP_SECONDS_MAX)?),
+            TCP_KEEPINTVL => self.keep_interval = seconds(within(value, 1, KEEP_SECONDS_MAX)?),
+            TCP_KEEPCNT => self.keep_count = within(value, 1, KEEP_COUNT_MAX)? as u8,
+            TCP_SYNCNT => self.syn_count = Some(within(value, 1, KEEP_COUNT_MAX)? as u8),
+            TCP_LINGER2 if value <= 0 => self.linger2 = (value < 0).then_some(Duration::ZERO),
+            TCP_LINGER2 => self.linger2 = Some(seconds(value.min(2 * FIN_TIMEOUT))),
+            TCP_DEFER_ACCEPT => self.defer_accept = value.max(0),
+            TCP_WINDOW_CLAMP => self.window_clamp = (value > 0).then_some(value.cast_unsigned()),
+            TCP_USER_TIMEOUT if value < 0 => return Err(Errno::EINVAL),
+            TCP_USER_TIMEOUT => self.user_timeout = Duration::from_millis(u64::from(value.cast_unsigned())),
+            TCP_NOTSENT_LOWAT => self.not_sent_low_water = (value != 0).then_some(value.cast_unsigned()),
+            _ => return Err(Errno::ENOPROTOOPT),
+        }
+        Ok(())
+    }
+
+    pub(super) fn value(&self, name: i32) -> Result<Vec<u8>, Errno> {
+        let whole = |duration: Duration| i32::try_from(duration.as_secs()).unwrap_or(i32::MAX);
+        let value = match name {
+            TCP_NODELAY => self.no_delay.into(),
+            TCP_CORK => self.cork.into(),
+            TCP_QUICKACK => self.quick_ack.unwrap_or(true).into(),
+            TCP_MAXSEG => self.max_segment.unwrap_or(536).into(),
+            TCP_KEEPIDLE => whole(self.keep_idle),
+            TCP_KEEPINTVL => whole(self.keep_interval),
+            TCP_KEEPCNT => self.keep_count.into(),
+            TCP_SYNCNT => self.syn_count.map_or(SYN_COUNT, i32::from),
+            TCP_LINGER2 => self.linger2.map_or(FIN_TIMEOUT, |time| if time.is_zero() { -1 } else { whole(time) }),
+            TCP_DEFER_ACCEPT => self.defer_accept,
+            TCP_WINDOW_CLAMP => self.window_clamp.unwrap_or(0).cast_signed(),
+            TCP_USER_TIMEOUT => i32::try_from(self.user_timeout.as_millis()).unwrap_or(i32::MAX),
+            TCP_NOTSENT_LOWAT => self.not_sent_low_water.unwrap_or(0).cast_signed(),
+            TCP_CONGESTION => {
+                let mut name = CONGESTION.to_vec();
+                name.resize(CONGESTION_NAME_MAX, 0);
+                return Ok(name);
+            }
+            _ => return Err(Errno::ENOPROTOOPT),
+        };
+        Ok(int(value))
+    }
+}
+
+fn seconds(value: i32) -> Duration {
+    Duration::from_secs(u64::from(value.max(0).cast_unsigned()))
+}
+
+// Linux man page tcp(7).
