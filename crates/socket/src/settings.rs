@@ -36,6 +36,7 @@ pub use tcp::TcpSettings;
 pub const BUFFER_MAX: i32 = 4 << 20;
 const SEND_BUFFER_MIN: i32 = 4_608;
 const RECEIVE_BUFFER_MIN: i32 = 2_304;
+
 /// Switches that this host does not have: they are off, and whoever turns one on is refused.
 const ALWAYS_OFF: [i32; 8] = [
     SO_DEBUG,

@@ -30,6 +30,7 @@ use message::{normal, reverse_name};
 
 /// Questions under way at once; more are told to try again.
 const LOOKUPS_MAX: usize = 512;
+
 /// What a client asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Question {
