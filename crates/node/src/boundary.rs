@@ -21,6 +21,7 @@ use sockeye_socket::table::{Key, Table};
 use sockeye_socket::{Body, Errno, Host, SocketId};
 
 use crate::config::Limits;
+use crate::counters::counters;
 use crate::datagram;
 use crate::end::{End, Fate, Identity, Owner, Pump};
 use crate::graveyard::Graveyard;
@@ -34,17 +35,18 @@ use crate::stream::{self, StreamPump};
 /// Room for a datagram with its header.
 const SCRATCH: usize = 68 * 1024;
 
-/// What the boundary did, for `show counters`.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Counters {
-    pub(crate) sockets_made: u64,
-    pub(crate) sockets_refused: u64,
-    pub(crate) connections_handed_over: u64,
-    pub(crate) connections_lost: u64,
-    pub(crate) connections_local: u64,
-    pub(crate) datagrams_malformed: u64,
-    pub(crate) datagrams_refused: u64,
-    pub(crate) netlink_overruns: u64,
+counters! {
+    /// What the boundary did.
+    Counters {
+        sockets_made: "",
+        sockets_refused: "A quota was used up, or the kernel gave no descriptor.",
+        connections_handed_over: "",
+        connections_lost: "Accepted, and closed before it could be handed over.",
+        connections_local: "Between two programs on this node, past it.",
+        datagrams_malformed: "A program's message was no datagram.",
+        datagrams_refused: "A program's datagram could not be sent; it was told.",
+        netlink_overruns: "A program did not read netlink's answers; it was told.",
+    }
 }
 
 /// What the parts of the boundary work with.

@@ -18,6 +18,7 @@
 mod board;
 mod boundary;
 mod config;
+mod counters;
 mod datagram;
 mod end;
 mod error;

@@ -24,6 +24,7 @@ use sockeye_socket::Errno;
 use sockeye_socket::table::{Key, Table};
 
 use crate::board::{self, ClientBoard};
+use crate::counters::counters;
 use crate::end::Owner;
 use crate::error::Error;
 use crate::pair::{self, Received};
@@ -64,17 +65,18 @@ pub(crate) struct Client {
     interest: EventFlags,
 }
 
-/// What the server counted.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Counters {
-    pub(crate) clients: u64,
-    pub(crate) clients_refused: u64,
-    pub(crate) clients_made_way: u64,
-    pub(crate) requests: u64,
-    pub(crate) requests_malformed: u64,
-    pub(crate) statements: u64,
-    pub(crate) statements_refused: u64,
-    pub(crate) clients_not_reading: u64,
+counters! {
+    /// What the server counted.
+    Counters {
+        clients: "",
+        clients_refused: "Too many at once.",
+        clients_made_way: "Idle, for others; they come anew.",
+        requests: "",
+        requests_malformed: "Answered with EPROTO, and let go.",
+        statements: "Read on boards.",
+        statements_refused: "Of a socket that is another, or no more.",
+        clients_not_reading: "Let go, or lost lines of a trace.",
+    }
 }
 
 /// The control server.

@@ -3,29 +3,22 @@
 //! Each table is built once, as rows of named values, from the stack's own tables at the moment of asking; both forms
 //! are made from the same rows, so they cannot disagree. The shapes follow ip(8) and ss(8).
 
-use std::collections::HashMap;
-use std::fmt::Write;
+mod sockets;
+mod table;
+
 use std::net::IpAddr;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use sockeye_control::What;
 use sockeye_device::Instant;
-use sockeye_socket::{Body, SocketId};
 use sockeye_stack::PortId;
 use sockeye_stack::autoconf::{AddressView, Origin, RouteView, RouterView};
 use sockeye_stack::multicast::{FilterMode, GroupSummary, SourceFilter, Version};
-use sockeye_stack::raw::Kind;
-use sockeye_stack::tcp::{Flow, Side, State, Summary, TimerInfo};
 
-use crate::local::Local;
 use crate::node::Node;
-use crate::trace::program_name;
 
-/// A table: its columns, and rows with a value for each.
-struct Table {
-    columns: &'static [&'static str],
-    rows: Vec<Vec<Value>>,
-}
+use sockets::sockets;
+use table::Table;
 
 /// The table that was asked for.
 pub(crate) fn render(node: &Node, what: What, as_json: bool) -> String {
@@ -42,72 +35,6 @@ pub(crate) fn render(node: &Node, what: What, as_json: bool) -> String {
         What::Counters if as_json => table.nested_json(),
         _ if as_json => table.json(),
         _ => table.text(),
-    }
-}
-
-impl Table {
-    fn json(self) -> String {
-        let objects = self.rows.into_iter().map(|row| {
-            let fields = self.columns.iter().map(|column| (*column).to_owned()).zip(row);
-            Value::Object(fields.collect::<Map<_, _>>())
-        });
-        let mut text = serde_json::to_string_pretty(&Value::Array(objects.collect())).unwrap_or_default();
-        text.push('\n');
-        text
-    }
-
-    /// For counters: an object of groups, each an object of numbers.
-    fn nested_json(self) -> String {
-        let mut groups = Map::new();
-        for row in self.rows {
-            if let [Value::String(group), Value::String(name), value, ..] = &row[..]
-                && let Value::Object(group) = groups.entry(group.clone()).or_insert_with(|| json!({}))
-            {
-                group.insert(name.clone(), value.clone());
-            }
-        }
-        let mut text = serde_json::to_string_pretty(&Value::Object(groups)).unwrap_or_default();
-        text.push('\n');
-        text
-    }
-
-    fn text(self) -> String {
-        let cell = |value: &Value| match value {
-            Value::Null => "-".to_owned(),
-            Value::String(text) => text.clone(),
-            Value::Array(items) if items.is_empty() => "-".to_owned(),
-            Value::Array(items) => items
-                .iter()
-                .map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned))
-                .collect::<Vec<_>>()
-                .join(","),
-            other => other.to_string(),
-        };
-        let rows: Vec<Vec<String>> = self.rows.iter().map(|row| row.iter().map(cell).collect()).collect();
-        let widths: Vec<usize> = (0..self.columns.len())
-            .map(|at| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0).max(self.columns[at].len()))
-            .collect();
-        // Numbers stand to the right, as their digits compare.
-        let right: Vec<bool> = (0..self.columns.len())
-            .map(|at| !self.rows.is_empty() && self.rows.iter().all(|row| row[at].is_number()))
-            .collect();
-        let mut text = String::new();
-        let mut line = |cells: &mut dyn Iterator<Item = String>| {
-            let mut line = String::new();
-            for (at, cell) in cells.enumerate() {
-                let _ = match right[at] {
-                    true => write!(line, "{cell:>width$}  ", width = widths[at]),
-                    false => write!(line, "{cell:<width$}  ", width = widths[at]),
-                };
-            }
-            text.push_str(line.trim_end());
-            text.push('\n');
-        };
-        line(&mut self.columns.iter().map(|column| column.replace('_', "-").to_uppercase()));
-        for row in rows {
-            line(&mut row.into_iter());
-        }
-        text
     }
 }
 
@@ -279,172 +206,6 @@ fn port_name(node: &Node, port: PortId) -> String {
     found.map_or_else(|| "?".to_owned(), |(_, port)| port.name.clone())
 }
 
-/// The state as ss(8) names it.
-fn state_name(state: State) -> &'static str {
-    match state {
-        State::Closed => "CLOSED",
-        State::Listen => "LISTEN",
-        State::SynSent => "SYN-SENT",
-        State::SynReceived => "SYN-RECV",
-        State::Established => "ESTAB",
-        State::FinWait1 => "FIN-WAIT-1",
-        State::FinWait2 => "FIN-WAIT-2",
-        State::CloseWait => "CLOSE-WAIT",
-        State::Closing => "CLOSING",
-        State::LastAck => "LAST-ACK",
-        State::TimeWait => "TIME-WAIT",
-    }
-}
-
-fn timer_text(timer: &TimerInfo) -> String {
-    format!("{},{}ms,{}", timer.name, timer.remaining.as_millis(), timer.retries)
-}
-
-/// Who holds a socket, by name and number, and what the trace calls it.
-fn holder(node: &Node, socket: Option<SocketId>, names: &mut HashMap<i32, Option<String>>) -> [Value; 3] {
-    let end = socket.and_then(|socket| node.boundary.end_of(socket));
-    let Some(end) = end else { return [Value::Null, Value::Null, Value::Null] };
-    let pid = end.owner.pid;
-    let name = names.entry(pid).or_insert_with(|| program_name(pid)).clone();
-    [json!(name), json!(pid), json!(format!("#{}", end.number))]
-}
-
-fn sockets(node: &Node) -> Table {
-    let mut names = HashMap::new();
-    let mut rows = Vec::new();
-    let mut listeners = HashMap::new();
-    for view in node.host.iter() {
-        if let (Body::Listener(_), Some(local)) = (view.body, view.local) {
-            listeners.insert(local, view.id);
-        }
-    }
-    for summary in node.host.stack().tcp_summaries(node.now) {
-        let Summary { id, state, local, remote, receive_queue, send_queue, timer, orphan } = summary;
-        let socket = match state {
-            State::Listen => listeners.get(&local).copied(),
-            _ => id.filter(|_| !orphan).and_then(|id| node.host.socket_of(id)),
-        };
-        let mut row = vec![
-            json!("tcp"),
-            json!(state_name(state)),
-            json!(receive_queue),
-            json!(send_queue),
-            json!(local.to_string()),
-            json!(if state == State::Listen { "*".to_owned() } else { remote.to_string() }),
-            json!(timer.as_ref().map(timer_text)),
-        ];
-        row.extend(holder(node, socket, &mut names));
-        row.push(Value::Null);
-        rows.push(row);
-    }
-    rows.extend(node.boundary.locals.table.iter().flat_map(|(_, local)| local_rows(node, local, &mut names)));
-    for view in node.host.iter() {
-        let Some(cooked) = node.host.is_cooked(view.id) else { continue };
-        let (Ok(name), Body::Packet(packet)) = (node.host.packet_name(view.id), view.body) else { continue };
-        let port = node.host.stack().ports().find(|(id, _)| id.interface_index() == name.index);
-        let mut row = vec![
-            json!(if cooked { "p_dgr" } else { "p_raw" }),
-            json!("UNCONN"),
-            json!(node.host.stack().packet_queued(packet)),
-            json!(0),
-            json!(format!("{}:{}", protocol_name(name.protocol), port.map_or("*", |(_, port)| port.name.as_str()))),
-            json!("*"),
-            Value::Null,
-        ];
-        row.extend(holder(node, Some(view.id), &mut names));
-        row.push(Value::Null);
-        rows.push(row);
-    }
-    for view in node.host.iter() {
-        let Body::Datagram(udp) = view.body else { continue };
-        let waiting = node.host.stack().udp_status(udp).queued;
-        let mut row = vec![
-            json!(if node.host.is_udp_lite(view.id) { "udplite" } else { "udp" }),
-            json!(if view.remote.is_some() { "ESTAB" } else { "UNCONN" }),
-            json!(waiting),
-            json!(0),
-            json!(view.local.map(|local| local.to_string())),
-            json!(view.remote.map_or_else(|| "*".to_owned(), |remote| remote.to_string())),
-            Value::Null,
-        ];
-        row.extend(holder(node, Some(view.id), &mut names));
-        row.push(Value::Null);
-        rows.push(row);
-    }
-    for view in node.host.iter() {
-        let Body::Raw(raw) = view.body else { continue };
-        let kind = node.host.settings(view.id).and_then(|settings| settings.raw).map(|raw| raw.kind);
-        let mut row = vec![
-            json!(if kind == Some(Kind::Echo) { "icmp" } else { "raw" }),
-            json!(if node.host.stack().raw_remote(raw).is_some() { "ESTAB" } else { "UNCONN" }),
-            json!(node.host.stack().raw_status(raw).queued),
-            json!(0),
-            // The port is the protocol, or an echo's identifier.
-            json!(view.local.map(|local| local.to_string())),
-            json!(node.host.stack().raw_remote(raw).map_or_else(|| "*".to_owned(), |(peer, _)| peer.to_string())),
-            Value::Null,
-        ];
-        row.extend(holder(node, Some(view.id), &mut names));
-        row.push(Value::Null);
-        rows.push(row);
-    }
-    Table {
-        columns: &[
-            "protocol",
-            "state",
-            "receive_queue",
-            "send_queue",
-            "local",
-            "peer",
-            "timer",
-            "program",
-            "pid",
-            "socket",
-            // The other end's, of a connection within the node.
-            "peer_socket",
-        ],
-        rows,
-    }
-}
-
-/// A packet socket's protocol, as `ss` names it.
-fn protocol_name(protocol: u16) -> String {
-    match protocol {
-        sockeye_stack::packet::ALL_PROTOCOLS => "*".to_owned(),
-        0x0800 => "ipv4".to_owned(),
-        0x0806 => "arp".to_owned(),
-        0x86dd => "ipv6".to_owned(),
-        protocol => format!("[{protocol}]"),
-    }
-}
-
-/// The ends of a connection within the node that programs hold. What is under way between them the node does not see.
-fn local_rows(node: &Node, local: &Local, names: &mut HashMap<i32, Option<String>>) -> Vec<Vec<Value>> {
-    let number = |side| local.end(side).map(|end| format!("#{}", end.identity.number));
-    let row = |side: Side| {
-        let end = local.end(side)?;
-        let Some(Body::Joined(joined, _)) = node.host.body(end.socket) else { return None };
-        let info = node.host.stack().tcp_joined_info(joined, side)?;
-        let Flow { local, remote } = node.host.stack().tcp_joined_addresses(joined, side)?;
-        let pid = end.identity.owner.pid;
-        let name = names.entry(pid).or_insert_with(|| program_name(pid)).clone();
-        Some(vec![
-            json!("tcp"),
-            json!(state_name(info.state)),
-            Value::Null,
-            Value::Null,
-            json!(local.to_string()),
-            json!(remote.to_string()),
-            Value::Null,
-            json!(name),
-            json!(pid),
-            json!(number(side)),
-            json!(number(side.other())),
-        ])
-    };
-    [Side::Connecting, Side::Accepting].into_iter().filter_map(row).collect()
-}
-
 fn queues(node: &Node) -> Table {
     let mut rows: Vec<Vec<Value>> = Vec::new();
     for (_, port) in node.host.stack().ports() {
@@ -477,49 +238,14 @@ fn counters(node: &Node) -> Table {
             row(device.name(), name, value, "");
         }
     }
-    let crate::boundary::Counters {
-        sockets_made,
-        sockets_refused,
-        connections_handed_over,
-        connections_lost,
-        connections_local,
-        datagrams_malformed,
-        datagrams_refused,
-        netlink_overruns,
-    } = node.boundary.counters;
-    row("sockets", "sockets_made", sockets_made, "");
-    row("sockets", "sockets_refused", sockets_refused, "A quota was used up, or the kernel gave no descriptor.");
-    row("sockets", "connections_handed_over", connections_handed_over, "");
-    row("sockets", "connections_lost", connections_lost, "Accepted, and closed before it could be handed over.");
-    row("sockets", "connections_local", connections_local, "Between two programs on this node, past it.");
-    row("sockets", "datagrams_malformed", datagrams_malformed, "A program's message was no datagram.");
-    row("sockets", "datagrams_refused", datagrams_refused, "A program's datagram could not be sent; it was told.");
-    row("sockets", "netlink_overruns", netlink_overruns, "A program did not read netlink's answers; it was told.");
-    let crate::server::Counters {
-        clients,
-        clients_refused,
-        clients_made_way,
-        requests,
-        requests_malformed,
-        statements,
-        statements_refused,
-        clients_not_reading,
-    } = node.server.counters;
-    row("control", "clients", clients, "");
-    row("control", "clients_refused", clients_refused, "Too many at once.");
-    row("control", "clients_made_way", clients_made_way, "Idle, for others; they come anew.");
-    row("control", "requests", requests, "");
-    row("control", "requests_malformed", requests_malformed, "Answered with EPROTO, and let go.");
-    row("control", "statements", statements, "Read on boards.");
-    row("control", "statements_refused", statements_refused, "Of a socket that is another, or no more.");
-    row("control", "clients_not_reading", clients_not_reading, "Let go, or lost lines of a trace.");
-    let crate::resolve::Counters { questions, refused, answers_ignored, answers_failed, answers_truncated, timeouts } =
-        node.resolver.counters;
-    row("names", "questions", questions, "");
-    row("names", "questions_refused", refused, "Too many at once.");
-    row("names", "answers_ignored", answers_ignored, "Not to our question, or no answer at all: forged or broken.");
-    row("names", "answers_failed", answers_failed, "The server could not or would not say; another was asked.");
-    row("names", "answers_truncated", answers_truncated, "Asked again over TCP.");
-    row("names", "timeouts", timeouts, "A server said nothing in time; it, or another, was asked again.");
+    for (name, value, meaning) in node.boundary.counters.named() {
+        row("sockets", name, value, meaning);
+    }
+    for (name, value, meaning) in node.server.counters.named() {
+        row("control", name, value, meaning);
+    }
+    for (name, value, meaning) in node.resolver.counters.named() {
+        row("names", name, value, meaning);
+    }
     Table { columns: &["group", "counter", "value", "meaning"], rows }
 }

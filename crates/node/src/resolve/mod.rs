@@ -22,6 +22,8 @@ use sockeye_socket::names::{AF_INET, AF_INET6};
 use sockeye_socket::table::{Key, Table};
 use sockeye_socket::{Errno, Host, SocketId};
 
+use crate::counters::counters;
+
 use cache::Cache;
 use exchange::Exchange;
 use hosts::{DNS_PORT, Hosts, Settings, Watched};
@@ -69,15 +71,16 @@ pub(crate) struct Unresolved {
 
 type Outcome = Result<Resolution, Unresolved>;
 
-/// What the resolver did, for `show counters`.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Counters {
-    pub(crate) questions: u64,
-    pub(crate) refused: u64,
-    pub(crate) answers_ignored: u64,
-    pub(crate) answers_failed: u64,
-    pub(crate) answers_truncated: u64,
-    pub(crate) timeouts: u64,
+counters! {
+    /// What the resolver did.
+    Counters {
+        questions: "",
+        questions_refused: "Too many at once.",
+        answers_ignored: "Not to our question, or no answer at all: forged or broken.",
+        answers_failed: "The server could not or would not say; another was asked.",
+        answers_truncated: "Asked again over TCP.",
+        timeouts: "A server said nothing in time; it, or another, was asked again.",
+    }
 }
 
 /// The node's resolver.
@@ -129,7 +132,7 @@ impl Resolver {
             return;
         }
         if self.lookups.len() >= LOOKUPS_MAX {
-            self.counters.refused += 1;
+            self.counters.questions_refused += 1;
             let reason = format!("the node's resolver is busy with {LOOKUPS_MAX} questions");
             self.done.push_back((client, Err(Unresolved { errno: Errno::EAGAIN, reason })));
             return;
