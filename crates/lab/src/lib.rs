@@ -120,7 +120,7 @@ impl Host {
         self.namespace().enter(body)
     }
 
-    /// Gives `interface` an address, written as `10.9.0.1/24`.
+    /// Gives `interface`, which is up, an address, written as `10.9.0.1/24`. When this returns, the host answers for it.
     pub fn address(&self, interface: &str, address: &str) -> Result<()> {
         let (ip, length) = prefix(address)?;
         self.change(format!("add address {address} to {interface}"), |socket| {

@@ -2,9 +2,10 @@
 //!
 //! Numbers here are those of `linux/if_link.h`, `linux/if_addr.h` and `linux/rtnetlink.h`, by their names there.
 
-use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::os::fd::{AsFd, AsRawFd};
+use std::time::{Duration, Instant};
+use std::{fs, io, thread};
 
 use rustix::net::{AddressFamily, SocketType, netdevice::name_to_index, socket};
 
@@ -37,6 +38,10 @@ const RT_TABLE_MAIN: u8 = 254;
 const RTPROT_STATIC: u8 = 4;
 const RT_SCOPE_UNIVERSE: u8 = 0;
 const RTN_UNICAST: u8 = 1;
+const RTF_LOCAL: u32 = 0x8000_0000;
+
+/// How long the kernel may take for the route of an address of IPv6. It takes microseconds, where nobody else wants the processor.
+const LOCAL_ROUTE_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Makes a veth pair: `near` here, `far` in another namespace.
 pub(crate) fn add_veth(socket: &mut Socket, near: &str, other: &impl AsFd, far: &str) -> io::Result<()> {
@@ -95,7 +100,29 @@ pub(crate) fn add_address(socket: &mut Socket, interface: &str, ip: IpAddr, leng
             request = request.attribute(IFA_BROADCAST, &(v4.to_bits() | hosts).to_be_bytes());
         }
     }
-    socket.change(request)
+    socket.change(request)?;
+    match ip {
+        IpAddr::V4(_) => Ok(()),
+        IpAddr::V6(ip) => await_local_route(ip),
+    }
+}
+
+/// Waits until the kernel takes what comes for an address of this thread's namespace: of IPv6 it makes the route for that some time
+/// after it has confirmed the address.
+fn await_local_route(ip: Ipv6Addr) -> io::Result<()> {
+    let host = format!("{:032x} 80 ", ip.to_bits());
+    let local = |route: &str| {
+        let flags = route.split_whitespace().nth(8).and_then(|flags| u32::from_str_radix(flags, 16).ok());
+        route.starts_with(&host) && flags.is_some_and(|flags| flags & RTF_LOCAL != 0)
+    };
+    let end = Instant::now() + LOCAL_ROUTE_DEADLINE;
+    while !fs::read_to_string("/proc/thread-self/net/ipv6_route")?.lines().any(local) {
+        if Instant::now() > end {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "the kernel makes no local route for it"));
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
 }
 
 /// Adds a route by way of a gateway.

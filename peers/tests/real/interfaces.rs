@@ -70,12 +70,16 @@ fn netsniff_ng_sees_what_is_for_other_stations() {
     sniffing.line_with("Running!");
     let flags = || Process::start(scene.command(Side::Subject, "ifconfig").arg("veth0")).success().text();
     assert!(flags().contains("PROMISC"));
-    let send = "import socket
+    // It says that it runs a little before it does.
+    let send = "import socket, time
 link = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
 link.bind(('veth0', 0))
-link.send(bytes.fromhex('020000000099 020000000007 88b5') + bytes(46))";
-    Process::start(scene.command(Side::Peer, python()).args(["-c", send])).success();
+while True:
+    link.send(bytes.fromhex('020000000099 020000000007 88b5') + bytes(46))
+    time.sleep(0.1)";
+    let sending = Process::start(scene.command(Side::Peer, python()).args(["-c", send]));
     sniffing.line_with("(02:00:00:00:00:07 => 02:00:00:00:00:99)");
+    drop(sending);
     sniffing.signal(Signal::INT);
     sniffing.success();
     assert!(!flags().contains("PROMISC"));

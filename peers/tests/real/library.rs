@@ -6,11 +6,12 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use sockeye::host;
 use sockeye_lab::{Lab, Offloads};
 use sockeye_peers::{DEADLINE, Family, Pattern, Scene, Side, Subject, in_both_families, subject, wait_for};
 
-use crate::autoconf::{BEYOND, router};
+use crate::autoconf::{BEYOND, NETWORK, router, settled, subjects};
 
 const PORT: u16 = 7000;
 const MUCH: u64 = 8 << 20;
@@ -35,20 +36,27 @@ trait Sockets {
 
 struct Kernel;
 
+/// A stream on which nobody waits for ever: a failure at one end is one at the other.
+fn patient(stream: TcpStream) -> io::Result<TcpStream> {
+    stream.set_read_timeout(Some(DEADLINE))?;
+    stream.set_write_timeout(Some(DEADLINE))?;
+    Ok(stream)
+}
+
 impl Sockets for Kernel {
     type Stream = TcpStream;
     type Listener = TcpListener;
     type Datagrams = UdpSocket;
     fn connect(&self, to: SocketAddr) -> io::Result<TcpStream> {
-        let stream = TcpStream::connect(to)?;
-        stream.set_read_timeout(Some(DEADLINE))?;
-        Ok(stream)
+        patient(TcpStream::connect_timeout(&to, DEADLINE)?)
     }
     fn listen(&self, at: SocketAddr) -> TcpListener {
-        TcpListener::bind(at).unwrap()
+        let listener = TcpListener::bind(at).unwrap();
+        set_socket_timeout(&listener, Timeout::Recv, Some(DEADLINE)).unwrap();
+        listener
     }
     fn accept(&self, listener: &TcpListener) -> TcpStream {
-        listener.accept().unwrap().0
+        patient(listener.accept().unwrap().0).unwrap()
     }
     fn end_writing(&self, stream: &TcpStream) {
         stream.shutdown(Shutdown::Write).unwrap();
@@ -246,16 +254,19 @@ fn a_library_believes_a_router() {
         node.success();
     }
     let _radvd = router(&scene);
+    if subject() == Subject::Kernel {
+        wait_for("an address of the router's prefix", || settled(subjects(&scene), NETWORK));
+    }
     let beyond = SocketAddr::new(BEYOND.parse().unwrap(), PORT);
     let listener = scene.peer().enter(|| Kernel.listen(beyond)).unwrap();
     thread::scope(|scope| {
         scope.spawn(|| listen::<Kernel>(Kernel.accept(&listener), [2, 1]));
-        let part = |sockets: &dyn Fn() -> Option<()>| wait_for("a way beyond the router", sockets);
         let reach = || match subject() {
-            Subject::Kernel => part(&|| Kernel.connect(beyond).ok().map(|stream| talk(&Kernel, stream, [1, 2]))),
+            Subject::Kernel => talk(&Kernel, Kernel.connect(beyond).unwrap(), [1, 2]),
             Subject::Sockeye => {
                 let host = host::Host::open(host::Config::new("veth0")).unwrap();
-                part(&|| host.connect(beyond).ok().map(|stream| talk(&host, stream, [1, 2])));
+                let stream = wait_for("a way beyond the router", || host.connect(beyond).ok());
+                talk(&host, stream, [1, 2]);
             }
         };
         scene.subject_host().enter(reach).unwrap();

@@ -4,7 +4,7 @@ import socket, struct, sys, time
 
 subject, path, family = sys.argv[1:4]
 V6 = family == "6"
-GROUP, OTHER = ("ff15::77", "ff15::78") if V6 else ("239.7.7.7", "239.7.7.8")
+GROUP, OTHER, KEPT = ("ff15::77", "ff15::78", "ff15::79") if V6 else ("239.7.7.7", "239.7.7.8", "239.7.7.9")
 SOURCE, STRANGER = ("fd09::1", "fd09::99") if V6 else ("10.9.0.1", "10.9.0.99")
 ALL, REPORTS, LEAVES = ("ff02::1", "ff02::16", "ff02::2") if V6 else ("224.0.0.1", "224.0.0.22", "224.0.0.2")
 ROUTER = "fe80::99" if V6 else "10.9.0.1"
@@ -157,9 +157,11 @@ for _ in range(2):
 ask(GROUP, response=100)
 silent(GROUP, 0.5)
 
-# An older querier.
+# An older querier: whoever answers it in its version has noticed it.
 REPORT, LEAVE = (131, 132) if V6 else (0x16, 0x17)
+order(f"join {KEPT}")
 ask(response=200, older=2)
+expect_older(REPORT, KEPT, KEPT)
 order(f"join {OTHER}")
 for _ in range(2):
     expect_older(REPORT, OTHER, OTHER)
@@ -169,6 +171,7 @@ order(f"leave {OTHER}")
 expect_older(LEAVE, LEAVES, OTHER)
 if not V6:
     ask(older=1)
+    expect_older(0x12, KEPT, KEPT)
     order(f"join {OTHER}")
     expect_older(0x12, OTHER, OTHER)
 
