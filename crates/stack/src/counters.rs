@@ -3,6 +3,8 @@
 //! [`Drop`] lists the reasons, in the order of the way that a packet takes; whoever drops names one, and nothing is
 //! dropped in any other way. The other counters say what was done. Both are shown by name (`sockeye show counters`), so
 //! a name is short, and stays what it is: scripts read it.
+//!
+//! Messages of ICMP are counted by their types besides, as RFC 4293 wants it.
 
 /// Declares the reasons: variant, name, and what they mean (which is their documentation too).
 macro_rules! reasons {
@@ -179,12 +181,17 @@ macro_rules! counters {
         #[derive(Clone, Debug)]
         pub struct Counters {
             drops: [u64; Drop::ALL.len()],
+            /// Messages of ICMP, whoever sent them.
+            pub icmp: Messages,
+            /// Messages of ICMPv6.
+            pub icmpv6: Messages,
             $($(#[doc = $meaning])* pub $name: u64,)*
         }
 
         impl Default for Counters {
             fn default() -> Self {
-                Counters { drops: [0; Drop::ALL.len()], $($name: 0,)* }
+                let (icmp, icmpv6) = Default::default();
+                Counters { drops: [0; Drop::ALL.len()], icmp, icmpv6, $($name: 0,)* }
             }
         }
 
@@ -310,6 +317,10 @@ counters! {
     udp_datagrams_received;
     /// UDP datagrams sent.
     udp_datagrams_sent;
+    /// Those of them that were delivered over IPv6.
+    udp_v6_datagrams_received;
+    /// Those of them that were sent over IPv6.
+    udp_v6_datagrams_sent;
     /// UDP-Lite datagrams delivered to a socket.
     udp_lite_datagrams_received;
     /// UDP-Lite datagrams sent.
@@ -362,6 +373,43 @@ counters! {
     tcp_window_probes;
     /// Keepalive probes.
     tcp_keepalives;
+}
+
+/// How many messages of each type came and went.
+#[derive(Clone, Debug)]
+pub struct Messages(Box<[[u64; 256]; 2]>);
+
+impl Default for Messages {
+    fn default() -> Self {
+        Messages(Box::new([[0; 256]; 2]))
+    }
+}
+
+impl Messages {
+    /// Those that came, by type.
+    pub fn received(&self) -> &[u64; 256] {
+        &self.0[0]
+    }
+
+    /// Those that went, by type.
+    pub fn sent(&self) -> &[u64; 256] {
+        &self.0[1]
+    }
+
+    pub(crate) fn note_received(&mut self, message: &[u8]) {
+        note(&mut self.0[0], message);
+    }
+
+    pub(crate) fn note_sent(&mut self, message: &[u8]) {
+        note(&mut self.0[1], message);
+    }
+}
+
+/// A message's first byte is its type.
+fn note(types: &mut [u64; 256], message: &[u8]) {
+    if let Some(&kind) = message.first() {
+        types[usize::from(kind)] += 1;
+    }
 }
 
 impl Counters {

@@ -106,7 +106,10 @@ impl Ip {
             Err(_) => Err(SendError::NoRoute),
         };
         match sent {
-            Ok(()) => self.counters.icmp_messages_sent += 1,
+            Ok(()) => {
+                self.counters.icmp_messages_sent += 1;
+                self.counters.icmp.note_sent(&header);
+            }
             Err(SendError::Full) => self.counters.drop(Drop::LinkQueueFull),
             Err(_) => self.counters.ipv4_no_route += 1,
         }
@@ -146,6 +149,7 @@ impl Stack {
             Err(Malformed::Checksum) => return self.ip.counters.drop(Drop::IcmpChecksum),
             Err(_) => return self.ip.counters.drop(Drop::IcmpMalformed),
         };
+        self.ip.counters.icmp.note_received(view.payload);
         match message {
             Message::EchoRequest { .. } if !incoming.unicast => self.ip.counters.drop(Drop::IcmpBroadcast),
             Message::EchoRequest { ident, seq, data } => {

@@ -127,6 +127,8 @@ fn net(node: &Node, all: &[Interface], name: &str) -> Result<String, Errno> {
         "arp" => proc_net::arp(all, stack.neighbors()),
         "igmp" => proc_net::igmp(all),
         "igmp6" => proc_net::igmp6(all),
+        "mcfilter" => proc_net::mcfilter(all, false),
+        "mcfilter6" => proc_net::mcfilter(all, true),
         "dev_mcast" => proc_net::dev_mcast(all),
         "tcp" => sockets::tcp(node, false),
         "tcp6" => sockets::tcp(node, true),

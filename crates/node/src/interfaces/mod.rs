@@ -27,7 +27,7 @@ mod snmp;
 mod sockets;
 mod sysfs;
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::Ipv6Addr;
 
 use sockeye_device::{Capabilities, Device, Instant};
 use sockeye_stack::autoconf::{AddressState, AddressView, Origin};
@@ -81,7 +81,7 @@ pub(crate) struct Interface {
     pub(crate) capabilities: Capabilities,
     pub(crate) addresses: Vec<Address>,
     /// Groups that are listened to there, and what is spoken about those of IPv4.
-    pub(crate) groups: Vec<IpAddr>,
+    pub(crate) groups: Vec<GroupSummary>,
     pub(crate) version: Version,
     /// What it lets through besides what is for the host.
     pub(crate) reception: ReceptionCounts,
@@ -133,7 +133,7 @@ pub(crate) fn interfaces(now: Instant, stack: &Stack, ports: &Ports) -> Vec<Inte
             carrier: port.has_carrier(),
             capabilities: port.capabilities,
             addresses: stack.addresses_of(id).iter().map(|view| Address::of(now, view)).collect(),
-            groups: groups.iter().filter(|one| one.port == id).map(|one| one.group).collect(),
+            groups: groups.iter().filter(|one| one.port == id).cloned().collect(),
             version: groups
                 .iter()
                 .find(|one| one.port == id && one.group.is_ipv4())
@@ -253,12 +253,12 @@ impl Interface {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use sockeye_stack::{Config, PortConfig};
 
     /// A host with an interface `eth0` that has an address of each family.
-    pub(super) fn host() -> Stack {
+    pub(crate) fn host() -> Stack {
         let mut stack = Stack::new(Config::default(), [7; 32]);
         let port = stack.add_port(PortConfig {
             name: "eth0".to_owned(),

@@ -223,7 +223,7 @@ pub(super) fn arp(all: &[Interface], neighbors: impl Iterator<Item = Neighbor>) 
 pub(super) fn igmp(all: &[Interface]) -> String {
     let mut text = String::from("Idx\tDevice    : Count Querier\tGroup    Users Timer\tReporter\n");
     for one in all.iter().filter(|one| one.enabled) {
-        let v4 = v4_groups(one);
+        let v4: Vec<(Ipv4Addr, u32)> = v4_groups(one).collect();
         let version = match one.version {
             Version::One => "V1",
             Version::Two => "V2",
@@ -231,9 +231,9 @@ pub(super) fn igmp(all: &[Interface]) -> String {
         };
         // "%d\t%-10s: %5d %7s\n"
         line!(text, "{}\t{:<10}: {:>5} {:>7}", one.index, one.name, v4.len(), version);
-        for group in v4 {
+        for (group, users) in v4 {
             // "\t\t\t\t%08X %5d %d:%08lX\t\t%d\n"
-            line!(text, "\t\t\t\t{} {:>5} {}:{:08X}\t\t{}", backwards(group), 1, 0, 0, 0);
+            line!(text, "\t\t\t\t{} {users:>5} {}:{:08X}\t\t{}", backwards(group), 0, 0, 0);
         }
     }
     text
@@ -246,10 +246,10 @@ pub(super) fn igmp6(all: &[Interface]) -> String {
     const NO_REPORT: u32 = 0x8;
     let mut text = String::new();
     for one in all.iter().filter(|one| one.enabled) {
-        for group in v6_groups(one) {
+        for (group, users) in v6_groups(one) {
             let flags = if group == ipv6::ALL_NODES { LOADED | NO_REPORT } else { LOADED };
             // "%-4d %-15s %pi6 %5d %08X %ld\n"
-            line!(text, "{:<4} {:<15} {} {:>5} {flags:08X} 0", one.index, one.name, plain(group.into()), 1);
+            line!(text, "{:<4} {:<15} {} {users:>5} {flags:08X} 0", one.index, one.name, plain(group.into()));
         }
     }
     text
@@ -259,12 +259,11 @@ pub(super) fn igmp6(all: &[Interface]) -> String {
 pub(super) fn dev_mcast(all: &[Interface]) -> String {
     let mut text = String::new();
     for one in all.iter().filter(|one| one.enabled && !one.is_loopback()) {
-        let (v4, v6) = (v4_groups(one), v6_groups(one));
-        let of_v4 = v4.iter().map(|group| {
+        let of_v4 = v4_groups(one).map(|(group, _)| {
             let [_, b, c, d] = group.octets();
             [0x01, 0x00, 0x5e, b & 0x7f, c, d]
         });
-        let of_v6 = v6.iter().map(|group| {
+        let of_v6 = v6_groups(one).map(|(group, _)| {
             let [.., a, b, c, d] = group.octets();
             [0x33, 0x33, a, b, c, d]
         });
@@ -277,14 +276,39 @@ pub(super) fn dev_mcast(all: &[Interface]) -> String {
     text
 }
 
-fn v4_groups(one: &Interface) -> Vec<Ipv4Addr> {
-    let v4 = |group: &IpAddr| if let IpAddr::V4(group) = group { Some(*group) } else { None };
-    one.groups.iter().filter_map(v4).collect()
+/// `/proc/net/mcfilter` or `mcfilter6`: the sources that listeners name, with how many want and how many exclude each.
+pub(super) fn mcfilter(all: &[Interface], v6: bool) -> String {
+    let mut text = String::from(if v6 {
+        "Idx Device                Multicast Address                   Source Address    INC    EXC\n"
+    } else {
+        "Idx Device        MCA        SRC    INC    EXC\n"
+    });
+    for one in all.iter().filter(|one| one.enabled) {
+        for told in one.groups.iter().filter(|told| told.group.is_ipv6() == v6) {
+            for &(source, include, exclude) in &told.named {
+                // "%3d %6.6s 0x%08x 0x%08x %6lu %6lu\n", and "%3d %6.6s %pi6 %pi6 %6lu %6lu\n"
+                let [group, source] = [told.group, source].map(|address| match address {
+                    IpAddr::V4(address) => format!("0x{:08x}", u32::from(address)),
+                    IpAddr::V6(_) => plain(address),
+                });
+                line!(text, "{:>3} {:>6.6} {group} {source} {include:>6} {exclude:>6}", one.index, one.name);
+            }
+        }
+    }
+    text
 }
 
-fn v6_groups(one: &Interface) -> Vec<Ipv6Addr> {
-    let v6 = |group: &IpAddr| if let IpAddr::V6(group) = group { Some(*group) } else { None };
-    one.groups.iter().filter_map(v6).collect()
+/// Groups, with how many listen to each.
+fn v4_groups(one: &Interface) -> impl Iterator<Item = (Ipv4Addr, u32)> + '_ {
+    one.groups
+        .iter()
+        .filter_map(|told| if let IpAddr::V4(group) = told.group { Some((group, told.listeners)) } else { None })
+}
+
+fn v6_groups(one: &Interface) -> impl Iterator<Item = (Ipv6Addr, u32)> + '_ {
+    one.groups
+        .iter()
+        .filter_map(|told| if let IpAddr::V6(group) = told.group { Some((group, told.listeners)) } else { None })
 }
 
 fn enabled(all: &[Interface], port: PortId) -> Option<&Interface> {

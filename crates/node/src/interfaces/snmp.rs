@@ -1,22 +1,63 @@
 //! `/proc/net/snmp`, `snmp6`, `netstat` and `sockstat`: the counters of the MIBs, from the stack's own.
 //!
-//! What the stack does not count apart is 0, as in a kernel that has not met it. Names stand in the kernel's order, because
-//! net-tools read them by name and others by place.
+//! What the stack does not count apart is 0, as in a kernel that has not met it; what it drops of
+//! ICMP's and UDP's is told with IPv4's. Names stand in the kernel's order, because net-tools read them by name and others by place.
 //!
 //! # Standards
 //!
 //! RFC 4293 (IP), RFC 4022 (TCP), RFC 4113 (UDP); proc_net(5), `snmp_seq_show` and `snmp6_seq_show` of Linux.
 
 use sockeye_socket::Body;
-use sockeye_stack::counters::Drop;
+use sockeye_stack::counters::{Drop, Messages};
 use sockeye_stack::tcp::State;
 
 use super::proc_net::line;
 use crate::node::Node;
 
+/// Types of ICMP that have names.
+const ICMP: [(&str, u8); 11] = [
+    ("DestUnreachs", 3),
+    ("TimeExcds", 11),
+    ("ParmProbs", 12),
+    ("SrcQuenchs", 4),
+    ("Redirects", 5),
+    ("Echos", 8),
+    ("EchoReps", 0),
+    ("Timestamps", 13),
+    ("TimestampReps", 14),
+    ("AddrMasks", 17),
+    ("AddrMaskReps", 18),
+];
+
+const ICMPV6: [(&str, u8); 15] = [
+    ("DestUnreachs", 1),
+    ("PktTooBigs", 2),
+    ("TimeExcds", 3),
+    ("ParmProblems", 4),
+    ("Echos", 128),
+    ("EchoReplies", 129),
+    ("GroupMembQueries", 130),
+    ("GroupMembResponses", 131),
+    ("GroupMembReductions", 132),
+    ("RouterSolicits", 133),
+    ("RouterAdvertisements", 134),
+    ("NeighborSolicits", 135),
+    ("NeighborAdvertisements", 136),
+    ("Redirects", 137),
+    ("MLDv2Reports", 143),
+];
+
+/// Each type that there was, by its number.
+fn types(messages: &Messages) -> impl Iterator<Item = (String, u64)> + '_ {
+    [("In", messages.received()), ("Out", messages.sent())].into_iter().flat_map(|(way, of)| {
+        let seen = of.iter().enumerate().filter(|(_, count)| **count > 0);
+        seen.map(move |(kind, count)| (format!("{way}Type{kind}"), *count))
+    })
+}
+
 /// A group: its name, and its counters.
-fn group(text: &mut String, name: &str, counters: &[(&str, i64)]) {
-    let names: Vec<&str> = counters.iter().map(|(name, _)| *name).collect();
+fn group<Name: AsRef<str>>(text: &mut String, name: &str, counters: &[(Name, i64)]) {
+    let names: Vec<&str> = counters.iter().map(|(name, _)| name.as_ref()).collect();
     let values: Vec<String> = counters.iter().map(|(_, value)| value.to_string()).collect();
     line!(text, "{name}: {}\n{name}: {}", names.join(" "), values.join(" "));
 }
@@ -56,41 +97,30 @@ pub(super) fn snmp(node: &Node) -> String {
             ("OutTransmits", count(counters.ipv4_packets_sent)),
         ],
     );
-    group(
-        &mut text,
-        "Icmp",
-        &[
-            ("InMsgs", count(counters.icmp_messages_received)),
-            ("InErrors", drops(&[Drop::IcmpMalformed])),
-            ("InCsumErrors", drops(&[Drop::IcmpChecksum])),
-            ("InDestUnreachs", 0),
-            ("InTimeExcds", 0),
-            ("InParmProbs", 0),
-            ("InSrcQuenchs", 0),
-            ("InRedirects", 0),
-            ("InEchos", count(counters.icmp_echoes_answered)),
-            ("InEchoReps", 0),
-            ("InTimestamps", 0),
-            ("InTimestampReps", 0),
-            ("InAddrMasks", 0),
-            ("InAddrMaskReps", 0),
-            ("OutMsgs", count(counters.icmp_messages_sent)),
-            ("OutErrors", 0),
-            ("OutRateLimitGlobal", drops(&[Drop::IcmpRateLimit])),
-            ("OutRateLimitHost", 0),
-            ("OutDestUnreachs", 0),
-            ("OutTimeExcds", 0),
-            ("OutParmProbs", 0),
-            ("OutSrcQuenchs", 0),
-            ("OutRedirects", 0),
-            ("OutEchos", 0),
-            ("OutEchoReps", count(counters.icmp_echoes_answered)),
-            ("OutTimestamps", 0),
-            ("OutTimestampReps", 0),
-            ("OutAddrMasks", 0),
-            ("OutAddrMaskReps", 0),
-        ],
-    );
+    let icmp = &counters.icmp;
+    let named = |way: &'static str, of: &[u64; 256]| {
+        ICMP.map(|(name, kind)| (format!("{way}{name}"), count(of[usize::from(kind)])))
+    };
+    let plain = |(name, value): (&str, i64)| (name.to_owned(), value);
+    let errors = drops(&[Drop::IcmpMalformed, Drop::IcmpChecksum]);
+    let first = [
+        ("InMsgs", count(icmp.received().iter().sum()) + errors),
+        ("InErrors", errors),
+        ("InCsumErrors", drops(&[Drop::IcmpChecksum])),
+    ];
+    let between = [
+        ("OutMsgs", count(icmp.sent().iter().sum())),
+        ("OutErrors", 0),
+        ("OutRateLimitGlobal", drops(&[Drop::IcmpRateLimit])),
+        ("OutRateLimitHost", 0),
+    ];
+    let rows = first.map(plain).into_iter().chain(named("In", icmp.received()));
+    let rows: Vec<_> = rows.chain(between.map(plain)).chain(named("Out", icmp.sent())).collect();
+    group(&mut text, "Icmp", &rows);
+    let types: Vec<_> = types(icmp).map(|(name, value)| (name, count(value))).collect();
+    if !types.is_empty() {
+        group(&mut text, "IcmpMsg", &types);
+    }
     group(
         &mut text,
         "Tcp",
@@ -113,13 +143,13 @@ pub(super) fn snmp(node: &Node) -> String {
         ],
     );
     let udp = [
-        ("InDatagrams", count(counters.udp_datagrams_received)),
+        ("InDatagrams", count(counters.udp_datagrams_received - counters.udp_v6_datagrams_received)),
         ("NoPorts", drops(&[Drop::UdpNoSocket])),
         (
             "InErrors",
             drops(&[Drop::UdpMalformed, Drop::UdpChecksum, Drop::UdpFilter, Drop::UdpReceiveBuffer, Drop::UdpMemory]),
         ),
-        ("OutDatagrams", count(counters.udp_datagrams_sent)),
+        ("OutDatagrams", count(counters.udp_datagrams_sent - counters.udp_v6_datagrams_sent)),
         ("RcvbufErrors", drops(&[Drop::UdpReceiveBuffer])),
         ("SndbufErrors", 0),
         ("InCsumErrors", drops(&[Drop::UdpChecksum])),
@@ -186,7 +216,7 @@ pub(super) fn netstat(node: &Node) -> String {
 pub(super) fn snmp6(node: &Node) -> String {
     let counters = node.host.stack().counters();
     let drops = |reasons: &[Drop]| reasons.iter().map(|&reason| counters.dropped(reason)).sum();
-    let rows: [(&str, u64); 15] = [
+    let rows: [(&str, u64); 14] = [
         ("Ip6InReceives", counters.ipv6_packets_received),
         ("Ip6InHdrErrors", drops(&[Drop::Ipv6Malformed, Drop::Ipv6Extension, Drop::Ipv6Option])),
         ("Ip6InTooBigErrors", counters.ipv6_too_large),
@@ -199,10 +229,17 @@ pub(super) fn snmp6(node: &Node) -> String {
         ("Ip6ReasmOKs", counters.ipv6_reassembled),
         ("Ip6FragOKs", counters.ipv6_fragmented),
         ("Ip6FragCreates", counters.ipv6_fragments_sent),
-        ("Icmp6InNeighborSolicits", counters.nd_solicitations_received),
-        ("Icmp6InNeighborAdvertisements", counters.nd_advertisements_received),
-        ("Icmp6OutNeighborSolicits", counters.nd_solicitations_sent),
+        ("Icmp6InMsgs", counters.icmpv6.received().iter().sum()),
+        ("Icmp6OutMsgs", counters.icmpv6.sent().iter().sum()),
     ];
+    let mut rows: Vec<(String, u64)> = rows.map(|(name, value)| (name.to_owned(), value)).into();
+    let messages = &counters.icmpv6;
+    for (way, of) in [("In", messages.received()), ("Out", messages.sent())] {
+        rows.extend(ICMPV6.map(|(name, kind)| (format!("Icmp6{way}{name}"), of[usize::from(kind)])));
+    }
+    rows.extend(types(messages).map(|(name, value)| (format!("Icmp6{name}"), value)));
+    rows.push(("Udp6InDatagrams".to_owned(), counters.udp_v6_datagrams_received));
+    rows.push(("Udp6OutDatagrams".to_owned(), counters.udp_v6_datagrams_sent));
     let mut text = String::new();
     for (name, value) in rows {
         // "%-32s\t%llu\n"
@@ -213,12 +250,16 @@ pub(super) fn snmp6(node: &Node) -> String {
 
 /// `/proc/net/sockstat` or `sockstat6`.
 pub(super) fn sockstat(node: &Node, v6: bool) -> String {
-    let (mut tcp, mut udp, mut lite) = (0, 0, 0);
-    for view in node.host.iter().filter(|view| view.local.is_some_and(|local| local.is_ipv6() == v6)) {
+    let (mut tcp, mut all_tcp, mut udp, mut lite, mut raw) = (0, 0, 0, 0, 0);
+    for view in node.host.iter() {
+        let one = i32::from(view.local.is_some_and(|local| local.is_ipv6() == v6));
         match view.body {
-            Body::Datagram(_) | Body::Unbound if node.host.is_udp_lite(view.id) => lite += 1,
-            Body::Datagram(_) | Body::Unbound => udp += 1,
-            _ => tcp += 1,
+            Body::Datagram(_) if node.host.is_udp_lite(view.id) => lite += one,
+            Body::Datagram(_) => udp += one,
+            Body::Raw(_) => raw += one,
+            Body::Connection(_) | Body::Joined(..) | Body::Listener(_) => (tcp, all_tcp) = (tcp + one, all_tcp + 1),
+            Body::Idle => all_tcp += 1,
+            Body::Unbound | Body::Packet(_) => {}
         }
     }
     let stack = node.host.stack();
@@ -230,12 +271,12 @@ pub(super) fn sockstat(node: &Node, v6: bool) -> String {
     if v6 {
         line!(
             text,
-            "TCP6: inuse {tcp}\nUDP6: inuse {udp}\nUDPLITE6: inuse {lite}\nRAW6: inuse 0\nFRAG6: inuse 0 memory {memory}"
+            "TCP6: inuse {tcp}\nUDP6: inuse {udp}\nUDPLITE6: inuse {lite}\nRAW6: inuse {raw}\nFRAG6: inuse 0 memory {memory}"
         );
     } else {
         let used = node.host.len();
-        line!(text, "sockets: used {used}\nTCP: inuse {tcp} orphan {orphans} tw {waiting} alloc {tcp} mem 0");
-        line!(text, "UDP: inuse {udp} mem 0\nUDPLITE: inuse {lite}\nRAW: inuse 0\nFRAG: inuse 0 memory {memory}");
+        line!(text, "sockets: used {used}\nTCP: inuse {tcp} orphan {orphans} tw {waiting} alloc {all_tcp} mem 0");
+        line!(text, "UDP: inuse {udp} mem 0\nUDPLITE: inuse {lite}\nRAW: inuse {raw}\nFRAG: inuse 0 memory {memory}");
     }
     text
 }

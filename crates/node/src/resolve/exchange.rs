@@ -92,6 +92,7 @@ impl Exchange {
                 Ok(()) => return,
                 Err(errno) => tracing::debug!(%server, %errno, "cannot ask"),
             }
+            self.land(host, now);
             self.attempt += 1;
             over_tcp = false;
         }

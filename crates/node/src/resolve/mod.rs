@@ -259,4 +259,20 @@ impl Resolver {
     }
 }
 
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_cannot_be_asked_leaves_no_socket_behind() {
+        let mut host = Host::new(crate::interfaces::tests::host());
+        let mut resolver = Resolver::new(vec!["192.0.2.53".parse().expect("an address")]);
+        let question = Question::Name { name: "far.example".to_owned(), family: AF_UNSPEC, configured: false };
+        resolver.ask(&mut host, Instant::ZERO, Table::<()>::new().insert_with(|_| ()), question);
+        let (_, outcome) = resolver.poll_done().expect("the end of it");
+        assert_eq!(outcome.map_err(|failed| failed.errno), Err(Errno::EAGAIN));
+        assert_eq!(host.len(), 0);
+    }
+}
+
 // RFC 1034, 1035; 5452 (forgery resilience); 7766 (TCP); resolv.conf(5), hosts(5).

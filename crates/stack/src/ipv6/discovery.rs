@@ -262,7 +262,10 @@ impl Ip {
             None => self.send_v6_by(now, &route, &outgoing, &whole, &bytes[..len], &[]),
         };
         match sent {
-            Ok(()) => self.counters.icmp_messages_sent += 1,
+            Ok(()) => {
+                self.counters.icmp_messages_sent += 1;
+                self.counters.icmpv6.note_sent(&bytes);
+            }
             Err(SendError::Full) => self.counters.drop(Drop::LinkQueueFull),
             Err(_) => self.counters.ipv6_no_route += 1,
         }

@@ -61,10 +61,10 @@ impl Ip {
         traffic_class: u8,
         message: &Message<'_>,
     ) -> Result<(), SendError> {
+        let mut header = [0; icmpv6::HEADER_LEN];
         let sent = match self.route(destination.into(), source.map(IpAddr::V6)) {
             Ok(route) => {
                 let IpAddr::V6(source) = route.source else { return Err(SendError::Family) };
-                let mut header = [0; icmpv6::HEADER_LEN];
                 message.emit_header(source, destination, &mut header);
                 let outgoing = Outgoing {
                     source: source.into(),
@@ -81,7 +81,10 @@ impl Ip {
             Err(_) => Err(SendError::NoRoute),
         };
         match sent {
-            Ok(()) => self.counters.icmp_messages_sent += 1,
+            Ok(()) => {
+                self.counters.icmp_messages_sent += 1;
+                self.counters.icmpv6.note_sent(&header);
+            }
             Err(SendError::Full) => self.counters.drop(Drop::LinkQueueFull),
             Err(_) => self.counters.ipv6_no_route += 1,
         }
@@ -99,6 +102,7 @@ impl Stack {
             Err(Malformed::Checksum) => return self.ip.counters.drop(Drop::IcmpChecksum),
             Err(_) => return self.ip.counters.drop(Drop::IcmpMalformed),
         };
+        self.ip.counters.icmpv6.note_received(view.payload);
         match message {
             Message::Discovery(ref discovery @ ndisc::Message::NeighborAdvertisement(_)) => {
                 self.ip.handle_discovery(now, port, accepted, discovery);

@@ -54,6 +54,8 @@ impl SourceFilter {
 /// What all listeners want.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Votes {
+    /// Listeners that hear somebody.
+    listeners: u32,
     /// Listeners that exclude.
     excluding: u32,
     sources: BTreeMap<IpAddr, Vote>,
@@ -80,8 +82,20 @@ impl Vote {
 }
 
 impl Votes {
+    /// How many listen to anybody.
+    pub(crate) fn listeners(&self) -> u32 {
+        self.listeners
+    }
+
+    /// All sources that are named, with how many want each and how many do not.
+    pub(crate) fn named(&self) -> impl Iterator<Item = (IpAddr, u32, u32)> + '_ {
+        self.sources.iter().map(|(&source, vote)| (source, vote.include, vote.exclude))
+    }
+
     /// A listener that heard by one filter hears by another now.
     pub(crate) fn change(&mut self, from: &SourceFilter, to: &SourceFilter) {
+        self.listeners += u32::from(!to.is_nobody());
+        self.listeners = self.listeners.saturating_sub(u32::from(!from.is_nobody()));
         if to.mode == FilterMode::Exclude {
             self.excluding += 1;
         }

@@ -208,6 +208,7 @@ impl Ip {
         let sent = self.send_v6_by(now, &route, &outgoing, &manner, &bytes[..len], &[]);
         if self.count(sent) {
             self.counters.mld_messages_sent += 1;
+            self.counters.icmpv6.note_sent(&bytes[at..]);
         }
     }
 

@@ -368,6 +368,10 @@ pub struct GroupSummary {
     pub group: IpAddr,
     /// Which sources are heard.
     pub filter: SourceFilter,
+    /// How many listen.
+    pub listeners: u32,
+    /// The sources that they name, with how many want each and how many do not.
+    pub named: Vec<(IpAddr, u32, u32)>,
     /// What is spoken to routers there.
     pub version: Version,
 }
@@ -380,6 +384,8 @@ impl Multicast {
             port,
             group,
             filter: state.votes.merged(),
+            listeners: state.votes.listeners(),
+            named: state.votes.named().collect(),
             version: self
                 .queriers
                 .get(port.index())

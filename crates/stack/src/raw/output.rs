@@ -172,6 +172,11 @@ impl Socket {
         }
         if route.kind != AddressKind::Multicast || ttl > 0 || route.port.is_loopback() {
             dispatch(ip.send_by(now, route, outgoing, manner, &[], &[payload]))?;
+            match outgoing.protocol {
+                Protocol::ICMP => ip.counters.icmp.note_sent(payload),
+                Protocol::ICMPV6 => ip.counters.icmpv6.note_sent(payload),
+                _ => {}
+            }
         }
         if comes_back {
             ip.bring_back(route.port, outgoing, &[], &[payload]);
@@ -210,7 +215,11 @@ impl Socket {
         if header_len >= ipv4::HEADER_LEN {
             self.fill_in(ip, route, &mut packet, header_len);
         }
-        dispatch(ip.send_packet(now, route, EtherType::IPV4, &packet))
+        dispatch(ip.send_packet(now, route, EtherType::IPV4, &packet))?;
+        if packet.get(9) == Some(&Protocol::ICMP.0) {
+            ip.counters.icmp.note_sent(packet.get(header_len..).unwrap_or_default());
+        }
+        Ok(())
     }
 
     fn fill_in(&self, ip: &mut Ip, route: &RouteEntry, packet: &mut [u8], header_len: usize) {

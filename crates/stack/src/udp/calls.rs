@@ -370,6 +370,7 @@ impl Udp {
                 socket.sent += 1;
                 let counters = &mut ip.counters;
                 *(if lite { &mut counters.udp_lite_datagrams_sent } else { &mut counters.udp_datagrams_sent }) += 1;
+                counters.udp_v6_datagrams_sent += u64::from(!lite && to.is_ipv6());
                 Ok(())
             }
             Err(IpError::Full) => {

@@ -169,6 +169,7 @@ impl Udp {
         socket.received += 1;
         let (lite, counters) = (is_lite(socket.protocol), &mut ip.counters);
         *(if lite { &mut counters.udp_lite_datagrams_received } else { &mut counters.udp_datagrams_received }) += 1;
+        counters.udp_v6_datagrams_received += u64::from(!lite && to.is_ipv6());
         self.sockets.notify_at(index);
     }
 
