@@ -123,6 +123,12 @@ pub enum Request<'a> {
         /// Which socket.
         id: SocketId,
     },
+    /// A write that a stream's pair has refused, because nobody is at its other end. Answer: `Done` if TCP takes it, as it does until the peer's
+    /// reset says that it is gone; else `EPIPE`.
+    WriteInVain {
+        /// Which socket.
+        id: SocketId,
+    },
     /// `recvmsg(2)` with `MSG_ERRQUEUE`. Answer: [`crate::Reply::Message`], or `EAGAIN` if no error waits.
     TakeError {
         /// Which socket.
@@ -235,6 +241,7 @@ const INTERFACES: u8 = 20;
 const INTERFACE_IOCTL: u8 = 21;
 const FILE: u8 = 22;
 const TAKE_ERROR: u8 = 24;
+const WRITE_IN_VAIN: u8 = 25;
 const MEMORY: u8 = 32;
 const ASK_OPTION: u8 = 40;
 const TRANSMIT: u8 = 48;
@@ -314,6 +321,7 @@ impl<'a> Request<'a> {
                 writer.limited(argument, MAX_OPTION)?;
             }
             Request::Flush { id } => writer.about(FLUSH, id)?,
+            Request::WriteInVain { id } => writer.about(WRITE_IN_VAIN, id)?,
             Request::TakeError { id } => writer.about(TAKE_ERROR, id)?,
             Request::Memory { id } => writer.about(MEMORY, id)?,
             Request::Transmit { id, address } => {
@@ -390,6 +398,7 @@ impl<'a> Request<'a> {
                 Request::Option { id: reader.id()?, level: reader.i32()?, name: reader.i32()?, len: reader.u32()? }
             }
             FLUSH => Request::Flush { id: reader.id()? },
+            WRITE_IN_VAIN => Request::WriteInVain { id: reader.id()? },
             TAKE_ERROR => Request::TakeError { id: reader.id()? },
             MEMORY => Request::Memory { id: reader.id()? },
             TRANSMIT => Request::Transmit { id: reader.id()?, address: reader.optional_any_address()? },
@@ -442,6 +451,7 @@ impl<'a> Request<'a> {
             | Request::Shutdown { id, .. }
             | Request::TakeError { id }
             | Request::Flush { id }
+            | Request::WriteInVain { id }
             | Request::Memory { id }
             | Request::Transmit { id, .. }
             | Request::Ioctl { id, .. } => Some(id),

@@ -88,6 +88,7 @@ impl Parts {
             Request::Option { id, level: one, name: two, len: word },
             Request::Shutdown { id, how: one },
             Request::Flush { id },
+            Request::WriteInVain { id },
             Request::TakeError { id },
             Request::Memory { id },
             Request::Transmit { id, address: flag.then_some(any_address) },

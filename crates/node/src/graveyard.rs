@@ -100,6 +100,7 @@ impl Call<'_, '_> {
             }
             Request::Connect { address: None, .. } => Answer::Done,
             Request::PeerAddress { .. } | Request::Shutdown { .. } => return Err(Errno::ENOTCONN.into()),
+            Request::WriteInVain { .. } => return Err(Errno::EPIPE.into()),
             _ => return Err(Errno::EINVAL.into()),
         };
         Ok((answer, None))

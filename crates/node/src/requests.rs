@@ -349,6 +349,7 @@ impl Call<'_, '_> {
                 let value = cut_value(level, name, value, len as usize);
                 Answer::Value(value)
             }
+            Request::WriteInVain { .. } => return Err(Errno::EPIPE.into()),
             Request::TakeError { .. } => {
                 let reported = host.take_report(socket).ok_or(Errno::EAGAIN);
                 let settings = host.settings(socket).ok_or(Errno::EBADF)?;

@@ -10,12 +10,17 @@
 //!
 //! *Sending after a reset is `EPIPE` at once*, where TCP first returns the reason and raises no signal. `send` can ask for no signal, look
 //! for the reason, and repeat itself for the signal if there is none. `write` cannot ask; there the signal comes first.
+//!
+//! *So is sending to a program of the same node that has closed.* TCP takes the first such write, and the peer's answer is a reset; only the node
+//! knows which one is the first (`WriteInVain`).
 
 use crate::exchange::{self, NO_NODE};
 use crate::names::{self, identity};
-use crate::sys::{self, Errno, errno, set_errno};
+use crate::sys::{self, Errno, answer, errno, set_errno};
 use libc::{c_int, sockaddr, sockaddr_un, socklen_t, ssize_t};
 use sockeye_control::{Kind, Request};
+
+const PIPE: Errno = Errno(libc::EPIPE);
 
 /// Looks again at what the kernel returned for reading.
 pub(crate) fn received(fd: c_int, len: ssize_t) -> ssize_t {
@@ -38,15 +43,12 @@ pub(crate) fn received(fd: c_int, len: ssize_t) -> ssize_t {
     }
 }
 
-/// Looks again at what the kernel returned for writing.
-pub(crate) fn sent(fd: c_int, len: ssize_t) -> ssize_t {
-    if len == -1
-        && errno() == Errno(libc::EPIPE)
-        && let Some(reason) = reason(fd)
-    {
-        set_errno(reason);
+/// Looks again at what the kernel returned for writing as much as `whole` tells.
+pub(crate) fn sent(fd: c_int, len: ssize_t, whole: impl FnOnce() -> Result<ssize_t, Errno>) -> ssize_t {
+    if len != -1 || errno() != PIPE {
+        return len;
     }
-    len
+    answer(refused(fd).and_then(|()| whole()))
 }
 
 /// Writing to a stream that was never connected.
@@ -55,12 +57,17 @@ pub(crate) fn broken(flags: c_int) -> ssize_t {
         // SAFETY: takes a number.
         unsafe { libc::raise(libc::SIGPIPE) };
     }
-    set_errno(Errno(libc::EPIPE));
+    set_errno(PIPE);
     -1
 }
 
-/// Sends so that a reset is told before a signal is raised. The call is given the flags to use.
-pub(crate) fn send(fd: c_int, flags: c_int, call: impl Fn(c_int) -> ssize_t) -> ssize_t {
+/// Sends as much as `whole` tells, so that a reset is told before a signal is raised. The call is given the flags to use.
+pub(crate) fn send(
+    fd: c_int,
+    flags: c_int,
+    whole: impl FnOnce() -> Result<ssize_t, Errno>,
+    call: impl Fn(c_int) -> ssize_t,
+) -> ssize_t {
     if flags & libc::MSG_OOB != 0
         && let Some(name) = identity(fd)
     {
@@ -68,14 +75,13 @@ pub(crate) fn send(fd: c_int, flags: c_int, call: impl Fn(c_int) -> ssize_t) -> 
         let _ = exchange::order(fd, &Request::Flush { id: name.id });
     }
     let len = call(flags | libc::MSG_NOSIGNAL);
-    if len != -1 || errno() != Errno(libc::EPIPE) {
+    if len != -1 || errno() != PIPE {
         return len;
     }
-    if let Some(reason) = reason(fd) {
-        set_errno(reason);
-        return -1;
+    match refused(fd) {
+        Err(PIPE) if flags & libc::MSG_NOSIGNAL == 0 => call(flags),
+        refused => answer(refused.and_then(|()| whole())),
     }
-    if flags & libc::MSG_NOSIGNAL != 0 { -1 } else { call(flags) }
 }
 
 /// A peer's address on a stream has no length, as TCP returns none: a pair's would be the node's own business.
@@ -106,6 +112,17 @@ fn after_the_end(fd: c_int) -> Result<(), Errno> {
         // Without a node nobody knows whether that was all.
         Err(NO_NODE) => Err(NO_NODE),
         Err(_) => Ok(()),
+    }
+}
+
+/// What TCP says to a write that the pair has refused; `Ok` if it takes it.
+fn refused(fd: c_int) -> Result<(), Errno> {
+    let Some(name) = identity(fd).filter(|name| name.kind == Kind::Stream) else { return Err(PIPE) };
+    match exchange::socket_error(fd, name.id) {
+        Ok(0) => exchange::order(fd, &Request::WriteInVain { id: name.id }),
+        Ok(error) => Err(Errno(error)),
+        Err(NO_NODE) => Err(NO_NODE),
+        Err(_) => Err(PIPE),
     }
 }
 

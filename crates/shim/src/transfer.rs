@@ -95,7 +95,7 @@ interpose! {
             Way::Datagram(name) => answer(send_one(fd, name, None, buffer, len, 0)),
             Way::Broken => stream::broken(0),
             // SAFETY: the program's own arguments, as they came.
-            _ => stream::sent(fd, unsafe { real::write(fd, buffer, len) }),
+            _ => stream::sent(fd, unsafe { real::write(fd, buffer, len) }, || Ok(len as ssize_t)),
         }
     }
 
@@ -110,7 +110,9 @@ interpose! {
                 datagram::send(fd, name, None, Control::NONE, pieces, 0).map(|len| len as ssize_t)
             })),
             // SAFETY: the program's own arguments, as they came.
-            _ => stream::sent(fd, unsafe { real::writev(fd, pieces, count) }),
+            _ => stream::sent(fd, unsafe { real::writev(fd, pieces, count) }, || {
+                with_counted(pieces, count, |pieces| Ok(datagram::total(pieces) as ssize_t))
+            }),
         }
     }
 
@@ -187,7 +189,7 @@ interpose! {
             Way::Refused(errno) => answer(Err(errno)),
             Way::Broken => stream::broken(flags),
             // SAFETY: the program's own arguments, as they came, but for the flag.
-            Way::Kernel => stream::send(fd, flags, |flags| unsafe { real::send(fd, buffer, len, flags) }),
+            Way::Kernel => stream::send(fd, flags, || Ok(len as ssize_t), |flags| unsafe { real::send(fd, buffer, len, flags) }),
         }
     }
 
@@ -200,7 +202,7 @@ interpose! {
             }
             Way::Refused(errno) => answer(Err(errno)),
             Way::Broken => stream::broken(flags),
-            Way::Kernel => stream::send(fd, flags, |flags| {
+            Way::Kernel => stream::send(fd, flags, || Ok(len as ssize_t), |flags| {
                 // SAFETY: the program's own arguments, as they came, but for the flag.
                 let sent = unsafe { real::sendto(fd, buffer, len, flags, to, to_len) };
                 if !pair_refuses_address(fd, sent) {
@@ -218,7 +220,7 @@ interpose! {
             Way::Datagram(name) => answer(send_message(fd, name, message, flags)),
             Way::Refused(errno) => answer(Err(errno)),
             Way::Broken => stream::broken(flags),
-            Way::Kernel => stream::send(fd, flags, |flags| {
+            Way::Kernel => stream::send(fd, flags, || whole(message), |flags| {
                 // SAFETY: the program's own arguments, as they came, but for the flag.
                 let sent = unsafe { real::sendmsg(fd, message, flags) };
                 if !pair_refuses_address(fd, sent) {
@@ -293,6 +295,12 @@ fn pair_refuses_address(fd: c_int, sent: ssize_t) -> bool {
     let refused = sent == -1 && refusal == Errno(libc::EISCONN) && identity(fd).is_some();
     set_errno(refusal);
     refused
+}
+
+/// How long what a message's pieces hold is.
+fn whole(message: *const msghdr) -> Result<ssize_t, Errno> {
+    let message = memory::read_value(message)?;
+    datagram::with_pieces(message.msg_iov, message.msg_iovlen, |pieces| Ok(datagram::total(pieces) as ssize_t))
 }
 
 /// The pieces of `readv` and `writev`, which count them in an int.

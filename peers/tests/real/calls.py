@@ -236,6 +236,20 @@ def close_with_linger_zero_is_a_reset():
     assert orders("hear") == "reset 0"
 
 
+def what_was_sent_before_a_reset():
+    connection, orders = accepted()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.sendall(b"x" * 5_000)
+    connection.close()
+    assert orders("hear") == "reset 5000"
+    connection, orders = accepted()
+    orders("say 1000")
+    assert readable(connection)
+    connection.sendall(b"x" * 5_000)
+    connection.close()
+    assert orders("hear") == "reset 5000"
+
+
 def accept_without_blocking():
     orders, server = Orders(), listener()
     server.setblocking(False)

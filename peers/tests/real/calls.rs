@@ -40,6 +40,7 @@ checks! {
     close_is_an_end_for_the_peer
     close_with_unread_data_is_a_reset
     close_with_linger_zero_is_a_reset
+    what_was_sent_before_a_reset
     accept_without_blocking
     accept_queue
     accept_after_close_of_the_peer

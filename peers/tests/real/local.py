@@ -232,6 +232,46 @@ def a_reset():
     fails(errno.ECONNRESET, client.recv, 1)
 
 
+def what_was_sent_before_a_reset():
+    client, connection = pair()
+    linger(client)
+    client.sendall(b"last words")
+    client.close()
+    wait(connection, select.POLLRDHUP)
+    fails(errno.ENOTCONN, connection.getpeername)
+    assert exactly(connection, 10) == b"last words"
+    fails(errno.ECONNRESET, connection.recv, 1)
+
+
+def a_write_to_who_has_closed():
+    # The first is taken: only the answer to it says that nobody is there.
+    writes = [
+        lambda s: s.send(b"12345"),
+        lambda s: s.sendmsg([b"12", b"345"]),
+        lambda s: os.write(s.fileno(), b"12345"),
+        lambda s: os.writev(s.fileno(), [b"12", b"345"]),
+    ]
+    for write in writes:
+        client, connection = pair()
+        client.close()
+        assert connection.recv(1) == b"" and connection.getpeername() and state(connection) == 8  # CLOSE_WAIT
+        assert write(connection) == 5
+        wait(connection, select.POLLHUP)
+        fails(errno.ENOTCONN, connection.getpeername)
+        fails(errno.EPIPE, write, connection)
+        client, connection = pair()
+        client.close()
+        assert connection.recv(1) == b"" and write(connection) == 5
+        wait(connection, select.POLLHUP)
+        assert error(connection) == errno.EPIPE and error(connection) == 0
+    # Who has said that he writes no more is not heard.
+    client, connection = pair()
+    connection.shutdown(socket.SHUT_WR)
+    fails(errno.EPIPE, connection.send, b"x")
+    client.close()
+    fails(errno.EPIPE, connection.send, b"x")
+
+
 def nobody_listens():
     server = listener()
     gone = server.getsockname()

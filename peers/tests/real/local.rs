@@ -64,6 +64,8 @@ checks! {
     half_close
     a_close_is_an_end
     a_reset
+    what_was_sent_before_a_reset
+    a_write_to_who_has_closed
     nobody_listens
     connect_without_blocking
     accepted_without_blocking

@@ -38,6 +38,7 @@ pub(crate) fn describe(request: &Request<'_>, number: Option<u64>) -> String {
             format!("shutdown({socket}, {how})")
         }
         Request::Flush { .. } => format!("flush({socket})"),
+        Request::WriteInVain { .. } => format!("write({socket}) after the peer's close"),
         Request::TakeError { .. } => format!("recvmsg({socket}, MSG_ERRQUEUE)"),
         Request::Memory { .. } => format!("mmap({socket})"),
         Request::Transmit { address: Some(address), .. } => format!("send({socket}, its ring, {address})"),

@@ -300,6 +300,7 @@ impl State {
                 }
             }
             Request::TakeError { .. } => Err(libc::EAGAIN),
+            Request::WriteInVain { .. } => Err(libc::EPIPE),
             // What is written is routed when it is seen, before this; errors come as messages.
             Request::Memory { .. } | Request::Transmit { .. } | Request::AskOption { .. } => Err(libc::EINVAL),
             Request::Flush { id } if self.sockets[&id.0].name.kind == Kind::Stream => Ok(Reply::Done),

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use sockeye_device::Instant;
 use sockeye_stack::tcp::{JoinedId, Side, State as TcpState};
 
-use super::{Host, SocketId, State};
+use super::{Body, Host, SocketId, State};
 use crate::convert::bind_of;
 use crate::errno::Errno;
 
@@ -43,11 +43,24 @@ impl Host {
         true
     }
 
-    /// Keeps the reason why a connection ended, until the program asks (SO_ERROR).
+    /// A reset ends the connection. The reason is kept until the program asks (SO_ERROR).
     pub fn fail(&mut self, id: SocketId, error: Errno) {
-        if let Some(socket) = self.sockets.get_mut(id.0) {
-            socket.error = Some(error);
+        let Some(socket) = self.sockets.get_mut(id.0) else { return };
+        socket.error = Some(error);
+        if let State::Joined { id, side, .. } = socket.state {
+            self.stack.tcp_joined_shutdown(id, side);
         }
+    }
+
+    /// A write to a peer that has let go. TCP takes the first, to which the peer's answer is a reset; there `EPIPE` begins.
+    pub fn write_in_vain(&mut self, id: SocketId) -> Result<(), Errno> {
+        let Some(Body::Joined(joined, side)) = self.body(id) else { return Err(Errno::EPIPE) };
+        let state = self.stack.tcp_joined_info(joined, side).map(|info| info.state);
+        if state != Some(TcpState::CloseWait) {
+            return Err(Errno::EPIPE);
+        }
+        self.fail(id, Errno::EPIPE);
+        Ok(())
     }
 
     /// The peer's address, until both directions have ended.
@@ -114,6 +127,23 @@ mod tests {
         host.close(NOW, client);
         host.close(NOW, listener);
         assert!(host.is_empty());
+    }
+
+    #[test]
+    fn a_peer_that_is_gone_takes_one_write() {
+        let mut host = Host::new(Stack::new(Config::default(), [7; 32]));
+        let (listener, remote) = listening(&mut host);
+        let client = tcp(&mut host);
+        assert_eq!(host.write_in_vain(client), Err(Errno::EPIPE));
+        assert!(host.join(NOW, client, remote));
+        let server = host.accept(listener).unwrap();
+        assert_eq!(host.write_in_vain(server), Err(Errno::EPIPE));
+        host.close(NOW, client);
+        assert!(host.peer_address(server).is_ok());
+        assert_eq!(host.write_in_vain(server), Ok(()));
+        assert_eq!(host.peer_address(server), Err(Errno::ENOTCONN));
+        assert_eq!(int_option(&mut host, server, SOL_SOCKET, SO_ERROR), Errno::EPIPE.raw());
+        assert_eq!(host.write_in_vain(server), Err(Errno::EPIPE));
     }
 
     #[test]

@@ -374,29 +374,29 @@ impl Stack {
             tcp.remove(index);
             return;
         }
+        if connection.aborting {
+            return;
+        }
         let unread = !connection.receiver.queue.is_empty();
         if unread || connection.state == State::SynSent {
             tcp.abort(now, ip, index);
             return;
         }
-        // What is still to be delivered is kept, but not without bound: nobody feels it any more.
-        let charge = connection.sender.queue.capacity() + ORPHAN_OVERHEAD;
-        if tcp.orphan_memory + charge > ORPHAN_MEMORY {
+        if !tcp.charge_orphan(index) {
             ip.counters.tcp_orphans_refused += 1;
-            tcp.abort(now, ip, index);
+            tcp.reset(now, ip, index);
             return;
         }
+        let Some(connection) = tcp.connections.get_mut(id) else { return };
         // The patience with an orphan begins now, whatever its owner has borne.
         connection.sender.retries = 0;
         connection.sender.probes = 0;
-        connection.orphan_charge = charge;
-        tcp.orphan_memory += charge;
         connection.shut_down();
         connection.wait_for_their_fin(now);
         tcp.settle(now, ip, index);
     }
 
-    /// The owner lets go, and the peer is told by a RST.
+    /// The owner lets go, and the peer is told by a RST, before which goes what was written and may go at once.
     pub fn tcp_abort(&mut self, now: Instant, id: ConnectionId) {
         if let Some(connection) = self.tcp.connections.get_mut(id) {
             connection.orphan = true;
@@ -468,6 +468,11 @@ impl Stack {
 }
 
 impl Connection {
+    /// Something was written that has never been sent.
+    fn has_unsent(&self) -> bool {
+        matches!(self.state, State::Established | State::CloseWait) && self.sender.board.nxt() < self.sender.queue.end()
+    }
+
     fn shut_down(&mut self) {
         if !self.sender.closing && !matches!(self.state, State::SynSent | State::Closed) {
             self.sender.closing = true;
@@ -486,7 +491,20 @@ impl Tcp {
         self.recent_options.clone()
     }
 
-    /// RFC 9293, 3.10.5.
+    /// What is still to be delivered is kept, but not without bound: nobody feels it any more. False if there is no room.
+    fn charge_orphan(&mut self, index: u32) -> bool {
+        let Some(connection) = self.connections.at_mut(index as usize) else { return false };
+        let charge = connection.sender.queue.capacity() + ORPHAN_OVERHEAD;
+        if self.orphan_memory + charge > ORPHAN_MEMORY {
+            return false;
+        }
+        connection.orphan_charge = charge;
+        self.orphan_memory += charge;
+        true
+    }
+
+    /// RFC 9293, 3.10.5. Where a write sends at once, as in Linux, what was written before is under way by now; here it
+    /// may be that its turn has not come.
     fn abort(&mut self, now: Instant, ip: &mut Ip, index: u32) {
         let Some(connection) = self.connections.at_mut(index as usize) else { return };
         connection.orphan = true;
@@ -494,6 +512,20 @@ impl Tcp {
             self.remove(index);
             return;
         }
+        if connection.has_unsent() && self.charge_orphan(index) {
+            let Some(connection) = self.connections.at_mut(index as usize) else { return };
+            connection.aborting = true;
+            connection.sender.closing = false;
+            connection.wants_transmit = true;
+            self.settle(now, ip, index);
+        } else {
+            self.reset(now, ip, index);
+        }
+    }
+
+    /// Ends a connection of which nobody knows any more.
+    pub(super) fn reset(&mut self, now: Instant, ip: &mut Ip, index: u32) {
+        let Some(connection) = self.connections.at_mut(index as usize) else { return };
         if !matches!(connection.state, State::SynSent | State::Closed | State::TimeWait) {
             Self::send_reset_of(now, ip, connection);
         }

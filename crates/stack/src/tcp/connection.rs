@@ -154,6 +154,8 @@ pub(crate) struct Connection {
     pub(crate) soft_error: Option<Error>,
     /// The owner has let go; nobody reads, and nobody is told.
     pub(crate) orphan: bool,
+    /// The owner has aborted it: what was written goes as far as it may at once, and then a RST.
+    pub(crate) aborting: bool,
     /// What it counts for among the connections without an owner, in bytes.
     pub(crate) orphan_charge: usize,
     /// In the accept queue of a listener, or on the way there.
@@ -242,6 +244,7 @@ impl Connection {
             error: None,
             soft_error: None,
             orphan: false,
+            aborting: false,
             orphan_charge: 0,
             waiting_in: None,
             syn_pending: false,

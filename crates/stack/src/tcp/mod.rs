@@ -268,6 +268,10 @@ impl Tcp {
                     // The route has changed meanwhile: this port may still have room for the others.
                     continue;
                 }
+                if connection.aborting {
+                    self.reset(now, ip, index);
+                    continue;
+                }
                 self.settle(now, ip, index);
             }
         }

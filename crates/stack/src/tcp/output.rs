@@ -155,7 +155,7 @@ impl Connection {
     /// segments and delayed acknowledgements, stalls for 40 ms at a time.
     fn may_send_small(&self) -> bool {
         let sender = &self.sender;
-        if sender.push_now || sender.closing {
+        if sender.push_now || sender.closing || self.aborting {
             return true;
         }
         if self.options.cork {

@@ -166,6 +166,37 @@ fn an_abort_tells_the_peer() {
 }
 
 #[test]
+fn what_was_written_goes_before_an_abort() {
+    let (mut bench, id) = Bench::established(Options::default());
+    bench.set_full(true);
+    // More than one segment, the last not full: no rule about small ones holds it back.
+    assert_eq!(bench.stack.tcp_write(bench.now, id, &[7; 1_500]), 1_500);
+    bench.stack.tcp_shutdown(bench.now, id);
+    bench.stack.tcp_abort(bench.now, id);
+    bench.stack.tcp_close(bench.now, id);
+    bench.poll();
+    assert!(bench.sent.is_empty());
+    bench.set_full(false);
+    let sent: usize = std::iter::from_fn(|| (bench.sent.len() > 1).then(|| bench.tx()))
+        .map(|seg| (assert!(!seg.flags.intersects(FIN | RST), "{seg:?}"), seg.data.len()).1)
+        .sum();
+    assert_eq!(sent, 1_500);
+    tx!(bench, at 0, { seq: US + 1_501, flags: RST | ACK });
+    bench.assert_empty();
+}
+
+#[test]
+fn an_abort_waits_for_no_window() {
+    let (mut bench, id) = Bench::established(Options::default());
+    rx!(bench, at 0, Seg { window: 0, ..from_peer() });
+    bench.write(id, b"too much");
+    bench.stack.tcp_abort(bench.now, id);
+    bench.poll();
+    tx!(bench, at 0, { seq: US + 1, flags: RST | ACK });
+    bench.assert_empty();
+}
+
+#[test]
 fn a_handshake_that_outlives_its_listener_is_reset() {
     let (mut bench, listener) = Bench::listening(10, Options::default());
     rx!(bench, at 0, Seg { seq: PEER, ack: 0, flags: SYN, ..from_peer() });
