@@ -23,9 +23,7 @@
 //! if it is silent is the question open to all. So poisoning a cache takes more than one packet, and an honest take-over
 //! (a failed-over router announcing itself) takes a second.
 //!
-//! **Bounds.** The table has a limit, and so has the number of unresolved entries in it (a half): a scan of a link
-//! evicts other unresolved entries first, and those that have failed, never the neighbours that answer. All operations cost the same with one
-//! neighbour or thousands.
+//! **Bounds.** Who must go where there is no room is in [`bounds`].
 //!
 //! **For those who cache.** [`Neighbors::generation`] changes whenever a hardware address that was handed out may no
 //! longer be used. A flow may use what it got as long as the generation stands, but asks again at least every
@@ -36,6 +34,8 @@
 //! # Standards
 //!
 //! RFC 4861 §7.3 and §10 (states, constants), RFC 826, RFC 1122 §2.3.2, RFC 6583 §7 (bounds under attack).
+
+mod bounds;
 
 use crate::hash::Keyed;
 use crate::port::{OutFrame, PortId};
@@ -63,9 +63,6 @@ const FORGET: Duration = Duration::from_secs(300);
 const QUEUE: usize = 100;
 /// Memory that packets may take while they wait, all together.
 const QUEUE_MEMORY: usize = 8 << 20;
-/// How many entries are compared when one must go.
-const EVICTION_SAMPLE: usize = 16;
-
 /// Times that the routers of a link may set for IPv6.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Timing {
@@ -163,18 +160,6 @@ enum State {
     Delay { mac: MacAddr },
     Probe { mac: MacAddr, asked: u8 },
     Failed { until: Instant },
-}
-
-impl State {
-    /// RFC 6583, 6.2: who is known to be there stays before those who may not be.
-    fn worth(&self) -> u8 {
-        match self {
-            State::Incomplete { .. } | State::Failed { .. } => 0,
-            State::Stale { .. } => 1,
-            State::Delay { .. } | State::Probe { .. } => 2,
-            State::Reachable { .. } => 3,
-        }
-    }
 }
 
 #[derive(Debug)]
@@ -506,72 +491,8 @@ impl Neighbors {
         }
         if self.unresolved.len() > 2 * self.limit {
             let slots = &self.slots;
-            self.unresolved.retain(|&(index, generation)| is_unresolved(&slots[index as usize], generation));
+            self.unresolved.retain(|&(index, generation)| slots[index as usize].is_unresolved(generation));
         }
-    }
-
-    fn insert(&mut self, now: Instant, port: PortId, address: IpAddr) {
-        if self.index.len() >= self.limit {
-            self.evict();
-        }
-        let index = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot::default());
-            (self.slots.len() - 1) as u32
-        });
-        self.slots[index as usize].entry = Some(Entry {
-            port,
-            address,
-            state: State::Failed { until: now },
-            timer: None,
-            confirmed: Instant::ZERO,
-            reachable_for: Duration::ZERO,
-            used: now,
-        });
-        self.index.insert((port, address), index);
-        self.begin(now, index);
-    }
-
-    /// The oldest unresolved entry goes.
-    fn evict_unresolved(&mut self) {
-        while let Some((index, generation)) = self.unresolved.pop_front() {
-            if is_unresolved(&self.slots[index as usize], generation) {
-                self.remove(index);
-                return;
-            }
-        }
-    }
-
-    /// Of a few entries the one goes that matters least: whom nobody has heard before those that answer, then the longest
-    /// unused.
-    fn evict(&mut self) {
-        let count = self.slots.len();
-        let victim = (0..count)
-            .map(|step| (self.hand + step) % count)
-            .filter_map(|index| Some((index, self.slots[index].entry.as_ref()?)))
-            .take(EVICTION_SAMPLE)
-            .min_by_key(|(_, entry)| (entry.state.worth(), entry.used))
-            .map(|(index, _)| index as u32);
-        self.hand = (self.hand + EVICTION_SAMPLE) % count.max(1);
-        if let Some(victim) = victim {
-            self.remove(victim);
-        }
-    }
-
-    fn remove(&mut self, index: u32) {
-        let slot = &mut self.slots[index as usize];
-        let Some(entry) = slot.entry.take() else { return };
-        slot.generation = slot.generation.wrapping_add(1);
-        self.free.push(index);
-        self.index.remove(&(entry.port, entry.address));
-        if let Some(timer) = entry.timer {
-            self.wheel.cancel(timer);
-        }
-        if let State::Incomplete { packets, .. } = entry.state {
-            self.unresolved_count -= 1;
-            self.waiting_memory -= packets.iter().map(|packet| packet.buffer.len()).sum::<usize>();
-            self.evicted.extend(packets);
-        }
-        self.generation += 1;
     }
 
     /// The next question is due when this one has waited long enough.
@@ -592,8 +513,4 @@ impl Neighbors {
 
 fn timing(timings: &[Timing], port: PortId, address: IpAddr) -> Timing {
     timings.get(port.index()).filter(|_| address.is_ipv6()).copied().unwrap_or_default()
-}
-
-fn is_unresolved(slot: &Slot, generation: u32) -> bool {
-    slot.generation == generation && matches!(slot.entry, Some(Entry { state: State::Incomplete { .. }, .. }))
 }
