@@ -9,123 +9,22 @@
 //! socket: nothing they do can reach the peer by the kernel's stack unnoticed.
 
 mod programs;
+mod setup;
+mod show;
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use serde_json::Value;
 use sockeye_lab::{Host, Lab, Offloads};
 
 use crate::process::{Finished, Process, wait_for};
-use crate::wire::{Impairments, Wire};
+use crate::wire::Wire;
 
 pub use programs::python;
-
-/// The peer's address of IPv4.
-pub const PEER: &str = "10.9.0.1";
-/// The subject's address of IPv4.
-pub const SUBJECT: &str = "10.9.0.2";
-
-/// The family that a test is about. What holds for the one holds for the other: see [`in_both_families`](crate::in_both_families).
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum Family {
-    /// IPv4.
-    #[default]
-    V4,
-    /// IPv6. There is IPv4 beside it.
-    V6,
-}
-
-/// What is under test.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Subject {
-    /// The kernel's own stack: validates the test.
-    Kernel,
-    /// A node.
-    Sockeye,
-}
-
-/// What `SUBJECT` in the environment says; a node, when it says nothing.
-pub fn subject() -> Subject {
-    match std::env::var("SUBJECT").as_deref() {
-        Err(_) | Ok("" | "sockeye") => Subject::Sockeye,
-        Ok("kernel") => Subject::Kernel,
-        Ok(other) => panic!("SUBJECT is {other:?}; it may be `kernel` or `sockeye`"),
-    }
-}
-
-/// One of the two hosts.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Side {
-    /// The kernel at the other end.
-    Peer,
-    /// What is under test.
-    Subject,
-}
-
-impl Side {
-    /// Its address of IPv4.
-    pub fn address(self) -> &'static str {
-        self.address_in(Family::V4)
-    }
-
-    /// Its address of IPv6, in a scene that has it.
-    pub fn address6(self) -> &'static str {
-        self.address_in(Family::V6)
-    }
-
-    /// Its address of a family.
-    pub fn address_in(self, family: Family) -> &'static str {
-        match (self, family) {
-            (Side::Peer, Family::V4) => PEER,
-            (Side::Subject, Family::V4) => SUBJECT,
-            (Side::Peer, Family::V6) => "fd09::1",
-            (Side::Subject, Family::V6) => "fd09::2",
-        }
-    }
-
-    /// The other one.
-    pub fn other(self) -> Side {
-        match self {
-            Side::Peer => Side::Subject,
-            Side::Subject => Side::Peer,
-        }
-    }
-}
-
-/// What lies between the two hosts.
-#[derive(Clone, Copy, Debug, Default)]
-pub enum Medium {
-    /// A veth pair.
-    #[default]
-    Veth,
-    /// A TAP device: the node holds one end, the peer's kernel has the other. The kernel as subject stays on a veth pair.
-    Tap,
-    /// A wire that loses, doubles and reorders frames, which are such as a wire can carry.
-    Bad(Impairments),
-    /// Two routers with a hop of this MTU between them: each host sees a link that is wider.
-    Narrow(u32),
-}
-
-/// What a scene is made of, where it is not the usual one.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Setup {
-    /// What is under test, where the environment is not to say.
-    pub subject: Option<Subject>,
-    /// What lies between.
-    pub medium: Medium,
-    /// The offloads of both hosts' interfaces, where they are not those a veth is born with.
-    pub offloads: Option<Offloads>,
-    /// The MTU of both hosts' interfaces, where it is not 1500.
-    pub mtu: Option<u32>,
-    /// The family that the test is about.
-    pub family: Family,
-    /// Both hosts have an address of IPv6, too, whatever the test is about.
-    pub ipv6: bool,
-}
+pub use setup::{Family, Medium, PEER, SUBJECT, Setup, Side, Subject, subject};
+pub use show::Socket;
 
 /// The two hosts and what belongs to them.
 #[derive(Debug)]
@@ -385,42 +284,6 @@ impl Scene {
         Process::start(&mut command).finish()
     }
 
-    /// What `sockeye show TABLE --json` says.
-    pub fn show(&self, table: &str) -> Value {
-        let shown = self.sockeye(&["show", table, "--json"]).success();
-        serde_json::from_slice(&shown.stdout).unwrap_or_else(|error| panic!("{error} in the JSON of {shown}"))
-    }
-
-    /// The node's sockets.
-    pub fn sockets(&self) -> Vec<Socket> {
-        let shown = self.show("sockets");
-        let list = shown.as_array().or_else(|| shown["sockets"].as_array());
-        let list = list.unwrap_or_else(|| panic!("no list of sockets in {shown}"));
-        let word = |socket: &Value, name: &str| match &socket[name] {
-            Value::String(text) => text.clone(),
-            Value::Null => String::new(),
-            other => other.to_string(),
-        };
-        let number = |socket: &Value, name: &str| socket[name].as_u64();
-        list.iter()
-            .map(|socket| Socket {
-                protocol: word(socket, "protocol").to_lowercase(),
-                state: word(socket, "state").to_uppercase(),
-                local: word(socket, "local"),
-                peer: word(socket, "peer"),
-                receive_queue: number(socket, "receive_queue"),
-                send_queue: number(socket, "send_queue"),
-            })
-            .collect()
-    }
-
-    /// The node's counters by name; a nested one has its path with dots.
-    pub fn counters(&self) -> BTreeMap<String, u64> {
-        let mut counters = BTreeMap::new();
-        flatten("", &self.show("counters"), &mut counters);
-        counters
-    }
-
     /// Waits until the subject is sure of its link and its addresses: a node uses them while it still asks for them.
     pub fn settles(&self) {
         if self.kind == Subject::Kernel {
@@ -500,43 +363,6 @@ impl Scene {
 impl Default for Scene {
     fn default() -> Scene {
         Scene::new()
-    }
-}
-
-/// A line of `sockeye show sockets`. The words are upper or lower case as `ss` has them.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Socket {
-    /// `tcp` or `udp`.
-    pub protocol: String,
-    /// `LISTEN`, `ESTAB`, ...
-    pub state: String,
-    /// Address and port.
-    pub local: String,
-    /// Address and port.
-    pub peer: String,
-    /// Bytes that the program has not read.
-    pub receive_queue: Option<u64>,
-    /// Bytes that the peer has not acknowledged.
-    pub send_queue: Option<u64>,
-}
-
-fn flatten(path: &str, value: &Value, into: &mut BTreeMap<String, u64>) {
-    match value {
-        Value::Object(members) => {
-            for (name, member) in members {
-                flatten(&if path.is_empty() { name.clone() } else { format!("{path}.{name}") }, member, into);
-            }
-        }
-        // A list of `{name: ..., value: ...}`, or of objects that have a name.
-        Value::Array(members) => {
-            for member in members {
-                let name = member["name"].as_str().unwrap_or_default();
-                let path = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
-                flatten(&path, member, into);
-            }
-        }
-        Value::Number(number) => *into.entry(path.to_owned()).or_default() += number.as_u64().unwrap_or_default(),
-        Value::Null | Value::Bool(_) | Value::String(_) => {}
     }
 }
 
