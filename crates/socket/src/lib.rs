@@ -7,6 +7,16 @@
 //!
 //! Data goes two ways: by copy, with [`Host::send`] and [`Host::receive`], or without one, by asking for what stands
 //! behind a socket ([`Host::body`]) and using the stack's queues directly, as the node's pumps do.
+//!
+//! | room | concern |
+//! |---|---|
+//! | `host` | sockets, their states and the calls on them |
+//! | [`settings`], [`advanced`], `switches`, `ipv6`, `raw`, `udp_lite` | what can be set, by level: numbers, bytes, limits, errors |
+//! | `options`, `live`, `info`, `multicast`, `source_filters`, `filter` | what is asked of or done to a living socket by options |
+//! | `packet`, `datagram` | calls of packet sockets; datagrams by copy |
+//! | `family` | addresses as a program has them, and as the stack has them |
+//! | [`names`], `errno`, `convert` | Linux's numbers, and the stack's answers in them |
+//! | [`table`] | keys that go stale |
 
 pub mod advanced;
 mod convert;

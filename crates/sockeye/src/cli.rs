@@ -124,7 +124,8 @@ Examples:
     driver = \"packet\"
 
 By default the node has a MAC address of its own: it lives beside the kernel,
-on the same wire, as one more host.";
+on the same wire, as one more host. What it sends leaves by the interface, so
+the kernel's own addresses there do not hear it; with --driver tap they do.";
 
 const RUN: &str = "\
 Examples:
