@@ -7,12 +7,13 @@
 //! An answer goes into the pair or is lost: then the next call that receives fails with ENOBUFS. A dump may be longer than the pair has room for; what
 //! is left of it is held, and goes on as the program reads. A socket has one at a time (EBUSY), all sockets together hold [`MOST_HELD`] bytes.
 //!
-//! Of the families there is NETLINK_ROUTE. Nobody is told of changes: groups are refused.
+//! Of the families there is NETLINK_ROUTE. Who listens in its [groups] is told of changes of links, addresses and routes.
 //!
 //! # Standards
 //!
 //! netlink(7), rtnetlink(7); RFC 3549.
 
+mod groups;
 mod socket;
 
 use std::collections::HashMap;
@@ -21,13 +22,16 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::net::RecvFlags;
 use sockeye_control::datagram::Header;
 use sockeye_control::{self as control, Address, Family, Kind, NetlinkAddress, Request, SocketName};
-use sockeye_socket::names::{AF_NETLINK, SOCK_DGRAM, SOCK_RAW};
+use sockeye_socket::names::{
+    AF_NETLINK, NETLINK_ADD_MEMBERSHIP, NETLINK_DROP_MEMBERSHIP, SOCK_DGRAM, SOCK_RAW, SOL_NETLINK,
+};
 use sockeye_socket::settings::cut_value;
 use sockeye_socket::table::{Key, Table};
 use sockeye_socket::{Errno, Privilege, Settings};
 
 use crate::boundary;
 use crate::end::Owner;
+use crate::interfaces::rtnetlink::changes::Known;
 use crate::interfaces::rtnetlink::messages::{self, Messages, NLM_F_ACK, NLM_F_REQUEST};
 use crate::interfaces::rtnetlink::{self, Asker, Refused};
 use crate::interfaces::{Interface, interfaces};
@@ -36,6 +40,7 @@ use crate::pair::{self, Pair};
 use crate::poller::Token;
 use crate::requests::{Answer, Outcome, Refusal};
 
+use groups::Groups;
 use socket::{INTEREST, NETLINK_ROUTE, Options, Overrun, Sent, Socket};
 
 /// Messages of a socket in one turn, and requests in one message: what is more is refused.
@@ -54,6 +59,8 @@ pub(crate) struct Netlinks {
     /// Who has which port.
     ports: HashMap<u32, Key>,
     scratch: Vec<u8>,
+    /// What those in groups were told, while there are some.
+    known: Option<Known>,
 }
 
 impl Netlinks {
@@ -118,11 +125,12 @@ impl Node {
             Some(_) => return refuse(Errno::EPERM, "the descriptor that came along is not that socket"),
         }
         let answer = match *request {
-            Request::Bind { address: Address::Netlink(NetlinkAddress { port, groups: 0 }), .. } => {
+            Request::Bind { address: Address::Netlink(NetlinkAddress { port, groups }), .. } => {
+                let Ok(groups) = socket.groups.with_mask(groups) else { return refuse(Errno::EOPNOTSUPP, NOT_TOLD) };
                 self.boundary.netlinks.bind(key, port)?;
+                self.listen_netlink(key, groups);
                 Answer::Done
             }
-            Request::Bind { address: Address::Netlink(_), .. } => return refuse(Errno::EOPNOTSUPP, NO_GROUPS),
             Request::Connect { address: None, .. } => {
                 socket.peer = 0;
                 Answer::Done
@@ -139,11 +147,28 @@ impl Node {
                 }
                 Answer::Done
             }
-            Request::Connect { address: Some(Address::Netlink(_)), .. } => return refuse(Errno::EPERM, NO_GROUPS),
+            Request::Connect { address: Some(Address::Netlink(_)), .. } => {
+                return refuse(Errno::EPERM, "a group is told of changes by the node");
+            }
             Request::LocalAddress { .. } => {
-                Answer::Address(NetlinkAddress { port: socket.port.unwrap_or(0), groups: 0 }.into())
+                Answer::Address(NetlinkAddress { port: socket.port.unwrap_or(0), groups: socket.groups.mask() }.into())
             }
             Request::PeerAddress { .. } => Answer::Address(NetlinkAddress { port: socket.peer, groups: 0 }.into()),
+            Request::SetOption {
+                level: SOL_NETLINK,
+                name: name @ (NETLINK_ADD_MEMBERSHIP | NETLINK_DROP_MEMBERSHIP),
+                value,
+                ..
+            } => {
+                // One that is too short is 0, as Linux has it.
+                let group = value.first_chunk().map_or(0, |&value| i32::from_ne_bytes(value));
+                match socket.groups.with(group, name == NETLINK_ADD_MEMBERSHIP) {
+                    Ok(groups) => self.listen_netlink(key, groups),
+                    Err(Errno::EOPNOTSUPP) => return refuse(Errno::EOPNOTSUPP, NOT_TOLD),
+                    Err(errno) => return Err(errno.into()),
+                }
+                Answer::Done
+            }
             Request::SetOption { level, name, value, .. } => {
                 socket.set(privilege, level, name, value)?;
                 Answer::Done
@@ -198,6 +223,7 @@ impl Node {
             number,
             port: None,
             peer: 0,
+            groups: Groups::default(),
             settings: Settings::default(),
             options: Options::default(),
             held: Vec::new(),
@@ -295,22 +321,22 @@ impl Node {
         match answered {
             Ok(bytes) if request.is_dump() && !bytes.is_empty() => self.hold(key, bytes),
             Ok(bytes) => {
-                self.tell(key, &bytes);
+                self.tell(key, 0, &bytes);
                 if request.flags & NLM_F_ACK != 0 {
-                    self.tell(key, &Messages::outcome(request, port, 0, None, options.capped));
+                    self.tell(key, 0, &Messages::outcome(request, port, 0, None, options.capped));
                 }
             }
             Err(Refused(errno, text)) => {
                 let text = options.words.then_some(text);
-                self.tell(key, &Messages::outcome(request, port, errno.raw(), text, options.capped));
+                self.tell(key, 0, &Messages::outcome(request, port, errno.raw(), text, options.capped));
             }
         }
     }
 
-    /// Sends an answer, or loses it.
-    fn tell(&mut self, key: Key, bytes: &[u8]) {
+    /// Sends an answer, or what a group is told, or loses it.
+    fn tell(&mut self, key: Key, group: u32, bytes: &[u8]) {
         let Some(socket) = self.boundary.netlinks.sockets.get_mut(key).filter(|_| !bytes.is_empty()) else { return };
-        match socket.answer(bytes) {
+        match socket.answer(group, bytes) {
             Sent::Done if socket.overrun == Overrun::Told => socket.overrun = Overrun::None,
             Sent::Done => {}
             Sent::NoRoom => self.overrun(key),
@@ -359,9 +385,10 @@ impl Node {
         if let Some(port) = port {
             ports.remove(&port);
         }
+        self.boundary.netlinks.forget();
         self.boundary.count_out(owner.uid);
         self.boundary.note(owner.pid, || (format!("close(#{number})"), "0".to_owned()));
     }
 }
 
-const NO_GROUPS: &str = "the node tells nobody of changes by netlink yet: ask again";
+const NOT_TOLD: &str = "nobody is told of changes of neighbours, memberships and what routers say: ask again";

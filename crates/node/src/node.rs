@@ -259,6 +259,7 @@ impl Node {
         }
         self.tell_notices();
         self.tell_conflicts();
+        self.tell_changes();
         if self.hearsay.poll_timeout().is_some_and(|due| due <= self.now) {
             self.hearsay.handle_timeout(self.now);
         }

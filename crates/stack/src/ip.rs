@@ -219,6 +219,7 @@ impl Ip {
     /// The link of a port goes up or down.
     pub(crate) fn set_link(&mut self, now: Instant, port: PortId, up: bool) {
         if let Some(state) = self.ports.get_mut(port.index()) {
+            self.route_generation += u64::from(state.carrier != up);
             state.carrier = up;
             self.settle(now, port);
         }
@@ -227,6 +228,7 @@ impl Ip {
     /// A port is taken down, or up again.
     pub(crate) fn set_enabled(&mut self, now: Instant, port: PortId, enabled: bool) {
         if let Some(state) = self.ports.get_mut(port.index()) {
+            self.route_generation += u64::from(state.enabled != enabled);
             state.enabled = enabled;
             self.settle(now, port);
         }

@@ -295,6 +295,11 @@ impl Stack {
         &self.ip.counters
     }
 
+    /// Changes whenever something of links, addresses and routes may have.
+    pub fn route_generation(&self) -> u64 {
+        self.ip.route_generation()
+    }
+
     /// True unless the port was taken down.
     pub fn is_enabled(&self, port: PortId) -> bool {
         self.ip.port(port).is_enabled()

@@ -16,6 +16,7 @@ REQUEST, MULTI, ACK, DUMP = 1, 2, 4, 0x300
 ERROR, DONE = 2, 3
 GETLINK, NEWLINK, GETADDR, GETROUTE = 18, 16, 22, 26
 LINK = bytes(16)
+LINK_GROUP, ADDRESS_GROUP, ROUTE_GROUP = 1, 5, 7
 
 
 def opened(kind=socket.SOCK_RAW, bound=True):
@@ -252,6 +253,74 @@ def netlink_options():
     assert len([1 for kind, *_ in got if kind == 20]) == 2, got
 
 
+def heard(made, group, kind, what):
+    """The next message of that type that has this attribute, among what a group is told."""
+    while True:
+        data, list, _, sender = made.recvmsg(65536, 200)
+        assert sender == (0, 1 << group - 1), sender
+        assert (socket.SOL_SOCKET, socket.SCM_CREDENTIALS, bytes(12)) in list, list
+        assert (SOL_NETLINK, 3, struct.pack('I', group)) in list, list
+        for found, flags, sequence, port, body in split(data):
+            assert (flags & MULTI, sequence) == (0, 0), (flags, sequence)
+            if found == kind and what in attributes(body[{LINK_GROUP: 16, ADDRESS_GROUP: 8, ROUTE_GROUP: 12}[group]:]).items():
+                return body
+
+
+def netlink_tells_groups_of_changes():
+    groups = {group: opened(bound=False) for group in (LINK_GROUP, ADDRESS_GROUP, ROUTE_GROUP)}
+    for group, made in groups.items():
+        made.bind((0, 1 << group - 1))
+        assert made.getsockname()[1] == 1 << group - 1
+        made.setsockopt(SOL_NETLINK, 3, 1)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+    plain = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    address = lambda text: struct.pack('HH4s8x', socket.AF_INET, 0, socket.inet_aton(text))
+    # A route comes and goes.
+    entry = struct.pack('8x16s16s16sH62x', address('198.18.0.0'), address(PEER), address('255.255.255.0'), 1 | 2)
+    for call, kind in ((0x890b, 24), (0x890c, 25)):
+        fcntl.ioctl(plain, call, entry)
+        body = heard(groups[ROUTE_GROUP], ROUTE_GROUP, kind, (1, socket.inet_aton('198.18.0.0')))
+        assert body[:2] == bytes([socket.AF_INET, 24]), body
+    # An address, and the one in its place.
+    fcntl.ioctl(plain, 0x8916, struct.pack('16s16s8x', b'veth0', address('10.9.0.77')))
+    heard(groups[ADDRESS_GROUP], ADDRESS_GROUP, 21, (2, socket.inet_aton(SUBJECT)))
+    body = heard(groups[ADDRESS_GROUP], ADDRESS_GROUP, 20, (2, socket.inet_aton('10.9.0.77')))
+    assert body[0] == socket.AF_INET
+    # A link that is taken down, and up again.
+    flags, = struct.unpack_from('H', fcntl.ioctl(plain, 0x8913, struct.pack('16s24x', b'veth0')), 16)
+    for wanted in (flags & ~1, flags | 1):
+        fcntl.ioctl(plain, 0x8914, struct.pack('16sH22x', b'veth0', wanted))
+        while struct.unpack_from('I', heard(groups[LINK_GROUP], LINK_GROUP, 16, (3, b'veth0\0')), 8)[0] & 1 != wanted & 1:
+            pass
+
+
+def netlink_groups_are_joined_and_left():
+    made = opened()
+    assert made.getsockname()[1] == 0
+    for group in (1, 5, 33):
+        made.setsockopt(SOL_NETLINK, 1, group)
+    assert made.getsockname()[1] == 0x11
+    assert struct.unpack_from('2I', made.getsockopt(SOL_NETLINK, 9, 100)) == (0x11, 1)
+    made.setsockopt(SOL_NETLINK, 2, 5)
+    assert made.getsockname()[1] == 1
+    made.bind((made.getsockname()[0], 0x40))
+    assert made.getsockname()[1] == 0x40
+    for wrong in (0, 1000, -1):
+        refused(errno.EINVAL, made.setsockopt, SOL_NETLINK, 1, wrong)
+        refused(errno.EINVAL, made.setsockopt, SOL_NETLINK, 2, wrong)
+    # What is asked is answered beside what is told.
+    assert dump(made, GETLINK)[-1][0] == DONE
+
+
+def netlink_dumps_end_in_a_datagram_of_their_own():
+    made = opened()
+    for kind in (GETLINK, GETADDR, GETROUTE):
+        made.send(message(kind, REQUEST | DUMP))
+        while DONE not in (kinds := [kind for kind, *_ in split(made.recv(65536))]):
+            pass
+        assert kinds == [DONE], kinds
+
+
 def netlink_dumps_go_on_as_they_are_read():
     count = 3_000
     routes = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -307,9 +376,10 @@ def netlink_knows_one_family():
     # Connections, netfilter, generic: of the node's world there is nothing in the kernel.
     for family in (4, 12, 16, 6, 99):
         refused(errno.EPROTONOSUPPORT, socket.socket, AF_NETLINK, socket.SOCK_RAW, family)
+    # Nobody is told of neighbours.
     made = opened(bound=False)
-    refused(errno.EOPNOTSUPP, made.bind, (0, 1))
-    refused(errno.EOPNOTSUPP, made.setsockopt, SOL_NETLINK, 1, 1)
+    refused(errno.EOPNOTSUPP, made.bind, (0, 4))
+    refused(errno.EOPNOTSUPP, made.setsockopt, SOL_NETLINK, 1, 3)
 
 
 globals()[sys.argv[1]]()

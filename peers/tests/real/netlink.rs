@@ -158,5 +158,8 @@ checks! {
     netlink_options
     netlink_dumps_go_on_as_they_are_read
     netlink_that_is_not_read_is_lost_with_an_error
+    netlink_dumps_end_in_a_datagram_of_their_own
+    netlink_groups_are_joined_and_left
+    netlink_tells_groups_of_changes
     netlink_knows_one_family
 }

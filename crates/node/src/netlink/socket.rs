@@ -6,14 +6,16 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::event::epoll::EventFlags;
 use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
 use sockeye_control::datagram::Header;
-use sockeye_control::{self as control, NetlinkAddress, ancillary};
+use sockeye_control::{self as control, Address, NetlinkAddress, ancillary};
 use sockeye_socket::names::{
-    NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK, NETLINK_NO_ENOBUFS, NETLINK_PKTINFO, SO_ERROR,
-    SO_PROTOCOL, SO_RCVBUF, SO_RCVBUFFORCE, SO_SNDBUF, SO_SNDBUFFORCE, SOL_NETLINK, SOL_SOCKET,
+    NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK, NETLINK_LIST_MEMBERSHIPS, NETLINK_NO_ENOBUFS,
+    NETLINK_PKTINFO, SCM_CREDENTIALS, SO_ERROR, SO_PASSCRED, SO_PROTOCOL, SO_RCVBUF, SO_RCVBUFFORCE, SO_SNDBUF,
+    SO_SNDBUFFORCE, SOL_NETLINK, SOL_SOCKET,
 };
 use sockeye_socket::table::Key;
 use sockeye_socket::{Errno, Privilege, Settings};
 
+use super::groups::Groups;
 use crate::end::Owner;
 use crate::interfaces::rtnetlink::messages;
 use crate::pair;
@@ -39,6 +41,7 @@ pub(super) struct Socket {
     pub(super) port: Option<u32>,
     /// To whom it is connected; 0 is the node.
     pub(super) peer: u32,
+    pub(super) groups: Groups,
     pub(super) settings: Settings,
     pub(super) options: Options,
     /// A dump that the program has not read, and how much of it went.
@@ -52,7 +55,7 @@ pub(super) struct Socket {
     pub(super) waits: bool,
 }
 
-/// Options of level SOL_NETLINK.
+/// Options of level SOL_NETLINK, and whether each message says who sent it (SO_PASSCRED).
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Options {
     pub(super) packet_info: bool,
@@ -60,6 +63,7 @@ pub(super) struct Options {
     pub(super) capped: bool,
     pub(super) words: bool,
     pub(super) strict: bool,
+    pub(super) credentials: bool,
 }
 
 impl Options {
@@ -99,8 +103,16 @@ impl Socket {
         static ZEROS: [u8; Header::PLACE] = [0; Header::PLACE];
         let mut list = Vec::new();
         if self.options.packet_info {
-            // `struct nl_pktinfo`: to no group.
-            ancillary::put(&mut list, SOL_NETLINK, NETLINK_PKTINFO, &[0; 4]);
+            // `struct nl_pktinfo`: to which group.
+            let group = match header.remote {
+                Some(Address::Netlink(NetlinkAddress { groups, .. })) if groups != 0 => groups.trailing_zeros() + 1,
+                _ => 0,
+            };
+            ancillary::put(&mut list, SOL_NETLINK, NETLINK_PKTINFO, &group.to_ne_bytes());
+        }
+        if self.options.credentials {
+            // `struct ucred`: the kernel is no process, and root.
+            ancillary::put(&mut list, SOL_SOCKET, SCM_CREDENTIALS, &[0; 12]);
         }
         let header = Header { control: list.len() as u16, ..header }.encode();
         let padding = &ZEROS[list.len().min(ZEROS.len())..];
@@ -118,7 +130,7 @@ impl Socket {
     pub(super) fn go_on(&mut self) -> Sent {
         while let Some(rest) = self.held.get(self.gone..).filter(|rest| !rest.is_empty()) {
             let len = messages::datagram(rest, DATAGRAM);
-            match self.send(from_node(), &rest[..len]) {
+            match self.send(from_node(0), &rest[..len]) {
                 Sent::Done => self.gone += len,
                 other => return other,
             }
@@ -157,12 +169,12 @@ impl Socket {
         result
     }
 
-    /// Sends an answer. What is held of a dump leaves no room for others, and what a long request brings back may need more than there is; they have
-    /// some all the same, as Linux has it.
-    pub(super) fn answer(&mut self, bytes: &[u8]) -> Sent {
-        match self.send(from_node(), bytes) {
+    /// Sends an answer, or what a group is told. What is held of a dump leaves no room for others, and what a long request brings back may need more than
+    /// there is; they have some all the same, as Linux has it.
+    pub(super) fn answer(&mut self, group: u32, bytes: &[u8]) -> Sent {
+        match self.send(from_node(group), bytes) {
             Sent::NoRoom if !self.held.is_empty() || bytes.len() > WORD => {
-                self.with_room(WORD + 2 * bytes.len(), |socket| socket.send(from_node(), bytes))
+                self.with_room(WORD + 2 * bytes.len(), |socket| socket.send(from_node(group), bytes))
             }
             sent => sent,
         }
@@ -179,8 +191,6 @@ impl Socket {
     }
 
     pub(super) fn set(&mut self, who: Privilege, level: i32, name: i32, value: &[u8]) -> Result<(), Errno> {
-        /// NETLINK_ADD_MEMBERSHIP.
-        const ADD: i32 = 1;
         match (level, name) {
             (SOL_SOCKET, SO_SNDBUF | SO_SNDBUFFORCE | SO_RCVBUF | SO_RCVBUFFORCE) => {
                 self.settings.set(false, who, level, name, value)?;
@@ -190,7 +200,11 @@ impl Socket {
                 }
                 Ok(())
             }
-            (SOL_NETLINK, ADD) => Err(Errno::EOPNOTSUPP),
+            (SOL_SOCKET, SO_PASSCRED) => {
+                let value = value.first_chunk().ok_or(Errno::EINVAL)?;
+                self.options.credentials = i32::from_ne_bytes(*value) != 0;
+                Ok(())
+            }
             (SOL_NETLINK, name) => {
                 let option = self.options.find(name).ok_or(Errno::ENOPROTOOPT)?;
                 // One that is too short is 0, as Linux has it.
@@ -211,14 +225,18 @@ impl Socket {
                 }
                 Overrun::None | Overrun::Told => 0,
             }),
+            (SOL_SOCKET, SO_PASSCRED) => int(i32::from(self.options.credentials)),
             (SOL_SOCKET, SO_PROTOCOL) => int(NETLINK_ROUTE),
             (SOL_SOCKET, _) => self.settings.value(false, level, name),
+            (SOL_NETLINK, NETLINK_LIST_MEMBERSHIPS) => Ok(self.groups.list()),
             (SOL_NETLINK, name) => int(i32::from(*self.options.find(name).ok_or(Errno::ENOPROTOOPT)?)),
             _ => Err(Errno::ENOPROTOOPT),
         }
     }
 }
 
-fn from_node() -> Header {
-    Header::data(Some(NetlinkAddress::default().into()))
+/// To a group, or to one socket (0).
+fn from_node(group: u32) -> Header {
+    let groups = group.checked_sub(1).and_then(|bit| 1u32.checked_shl(bit)).unwrap_or(0);
+    Header::data(Some(NetlinkAddress { port: 0, groups }.into()))
 }

@@ -68,10 +68,12 @@ impl Stack {
     /// Somebody wants a port's device to let more through, or does not any more.
     pub fn packet_receive_more(&mut self, port: PortId, what: Reception, on: bool) {
         self.packets.reception.change(port, what, on);
+        self.ip.route_generation += 1;
     }
 
     /// The administrator's switches of a port.
     pub fn packet_switch_reception(&mut self, port: PortId, on: Reception) {
+        self.ip.route_generation += 1;
         let wishes = &mut self.packets.reception;
         let before = std::mem::replace(&mut wishes.of(port).switched, on);
         let begun = Reception {

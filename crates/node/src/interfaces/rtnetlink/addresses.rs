@@ -51,7 +51,7 @@ fn put_family(messages: &mut Messages, interface: &Interface, family: u8) {
 }
 
 /// `struct ifaddrmsg`: family, length, flags, scope, index.
-fn put(messages: &mut Messages, interface: &Interface, own: &Address) {
+pub(super) fn put(messages: &mut Messages, interface: &Interface, own: &Address) {
     let Address { prefix, flags, preferred, valid } = *own;
     let ip = prefix.addr();
     let mut fixed = [super::family(ip), prefix.len(), flags, scope(ip), 0, 0, 0, 0];

@@ -52,6 +52,11 @@ pub(super) fn names_one(request: &Request<'_>) -> bool {
     request.word(4) != 0 || [IFLA_IFNAME, IFLA_ALT_IFNAME].iter().any(|&kind| attributes.find(kind).is_some())
 }
 
+/// What is told of a change of: flags and all that does not change by itself.
+pub(super) fn facts(interface: &Interface) -> impl PartialEq {
+    (interface.flags(), interface.mtu, interface.mac, interface.carrier, interface.reception.promiscuous)
+}
+
 pub(super) fn put(messages: &mut Messages, interface: &Interface) {
     let mut fixed = [0; FIXED_LEN];
     fixed[2..4].copy_from_slice(&interface.hardware_type().to_ne_bytes());

@@ -118,18 +118,25 @@ pub(crate) struct Messages {
     sequence: u32,
     /// Of the socket that asked.
     port: u32,
+    /// They tell of what is no more: RTM_DEL... is one more than RTM_NEW....
+    gone: bool,
 }
 
 impl Messages {
     /// For a file: no sequence, and nobody's port.
     pub(crate) fn file() -> Messages {
-        Messages { bytes: Vec::new(), flags: NLM_F_MULTI, sequence: 0, port: 0 }
+        Messages { bytes: Vec::new(), flags: NLM_F_MULTI, sequence: 0, port: 0, gone: false }
     }
 
     /// The answer to a request of the socket at `port`: one message, or, to what asks for a dump, several and an end.
     pub(crate) fn answer(request: &Request<'_>, port: u32) -> Messages {
         let flags = if request.is_dump() { NLM_F_MULTI } else { 0 };
-        Messages { bytes: Vec::new(), flags, sequence: request.sequence, port }
+        Messages { bytes: Vec::new(), flags, sequence: request.sequence, port, gone: false }
+    }
+
+    /// What nobody has asked for: something came, or is gone.
+    pub(crate) fn change(gone: bool) -> Messages {
+        Messages { bytes: Vec::new(), flags: 0, sequence: 0, port: 0, gone }
     }
 
     /// From here on messages say that some are left out.
@@ -145,7 +152,7 @@ impl Messages {
     pub(crate) fn message(&mut self, kind: u16, fixed: &[u8], fill: impl FnOnce(&mut Self)) {
         let start = self.bytes.len();
         self.bytes.extend([0; 4]);
-        self.bytes.extend(kind.to_ne_bytes());
+        self.bytes.extend((kind + u16::from(self.gone)).to_ne_bytes());
         self.bytes.extend(self.flags.to_ne_bytes());
         self.bytes.extend(self.sequence.to_ne_bytes());
         self.bytes.extend(self.port.to_ne_bytes());
@@ -191,7 +198,7 @@ impl Messages {
         let text = text.filter(|_| errno != 0);
         let cut = if errno == 0 || capped { NLM_F_CAPPED } else { 0 };
         let flags = cut | if text.is_some() { NLM_F_ACK_TLVS } else { 0 };
-        let mut messages = Messages { bytes: Vec::new(), flags, sequence: request.sequence, port };
+        let mut messages = Messages { bytes: Vec::new(), flags, sequence: request.sequence, port, gone: false };
         messages.message(NLMSG_ERROR, &[&(-errno).to_ne_bytes(), back].concat(), |messages| {
             if let Some(text) = text {
                 messages.text(NLMSGERR_ATTR_MSG, text);
@@ -201,12 +208,16 @@ impl Messages {
     }
 }
 
-/// How many of these bytes, which are messages, make one datagram of at most `most`: a whole number of messages, and at least one.
+/// How many of these bytes, which are messages, make one datagram of at most `most`: a whole number of messages, and at least one. The end of a dump is
+/// one of its own, as on Linux: there are programs that read until the first message of a datagram is the end.
 pub(crate) fn datagram(bytes: &[u8], most: usize) -> usize {
     let mut at = 0;
-    while let Some(len) = bytes.get(at..).and_then(|rest| word(rest, 0)) {
+    while let Some(rest) = bytes.get(at..)
+        && let Some(len) = word(rest, 0)
+    {
         let end = at + (len as usize).next_multiple_of(4);
-        if at > 0 && end > most {
+        let is_end = rest.get(4..6) == Some(&NLMSG_DONE.to_ne_bytes());
+        if at > 0 && (is_end || end > most) {
             break;
         }
         at = end;

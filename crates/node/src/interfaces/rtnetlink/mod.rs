@@ -13,6 +13,7 @@
 //! netlink(7), rtnetlink(7); RFC 3549.
 
 mod addresses;
+pub(crate) mod changes;
 mod links;
 pub(crate) mod messages;
 mod neighbors;

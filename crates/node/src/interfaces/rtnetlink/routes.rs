@@ -57,8 +57,8 @@ const RTM_F_CLONED: u32 = 0x200;
 const RTM_F_FIB_MATCH: u32 = 0x2000;
 
 /// A route as it is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Told {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Told {
     destination: IpPrefix,
     table: u8,
     protocol: u8,
@@ -81,7 +81,16 @@ struct Told {
 }
 
 impl Told {
-    fn put(&self, messages: &mut Messages) {
+    pub(super) fn family(&self) -> u8 {
+        super::family(self.destination.addr())
+    }
+
+    /// Without what changes by itself.
+    pub(super) fn lasting(self) -> Told {
+        Told { expires: None, ..self }
+    }
+
+    pub(super) fn put(&self, messages: &mut Messages) {
         let Told { destination, table, protocol, scope, kind, flags, .. } = *self;
         let v6 = destination.addr().is_ipv6();
         let scope = if v6 { RT_SCOPE_UNIVERSE } else { scope };
@@ -235,7 +244,7 @@ pub(super) fn asked(
     }
     let is = |wish: Option<u32>, value: u8| wish.is_none_or(|wish| wish == u32::from(value));
     for which in [AF_INET, AF_INET6].into_iter().filter(|&which| family == 0 || family == which) {
-        for told in main(now, all, stack, which).into_iter().chain(local(all, which)) {
+        for told in self::all(now, all, stack, which) {
             let meant = is(table, told.table) && is(protocol, told.protocol) && is(kind, told.kind);
             if meant && index.is_none_or(|index| index == told.index) {
                 told.put(messages);
@@ -243,6 +252,11 @@ pub(super) fn asked(
         }
     }
     Ok(())
+}
+
+/// Both tables.
+pub(super) fn all(now: Instant, all: &[Interface], stack: &Stack, family: u8) -> impl Iterator<Item = Told> {
+    main(now, all, stack, family).into_iter().chain(local(all, family))
 }
 
 /// The main table, by destination.
