@@ -17,6 +17,10 @@ pub mod device;
 #[path = "../../crates/stack/tests/exercise/mod.rs"]
 pub mod stack;
 
+/// What programs ask by netlink, of `sockeye-node`.
+#[path = "../../crates/node/tests/exercise/mod.rs"]
+pub mod node;
+
 /// The messages of `sockeye-control`.
 #[path = "../../crates/control/tests/exercise/mod.rs"]
 pub mod control;

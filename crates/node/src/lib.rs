@@ -57,5 +57,6 @@ mod trace;
 
 pub use config::{Config, Driver, Interface, Limits, usual_ipv6};
 pub use error::Error;
+pub use interfaces::rtnetlink::answers as rtnetlink_answers;
 pub use node::Node;
 pub use sockeye_device::MacChoice;

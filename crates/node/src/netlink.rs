@@ -310,7 +310,7 @@ impl Node {
         let Some(socket) = self.boundary.netlinks.sockets.get(key) else { return };
         let (port, options) = (socket.port.unwrap_or(0), socket.options);
         let administrator = self.privilege(socket.owner) == Privilege::Administrator;
-        let asker = Asker { port, strict: options.strict, administrator };
+        let asker = Asker { port, strict: options.strict, words: options.words, administrator };
         let answered = if request.flags & NLM_F_REQUEST == 0 || request.kind < NLMSG_MIN_TYPE {
             Ok(Vec::new())
         } else if too_many || (request.is_dump() && !socket.held.is_empty()) {

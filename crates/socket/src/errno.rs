@@ -49,6 +49,7 @@ errnos! {
     ENOSPC = 28, "No space left on device";
     EPIPE = 32, "Broken pipe";
     EDOM = 33, "Numerical argument out of domain";
+    ERANGE = 34, "Numerical result out of range";
     ENODATA = 61, "No data available";
     ENONET = 64, "Machine is not on the network";
     EPROTO = 71, "Protocol error";

@@ -248,6 +248,35 @@ def netlink_options():
     got = dump(made, GETADDR, struct.pack('BBBBi', socket.AF_INET, 0, 0, 0, 1))
     assert [struct.unpack_from('I', body, 4)[0] for kind, *_, body in got if kind == 20] == [1], got
     assert all(flags & (MULTI | 0x20) == MULTI | 0x20 for kind, flags, *_ in got if kind == 20)
+    # What is not heeded is refused, at the end of nothing.
+    of_addresses, of_routes, of_neighbours = struct.Struct('=BBBBI'), struct.Struct('=8BI'), struct.Struct('=BBHiHBB')
+    index = lambda kind, value: struct.pack('=HHI', 8, kind, value)
+    for kind, body, wrong in (
+        (GETADDR, of_addresses.pack(0, 0, 0, 0, 9999), errno.ENODEV),
+        (GETADDR, of_addresses.pack(2, 0, 0, 0, 0xffffffff), errno.ENODEV),
+        (GETADDR, of_addresses.pack(10, 0, 0, 0, 9999), errno.ENODEV),
+        (GETADDR, of_addresses.pack(2, 8, 0, 0, 0), errno.EINVAL),
+        (GETADDR, of_addresses.pack(2, 0, 0, 0, 0) + index(1, 5), errno.EINVAL),
+        (GETADDR, of_addresses.pack(2, 0, 0, 0, 0) + bytes(2), errno.EINVAL),
+        (GETADDR, bytes(3), errno.EINVAL),
+        (GETLINK, bytes(15), errno.EINVAL),
+        (GETLINK, struct.pack('=BBHiII', 0, 0, 0, 1, 0, 0), errno.EINVAL),
+        (GETLINK, LINK[:1] + bytes(15) + index(4, 5), errno.EINVAL),
+        (GETROUTE, of_routes.pack(2, 0, 0, 0, 100, 0, 0, 0, 0), errno.ENOENT),
+        (GETROUTE, of_routes.pack(2, 8, 0, 0, 0, 0, 0, 0, 0), errno.EINVAL),
+        (GETROUTE, of_routes.pack(2, 0, 0, 0, 0, 0, 0, 0, 4), errno.EINVAL),
+        (GETROUTE, of_routes.pack(2, 0, 0, 0, 0, 0, 0, 0, 0) + index(4, 9999), errno.ENODEV),
+        (GETROUTE, of_routes.pack(2, 0, 0, 0, 0, 0, 0, 0, 0) + struct.pack('=HHHH', 6, 4, 1, 0), errno.ERANGE),
+        (30, of_neighbours.pack(2, 0, 0, 5, 0, 0, 0), errno.EINVAL),
+        (30, of_neighbours.pack(2, 0, 0, 0, 0, 1, 0), errno.EINVAL),
+        (30, of_neighbours.pack(2, 0, 0, 0, 0, 0, 0) + index(8, 9999), 0),
+        (34, of_routes.pack(2, 0, 0, 0, 5, 0, 0, 0, 0), errno.EINVAL),
+        (34, of_routes.pack(99, 0, 0, 0, 0, 0, 0, 0, 0), errno.EAFNOSUPPORT),
+    ):
+        (ended, _, _, _, end), = dump(made, kind, body)
+        assert (ended, struct.unpack_from('i', end)[0]) == (DONE, -wrong), (kind, body, end)
+    everything = len(dump(made, GETADDR, of_addresses.pack(0, 0, 0, 0, 0)))
+    assert len(dump(made, GETADDR, of_addresses.pack(99, 0, 0, 0, 0))) == everything
     made.setsockopt(SOL_NETLINK, 12, 0)
     got = dump(made, GETADDR, struct.pack('BBBBi', socket.AF_INET, 0, 0, 0, 1))
     assert len([1 for kind, *_ in got if kind == 20]) == 2, got

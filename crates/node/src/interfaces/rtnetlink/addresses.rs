@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::messages::{Messages, Request};
-use super::{AF_INET, AF_INET6};
+use super::{AF_INET, AF_INET6, NO_INTERFACE, Refused};
 use crate::interfaces::{Address, Interface};
 
 const RTM_NEWADDR: u16 = 20;
@@ -16,17 +16,25 @@ const IFA_CACHEINFO: u16 = 6;
 const IFA_FLAGS: u16 = 8;
 
 /// The addresses that a dump asks for: of a family, and, if that is to be looked at, of an interface.
-pub(super) fn asked(messages: &mut Messages, all: &[Interface], request: &Request<'_>, strict: bool) {
+pub(super) fn asked(
+    messages: &mut Messages,
+    all: &[Interface],
+    request: &Request<'_>,
+    strict: bool,
+) -> Result<(), Refused> {
     let (family, index) = (request.byte(0), if strict { request.word(4) } else { 0 });
     if index != 0 {
         messages.filtered();
+        if !all.iter().any(|one| one.index == index) {
+            return Err(NO_INTERFACE);
+        }
     }
-    let of_family = |which| family == 0 || family == which;
-    for which in [AF_INET, AF_INET6].into_iter().filter(|&which| of_family(which)) {
+    for which in super::families(family) {
         for interface in all.iter().filter(|one| index == 0 || one.index == index) {
             put_family(messages, interface, which);
         }
     }
+    Ok(())
 }
 
 /// All of them.

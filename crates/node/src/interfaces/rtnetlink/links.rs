@@ -28,7 +28,9 @@ const IFLA_ALT_IFNAME: u16 = 53;
 /// The links that a dump asks for. One that asks for those of a kind, or of a master, gets none: there are neither.
 pub(super) fn asked(messages: &mut Messages, all: &[Interface], request: &Request<'_>) {
     let attributes = request.attributes(FIXED_LEN);
-    if attributes.number(IFLA_MASTER).is_some_and(|master| master != 0) || attributes.find(IFLA_LINKINFO).is_some() {
+    if attributes.number(IFLA_MASTER).is_some_and(|master| master != 0)
+        || attributes.find(IFLA_LINKINFO).is_some_and(|info| !info.is_empty())
+    {
         return messages.filtered();
     }
     for interface in all {

@@ -67,6 +67,13 @@ impl<'a> Request<'a> {
     }
 }
 
+impl Attributes<'_> {
+    /// Whether there are bytes behind the last that was whole; ask when there is no next one.
+    pub(crate) fn is_cut_off(&self) -> bool {
+        !self.0.is_empty()
+    }
+}
+
 /// Attributes, one after another. What is cut off ends them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Attributes<'a>(&'a [u8]);
@@ -185,9 +192,17 @@ impl Messages {
         }
     }
 
-    /// The end of a dump.
-    pub(crate) fn done(&mut self) {
-        self.message(NLMSG_DONE, &[0; 4], |_| ());
+    /// The end of a dump, with an error and what it says to people if it was refused.
+    pub(crate) fn done(&mut self, refused: Option<(i32, Option<&str>)>) {
+        let (errno, text) = refused.unwrap_or((0, None));
+        if text.is_some() {
+            self.flags |= NLM_F_ACK_TLVS;
+        }
+        self.message(NLMSG_DONE, &(-errno).to_ne_bytes(), |messages| {
+            if let Some(text) = text {
+                messages.text(NLMSGERR_ATTR_MSG, text);
+            }
+        });
     }
 
     /// `struct nlmsgerr`: what became of a request, 0 or an error; `text` says it to people who asked for words, and `capped` that only its header is

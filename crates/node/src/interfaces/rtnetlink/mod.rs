@@ -5,8 +5,8 @@
 //! shim is given for `getifaddrs` ([`file`]): all links first, then the addresses of IPv4, then those of IPv6, as glibc asks for them.
 //!
 //! Who has a netlink socket ([`crate::netlink`]) asks for each kind by itself ([`answer`]), for all of it or for one. A dump that may be
-//! filtered is filtered if the socket says that it means what it writes (NETLINK_GET_STRICT_CHK), as Linux does; else some programs leave
-//! garbage there. What would change something is refused: with EPERM to users, and to others with EOPNOTSUPP and a word that says so.
+//! filtered is filtered if the socket says that it means what it writes (NETLINK_GET_STRICT_CHK), as Linux does, and refused if it says more
+//! than is heeded ([`strict`]); else some programs leave garbage there. A dump that is refused ends with the error, as a message of its own. What would change something is refused: with EPERM to users, and to others with EOPNOTSUPP and a word that says so.
 //!
 //! # Standards
 //!
@@ -19,6 +19,7 @@ pub(crate) mod messages;
 mod neighbors;
 mod routes;
 mod rules;
+mod strict;
 
 use std::net::IpAddr;
 
@@ -27,11 +28,17 @@ use sockeye_socket::Errno;
 use sockeye_stack::Stack;
 
 use super::Interface;
+use crate::ports::Ports;
 use messages::{Messages, Request};
 use routes::Wrong;
 
 const AF_INET: u8 = 2;
+const AF_BRIDGE: u8 = 7;
 const AF_INET6: u8 = 10;
+
+/// Routes of groups: there are none.
+const RTNL_FAMILY_IPMR: u8 = 128;
+const RTNL_FAMILY_IP6MR: u8 = 129;
 
 const RT_TABLE_MAIN: u8 = 254;
 const RT_TABLE_LOCAL: u8 = 255;
@@ -50,6 +57,8 @@ pub(crate) struct Asker {
     pub(crate) port: u32,
     /// What the fixed part and the attributes of a dump say is meant.
     pub(crate) strict: bool,
+    /// An error is to say what is wrong (NETLINK_EXT_ACK).
+    pub(crate) words: bool,
     /// Root, or whoever started the node.
     pub(crate) administrator: bool,
 }
@@ -66,6 +75,24 @@ pub(super) fn file(all: &[Interface]) -> Vec<u8> {
     }
     addresses::put_all(&mut messages, all);
     messages.into_bytes()
+}
+
+/// What a node with this stack says to each request of a datagram, without a socket: for who judges the answers.
+pub fn answers(stack: &Stack, strict: bool, datagram: &[u8]) -> Vec<Vec<u8>> {
+    let (now, port) = (Instant::ZERO, 1);
+    let all = super::interfaces(now, stack, &Ports::default());
+    let asker = Asker { port, strict, words: true, administrator: false };
+    let mut rest = datagram;
+    std::iter::from_fn(|| {
+        let (request, more) = Request::split(rest)?;
+        rest = more;
+        Some(
+            answer(now, &all, stack, asker, &request).unwrap_or_else(|Refused(errno, text)| {
+                Messages::outcome(&request, port, errno.raw(), Some(text), false)
+            }),
+        )
+    })
+    .collect()
 }
 
 /// The answer to a request: messages, none where there is nothing to say.
@@ -96,13 +123,19 @@ pub(crate) fn answer(
     }
     let mut messages = Messages::answer(request, asker.port);
     if request.is_dump() {
-        dump(&mut messages, now, all, stack, asker, request)?;
-        messages.done();
+        if !matches!(request.kind, RTM_GETLINK | RTM_GETADDR | RTM_GETROUTE | RTM_GETNEIGH | RTM_GETRULE) {
+            return Err(UNKNOWN);
+        }
+        let refused = dump(&mut messages, now, all, stack, asker, request).err();
+        messages.done(refused.map(|Refused(errno, text)| (errno.raw(), Some(text).filter(|_| asker.words))));
     } else {
         single(&mut messages, now, all, stack, request)?;
     }
     Ok(messages.into_bytes())
 }
+
+/// There is no interface of the index that a dump is to be about.
+const NO_INTERFACE: Refused = Refused(Errno::ENODEV, "no interface has that index");
 
 const UNKNOWN: Refused = Refused(Errno::EOPNOTSUPP, "the node has nothing of that kind");
 
@@ -114,16 +147,17 @@ fn dump(
     asker: Asker,
     request: &Request<'_>,
 ) -> Result<(), Refused> {
-    const AF_BRIDGE: u8 = 7;
+    if asker.strict {
+        strict::check(request)?;
+    }
     match request.kind {
         // A bridge's ports, and whom it has seen there: it is none.
         RTM_GETLINK | RTM_GETNEIGH if request.byte(0) == AF_BRIDGE => {}
         RTM_GETLINK => links::asked(messages, all, request),
-        RTM_GETADDR => addresses::asked(messages, all, request, asker.strict),
-        RTM_GETROUTE => routes::asked(messages, now, all, stack, request, asker.strict)
-            .map_err(|()| Refused(Errno::ENOENT, "the node has the tables main and local"))?,
+        RTM_GETADDR => addresses::asked(messages, all, request, asker.strict)?,
+        RTM_GETROUTE => routes::asked(messages, now, all, stack, request, asker.strict)?,
         RTM_GETNEIGH => neighbors::asked(messages, all, stack, request),
-        RTM_GETRULE => rules::asked(messages, request),
+        RTM_GETRULE => rules::asked(messages, request)?,
         _ => return Err(UNKNOWN),
     }
     Ok(())
@@ -147,7 +181,7 @@ fn single(
             Wrong::Question => Refused(Errno::EINVAL, "no destination of the family is named"),
             Wrong::Input => Refused(Errno::EOPNOTSUPP, "a node tells the way of what it sends only"),
             Wrong::Source => Refused(Errno::ENETUNREACH, "the source is not an address of this node"),
-            Wrong::Interface => Refused(Errno::ENODEV, "no interface has that index"),
+            Wrong::Interface => NO_INTERFACE,
             Wrong::NoRoute => Refused(Errno::ENETUNREACH, "there is no route"),
         }),
         RTM_GETNEIGH => match neighbors::one(stack, request) {
@@ -160,6 +194,12 @@ fn single(
         },
         _ => Err(UNKNOWN),
     }
+}
+
+/// The families that a dump of addresses or routes is about: those that nobody has anything of mean all, as with Linux.
+fn families(asked: u8) -> impl Iterator<Item = u8> {
+    let one = matches!(asked, AF_INET | AF_INET6 | RTNL_FAMILY_IPMR | RTNL_FAMILY_IP6MR);
+    [AF_INET, AF_INET6].into_iter().filter(move |&which| !one || which == asked)
 }
 
 fn family(address: IpAddr) -> u8 {
@@ -179,7 +219,6 @@ fn ip(family: u8, value: &[u8]) -> Option<IpAddr> {
 mod tests {
     use super::*;
     use crate::interfaces::{interfaces, tests::host};
-    use crate::ports::Ports;
 
     const NOW: Instant = Instant::ZERO;
 
@@ -198,7 +237,7 @@ mod tests {
         let flags = messages::NLM_F_REQUEST | if dump { messages::NLM_F_DUMP } else { 0 };
         let bytes = request(kind, flags, body);
         let (request, _) = Request::split(&bytes).expect("a request");
-        let asker = Asker { port: 9, strict: true, administrator };
+        let asker = Asker { port: 9, strict: true, words: false, administrator };
         let answer = answer(NOW, &all, &stack, asker, &request)?;
         let mut kinds = Vec::new();
         let mut rest = &answer[..];
@@ -225,9 +264,41 @@ mod tests {
         assert_eq!(asked(RTM_GETROUTE, true, &main, false), Ok(vec![24, 3]));
         main[4] = RT_TABLE_LOCAL;
         assert_eq!(asked(RTM_GETROUTE, true, &main, false), Ok(vec![24, 24, 24, 24, 3]));
-        main[4] = 100;
-        assert_eq!(asked(RTM_GETROUTE, true, &main, false).expect_err("no table").0, Errno::ENOENT);
         assert_eq!(asked(RTM_GETLINK, true, &[], false), Ok(vec![]));
+    }
+
+    #[test]
+    fn a_dump_that_is_refused_ends_with_the_error_and_a_word() {
+        let stack = host();
+        let all = interfaces(NOW, &stack, &Ports::default());
+        let of_index = |index: u32| [&[AF_INET, 0, 0, 0][..], &index.to_ne_bytes()].concat();
+        let of_table = |table| [&[AF_INET, 0, 0, 0, table][..], &[0; 7]].concat();
+        let oif = [&of_table(0)[..], &[8, 0, 4, 0], &99u32.to_ne_bytes()].concat();
+        for (kind, body, strict, errno) in [
+            (RTM_GETADDR, of_index(99), true, Errno::ENODEV),
+            (RTM_GETADDR, of_index(u32::MAX), true, Errno::ENODEV),
+            (RTM_GETROUTE, of_table(100), true, Errno::ENOENT),
+            (RTM_GETROUTE, oif, true, Errno::ENODEV),
+            (RTM_GETLINK, vec![0; 15], true, Errno::EINVAL),
+            (RTM_GETRULE, vec![99; 12], false, Errno::EAFNOSUPPORT),
+        ] {
+            for words in [false, true] {
+                let bytes = request(kind, messages::NLM_F_REQUEST | messages::NLM_F_DUMP, &body);
+                let (request, _) = Request::split(&bytes).expect("a request");
+                let asker = Asker { port: 9, strict, words, administrator: false };
+                let answer = answer(NOW, &all, &stack, asker, &request).expect("an end");
+                let (end, rest) = Request::split(&answer).expect("a message");
+                assert_eq!((end.kind, end.word(0), rest), (3, (-errno.raw()).cast_unsigned(), &[][..]), "{kind}");
+                assert_eq!((end.flags & 0x200 != 0, end.body.len() > 4), (words, words), "{kind}");
+            }
+        }
+    }
+
+    #[test]
+    fn families_that_nobody_has_anything_of_are_all() {
+        let addresses =
+            |family: u8| asked(RTM_GETADDR, true, &[family, 0, 0, 0, 0, 0, 0, 0], false).expect("a dump").len();
+        assert_eq!([2, 10, 0, 7, 99, 128].map(addresses), [3, 3, 5, 5, 5, 1]);
     }
 
     #[test]

@@ -7,12 +7,13 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use sockeye_device::Instant;
+use sockeye_socket::Errno;
 use sockeye_stack::autoconf::RouteView;
 use sockeye_stack::{AddressKind, PortId, Route, RouteEntry, Stack};
 use sockeye_wire::IpPrefix;
 
 use super::messages::{Messages, Request};
-use super::{AF_INET, AF_INET6, RT_TABLE_LOCAL, RT_TABLE_MAIN};
+use super::{AF_INET6, NO_INTERFACE, RT_TABLE_LOCAL, RT_TABLE_MAIN, Refused};
 use crate::interfaces::Interface;
 
 const RTM_NEWROUTE: u16 = 24;
@@ -225,7 +226,7 @@ pub(super) fn asked(
     stack: &Stack,
     request: &Request<'_>,
     strict: bool,
-) -> Result<(), ()> {
+) -> Result<(), Refused> {
     // There is no cache of routes.
     if request.word(8) & RTM_F_CLONED != 0 {
         return Ok(());
@@ -236,14 +237,17 @@ pub(super) fn asked(
     let table = wish(attributes.number(RTA_TABLE).unwrap_or(request.byte(4).into()));
     let (protocol, kind) = (wish(request.byte(5).into()), wish(request.byte(7).into()));
     let index = wish(attributes.number(RTA_OIF).unwrap_or(0));
-    if table.is_some_and(|table| !matches!(table, 253..=255)) {
-        return Err(());
+    if index.is_some_and(|index| !all.iter().any(|one| one.index == index)) {
+        return Err(NO_INTERFACE);
     }
     if [table, protocol, kind, index].iter().any(Option::is_some) {
         messages.filtered();
     }
+    if table.is_some_and(|table| !matches!(table, 253..=255)) {
+        return Err(Refused(Errno::ENOENT, "the node has the tables main and local"));
+    }
     let is = |wish: Option<u32>, value: u8| wish.is_none_or(|wish| wish == u32::from(value));
-    for which in [AF_INET, AF_INET6].into_iter().filter(|&which| family == 0 || family == which) {
+    for which in super::families(family) {
         for told in self::all(now, all, stack, which) {
             let meant = is(table, told.table) && is(protocol, told.protocol) && is(kind, told.kind);
             if meant && index.is_none_or(|index| index == told.index) {
