@@ -1,7 +1,8 @@
 //! A host on IPv6: neighbours, echoes, fragments, and what is refused.
 
 use super::*;
-use sockeye_wire::icmpv6::{self, Message as Icmp, ParameterCode};
+use crate::neighbor::NeighborState;
+use sockeye_wire::icmpv6::{self, Message as Icmp};
 use sockeye_wire::ipv6::extension::{self, Fragment, HeaderOption};
 use sockeye_wire::ipv6::{self, Repr};
 use sockeye_wire::ndisc::{self, NdOption, NeighborAdvertisement, Options};
@@ -129,6 +130,16 @@ fn a_claim_that_nobody_asked_for_replaces_nothing() {
 }
 
 #[test]
+fn only_an_answer_shows_that_a_neighbour_hears_us() {
+    for (solicited, state) in [(true, NeighborState::Reachable), (false, NeighborState::Delay)] {
+        let mut host = host();
+        host.stack.ip.link(host.now, host.port, PEER6.into());
+        host.arrive(&advertisement(PEER6, PEER_MAC, solicited));
+        assert_eq!(host.stack.neighbors().map(|one| one.state).collect::<Vec<_>>(), [state]);
+    }
+}
+
+#[test]
 fn discovery_from_afar_or_in_pieces_is_not_believed() {
     let mut host = acquainted();
     let mut far = solicitation(PEER6, ipv6::solicited_node(US6));
@@ -191,10 +202,11 @@ fn an_incomplete_packet_is_complained_about_when_its_time_is_over() {
     let mut host = acquainted();
     let header = extension::Repr::Fragment(Fragment { offset: 0, more: true, id: 5 });
     host.arrive(&ipv6_frame(FROM_PEER, &[header], &echo(&[0; 24])));
-    assert_eq!(host.sent(), [""; 0]);
-    host.pass(Duration::from_secs(31));
-    let sent = host.sent();
-    assert!(sent.iter().any(|line| line == "fd00::1 > fd00::2 time exceeded 1"), "{sent:?}");
+    host.pass(Duration::from_secs(29));
+    let complained = |sent: Vec<String>| sent.iter().any(|line| line == "fd00::1 > fd00::2 time exceeded 1");
+    assert!(!complained(host.sent()));
+    host.pass(Duration::from_secs(2));
+    assert!(complained(host.sent()));
 }
 
 #[test]
@@ -266,11 +278,22 @@ fn messages_of_unknown_types_are_dropped_in_silence() {
 #[test]
 fn errors_are_not_answered_by_errors_nor_crowds_by_echoes() {
     let mut host = acquainted();
-    // About an error of ours that itself cannot be read.
-    let original = &[0; 48];
-    let error = icmp(&Icmp::ParameterProblem { code: ParameterCode::ERRONEOUS_FIELD, pointer: 0, original });
-    let options = [HeaderOption::Unknown { kind: 0x1e, data: b"" }];
-    host.arrive(&ipv6_frame(FROM_PEER, &[extension::Repr::Destination(&options)], &error));
+    // About an error and a redirect that themselves have an option to complain of, and about a piece that does not show what it is of.
+    let options = [HeaderOption::Unknown { kind: 0x9e, data: b"" }];
+    let headers = [extension::Repr::Destination(&options)];
+    for kind in [1, 4, 127, icmpv6::message_type::REDIRECT] {
+        host.arrive(&ipv6_frame(FROM_PEER, &headers, &[&[kind][..], &[0; 47]].concat()));
+    }
+    let onward = extension::Repr::Routing { kind: 0, segments_left: 1, data: &[0; 20] };
+    let later = extension::Repr::Fragment(Fragment { offset: 64, more: false, id: 3 });
+    host.arrive(&ipv6_frame(FROM_PEER, &[onward, later], &[200; 48]));
+    // About what is for many: nobody has the port, nobody speaks the protocol.
+    let everybody = Repr { dst: ipv6::ALL_NODES, ..FROM_PEER };
+    host.arrive(&ipv6_frame(Repr { next_header: Protocol::UDP, ..everybody }, &[], &udp_bytes(1_000, 9, b"x")));
+    host.arrive(&ipv6_frame(Repr { next_header: Protocol(200), ..everybody }, &[], b"x"));
+    assert_eq!(host.sent(), [""; 0]);
+    host.arrive(&ipv6_frame(FROM_PEER, &headers, &echo(b"")));
+    assert_eq!(host.sent(), ["fd00::1 > fd00::2 parameter problem at 42"], "about a question");
     let to_all = icmp_between(PEER6, ipv6::ALL_NODES, &Icmp::EchoRequest { ident: 1, seq: 2, data: b"all" });
     host.arrive(&ipv6_frame(Repr { dst: ipv6::ALL_NODES, ..FROM_PEER }, &[], &to_all));
     // To a group, an option that wants silence there, and one that does not.
@@ -296,6 +319,7 @@ fn martians_are_dropped() {
         (Repr { dst: Ipv6Addr::LOCALHOST, ..FROM_PEER }, "ipv6_destination"),
         (Repr { dst: Ipv6Addr::UNSPECIFIED, ..FROM_PEER }, "ipv6_destination"),
         (Repr { dst: other, ..FROM_PEER }, "ipv6_not_for_us"),
+        (Repr { dst: Ipv6Addr::new(0xff01, 0, 0, 0, 0, 0, 0, 1), ..FROM_PEER }, "ipv6_destination"),
         (Repr { dst: group, ..FROM_PEER }, "link_not_member"),
         (Repr { next_header: Protocol::NO_NEXT_HEADER, ..FROM_PEER }, "ipv6_no_next_header"),
     ];
@@ -337,28 +361,48 @@ fn a_packet_that_is_too_big_teaches_the_path() {
     host.arrive(&ipv6_frame(FROM_PEER, &[], &icmp(&Icmp::PacketTooBig { mtu: 1_300, original })));
     send(&mut host).unwrap();
     assert_eq!(host.sent(), ["fd00::1 > 2001:db8::7 fragment 0..1248+", "fd00::1 > 2001:db8::7 fragment 1248..1408"]);
-    // Less than every link carries is nothing to go by.
-    host.arrive(&ipv6_frame(FROM_PEER, &[], &icmp(&Icmp::PacketTooBig { mtu: 1_279, original })));
-    send(&mut host).unwrap();
-    assert_eq!(host.sent(), ["fd00::1 > 2001:db8::7 fragment 0..1248+", "fd00::1 > 2001:db8::7 fragment 1248..1408"]);
+    // Less than every link carries is nothing to go by, and more does not make the path wider.
+    for mtu in [0, 1_279, 1_400, 1_500, u32::MAX] {
+        host.arrive(&ipv6_frame(FROM_PEER, &[], &icmp(&Icmp::PacketTooBig { mtu, original })));
+        send(&mut host).unwrap();
+        let cut = ["fd00::1 > 2001:db8::7 fragment 0..1248+", "fd00::1 > 2001:db8::7 fragment 1248..1408"];
+        assert_eq!(host.sent(), cut, "{mtu}");
+    }
 }
 
 #[test]
-fn a_forged_too_big_about_ourselves_or_a_group_leaves_no_trace() {
+fn a_forged_too_big_leaves_no_trace() {
     let mut host = acquainted();
     host.stack.udp_open(&crate::Bind::new(Ipv6Addr::UNSPECIFIED.into(), 5_000)).unwrap();
     let before = host.stack.ip.route_generation();
-    for dst in [US6, ipv6::ALL_NODES] {
-        let mut original = vec![0; ipv6::HEADER_LEN];
-        let quoted = Repr { src: US6, dst, next_header: Protocol::UDP, ..FROM_PEER };
-        let datagram = udp_bytes(5_000, 53, &[0; 1_300]);
-        quoted.emit(datagram.len(), &mut original);
-        original.extend_from_slice(&datagram);
+    let stranger = "2001:db8::7".parse().unwrap();
+    let later = extension::Repr::Fragment(Fragment { offset: 64, more: false, id: 3 });
+    // About ourselves, about a group; about a packet of somebody else's, about a piece that has no ports.
+    for (src, dst, headers) in
+        [(US6, US6, &[][..]), (US6, ipv6::ALL_NODES, &[]), (stranger, PEER6, &[]), (US6, PEER6, &[later])]
+    {
+        let quoted = Repr { src, dst, next_header: Protocol::UDP, ..FROM_PEER };
+        let original = &ipv6_frame(quoted, headers, &udp_bytes(5_000, 53, &[0; 1_100]))[ethernet::HEADER_LEN..];
         for _ in 0..10 {
-            host.arrive(&ipv6_frame(FROM_PEER, &[], &icmp(&Icmp::PacketTooBig { mtu: 1_280, original: &original })));
+            host.arrive(&ipv6_frame(FROM_PEER, &[], &icmp(&Icmp::PacketTooBig { mtu: 1_280, original })));
         }
     }
     assert_eq!((host.stack.ip.route_generation(), host.stack.counters().ipv6_path_mtu_learnt), (before, 0));
+}
+
+#[test]
+fn an_address_of_a_link_is_not_reached_by_another() {
+    let mut host = acquainted();
+    let mac = MacAddr([2, 0, 0, 0, 0, 5]);
+    let capabilities = Capabilities::default();
+    let other = host.stack.add_port(PortConfig { name: "eth1".into(), mac, mtu: 1_500, capabilities });
+    let own = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 5);
+    host.stack.add_address(host.now, other, prefix("fe80::5/64"));
+    host.pass(ms(2_010));
+    host.sent();
+    let asked = Icmp::EchoRequest { ident: 1, seq: 2, data: b"" };
+    host.arrive(&ipv6_frame(Repr { dst: own, ..FROM_PEER }, &[], &icmp_between(PEER6, own, &asked)));
+    assert_eq!((host.drops(), host.sent().len()), (vec![("ipv6_not_for_us", 1)], 0));
 }
 
 #[test]
