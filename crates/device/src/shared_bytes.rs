@@ -7,7 +7,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rustix::fs::{MemfdFlags, SealFlags};
+use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags};
 
 use crate::sys;
 
@@ -21,8 +21,22 @@ impl SharedBytes {
         let len = len.checked_next_multiple_of(8).ok_or(io::ErrorKind::InvalidInput)?;
         let file = rustix::fs::memfd_create("sockeye", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
         rustix::fs::ftruncate(&file, len as u64)?;
-        rustix::fs::fcntl_add_seals(&file, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
+        rustix::fs::fcntl_add_seals(&file, SealFlags::SHRINK | SealFlags::SEAL)?;
         Ok((SharedBytes(sys::Mapping::new(file.as_fd(), len / 8)?), file))
+    }
+
+    /// The memory of a file that [`new`](Self::new) has made, once more: its first `kept` bytes as they are, and zeros behind them, up to `len` in all.
+    pub fn renewed(file: &OwnedFd, kept: usize, len: usize) -> io::Result<SharedBytes> {
+        let len = len.checked_next_multiple_of(8).ok_or(io::ErrorKind::InvalidInput)?;
+        let size = rustix::fs::fstat(file)?.st_size.cast_unsigned();
+        if size < len as u64 {
+            rustix::fs::ftruncate(file, len as u64)?;
+        }
+        if let Some(rest) = size.checked_sub(kept as u64).filter(|&rest| rest > 0) {
+            let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+            rustix::fs::fallocate(file, hole, kept as u64, rest)?;
+        }
+        Ok(SharedBytes(sys::Mapping::new(file.as_fd(), len / 8)?))
     }
 
     /// A word of 32 bits at a multiple of four, after all that was written before it; 0 where there is none.
@@ -137,5 +151,22 @@ mod tests {
         shared.store(usize::MAX & !3, 7);
         assert_eq!((shared.load(4096), shared.load(usize::MAX & !3)), (0, 0));
         assert!(file.set_len(0).is_err());
+    }
+
+    #[test]
+    fn memory_grows_and_shrinks_behind_what_is_kept_of_it() {
+        let (shared, file) = SharedBytes::new(12_288).expect("memory");
+        for at in [0, 4_092, 4_096, 12_284] {
+            shared.store(at, 7);
+        }
+        for len in [4_096, 8_192, 20_480] {
+            let again = SharedBytes::renewed(&file, 4_096, len).expect("memory");
+            assert_eq!([0, 4_092, 4_096, 12_284].map(|at| again.load(at)), [7, 7, 0, 0], "{len}");
+            again.store(len - 4, 9);
+            again.store(len, 9);
+            assert_eq!((again.load(len - 4), again.load(len)), (9, 0));
+            again.store(4_092, 7);
+        }
+        assert_eq!(shared.load(4_092), 7, "it is the same");
     }
 }

@@ -34,6 +34,16 @@ use crate::pair;
 /// The most datagrams of one program in one turn, each way.
 const TURN: usize = 128;
 
+/// The memory of a packet socket's rings.
+#[derive(Debug)]
+pub(crate) struct RingFile {
+    pub(crate) file: OwnedFd,
+    /// Of the rings, without our own page.
+    pub(crate) len: usize,
+    /// The program has asked for it.
+    pub(crate) mapped: bool,
+}
+
 /// What the pump remembers between its turns.
 #[derive(Debug, Default)]
 pub(crate) struct DatagramPump {
@@ -53,8 +63,8 @@ pub(crate) struct DatagramPump {
     spare: Vec<u8>,
     /// What the program knows of errors that it asks for.
     notice: errors::Notice,
-    /// The memory of a packet socket's rings, for the program, and their length.
-    pub(crate) rings: Option<(OwnedFd, usize)>,
+    /// The memory of a packet socket's rings, for the program.
+    pub(crate) rings: Option<RingFile>,
     /// Bytes that keep the program's end from polling writable while there is no room for what its ring holds.
     pub(crate) filler: u32,
     /// A turn ended before the datagrams did.

@@ -14,7 +14,7 @@ use sockeye_stack::packet::Progress;
 use sockeye_stack::packet::ring::Memory;
 
 use crate::boundary::Context;
-use crate::datagram::{self, RingMemory};
+use crate::datagram::{self, RingFile, RingMemory};
 use crate::end::{End, Pump};
 use crate::pair;
 use crate::requests::{Answer, Call, Outcome};
@@ -30,26 +30,38 @@ impl Call<'_, '_> {
         };
         let Context { host, now, .. } = &mut *self.context;
         let rings = host.packet_plan_rings(*socket, name, value)?;
-        let (memory, file) = match rings.len() {
-            0 => (None, None),
-            len => {
-                let (memory, file) = SharedBytes::new(rings.memory()).map_err(|_| Errno::ENOMEM)?;
-                let memory: Arc<dyn Memory> = Arc::new(RingMemory(memory));
-                (Some(memory), Some((file, len)))
+        let (len, kept) = (rings.len(), rings.kept());
+        let memory = match &mut pump.rings {
+            none if len == 0 => {
+                *none = None;
+                None
+            }
+            // A ring that may be full of frames is not copied: nobody else's turn would come meanwhile.
+            Some(before) if kept > 0 && before.mapped && len > kept => return Err(Errno::EBUSY.into()),
+            Some(before) if kept > 0 => {
+                let memory = SharedBytes::renewed(&before.file, kept, rings.memory()).map_err(|_| Errno::ENOMEM)?;
+                before.len = len;
+                Some(memory)
+            }
+            file => {
+                let (memory, fresh) = SharedBytes::new(rings.memory()).map_err(|_| Errno::ENOMEM)?;
+                *file = Some(RingFile { file: fresh, len, mapped: false });
+                Some(memory)
             }
         };
+        let memory = memory.map(|memory| -> Arc<dyn Memory> { Arc::new(RingMemory(memory)) });
         host.packet_set_rings(*now, *socket, rings, memory);
-        pump.rings = file;
         Ok((Answer::Done, None))
     }
 
     /// mmap of the rings.
     pub(crate) fn ring_memory(&mut self, key: Key) -> Outcome {
-        let Some(End { pump: Pump::Datagram(pump), .. }) = self.boundary.ends.get(key) else {
+        let Some(End { pump: Pump::Datagram(pump), .. }) = self.boundary.ends.get_mut(key) else {
             return Err(Errno::EINVAL.into());
         };
-        let (file, len) = pump.rings.as_ref().ok_or(Errno::EINVAL)?;
+        let RingFile { file, len, mapped } = pump.rings.as_mut().ok_or(Errno::EINVAL)?;
         let file = file.try_clone().map_err(|_| Errno::ENFILE)?;
+        *mapped = true;
         Ok((Answer::Value((*len as u64).to_ne_bytes().to_vec()), Some(file)))
     }
 

@@ -134,6 +134,49 @@ def in_all_versions():
     tell_end()
 
 
+def beside_what_has_arrived():
+    """A ring is added to one that has frames, which stay there; not to one that is mapped."""
+    one = socket.socket(AF_PACKET, socket.SOCK_RAW, 0)
+    one.setsockopt(SOL_PACKET, VERSION, 1)
+    rings = struct.pack('4I', 4096, 8, 2048, 16)
+    one.setsockopt(SOL_PACKET, RX_RING, rings)
+    one.bind(('veth0', 3))
+    other = socket.socket(AF_PACKET, socket.SOCK_RAW, 0)
+    other.bind(('veth0', 0))
+    for number in range(3):
+        other.send(frame(number))
+    watched = select.poll()
+    watched.register(one, select.POLLIN)
+    assert watched.poll(10_000)
+    for _ in range(2):
+        one.setsockopt(SOL_PACKET, TX_RING, rings)
+        one.setsockopt(SOL_PACKET, TX_RING, bytes(16))
+    one.setsockopt(SOL_PACKET, TX_RING, rings)
+    memory = mmap.mmap(one.fileno(), 2 * 32768, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
+    assert memory[32768:] == bytes(32768)
+    found, slot = [], 0
+    while len(found) < 3:
+        status, _, length, mac = struct.unpack_from('IIIH', memory, slot)
+        if not status & 1:
+            assert watched.poll(10_000)
+            continue
+        came = memory[slot + mac:slot + mac + length]
+        if came[12:14] == HEADER[12:14]:
+            found.append(came)
+        struct.pack_into('I', memory, slot, 0)
+        slot += 2048
+    assert found == [frame(number) for number in range(3)], found
+    sent = frame(3)
+    memory[32768 + 32:32768 + 32 + len(sent)] = sent
+    struct.pack_into('II', memory, 32768, REQUEST, len(sent))
+    assert one.send(b'') == len(sent)
+    mapped = socket.socket(AF_PACKET, socket.SOCK_RAW, 0)
+    mapped.setsockopt(SOL_PACKET, RX_RING, rings)
+    memory = mmap.mmap(mapped.fileno(), 32768, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
+    refused(errno.EBUSY, mapped.setsockopt, SOL_PACKET, TX_RING, rings)
+    tell_end()
+
+
 def what_cannot_be_sent():
     for version in range(3):
         for length, number in ((13, errno.EINVAL), (0, errno.EINVAL), (1519, errno.EMSGSIZE), (3000, errno.EMSGSIZE)):

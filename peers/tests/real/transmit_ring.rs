@@ -40,6 +40,11 @@ fn geometries_are_judged_as_the_kernel_judges_them() {
 }
 
 #[test]
+fn a_ring_stands_beside_one_that_has_frames() {
+    assert_eq!(sent("beside_what_has_arrived"), (0..4).map(|number| whole(number, 60)).collect::<Vec<_>>());
+}
+
+#[test]
 fn frames_leave_in_all_versions() {
     let expected: Vec<_> = (0..6 * 8 * 3).map(|number| whole(number, [60, 22, 1514][number as usize % 3])).collect();
     assert_eq!(sent("in_all_versions"), expected);

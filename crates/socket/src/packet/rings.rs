@@ -18,6 +18,8 @@ const MOST: usize = 1 << 30;
 pub struct Rings {
     receiving: Option<Geometry>,
     sending: Option<Geometry>,
+    /// It is the second that comes or goes.
+    changes_sending: bool,
 }
 
 impl Rings {
@@ -25,6 +27,11 @@ impl Rings {
     #[expect(clippy::len_without_is_empty, reason = "what is asked is how much memory they take")]
     pub fn len(&self) -> usize {
         self.receiving.iter().chain(&self.sending).map(Geometry::len).sum()
+    }
+
+    /// How much of the memory that there is goes on as it is: the ring for what arrives, while that for what is sent comes or goes.
+    pub fn kept(&self) -> usize {
+        if self.changes_sending { self.receiving.as_ref().map_or(0, Geometry::len) } else { 0 }
     }
 
     /// The same, with our own page behind them.
@@ -67,7 +74,7 @@ impl Host {
         if more > 0 && self.stack().packet_ring_memory() + more > MOST {
             return Err(Errno::ENOMEM);
         }
-        Ok(Rings { receiving, sending })
+        Ok(Rings { receiving, sending, changes_sending: !receive })
     }
 
     /// Does what was planned, with memory for it.

@@ -136,7 +136,7 @@ impl Stack {
     }
 
     /// Gives a socket these rings, one behind the other in `memory`, and our own page behind them; none: no ring any more. A ring for what
-    /// arrives that is there already goes on with what is in it, if it is of the same geometry.
+    /// arrives that is there already, of the same geometry, goes on: `memory` must begin with what is in it.
     pub fn packet_set_rings(
         &mut self,
         now: Instant,

@@ -119,8 +119,6 @@ pub(super) struct Ring {
     control: usize,
     manner: Manner,
     geometry: Geometry,
-    /// There has been a frame in it.
-    used: bool,
 }
 
 #[derive(Debug)]
@@ -138,7 +136,7 @@ impl Ring {
         };
         memory.store(control + CONTROL_LAST, manner.last() as u32);
         memory.store(control + CONTROL_ARMED, 1);
-        Ring { memory, control, manner, geometry, used: false }
+        Ring { memory, control, manner, geometry }
     }
 
     pub(super) fn geometry(&self) -> Geometry {
@@ -163,22 +161,14 @@ impl Ring {
         }
     }
 
-    /// Goes on in other memory, with all that is in it; our own page is at `control` there.
+    /// Goes on in memory that begins with what is in it; our own page is at `control` there.
     pub(super) fn move_to(&mut self, memory: Arc<dyn Memory>, control: usize) {
-        if self.used {
-            let mut piece = [0; 4_096];
-            for at in (0..self.geometry.len()).step_by(piece.len()) {
-                self.memory.read(at, &mut piece);
-                memory.write(at, &piece);
-            }
-        }
         memory.store(control + CONTROL_LAST, self.manner.last() as u32);
         memory.store(control + CONTROL_ARMED, 1);
         (self.memory, self.control) = (memory, control);
     }
 
     pub(super) fn put(&mut self, frame: &Frame<'_>) -> Put {
-        self.used = true;
         let put = match &mut self.manner {
             Manner::Slots(slots) => slots.put(&*self.memory, frame),
             Manner::Blocks(blocks) => blocks.put(&*self.memory, frame),
