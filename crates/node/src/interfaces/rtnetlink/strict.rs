@@ -7,8 +7,6 @@
 //!
 //! netlink(7); what Linux refuses for each kind.
 
-use std::ops::Range;
-
 use sockeye_socket::Errno;
 
 use super::messages::Request;
@@ -18,39 +16,40 @@ use super::{AF_BRIDGE, RTM_GETADDR, RTM_GETLINK, RTM_GETNEIGH, RTM_GETROUTE, RTM
 struct Form {
     /// Length of the fixed part.
     fixed: usize,
-    /// What of it must be zero.
-    zero: &'static [Range<usize>],
-    /// Flags that a word of it may have, and where that stands.
-    flags: (usize, u32),
-    /// Attributes that are heeded.
+    /// Bytes of it that are heeded; the others are zero.
+    heeded: &'static [usize],
+    /// Where a word of flags stands, and those that are.
+    flags: Option<(usize, u32)>,
+    /// Attributes that are.
     attributes: &'static [u16],
 }
 
 /// Refuses what will not be heeded.
 pub(super) fn check(request: &Request<'_>) -> Result<(), Refused> {
+    /// RTM_F_CLONED, RTM_F_PREFIX.
+    const ROUTES: u32 = 0xa00;
+    /// NTF_PROXY; beside it stand the state and the type.
+    const PROXIES: u32 = u32::from_ne_bytes([0, 0, 0x08, 0]);
     let form = match request.kind {
         // Bridges have forms of their own, and there are none.
         RTM_GETLINK | RTM_GETNEIGH if request.byte(0) == AF_BRIDGE => return Ok(()),
         // IFLA_MASTER, IFLA_LINKINFO, IFLA_EXT_MASK.
-        RTM_GETLINK => Form { fixed: 16, zero: &[1..16], flags: (0, u32::MAX), attributes: &[10, 18, 29] },
-        // The index is.
-        RTM_GETADDR => Form { fixed: 8, zero: &[1..4], flags: (0, u32::MAX), attributes: &[] },
-        // Table, protocol and type are, and RTM_F_CLONED and RTM_F_PREFIX; RTA_OIF, RTA_TABLE.
-        RTM_GETROUTE => Form { fixed: 12, zero: &[1..4, 6..7], flags: (8, 0xa00), attributes: &[4, 15] },
-        // NTF_PROXY is, in the third byte of the word; NDA_IFINDEX, NDA_MASTER.
-        RTM_GETNEIGH => {
-            const PROXY: u32 = u32::from_ne_bytes([0, 0, 0x08, 0]);
-            Form { fixed: 12, zero: &[1..8], flags: (8, PROXY), attributes: &[8, 9] }
-        }
-        RTM_GETRULE => Form { fixed: 12, zero: &[1..12], flags: (0, u32::MAX), attributes: &[] },
+        RTM_GETLINK => Form { fixed: 16, heeded: &[0], flags: None, attributes: &[10, 18, 29] },
+        // The index.
+        RTM_GETADDR => Form { fixed: 8, heeded: &[0, 4, 5, 6, 7], flags: None, attributes: &[] },
+        // Table, protocol and type; RTA_OIF, RTA_TABLE.
+        RTM_GETROUTE => Form { fixed: 12, heeded: &[0, 4, 5, 7], flags: Some((8, ROUTES)), attributes: &[4, 15] },
+        // NDA_IFINDEX, NDA_MASTER.
+        RTM_GETNEIGH => Form { fixed: 12, heeded: &[0], flags: Some((8, PROXIES)), attributes: &[8, 9] },
+        RTM_GETRULE => Form { fixed: 12, heeded: &[0], flags: None, attributes: &[] },
         _ => return Ok(()),
     };
     let refuse = |text| Err(Refused(Errno::EINVAL, text));
     let Some(fixed) = request.body.get(..form.fixed) else { return refuse("the header is cut off") };
-    let (at, flags) = form.flags;
-    if form.zero.iter().any(|range| fixed[range.clone()].iter().any(|&byte| byte != 0))
-        || request.word(at) & !flags != 0
-    {
+    let in_flags = |at: usize| form.flags.is_some_and(|(word, _)| (word..word + 4).contains(&at));
+    let idle = |at: &usize| !form.heeded.contains(at) && !in_flags(*at);
+    let unknown_flags = form.flags.map_or(0, |(at, known)| request.word(at) & !known);
+    if (0..fixed.len()).filter(idle).any(|at| fixed[at] != 0) || unknown_flags != 0 {
         return refuse("the header has a value that is not heeded in a dump of this kind");
     }
     let mut attributes = request.attributes(form.fixed);
