@@ -8,10 +8,10 @@
 //!
 //! States follow RFC 9293, 3.6, as if each FIN were acknowledged at once.
 
-use super::calls::source_for;
 use super::demux::{Endpoint, Flow};
 use super::handshake::RECEIVE_SCALE;
 use super::listener::Waiting;
+use super::open::source_for;
 use super::{Info, JoinedId, ListenerId, State, Tcp};
 use crate::bind::BindingId;
 use crate::family::Preferences;

@@ -23,7 +23,7 @@
 //! | [`isn`] | numbers that cannot be guessed, SYN cookies |
 //! | [`ephemeral`] | ports for connections that have none |
 //! | [`path`], [`hop`], [`template`] | route, link header, MTU; what IP says in each packet; headers that are written once |
-//! | [`calls`] | what the owner asks |
+//! | [`open`], [`calls`] | what the owner asks |
 //!
 //! Standards: RFC 9293, 5681, 5961, 6056, 6298, 6528, 6582, 6675, 6928, 7323, 2018, 3042, 3465, 4987, 1337, 6191;
 //! deviations stand in docs/deviations.md.
@@ -43,6 +43,7 @@ mod isn;
 mod joined;
 mod listener;
 mod lookup;
+mod open;
 mod options;
 mod output;
 mod path;
@@ -60,11 +61,12 @@ mod window;
 #[cfg(test)]
 mod tests;
 
-pub use calls::{ConnectError, Status};
+pub use calls::Status;
 pub use demux::Flow;
 pub use hop::Extras;
 pub use info::{Info, Summary, TimerInfo};
 pub use joined::Side;
+pub use open::ConnectError;
 pub use options::Options;
 
 use crate::bind::{BindingId, Bindings};
