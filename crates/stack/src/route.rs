@@ -280,11 +280,16 @@ impl Ip {
             usable(route) && route.next_hop.is_none_or(|gateway| !self.is_dead(route.port, gateway))
         };
         let found = if self.dead_gateways.is_empty() { None } else { self.fib.lookup(destination, alive) };
-        let route = found.or_else(|| self.fib.lookup(destination, usable)).ok_or(NoRoute)?;
-        let next_hop = route.next_hop.unwrap_or(destination);
-        let source = source.or(route.source);
+        let (port, next_hop, source) = match (found.or_else(|| self.fib.lookup(destination, usable)), device) {
+            (Some(route), _) => (route.port, route.next_hop.unwrap_or(destination), source.or(route.source)),
+            // As on Linux: who names a link of IPv4 that no route leads by means a host on it.
+            (None, Some(port)) if destination.is_ipv4() && self.is_usable(port) && !port.is_loopback() => {
+                (port, destination, source)
+            }
+            _ => return Err(NoRoute),
+        };
         let kind = AddressKind::Unicast;
-        let mut entry = self.entry(route.port, source, (destination, next_hop), kind, preferences).ok_or(NoRoute)?;
+        let mut entry = self.entry(port, source, (destination, next_hop), kind, preferences).ok_or(NoRoute)?;
         if let Some(mtu) = self.path_mtus.find(destination) {
             entry.mtu = entry.mtu.min(mtu);
         }

@@ -3,7 +3,7 @@
 
 use rustix::process::Signal;
 use serde_json::Value;
-use sockeye_peers::{Process, Scene, Setup, Side, Subject, subject, wait_for};
+use sockeye_peers::{PEER, Process, Scene, Setup, Side, Subject, subject, wait_for};
 
 pub(crate) const ROUTER: &str = "2001:db8:9::1";
 /// Behind the router.
@@ -75,7 +75,7 @@ pub(crate) fn router(scene: &Scene) -> Process {
     }
     let file = scene.file("radvd.conf");
     let text = "interface veth0 {
-        AdvSendAdvert on; MinRtrAdvInterval 3; MaxRtrAdvInterval 4; AdvLinkMTU 1400;
+        AdvSendAdvert on; AdvCurHopLimit 77; MinRtrAdvInterval 3; MaxRtrAdvInterval 4; AdvLinkMTU 1400;
         prefix 2001:db8:9::/64 { AdvValidLifetime 600; AdvPreferredLifetime 300; };
         RDNSS 2001:db8:9::1 { AdvRDNSSLifetime 60; };
     };";
@@ -115,10 +115,55 @@ fn a_router_gives_a_prefix_and_takes_itself_away() {
     // Larger than the link's MTU as the router has it: in fragments.
     ping("1390");
     converse(&scene, &own, BEYOND);
+    // As far as routers say that packets shall go.
+    let _watcher = Process::start(
+        scene.script(Side::Peer, "options_peer.py", include_str!("options_peer.py")).arg(scene.interface()),
+    );
+    scene.listens(Side::Peer, 7000);
+    let mut hops = scene.script(Side::Subject, "hops.py", include_str!("hops.py"));
+    Process::start(hops.args([PEER, BEYOND, "77"])).success();
     // Who ends says so.
     radvd.signal(Signal::TERM);
     wait_for("the default route's end", || (subjects_default_routes(&scene) == 0).then_some(()));
     assert_eq!(settled(subjects(&scene), NETWORK), Some(own), "the address lives on");
+}
+
+/// Temporary addresses beside the stable one (RFC 8981): shown as such, and the ones that strangers see, unless a program prefers
+/// otherwise (RFC 5014).
+#[test]
+fn temporary_addresses_are_what_strangers_see() {
+    let mut scene = Scene::new();
+    match subject() {
+        Subject::Sockeye => {
+            let file = scene.file("node.toml");
+            std::fs::write(&file, "[ipv6]\ntemporary = true\n").unwrap();
+            scene.replace_node(&["-c", file.to_str().unwrap()]);
+        }
+        Subject::Kernel => scene.subject_host().sysctl("ipv6/conf/veth0/use_tempaddr", "2").unwrap(),
+    }
+    let _radvd = router(&scene);
+    let shown = || {
+        let mut ask = scene.command(Side::Subject, "ip");
+        let said = Process::start(ask.args(["-6", "-j", "address", "show", "dev", "veth0"])).success();
+        let said: Value = serde_json::from_slice(&said.stdout).unwrap();
+        let all = said[0]["addr_info"].as_array().cloned().unwrap_or_default();
+        let of = |temporary: bool| {
+            let is = |own: &&Value| {
+                let ours = own["local"].as_str().is_some_and(|address| address.starts_with(NETWORK));
+                let usable = own["tentative"] != true && own["dynamic"] == true;
+                ours && usable && (own["temporary"] == true) == temporary
+            };
+            all.iter().find(is).and_then(|own| own["local"].as_str()).map(str::to_owned)
+        };
+        of(true).zip(of(false))
+    };
+    let (temporary, stable) = wait_for("a temporary address", shown);
+    let _watcher = Process::start(
+        scene.script(Side::Peer, "options_peer.py", include_str!("options_peer.py")).arg(scene.interface()),
+    );
+    scene.listens(Side::Peer, 7000);
+    let mut ask = scene.script(Side::Subject, "preferences.py", include_str!("preferences.py"));
+    Process::start(ask.args([PEER, BEYOND, &temporary, &stable])).success();
 }
 
 /// Both ways round: the subject wants what the kernel has, and the kernel what the subject has.

@@ -1,6 +1,6 @@
 # Options of IP, by their effects: what the peer sees of packets that were sent with them, and what this socket hears of packets that the peer
 # sends. The peer's part is in options_peer.py; the two talk over a connection, line by line.
-import ctypes, errno, socket, struct, sys
+import ctypes, errno, select, socket, struct, sys
 
 US4, PEER4, US6, PEER6 = sys.argv[2:6]
 IP, IPV6 = 0, 41
@@ -137,6 +137,122 @@ def options_that_go_back(talk):
     # The sender records itself first, then who hears it.
     recorded = "070f0c" + socket.inet_aton(PEER4).hex() + socket.inet_aton(US4).hex() + "00" * 5
     expect([(level, name, data.hex()) for level, name, data in control], [(IP, 7, recorded)])
+
+def interfaces_to_leave_by(talk):
+    link = socket.if_nametoindex(sys.argv[6])
+    # IP_UNICAST_IF and IPV6_UNICAST_IF, of which the number is in the order of the network; a route by another interface is none.
+    for s, level, name, to in [(socket4(), IP, 50, PEER4), (socket6(), IPV6, 76, PEER6)]:
+        set = lambda index: s.setsockopt(level, name, struct.pack("!I", index))
+        expect(refused(lambda: set(99)), "EADDRNOTAVAIL")
+        s.bind(("", 0))
+        port = s.getsockname()[1]
+        for index in (link, 0):
+            set(index)
+            expect(struct.unpack("!I", s.getsockopt(level, name, 4))[0], index)
+            talk.ask("watch", port)
+            s.sendto(b"by the link", (to, SINK))
+            talk.ask("seen", port)
+        if level == IPV6:
+            # There is no way by the loopback.
+            set(1)
+            expect(refused(lambda: s.sendto(b"by the loopback", (to, SINK))), "ENETUNREACH")
+            expect(refused(lambda: s.connect((to, SINK))), "ENETUNREACH")
+    # Where no route leads, who names a link of IPv4 means a host on it, and nobody answers for this one.
+    for by_device, answer in [(0, "ENETUNREACH"), (1, "EHOSTUNREACH")]:
+        s = socket4()
+        s.settimeout(30)
+        number(s, IP, 11, 1)
+        if by_device:
+            s.setsockopt(IP, 50, struct.pack("!I", link))
+        if refused(lambda: s.connect(("192.0.2.9", SINK))) == "done":
+            s.send(b"anybody?")
+            expect(refused(lambda: s.recv(1)), answer)
+        else:
+            expect(answer, "ENETUNREACH")
+
+def interfaces_that_stick(talk):
+    # IPV6_PKTINFO as an option: datagrams go by that interface, so that addresses of a link need no scope.
+    link = socket.if_nametoindex(sys.argv[6])
+    theirs = talk.ask("own")
+    s = socket6()
+    expect(refused(lambda: s.setsockopt(IPV6, 50, bytes(16))), "EINVAL")
+    s.setsockopt(IPV6, 50, bytes(16) + struct.pack("I", link))
+    s.bind(("", 0))
+    port = s.getsockname()[1]
+    talk.ask("watch", port)
+    # Addresses of ours must first be known to be nobody else's.
+    for _ in range(600):
+        if refused(lambda: s.sendto(b"by the link", (theirs, SINK))) == "done":
+            break
+        select.select([], [], [], 0.05)
+    assert talk.ask("seen", port).startswith("hops 64 ")
+    s.setsockopt(IPV6, 50, bytes(16) + struct.pack("I", 1))
+    expect(refused(lambda: s.sendto(b"by the loopback", (PEER6, SINK))), "ENETUNREACH")
+    s.setsockopt(IPV6, 50, bytes(20))
+    talk.ask("watch", port)
+    s.sendto(b"by any way", (PEER6, SINK))
+    assert talk.ask("seen", port).endswith("from " + US6)
+
+def datagrams_without_checksums(talk):
+    # RFC 6935: none where the socket wants none, and none is taken but by who said so. IPv4's are anybody's.
+    def sums(s, to):
+        s.bind(("", 0))
+        port = s.getsockname()[1]
+        talk.ask("watch", port)
+        for _ in range(3):
+            s.sendto(b"with a sum?", (to, ECHO))
+        return talk.ask("flow", port).split(" ")[2:]
+
+    assert "0000" not in sums(socket6(), PEER6)
+    s = socket6()
+    number(s, 17, 101, 1)
+    expect(s.getsockopt(17, 101), 1)
+    expect(sums(s, PEER6), ["0000"] * 3)
+    s = socket4()
+    number(s, socket.SOL_SOCKET, 11, 1)
+    expect(sums(s, PEER4), ["0000"] * 3)
+    careful, careless = socket6(), socket6()
+    number(careless, 17, 102, 1)
+    for s in (careful, careless):
+        s.bind(("", 0))
+        talk.ask("send", US6, s.getsockname()[1], 9, "without")
+        talk.ask("send", US6, s.getsockname()[1], 10)
+    expect(len(careless.recv(100)), 9)
+    expect(len(careless.recv(100)), 10)
+    expect(len(careful.recv(100)), 10)
+
+def flows_keep_their_label(talk):
+    # All packets of a flow have one, RFC 6437; and a stream leaves in segments that are longer than the link's packets.
+    labels = []
+    for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM) * 2:
+        s = socket6(kind)
+        s.bind(("", 0))
+        port = s.getsockname()[1]
+        talk.ask("watch", port)
+        s.connect((PEER6, ECHO))
+        got = 0
+        for _ in range(4):
+            s.sendall(b"y" * 1000)
+        while kind == socket.SOCK_STREAM and got < 4000:
+            got += len(s.recv(65536))
+        told = talk.ask("flow", port).split(" ")[0]
+        assert told.isdigit() and told != "0", told
+        labels.append(told)
+    assert len({*labels}) > 1, labels
+    for s, to in ((socket4(socket.SOCK_STREAM), PEER4), (socket6(socket.SOCK_STREAM), PEER6)):
+        s.bind(("", 0))
+        port = s.getsockname()[1]
+        s.connect((to, ECHO))
+        for _ in range(8):
+            talk.ask("watch", port)
+            s.sendall(b"z" * 100_000)
+            got = 0
+            while got < 100_000:
+                got += len(s.recv(65536))
+            if int(talk.ask("flow", port).split(" ")[1]) > 2 * 1500:
+                break
+        else:
+            raise AssertionError("no super-segment was seen")
 
 def too_long_for_the_path(talk):
     s = socket6()

@@ -20,6 +20,10 @@ checks! {
     what_came_in_pieces
     options_that_go_back
     too_long_for_the_path
+    interfaces_to_leave_by
+    interfaces_that_stick
+    datagrams_without_checksums
+    flows_keep_their_label
     headers_of_streams
     only_neighbours
     source_filters

@@ -35,6 +35,17 @@ def read(packet):
         protocol, rest = rest[0], rest[length:]
     return words, protocol, rest, offset, 40 + payload
 
+def waiting(link):
+    # What has come in by now.
+    link.setblocking(False)
+    try:
+        while True:
+            packet, address = link.recvfrom(1 << 17)
+            if address[2] != socket.PACKET_OUTGOING and address[1] in (0x0800, 0x86dd):
+                yield read(packet)
+    except BlockingIOError:
+        pass
+
 class Watch:
     def __init__(self, port):
         self.port = port
@@ -78,23 +89,30 @@ class Watch:
             how = "hops %(hops)d class %(class)d label %(label)d from %(from)s" % told
         return ";".join([how] + [str(size) for size in sizes if len(sizes) > 1])
 
+    def flow(self):
+        # Of all packets of the port: their labels, the longest one's length, and the checksums of datagrams.
+        labels, longest, sums = set(), 0, []
+        for words, protocol, rest, offset, size in waiting(self.link):
+            if protocol in (6, 17) and offset == 0 and struct.unpack("!H", rest[:2])[0] == self.port:
+                labels.add(words.get("label", 0))
+                longest = max(longest, size)
+                if protocol == 17:
+                    sums.append(rest[6:8].hex())
+        return " ".join(map(str, [",".join(map(str, labels)), longest, *sums]))
+
     def all(self):
         # Of all segments of the port that have bytes, and the first: they must be alike.
         told = set()
-        self.link.setblocking(False)
-        try:
-            for words, protocol, rest, offset, size in self.packets():
-                if protocol != 6 or struct.unpack("!H", rest[:2])[0] != self.port:
-                    continue
-                header, flags = (rest[12] >> 4) * 4, rest[13]
-                if flags & 2 == 0 and len(rest) == header:
-                    continue
-                if "df" in words:
-                    told.add("df %(df)d ttl %(ttl)d options %(options)s" % words)
-                else:
-                    told.add("hops %(hops)d class %(class)d destination %(destination)s" % words)
-        except BlockingIOError:
-            pass
+        for words, protocol, rest, offset, size in waiting(self.link):
+            if protocol != 6 or struct.unpack("!H", rest[:2])[0] != self.port:
+                continue
+            header, flags = (rest[12] >> 4) * 4, rest[13]
+            if flags & 2 == 0 and len(rest) == header:
+                continue
+            if "df" in words:
+                told.add("df %(df)d ttl %(ttl)d options %(options)s" % words)
+            else:
+                told.add("hops %(hops)d class %(class)d destination %(destination)s" % words)
         return " / ".join(sorted(told))
 
 def address_family(address):
@@ -114,8 +132,19 @@ class Conversation:
     def all(self, port):
         return self.watches.pop(port).all()
 
-    def send(self, to, port, size):
+    def own(self):
+        # An address of the link.
+        rows = [line.split() for line in open("/proc/net/if_inet6")]
+        return next(socket.inet_ntop(socket.AF_INET6, bytes.fromhex(row[0])) for row in rows if row[5] == interface and row[0].startswith("fe80"))
+
+    def flow(self, port):
+        return self.watches.pop(port).flow()
+
+    def send(self, to, port, size, *without_sum):
         s = socket.socket(address_family(to), socket.SOCK_DGRAM)
+        if without_sum:
+            # UDP_NO_CHECK6_TX.
+            s.setsockopt(17, 101, 1)
         s.sendto(b"z" * int(size), (to, int(port)))
         return "sent"
 

@@ -312,4 +312,32 @@ def raw_and_echo_sockets_hear_of_errors():
     assert error == (errno.EHOSTUNREACH, 3, 3, 0, 0, peer6) and whom[0] == far6 and quoted[0] == 128, (error, whom)
 
 
+def a_routers_limit_is_told():
+    """IPV6_RECVPATHMTU and IPV6_PATHMTU: what a router's Packet Too Big has taught."""
+    IPV6_RECVPATHMTU, IPV6_PATHMTU, IPV6_DONTFRAG = 60, 61, 62
+    s = make(AF_INET6, SOCK_DGRAM, 0)
+    for option in (IPV6_RECVPATHMTU, IPV6_DONTFRAG):
+        s.setsockopt(IPPROTO_IPV6, option, 1)
+    s.connect((far6, 9))
+    for _ in range(200):
+        try:
+            s.send(bytes(1450))
+        except OSError as failure:
+            # What is refused at the far end is none of this.
+            if failure.errno == errno.EMSGSIZE:
+                break
+        select.select([s], [], [], 0.1)
+    else:
+        raise AssertionError("the limit was not learnt")
+    while True:
+        try:
+            data, ((level, kind, info),), _, _ = s.recvmsg(100, 100)
+            break
+        except ConnectionRefusedError:
+            pass
+    assert (data, level, kind) == (b"", IPPROTO_IPV6, IPV6_PATHMTU)
+    assert socket.inet_ntop(AF_INET6, info[8:24]) == far6 and struct.unpack("I", info[28:]) == (1400,), info
+    assert struct.unpack("I", s.getsockopt(IPPROTO_IPV6, IPV6_PATHMTU, 32)[28:]) == (1400,)
+
+
 globals()[check]()

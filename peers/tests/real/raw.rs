@@ -187,6 +187,7 @@ checks! {
     echo_sockets_have_identifiers
     errors_are_asked_for_one_by_one
     what_is_too_long_is_said_with_its_limit
+    a_routers_limit_is_told
     raw_and_echo_sockets_hear_of_errors
 }
 

@@ -84,6 +84,19 @@ fn a_port_that_is_down_is_no_way() {
 }
 
 #[test]
+fn a_link_that_is_named_has_every_host_of_ipv4_that_no_route_leads_to() {
+    let mut host = Host::new();
+    let by =
+        |host: &Host, port| host.stack.ip.route_by(v4(FAR), None, Some(port)).map(|route| (route.port, route.next_hop));
+    assert_eq!(by(&host, host.port), Ok((host.port, v4(FAR))));
+    assert_eq!(by(&host, PortId::LOOPBACK), Err(NoRoute));
+    host.stack.add_route(route("0.0.0.0/0", Some(GATEWAY), host.port, 0));
+    assert_eq!(by(&host, host.port), Ok((host.port, v4(GATEWAY))));
+    host.stack.set_link(host.now, host.port, false);
+    assert_eq!(by(&host, host.port), Err(NoRoute));
+}
+
+#[test]
 fn an_address_comes_with_its_network_and_goes_with_it() {
     let mut host = Host::new();
     host.stack.add_address(host.now, host.port, prefix("10.0.0.9/24"));
