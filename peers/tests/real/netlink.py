@@ -263,6 +263,7 @@ def netlink_options():
         (GETLINK, struct.pack('=BBHiII', 0, 0, 0, 1, 0, 0), errno.EINVAL),
         (GETLINK, LINK[:1] + bytes(15) + index(4, 5), errno.EINVAL),
         (GETROUTE, of_routes.pack(2, 0, 0, 0, 100, 0, 0, 0, 0), errno.ENOENT),
+        (GETROUTE, of_routes.pack(0, 0, 0, 0, 100, 0, 0, 0, 0), 0),
         (GETROUTE, of_routes.pack(2, 8, 0, 0, 0, 0, 0, 0, 0), errno.EINVAL),
         (GETROUTE, of_routes.pack(2, 0, 0, 0, 0, 0, 0, 0, 4), errno.EINVAL),
         (GETROUTE, of_routes.pack(2, 0, 0, 0, 0, 0, 0, 0, 0) + index(4, 9999), errno.ENODEV),

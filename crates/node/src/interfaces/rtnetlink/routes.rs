@@ -243,7 +243,7 @@ pub(super) fn asked(
     if [table, protocol, kind, index].iter().any(Option::is_some) {
         messages.filtered();
     }
-    if table.is_some_and(|table| !matches!(table, 253..=255)) {
+    if table.is_some_and(|table| !matches!(table, 253..=255)) && family != 0 {
         return Err(Refused(Errno::ENOENT, "the node has the tables main and local"));
     }
     let is = |wish: Option<u32>, value: u8| wish.is_none_or(|wish| wish == u32::from(value));
