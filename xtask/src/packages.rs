@@ -39,6 +39,7 @@ pub(crate) const TEST: &[Program] = &[
     ("tshark", "tshark"),
     ("wget", "wget"),
     ("xargs", "findutils"),
+    ("/usr/lib/python3.11/test/test_socket.py", "libpython3.11-testsuite"),
     ("/usr/lib/python3/dist-packages/cryptography/__init__.py", "python3-cryptography"),
     ("/usr/lib/python3/dist-packages/psutil/__init__.py", "python3-psutil"),
     ("/usr/lib/python3/dist-packages/scapy/__init__.py", "python3-scapy"),

@@ -95,6 +95,8 @@ impl Call<'_, '_> {
                 grave.settings.set(stream, self.privilege, level, name, value)?;
                 Answer::Done
             }
+            // Why the last connection failed is told first, once.
+            Request::Connect { .. } if let Some(error) = grave.error.take() => return Err(error.into()),
             Request::Connect { address: Some(Address::Internet(address)), .. } => {
                 return self.reconnect(id, address, descriptor);
             }

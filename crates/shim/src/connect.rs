@@ -8,13 +8,15 @@
 //! between the question to the node and the wait must interrupt it, too: until then signals are blocked.
 //!
 //! A socket whose connection failed may be connected again on Linux. Its pair cannot, as the node has closed it; so the answer may bring a
-//! new descriptor, which takes the old one's place with the same flags. (A duplicate of the old one stays with the failure.)
+//! new descriptor, which takes the old one's place with the same flags, and in the sets of epoll ([`watches`](crate::watches)). (A duplicate of the
+//! old one stays with the failure.)
 
 use crate::address::Raw;
 use crate::datagram;
 use crate::exchange::{self, Along, NO_NODE, NONSENSE};
 use crate::names::{self, Mark, identity};
 use crate::sys::{self, Blocked, Descriptor, Errno, answer, outcome};
+use crate::watches::Watches;
 use crate::{interpose, real};
 use libc::{c_int, sockaddr, socklen_t, timeval};
 use sockeye_control::{Kind, Reply, Request, SocketName};
@@ -84,7 +86,10 @@ fn replace(fd: c_int, flags: c_int, new: Descriptor) -> Result<(), Errno> {
         sys::option(fd, option, &mut time)?;
         sys::set_option(new.number(), option, &time)?;
     }
-    sys::duplicate_over(new.number(), fd, if close_on_exec { libc::O_CLOEXEC } else { 0 })
+    let watches = Watches::of(fd);
+    sys::duplicate_over(new.number(), fd, if close_on_exec { libc::O_CLOEXEC } else { 0 })?;
+    watches.renew(fd);
+    Ok(())
 }
 
 /// Waits until the connection stands or has failed.

@@ -91,6 +91,7 @@ mod stream;
 mod sys;
 mod transfer;
 mod transmit;
+mod watches;
 
 /// Defines functions that take the place of libc's by their names.
 ///

@@ -4,6 +4,7 @@
 //! thread cancelled within an exchange would leave a descriptor open), and they touch `errno`. These leave `errno` as it was.
 
 use libc::{c_char, c_int, c_long, c_void, iovec, msghdr, sockaddr_un, socklen_t, ucred};
+use std::io::Write;
 use std::mem::{size_of, zeroed};
 
 /// One of Linux's error numbers.
@@ -400,6 +401,50 @@ pub(crate) fn each_descriptor(mut act: impl FnMut(c_int)) -> Result<(), Errno> {
                 act(fd);
             }
             entries = entries.get(len.max(1)..).unwrap_or_default();
+        }
+    }
+}
+
+/// The number of a descriptor's file.
+pub(crate) fn inode(fd: c_int) -> Result<u64, Errno> {
+    // SAFETY: all zeros is a valid structure, which the call fills.
+    let mut about: libc::stat = unsafe { zeroed() };
+    syscall!(libc::SYS_fstat, fd, &raw mut about)?;
+    Ok(about.st_ino)
+}
+
+/// Adds a descriptor to a set of epoll.
+pub(crate) fn watch(set: c_int, fd: c_int, event: libc::epoll_event) -> Result<(), Errno> {
+    syscall!(libc::SYS_epoll_ctl, set, libc::EPOLL_CTL_ADD, fd, &raw const event).map(drop)
+}
+
+/// Reads what the kernel tells of a descriptor, line by line; what is longer than any line of its own is passed over.
+pub(crate) fn each_line_about(fd: c_int, mut act: impl FnMut(&str)) -> Result<(), Errno> {
+    let mut path = [0u8; 32];
+    // With the zero behind it; a number has at most ten digits.
+    let _ = write!(&mut path[..31], "/proc/self/fdinfo/{fd}");
+    let flags = libc::O_RDONLY | libc::O_CLOEXEC;
+    let file = Descriptor::new(int(syscall!(libc::SYS_openat, libc::AT_FDCWD, path.as_ptr(), flags)?));
+    let mut buffer = [0u8; 1024];
+    let mut kept = 0;
+    loop {
+        let room = &mut buffer[kept..];
+        let len = syscall!(libc::SYS_read, file.number(), room.as_mut_ptr(), room.len())? as usize;
+        if len == 0 {
+            return Ok(());
+        }
+        let filled = kept + len;
+        let mut begin = 0;
+        while let Some(end) = buffer[begin..filled].iter().position(|&byte| byte == b'\n') {
+            if let Ok(line) = std::str::from_utf8(&buffer[begin..begin + end]) {
+                act(line);
+            }
+            begin += end + 1;
+        }
+        buffer.copy_within(begin..filled, 0);
+        kept = filled - begin;
+        if kept == buffer.len() {
+            kept = 0;
         }
     }
 }

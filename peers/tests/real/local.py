@@ -281,6 +281,23 @@ def nobody_listens():
     s.setblocking(False)
     assert s.connect_ex(gone) == errno.EINPROGRESS
     assert wait(s, select.POLLOUT) & select.POLLERR and error(s) == errno.ECONNREFUSED
+    # Its failure can be told by connecting, too. Then it is as new, and watched as before.
+    again = tcp()
+    again.setblocking(False)
+    epoll = select.epoll()
+    epoll.register(again, select.EPOLLOUT | select.EPOLLET)
+    assert again.connect_ex(gone) == errno.EINPROGRESS
+    assert wait(again, select.POLLOUT) & select.POLLERR
+    fails(errno.ECONNREFUSED, again.connect, gone)
+    server = listener()
+    epoll.poll(0)
+    assert again.connect_ex(server.getsockname()) == errno.EINPROGRESS
+    edge(epoll, select.EPOLLOUT)
+    assert error(again) == 0
+    epoll.modify(again, select.EPOLLIN | select.EPOLLET)
+    server.accept()[0].sendall(b"at last")
+    edge(epoll, select.EPOLLIN)
+    assert exactly(again, 7) == b"at last"
     # The same socket, once somebody does.
     s = tcp(None)
     fails(errno.ECONNREFUSED, s.connect, gone)

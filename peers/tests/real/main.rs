@@ -8,6 +8,7 @@ mod bulk;
 mod calls;
 mod complaints;
 mod conflicts;
+mod cpython;
 mod examples;
 mod fanout;
 mod faults;
