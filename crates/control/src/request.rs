@@ -128,6 +128,8 @@ pub enum Request<'a> {
     WriteInVain {
         /// Which socket.
         id: SocketId,
+        /// Of no bytes: nothing is sent, and nothing comes of it.
+        empty: bool,
     },
     /// `recvmsg(2)` with `MSG_ERRQUEUE`. Answer: [`crate::Reply::Message`], or `EAGAIN` if no error waits.
     TakeError {
@@ -321,7 +323,10 @@ impl<'a> Request<'a> {
                 writer.limited(argument, MAX_OPTION)?;
             }
             Request::Flush { id } => writer.about(FLUSH, id)?,
-            Request::WriteInVain { id } => writer.about(WRITE_IN_VAIN, id)?,
+            Request::WriteInVain { id, empty } => {
+                writer.about(WRITE_IN_VAIN, id)?;
+                writer.bool(empty)?;
+            }
             Request::TakeError { id } => writer.about(TAKE_ERROR, id)?,
             Request::Memory { id } => writer.about(MEMORY, id)?,
             Request::Transmit { id, address } => {
@@ -398,7 +403,7 @@ impl<'a> Request<'a> {
                 Request::Option { id: reader.id()?, level: reader.i32()?, name: reader.i32()?, len: reader.u32()? }
             }
             FLUSH => Request::Flush { id: reader.id()? },
-            WRITE_IN_VAIN => Request::WriteInVain { id: reader.id()? },
+            WRITE_IN_VAIN => Request::WriteInVain { id: reader.id()?, empty: reader.bool()? },
             TAKE_ERROR => Request::TakeError { id: reader.id()? },
             MEMORY => Request::Memory { id: reader.id()? },
             TRANSMIT => Request::Transmit { id: reader.id()?, address: reader.optional_any_address()? },
@@ -451,7 +456,7 @@ impl<'a> Request<'a> {
             | Request::Shutdown { id, .. }
             | Request::TakeError { id }
             | Request::Flush { id }
-            | Request::WriteInVain { id }
+            | Request::WriteInVain { id, .. }
             | Request::Memory { id }
             | Request::Transmit { id, .. }
             | Request::Ioctl { id, .. } => Some(id),

@@ -48,7 +48,7 @@ pub(crate) fn sent(fd: c_int, len: ssize_t, whole: impl FnOnce() -> Result<ssize
     if len != -1 || errno() != PIPE {
         return len;
     }
-    answer(refused(fd).and_then(|()| whole()))
+    answer(refused(fd, whole))
 }
 
 /// Writing to a stream that was never connected.
@@ -78,9 +78,9 @@ pub(crate) fn send(
     if len != -1 || errno() != PIPE {
         return len;
     }
-    match refused(fd) {
+    match refused(fd, whole) {
         Err(PIPE) if flags & libc::MSG_NOSIGNAL == 0 => call(flags),
-        refused => answer(refused.and_then(|()| whole())),
+        refused => answer(refused),
     }
 }
 
@@ -115,11 +115,14 @@ fn after_the_end(fd: c_int) -> Result<(), Errno> {
     }
 }
 
-/// What TCP says to a write that the pair has refused; `Ok` if it takes it.
-fn refused(fd: c_int) -> Result<(), Errno> {
+/// What TCP says to a write of so many bytes that the pair has refused.
+fn refused(fd: c_int, whole: impl FnOnce() -> Result<ssize_t, Errno>) -> Result<ssize_t, Errno> {
     let Some(name) = identity(fd).filter(|name| name.kind == Kind::Stream) else { return Err(PIPE) };
     match exchange::socket_error(fd, name.id) {
-        Ok(0) => exchange::order(fd, &Request::WriteInVain { id: name.id }),
+        Ok(0) => {
+            let whole = whole()?;
+            exchange::order(fd, &Request::WriteInVain { id: name.id, empty: whole == 0 }).map(|()| whole)
+        }
         Ok(error) => Err(Errno(error)),
         Err(NO_NODE) => Err(NO_NODE),
         Err(_) => Err(PIPE),

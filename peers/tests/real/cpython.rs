@@ -12,18 +12,15 @@ use std::time::Duration;
 
 use sockeye_peers::{Process, Scene, Setup, Side, Subject, subject};
 
-const SUITE: [&str; 13] = [
+const SUITE: [&str; 10] = [
     "test.test_socket",
     "test.test_selectors",
-    "test.test_epoll",
     "test.test_socketserver",
     "test.test_asyncore",
-    "test.test_asynchat",
     "test.test_asyncio.test_sock_lowlevel",
     "test.test_ssl.TestPreHandshakeClose",
     "test.test_ssl.SimpleBackgroundTests.test_bio_handshake",
     "test.test_httplib",
-    "test.test_httpservers",
     "test.test_smtplib",
     "test.test_telnetlib",
 ];
@@ -32,7 +29,7 @@ const SUITE: [&str; 13] = [
 const DIFFERENCES: &[(&str, &str)] = &[];
 
 /// How many tests the suite has at least that can be run anywhere; else it has hardly been run.
-const MANY: usize = 1_000;
+const MANY: usize = 900;
 /// How often a test must have the same verdict on both.
 const AGAIN: usize = 2;
 

@@ -255,6 +255,7 @@ def a_write_to_who_has_closed():
         client, connection = pair()
         client.close()
         assert connection.recv(1) == b"" and connection.getpeername() and state(connection) == 8  # CLOSE_WAIT
+        assert connection.send(b"") == 0 and connection.send(b"") == 0
         assert write(connection) == 5
         wait(connection, select.POLLHUP)
         fails(errno.ENOTCONN, connection.getpeername)

@@ -150,7 +150,7 @@ fn meanings(script: &[u8]) {
         (Request::File { look: flag, link: !flag, path: text }, text.len() <= MAX_NAME),
         (Request::Show { what, json: flag }, true),
         (Request::Flush { id }, true),
-        (Request::WriteInVain { id }, true),
+        (Request::WriteInVain { id, empty: flag }, true),
         (Request::TakeError { id }, true),
         (Request::Board, true),
         (Request::Ring, true),

@@ -91,7 +91,9 @@ impl Call<'_, '_> {
                 Answer::Done
             }
             // While somebody holds the other end, it is the pair that refuses.
-            Request::WriteInVain { .. } if other.is_none() => host.write_in_vain(socket).map(|()| Answer::Done)?,
+            Request::WriteInVain { empty, .. } if other.is_none() => {
+                host.write_in_vain(socket, empty).map(|()| Answer::Done)?
+            }
             Request::WriteInVain { .. } => return Err(Errno::EPIPE.into()),
             // The pair keeps an urgent byte apart.
             Request::Flush { .. } => Answer::Done,

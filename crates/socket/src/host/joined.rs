@@ -52,14 +52,17 @@ impl Host {
         }
     }
 
-    /// A write to a peer that has let go. TCP takes the first, to which the peer's answer is a reset; there `EPIPE` begins.
-    pub fn write_in_vain(&mut self, id: SocketId) -> Result<(), Errno> {
+    /// A write to a peer that has let go. TCP takes the first, to which the peer's answer is a reset; there `EPIPE` begins. One of no bytes (`empty`)
+    /// sends nothing.
+    pub fn write_in_vain(&mut self, id: SocketId, empty: bool) -> Result<(), Errno> {
         let Some(Body::Joined(joined, side)) = self.body(id) else { return Err(Errno::EPIPE) };
         let state = self.stack.tcp_joined_info(joined, side).map(|info| info.state);
         if state != Some(TcpState::CloseWait) {
             return Err(Errno::EPIPE);
         }
-        self.fail(id, Errno::EPIPE);
+        if !empty {
+            self.fail(id, Errno::EPIPE);
+        }
         Ok(())
     }
 
@@ -134,16 +137,17 @@ mod tests {
         let mut host = Host::new(Stack::new(Config::default(), [7; 32]));
         let (listener, remote) = listening(&mut host);
         let client = tcp(&mut host);
-        assert_eq!(host.write_in_vain(client), Err(Errno::EPIPE));
+        assert_eq!(host.write_in_vain(client, false), Err(Errno::EPIPE));
         assert!(host.join(NOW, client, remote));
         let server = host.accept(listener).unwrap();
-        assert_eq!(host.write_in_vain(server), Err(Errno::EPIPE));
+        assert_eq!(host.write_in_vain(server, false), Err(Errno::EPIPE));
         host.close(NOW, client);
         assert!(host.peer_address(server).is_ok());
-        assert_eq!(host.write_in_vain(server), Ok(()));
+        assert_eq!(host.write_in_vain(server, true), Ok(()));
+        assert_eq!(host.write_in_vain(server, false), Ok(()));
         assert_eq!(host.peer_address(server), Err(Errno::ENOTCONN));
         assert_eq!(int_option(&mut host, server, SOL_SOCKET, SO_ERROR), Errno::EPIPE.raw());
-        assert_eq!(host.write_in_vain(server), Err(Errno::EPIPE));
+        assert_eq!(host.write_in_vain(server, false), Err(Errno::EPIPE));
     }
 
     #[test]
