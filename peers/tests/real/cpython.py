@@ -6,7 +6,7 @@ from test import support
 
 SLOW = (
     "Timeout", "_timeout", "interrupt", "TCPCloserTest", "above_fd_setsize", "executor", "mlsd", "encoding_param", "VSOCK",
-    "large_content_length",
+    "large_content_length", "client_racing",
 )
 PATIENCE = 60
 
