@@ -25,7 +25,7 @@ interpose! {
         let wanted = unsafe { hints.as_ref().copied().unwrap_or_else(|| addrinfo { ai_flags: libc::AI_V4MAPPED | libc::AI_ADDRCONFIG, ..zeroed() }) };
         // libc would look which families the kernel's interfaces have.
         let mut numeric = addrinfo { ai_flags: wanted.ai_flags & !libc::AI_ADDRCONFIG, ..wanted };
-        if name.is_null() || numeric.ai_flags & libc::AI_NUMERICHOST != 0 {
+        if name.is_null() {
             // SAFETY: the program's own arguments, as they came, but for the flag.
             return unsafe { real::getaddrinfo(name, service, &numeric, result) };
         }
@@ -38,7 +38,7 @@ interpose! {
         // SAFETY: the program's own arguments, as they came, but for the flag.
         let error = unsafe { real::getaddrinfo(name, service, &numeric, result) };
         // Not an address in numbers is exactly what this error says; all others would be the same for a name.
-        if error != libc::EAI_NONAME {
+        if error != libc::EAI_NONAME || wanted.ai_flags & libc::AI_NUMERICHOST != 0 {
             return error;
         }
         // SAFETY: the program's own argument, which ends in a zero byte.

@@ -59,15 +59,17 @@ seen["if_nameindex"] = [(1 if i == 1 else i - index, name) for i, name in socket
 seen["if_indextoname"] = [socket.if_indextoname(1), socket.if_indextoname(index), attempt(lambda: socket.if_indextoname(999))]
 seen["if_nametoindex"] = attempt(lambda: socket.if_nametoindex("none"))
 
-def zone(name):
+def zone(name, flags=0):
     try:
-        return [(row[4][0], row[4][3] - index) for row in socket.getaddrinfo(name, 80, type=socket.SOCK_STREAM)]
+        rows = socket.getaddrinfo(name, 80, type=socket.SOCK_STREAM, flags=flags)
+        return [(address[0], address[3] - index) for *_, address in rows]
     except socket.gaierror as error:
         return error.errno
 
 
 numeric = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
 seen["zones"] = [zone("fe80::1%veth0"), zone(f"ff02::1%{index}"), zone("fe80::1%none"), zone("fd09::2%veth0")]
+seen["zones in numbers"] = [zone(name, socket.AI_NUMERICHOST) for name in ("ff02::6%veth0", "fe80::1%none", "name")]
 seen["zones by name"] = [socket.getnameinfo(("fe80::1", 80, 0, index), numeric), socket.getnameinfo(("fe80::1", 80, 0, 999), numeric),
                          socket.getnameinfo(("fd09::2", 80, 0, 0), numeric)]
 
