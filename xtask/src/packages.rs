@@ -8,12 +8,15 @@ type Program = (&'static str, &'static str);
 
 /// What the tests run.
 pub(crate) const TEST: &[Program] = &[
+    ("arp-scan", "arp-scan"),
     ("arping", "iputils-arping"),
     ("busybox", "busybox"),
     ("cc", "gcc"),
     ("curl", "curl"),
+    ("dhclient", "isc-dhcp-client"),
     ("dnsmasq", "dnsmasq-base"),
     ("ethtool", "ethtool"),
+    ("fping", "fping"),
     ("hping3", "hping3"),
     ("ifconfig", "net-tools"),
     ("iperf3", "iperf3"),

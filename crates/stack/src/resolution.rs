@@ -107,6 +107,17 @@ impl Ip {
         }
     }
 
+    /// An administrator says who has an address: what was known gives way.
+    pub(crate) fn tell_neighbor(&mut self, now: Instant, port: PortId, address: IpAddr, mac: MacAddr) {
+        if self.neighbors.link_address(port, address).is_some_and(|known| known != mac) {
+            self.neighbors.forget(port, Some(address));
+        }
+        // It begins as one that is asked for, and there is the answer.
+        let _ = self.neighbors.use_address(now, port, address);
+        self.count_evicted();
+        self.hear(now, port, address, mac, Claim::Passing);
+    }
+
     pub(crate) fn handle_neighbor_timeouts(&mut self, now: Instant) {
         while let Some(action) = self.neighbors.handle_timeout(now) {
             match action {

@@ -34,7 +34,7 @@ use crate::{Config, Egress, Event, link};
 use sockeye_device::{Full, Instant, RxFrame, TxFrame};
 use sockeye_wire::ipv4::Packet;
 use sockeye_wire::ipv6::extension::{Extensions, Limits};
-use sockeye_wire::{EtherType, IpPrefix, Protocol, ethernet};
+use sockeye_wire::{EtherType, IpPrefix, MacAddr, Protocol, ethernet};
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
@@ -323,6 +323,11 @@ impl Stack {
     /// All groups that are listened to, by port.
     pub fn groups(&self) -> impl Iterator<Item = GroupSummary> + '_ {
         self.ip.multicast.summaries()
+    }
+
+    /// An administrator says which hardware address a neighbour has. Whether it is there is checked when it is used, as with any other.
+    pub fn tell_neighbor(&mut self, now: Instant, port: PortId, address: IpAddr, mac: MacAddr) {
+        self.ip.tell_neighbor(now, port, address, mac);
     }
 
     /// All neighbours, in no order.

@@ -119,28 +119,85 @@ fn ndisc6_and_rdisc6_ask_from_here() {
     }
 }
 
-/// busybox's client of DHCP asks dnsmasq; its script says what it got, and sets nothing.
-#[test]
-fn udhcpc_gets_a_lease() {
-    let scene = Scene::new();
-    let mut serve = scene.command(Side::Peer, "dnsmasq");
-    serve.args([
-        "--keep-in-foreground",
-        "--port=0",
-        "--conf-file=/dev/null",
-        "--pid-file=",
-        "--leasefile-ro",
-        "--no-ping",
-    ]);
-    serve.args(["--bind-interfaces", "--interface=veth0", "--dhcp-authoritative", "--log-facility=-", "--user=root"]);
-    let _serving = Process::start(serve.arg("--dhcp-range=10.9.0.50,10.9.0.50,255.255.255.0,1h"));
-    scene.is_bound(Side::Peer, 67);
+/// dnsmasq, which serves one lease and one name.
+fn dnsmasq(scene: &Scene, side: Side) -> Process {
+    let mut serve = scene.command(side, "dnsmasq");
+    let alone = ["--keep-in-foreground", "--conf-file=/dev/null", "--pid-file=", "--leasefile-ro", "--no-ping"];
+    serve.args(alone).args(["--no-resolv", "--no-hosts", "--address=/name.test/10.9.0.77", "--user=root"]);
+    serve.args(["--bind-interfaces", "--interface=veth0", "--dhcp-authoritative", "--log-facility=-"]);
+    let serving = Process::start(serve.arg("--dhcp-range=10.9.0.50,10.9.0.50,255.255.255.0,1h"));
+    scene.is_bound(side, 67);
+    serving
+}
+
+/// A script for udhcpc that says what it got, and sets nothing.
+fn says_the_lease(scene: &Scene) -> String {
     let script = scene.file("lease");
     fs::write(&script, "#!/bin/sh\necho $1 $ip $subnet $router $lease\n").unwrap();
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
-    let script = script.to_str().unwrap();
-    let said = says(&scene, "busybox", &["udhcpc", "-f", "-q", "-n", "-T", "1", "-i", "veth0", "-s", script]);
+    script.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn udhcpc_gets_a_lease() {
+    let scene = Scene::new();
+    let _serving = dnsmasq(&scene, Side::Peer);
+    let script = says_the_lease(&scene);
+    let said = says(&scene, "busybox", &["udhcpc", "-f", "-q", "-n", "-T", "1", "-i", "veth0", "-s", &script]);
     assert_eq!(said.text().lines().last(), Some("bound 10.9.0.50 255.255.255.0 10.9.0.1 3600"), "{said}");
+}
+
+/// ISC's client does the same with a packet socket, a filter and a socket besides; it goes on when it has its lease.
+#[test]
+fn dhclient_gets_a_lease() {
+    let scene = Scene::new();
+    let _serving = dnsmasq(&scene, Side::Peer);
+    let [leases, pid] = ["leases", "pid"].map(|name| scene.file(name));
+    let mut ask = scene.copy("dhclient");
+    ask.args(["-4", "-1", "-d", "-sf", "/bin/true", "-lf"]).arg(&leases).arg("-pf").arg(&pid).arg("veth0");
+    let _asking = Process::start(&mut ask);
+    let said = wait_for("a lease", || fs::read_to_string(&leases).ok().filter(|said| said.contains("expire")));
+    for expected in ["interface \"veth0\"", "fixed-address 10.9.0.50;", "dhcp-lease-time 3600;", "routers 10.9.0.1;"] {
+        assert!(said.contains(expected), "no {expected:?} in {said}");
+    }
+}
+
+#[test]
+fn dnsmasq_serves_leases_and_names() {
+    let scene = Scene::new();
+    let _serving = dnsmasq(&scene, Side::Subject);
+    let script = says_the_lease(&scene);
+    let mut ask = scene.command(Side::Peer, "busybox");
+    let said =
+        Process::start(ask.args(["udhcpc", "-f", "-q", "-n", "-T", "1", "-i", "veth0", "-s", &script])).success();
+    assert_eq!(said.text().lines().last(), Some("bound 10.9.0.50 255.255.255.0 10.9.0.2 3600"), "{said}");
+    let mut look_up = scene.command(Side::Peer, "busybox");
+    let said = Process::start(look_up.args(["nslookup", "-type=a", "name.test", SUBJECT])).success();
+    assert!(said.text().contains("Address: 10.9.0.77"), "{said}");
+}
+
+/// A word of what each says of a port that is open, of one that is closed, or of the station.
+#[test]
+fn scanners_find_the_peer() {
+    let scene = Scene::new();
+    let mut serve = scene.command(Side::Peer, "nc");
+    let _serving = Process::start(serve.args(["-k", "-l", PEER, "7100"]));
+    scene.listens(Side::Peer, 7100);
+    let [alive, open] = [format!("{PEER} is alive"), format!("TCP {PEER}:7100 > {SUBJECT}")];
+    let station = mac_of_peer(&scene).to_lowercase();
+    let questions: &[(&str, &[&str], &str)] = &[
+        ("fping", &["-r", "5", PEER], &alive),
+        ("arp-scan", &["-q", "-r", "5", "-I", "veth0", PEER], &station),
+        ("nping", &["-c", "3", "--delay", "100ms", "--tcp", "-p", "7100", PEER], &open),
+        ("nmap", &["-n", "-sO", "-p", "1", PEER], "1        open  icmp"),
+        ("nmap", &["-n", "-sA", "-p", "9", PEER], "9/tcp unfiltered"),
+        ("nmap", &["-n", "-sn", "-PR", PEER], "Host is up"),
+        ("hping3", &["-n", "--scan", "7100", "-S", PEER], ".S..A..."),
+    ];
+    for &(program, arguments, expected) in questions {
+        let said = says(&scene, program, arguments);
+        assert!(said.text().contains(expected), "{program} does not say {expected:?}: {said}");
+    }
 }
 
 /// A function of the same name in `tools.py`.

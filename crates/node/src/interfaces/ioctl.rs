@@ -15,7 +15,7 @@ use sockeye_socket::{Errno, Privilege};
 use sockeye_stack::Route;
 use sockeye_stack::neighbor::NeighborState;
 use sockeye_stack::packet::Reception;
-use sockeye_wire::IpPrefix;
+use sockeye_wire::{IpPrefix, MacAddr};
 
 use super::{Interface, QUEUE_LEN, ethtool, flags, interfaces};
 use crate::node::Node;
@@ -51,6 +51,7 @@ const SIOCGIFTXQLEN: u32 = 0x8942;
 const SIOCETHTOOL: u32 = 0x8946;
 const SIOCGMIIPHY: u32 = 0x8947;
 const SIOCGARP: u32 = 0x8954;
+const SIOCSARP: u32 = 0x8955;
 const SIOCGIFMAP: u32 = 0x8970;
 const SIOCGHWTSTAMP: u32 = 0x89b1;
 /// What changes something: `SIOCSIF*`, routes, ARP entries, bridges, bonds, and what is private to a driver.
@@ -77,7 +78,7 @@ const CHANGES: &[u32] = &[
     0x8937, // SIOCSIFHWBROADCAST
     0x8943, // SIOCSIFTXQLEN
     0x8953, // SIOCDARP
-    0x8955, // SIOCSARP
+    SIOCSARP,
     0x8971, // SIOCSIFMAP
     0x8983, // SIOCSIFVLAN
     0x8990, // SIOCBONDENSLAVE
@@ -105,6 +106,7 @@ pub(crate) fn perform(node: &mut Node, who: Privilege, family: i32, command: u32
     match command {
         SIOCADDRT | SIOCDELRT => change_route(node, family, command == SIOCADDRT, argument),
         SIOCGARP => ask_arp(node, family, argument),
+        SIOCSARP => set_arp(node, family, argument),
         SIOCSIFFLAGS => set_flags(node, argument),
         SIOCSIFADDR | SIOCSIFNETMASK | SIOCSIFBRDADDR => set_address(node, family, command, argument),
         SIOCGIFNAME => {
@@ -215,16 +217,48 @@ fn broadcast(interface: &Interface, prefix: IpPrefix) -> Ipv4Addr {
 
 /// ARP's entry for an address (`arpreq`: address, hardware address, flags, mask, device).
 fn ask_arp(node: &Node, family: i32, argument: &[u8]) -> Outcome {
-    /// ATF_COM, ATF_NETMASK, ATF_DONTPUB, ATF_PUBL.
-    const COMPLETE: u32 = 0x2;
-    const NETMASK: u32 = 0x20;
-    const DO_NOT_PUBLISH: u32 = 0x40;
-    const PUBLISH: u32 = 0x8;
+    let (mut request, interface, address) = of_arp(node, family, argument)?;
+    let mut neighbors = node.host.stack().neighbors();
+    let Some(found) = neighbors.find(|one| one.port == interface.port && one.address == address) else {
+        return refuse(Errno::ENXIO, format!("{address} is no neighbour on {}", interface.name));
+    };
+    request[16..32].fill(0);
+    put(&mut request[16..], &interface.hardware_type().to_ne_bytes());
+    put(&mut request[18..], &found.mac.map_or([0; 6], |mac| mac.0));
+    let valid = !matches!(found.state, NeighborState::Incomplete | NeighborState::Failed);
+    put(&mut request[32..], &(if valid { COMPLETE } else { 0 }).to_ne_bytes());
+    Ok(request.to_vec())
+}
+
+/// Says who has an address, as servers of DHCP need it for hosts that have none yet.
+fn set_arp(node: &mut Node, family: i32, argument: &[u8]) -> Outcome {
+    let (request, interface, address) = of_arp(node, family, argument)?;
+    let asked = u32::from_ne_bytes(part(&request, 32));
+    if asked & (PERMANENT | PUBLISH) != 0 {
+        return refuse(Errno::EOPNOTSUPP, "the node checks all its neighbours, and answers for none of them");
+    }
+    let of_link = u16::from_ne_bytes(part(&request, 16)) == interface.hardware_type() && !interface.is_loopback();
+    if asked & COMPLETE == 0 || !of_link {
+        return Err(Errno::EINVAL.into());
+    }
+    let mac = MacAddr(part(&request, 18));
+    node.host.stack_mut().tell_neighbor(node.now, interface.port, address, mac);
+    Ok(Vec::new())
+}
+
+/// ATF_COM, ATF_PERM, ATF_PUBL, ATF_NETMASK, ATF_DONTPUB.
+const COMPLETE: u32 = 0x2;
+const PERMANENT: u32 = 0x4;
+const PUBLISH: u32 = 0x8;
+const NETMASK: u32 = 0x20;
+const DO_NOT_PUBLISH: u32 = 0x40;
+
+/// A request about an entry of the ARP table: itself, and the interface and the address that it names.
+fn of_arp(node: &Node, family: i32, argument: &[u8]) -> Result<([u8; ARPREQ_LEN], Interface, IpAddr), Refusal> {
     if !matches!(family, AF_INET | AF_PACKET) {
         return refuse(Errno::ENOTTY, "no socket of this kind knows of ARP");
     }
     let Some(&request) = argument.first_chunk::<ARPREQ_LEN>() else { return Err(Errno::EINVAL.into()) };
-    let mut request = request;
     if u16::from_ne_bytes(part(&request, 0)) != AF_INET as u16 {
         return refuse(Errno::EPFNOSUPPORT, "ARP is for addresses of IPv4");
     }
@@ -237,16 +271,7 @@ fn ask_arp(node: &Node, family: i32, argument: &[u8]) -> Outcome {
         return refuse(Errno::ENODEV, format!("no interface is called {name:?}"));
     };
     let address = IpAddr::from(part::<4>(&request, 4));
-    let mut neighbors = node.host.stack().neighbors();
-    let Some(found) = neighbors.find(|one| one.port == interface.port && one.address == address) else {
-        return refuse(Errno::ENXIO, format!("{address} is no neighbour on {name}"));
-    };
-    request[16..32].fill(0);
-    put(&mut request[16..], &interface.hardware_type().to_ne_bytes());
-    put(&mut request[18..], &found.mac.map_or([0; 6], |mac| mac.0));
-    let valid = !matches!(found.state, NeighborState::Incomplete | NeighborState::Failed);
-    put(&mut request[32..], &(if valid { COMPLETE } else { 0 }).to_ne_bytes());
-    Ok(request.to_vec())
+    Ok((request, interface, address))
 }
 
 /// Takes an interface up or down, and lets it receive more or not.

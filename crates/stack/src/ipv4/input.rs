@@ -88,8 +88,7 @@ pub(crate) fn decide(
     if !packet.verify_checksum() {
         return Decision::Drop(Drop::Ipv4Checksum);
     }
-    // RFC 4541, 2.1.1: a switch that asks about groups may have no address.
-    let nobody = packet.src().is_unspecified() && packet.protocol() == Protocol::IGMP;
+    let nobody = packet.src().is_unspecified() && may_come_from_nobody(&packet);
     if !nobody && !may_be_source(packet.src(), arrival, addresses) {
         return Decision::Drop(Drop::Ipv4Source);
     }
@@ -131,6 +130,13 @@ pub(crate) fn decide(
         return Decision::Reassemble(accepted, piece);
     }
     Decision::Deliver(accepted)
+}
+
+/// What a host may send before it has an address, to all or on its link (RFC 1122, 3.2.1.3 (a); RFC 2131, 4.1), and what a switch asks about groups
+/// that has none (RFC 4541, 2.1.1).
+fn may_come_from_nobody(packet: &Packet<'_>) -> bool {
+    let on_link = matches!(packet.dst().octets(), [224, 0, 0, _]);
+    packet.dst().is_broadcast() || on_link || packet.protocol() == Protocol::IGMP
 }
 
 /// RFC 1122 §3.2.1.3: what may stand in the source field.

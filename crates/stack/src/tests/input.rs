@@ -57,6 +57,13 @@ fn martians_and_land_get_no_answer() {
         assert_eq!(refused(&from(src.parse().unwrap())), [("ipv4_source", 1)], "{src}");
     }
     assert_eq!(refused(&from(US)), [("ipv4_source", 1)], "land");
+    // Who has no address yet may speak to all, and on the link.
+    for (dst, reason) in
+        [("255.255.255.255", "udp_no_socket"), ("224.0.0.1", "udp_no_socket"), ("10.0.0.255", "ipv4_source")]
+    {
+        let header = ipv4::Repr { src: Ipv4Addr::UNSPECIFIED, dst: dst.parse().unwrap(), ..FROM_PEER };
+        assert_eq!(refused(&ipv4_frame(header, &udp_bytes(68, 67, b"x"))), [(reason, 1)], "{dst}");
+    }
     for dst in ["127.0.0.1", "0.0.0.0", "240.0.0.1"] {
         assert_eq!(refused(&to(dst.parse().unwrap())), [("ipv4_destination", 1)], "{dst}");
     }
