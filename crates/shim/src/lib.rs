@@ -17,6 +17,7 @@
 //! | `open`, `fopen`, `opendir`, `stat`, `readlink`, `access` of `/proc/net` and `/sys/class/net` | asks the node for a file that tells of its own world |
 //! | `mmap` on a packet socket | maps the node's memory; `poll`, `select` and `epoll_wait` look there first |
 //! | `getaddrinfo`, `getnameinfo`, `gethostby*` | asks the node for names, and libc for the rest |
+//! | `syscall` | the socket calls, `read` and `write` by their numbers are those of above |
 //!
 //! There is no table of descriptors: whether a descriptor is a node's socket, and which, is in the name that it is bound to
 //! (`names`). So nothing here can go stale over dup, fork, exec, or descriptors passed between processes, and there is no lock. The only
@@ -70,6 +71,7 @@ mod address;
 mod connect;
 mod connection;
 mod datagram;
+mod direct;
 mod environment;
 mod exchange;
 mod files;

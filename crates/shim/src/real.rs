@@ -4,8 +4,8 @@
 //! constructor) looks it up itself. Two threads that do so at once find the same.
 
 use libc::{
-    DIR, FILE, addrinfo, c_char, c_int, c_uint, c_ulong, c_void, epoll_event, fd_set, hostent, iovec, mmsghdr, mode_t,
-    msghdr, nfds_t, pollfd, sigset_t, size_t, sockaddr, socklen_t, ssize_t, timespec, timeval,
+    DIR, FILE, addrinfo, c_char, c_int, c_long, c_uint, c_ulong, c_void, epoll_event, fd_set, hostent, iovec, mmsghdr,
+    mode_t, msghdr, nfds_t, pollfd, sigset_t, size_t, sockaddr, socklen_t, ssize_t, timespec, timeval,
 };
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -79,6 +79,8 @@ real! {
     fn setsockopt(fd: c_int, level: c_int, name: c_int, value: *const c_void, len: socklen_t) -> c_int = -1;
     fn shutdown(fd: c_int, how: c_int) -> c_int = -1;
     fn ioctl(fd: c_int, command: c_ulong, argument: *mut c_void) -> c_int = -1;
+
+    fn syscall(number: c_long, a: c_long, b: c_long, c: c_long, d: c_long, e: c_long, f: c_long) -> c_long = -1;
 
     fn read(fd: c_int, buffer: *mut c_void, len: size_t) -> ssize_t = -1;
     fn readv(fd: c_int, pieces: *const iovec, count: c_int) -> ssize_t = -1;

@@ -41,21 +41,16 @@ pub(crate) fn outcome<T: Copy + PartialEq + From<i8>>(call: impl FnOnce() -> T) 
     Ok(result)
 }
 
-/// `libc::syscall` with the result in Rust's manner.
+/// A system call with the result in Rust's manner.
 macro_rules! syscall {
     ($number:expr $(, $argument:expr)*) => {{
-        let before = errno();
-        // Each argument is a whole word: of an `int` on the stack (the seventh) the upper half would be anything.
+        let arguments = [$($argument as c_long),*];
+        let mut words: [c_long; 6] = [0; 6];
+        words[..arguments.len()].copy_from_slice(&arguments);
+        let [a, b, c, d, e, f] = words;
         // SAFETY: the arguments are as the system call takes them; pointers are to values that outlive the call, or
         // are the program's, which the kernel checks.
-        let result: c_long = unsafe { libc::syscall($number $(, $argument as c_long)*) };
-        if result == -1 {
-            let error = errno();
-            set_errno(before);
-            Err(error)
-        } else {
-            Ok(result)
-        }
+        outcome(|| unsafe { crate::real::syscall($number, a, b, c, d, e, f) })
     }};
 }
 

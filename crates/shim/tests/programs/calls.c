@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -83,6 +84,28 @@ static void many(void) {
         printf("message %u %.*s %d %d\n", received[i].msg_len, (int)received[i].msg_len, buffers[i],
                received[i].msg_hdr.msg_flags & MSG_TRUNC, ntohs(from[i].sin_port));
     printf("nothing %d %d\n", recvmmsg(fd, received, 8, MSG_DONTWAIT, NULL), errno == EAGAIN);
+    close(fd);
+    close(other);
+}
+
+/* By their numbers, as libuv does. */
+static void direct(void) {
+    struct sockaddr_in to = address(7911), from;
+    socklen_t len = sizeof from;
+    int fd = syscall(SYS_socket, AF_INET, SOCK_DGRAM, 0), other = bound(SOCK_DGRAM, 7912);
+    must(fd >= 0 && syscall(SYS_bind, fd, &to, sizeof to) == 0, "bind");
+    char buffer[16] = "direct";
+    struct iovec piece = {buffer, 6};
+    struct mmsghdr message = {.msg_hdr = {.msg_name = &to, .msg_namelen = sizeof to, .msg_iov = &piece, .msg_iovlen = 1}};
+    printf("direct %ld", syscall(SYS_sendmmsg, other, &message, 1, 0));
+    must(syscall(SYS_sendto, other, "more", 4, 0, &to, sizeof to) == 4, "sendto");
+    message.msg_hdr.msg_name = &from;
+    piece.iov_len = sizeof buffer;
+    printf(" %ld", syscall(SYS_recvmmsg, fd, &message, 1, 0, NULL));
+    printf(" %u %.6s %d", message.msg_len, buffer, ntohs(from.sin_port));
+    printf(" %ld", syscall(SYS_recvfrom, fd, buffer, sizeof buffer, 0, &from, &len));
+    printf(" %.4s %d %u\n", buffer, ntohs(from.sin_port), len);
+    printf("nothing %ld %d\n", syscall(SYS_recvfrom, fd, buffer, sizeof buffer, MSG_DONTWAIT, NULL, NULL), errno == EAGAIN);
     close(fd);
     close(other);
 }
@@ -252,6 +275,7 @@ int main(void) {
     printf("errno stays %d\n", errno);
     fortified();
     many();
+    direct();
     interrupted(0);
     interrupted(1);
     cancelled();
