@@ -37,8 +37,13 @@ interpose! {
         }
         // SAFETY: the program's own arguments, as they came, but for the flag.
         let error = unsafe { real::getaddrinfo(name, service, &numeric, result) };
-        // Not an address in numbers is exactly what this error says; all others would be the same for a name.
+        // Not an address in numbers, or not a service in numbers, is what this error says; all others would be the same for a name.
         if error != libc::EAI_NONAME || wanted.ai_flags & libc::AI_NUMERICHOST != 0 {
+            return error;
+        }
+        // SAFETY: the program's own argument, as it came.
+        let error = unsafe { wrong_service(service, &numeric) };
+        if error != 0 {
             return error;
         }
         // SAFETY: the program's own argument, which ends in a zero byte.
@@ -83,6 +88,27 @@ interpose! {
             *host.add(name.len()) = 0;
         }
         0
+    }
+}
+
+/// What is wrong with a service, if anything: no name is asked for before that is known.
+///
+/// # Safety
+///
+/// As for `getaddrinfo`.
+unsafe fn wrong_service(service: *const c_char, hints: &addrinfo) -> c_int {
+    if service.is_null() {
+        return 0;
+    }
+    let hints = addrinfo { ai_flags: hints.ai_flags & !libc::AI_CANONNAME, ..*hints };
+    let mut list = null_mut();
+    // SAFETY: the caller's promise; what libc has made is freed at once.
+    unsafe {
+        let error = real::getaddrinfo(null(), service, &hints, &mut list);
+        if error == 0 {
+            libc::freeaddrinfo(list);
+        }
+        error
     }
 }
 
