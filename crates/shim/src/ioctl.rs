@@ -4,7 +4,7 @@
 //! node knows. Questions about interfaces go to the node on whatever socket they are asked: they are about the interfaces that the program sees.
 
 use crate::exchange::{self, Along, NONSENSE};
-use crate::names::{self, identity};
+use crate::names::{self, Mark, identity};
 use crate::sys::{self, Errno, answer};
 use crate::{datagram, interfaces, interpose, memory, real};
 use libc::{c_int, c_ulong, c_void};
@@ -37,14 +37,14 @@ interpose! {
         let number = command & 0xffff_ffff;
         match number {
             FIONREAD | SIOCOUTQ | SIOCGSTAMP | SIOCGSTAMPNS | SIOCOUTQNSD => match identity(fd) {
-                // The node's own byte does not count.
-                Some(_) if number == FIONREAD && names::is_fresh(fd) => {
-                    return answer(memory::write(argument, &[0; 4]).map(|()| 0));
-                }
-                Some(socket) if !(number == FIONREAD && socket.kind == Kind::Stream) => {
-                    return answer(ask(fd, socket, number, argument).map(|()| 0));
-                }
-                _ => {}
+                Some(socket) if number == FIONREAD && socket.kind == Kind::Stream => match names::unconnected(fd) {
+                    Some(Mark::Listener) => return answer(Err(Errno(libc::EINVAL))),
+                    // The node's own byte does not count.
+                    Some(_) => return answer(memory::write(argument, &[0; 4]).map(|()| 0)),
+                    None => {}
+                },
+                Some(socket) => return answer(ask(fd, socket, number, argument).map(|()| 0)),
+                None => {}
             },
             SIOCADDRT..=LAST | WIRELESS_FIRST..=WIRELESS_LAST => {
                 if let Some(family) = family(fd, number) {

@@ -61,6 +61,8 @@
 //!   one too many.
 //! - *Bad pointers*: option values, payloads and addresses are judged by the kernel (`EFAULT`). Names for the resolver are read as they are, as libc does.
 //! - *A node that was killed*: options that it is only told may seem to be set, a thousand times at most, before it is noticed.
+//! - *Sandboxes*: in a process that gave up system calls (seccomp(2)), a stream's reset with nothing unread is an end, and a fresh stream's
+//!   reads are the pair's.
 //! - *chroot*: a program that changes its root to where the control path does not exist has its sockets still, but can make no more.
 
 #[cfg(not(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64")))]
@@ -87,6 +89,7 @@ mod poll;
 mod real;
 mod resolve;
 mod ring;
+mod sandbox;
 mod socket;
 mod statement;
 mod stream;

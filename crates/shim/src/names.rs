@@ -7,17 +7,46 @@
 //!
 //! The same holds for fresh streams, which are neither connected nor listen: TCP says so at once, where a pair would let the program wait. A
 //! fresh stream's descriptor bears a mark ([`Mark`]), and [`FRESH_STREAMS`] counts how many this process may hold, so that nobody is asked
-//! where there is none. One that is closed fresh, or connected by another process, stays counted; that costs system calls, and no more.
+//! where there is none (nor of a number that never was a listener's: a listener has no peer either). One that is closed fresh, or connected by another process, stays counted; that costs system calls, and no more.
 
 use crate::sys::{self, Errno};
-use crate::{patience, poll};
+use crate::{patience, poll, sandbox};
 use libc::{c_int, msghdr};
 use sockeye_control::{Kind, SocketName};
 use std::mem::offset_of;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 static MAY_HOLD_DATAGRAM_SOCKETS: AtomicBool = AtomicBool::new(false);
 static FRESH_STREAMS: AtomicU32 = AtomicU32::new(0);
+/// A guess: a connection that comes to such a number costs system calls, and a listener put on another by `dup2` is not noticed.
+static LISTENERS: Numbers = Numbers::none();
+/// Asked only in a process that gave up system calls; complete when it did.
+static DATAGRAM_SOCKETS: Numbers = Numbers::none();
+
+/// The numbers that were descriptors of a kind at some time, a bit each.
+struct Numbers([AtomicU64; 16]);
+
+impl Numbers {
+    const fn none() -> Numbers {
+        Numbers([const { AtomicU64::new(0) }; 16])
+    }
+
+    fn place(&self, fd: c_int) -> Option<(&AtomicU64, u64)> {
+        let number = usize::try_from(fd).ok()?;
+        self.0.get(number / 64).map(|word| (word, 1 << (number % 64)))
+    }
+
+    fn add(&self, fd: c_int) {
+        if let Some((word, bit)) = self.place(fd) {
+            word.fetch_or(bit, Ordering::Relaxed);
+        }
+    }
+
+    /// `None` for large numbers, of which nothing is known.
+    fn may_be(&self, fd: c_int) -> Option<bool> {
+        self.place(fd).map(|(word, bit)| word.load(Ordering::Relaxed) & bit != 0)
+    }
+}
 
 /// What a stream's descriptor says of itself, in every process that holds it. It is kept as the descriptor's priority (`SO_PRIORITY`), which has no
 /// meaning on a Unix socket, and which the program never sees: its own `SO_PRIORITY` goes to the node.
@@ -38,15 +67,22 @@ pub(crate) fn mark(fd: c_int, mark: Mark) -> Result<(), Errno> {
 
 /// Whether a stream's descriptor bears this mark.
 pub(crate) fn is_marked(fd: c_int, mark: Mark) -> bool {
-    let mut found: c_int = -1;
-    sys::option(fd, libc::SO_PRIORITY, &mut found).is_ok() && found == mark as c_int
+    marked(fd) == Some(mark as c_int)
 }
 
-/// A stream of a node that is neither connected nor listens.
-pub(crate) fn is_fresh(fd: c_int) -> bool {
-    FRESH_STREAMS.load(Ordering::Relaxed) > 0
-        && identity(fd).is_some_and(|name| name.kind == Kind::Stream)
-        && is_marked(fd, Mark::Fresh)
+fn marked(fd: c_int) -> Option<c_int> {
+    let mut found: c_int = -1;
+    sys::option(fd, libc::SO_PRIORITY, &mut found).ok().map(|()| found)
+}
+
+/// A stream of a node without a connection: a fresh one, or a listener.
+pub(crate) fn unconnected(fd: c_int) -> Option<Mark> {
+    if LISTENERS.may_be(fd) != Some(true) && FRESH_STREAMS.load(Ordering::Relaxed) == 0 || sandbox::is_entered() {
+        return None;
+    }
+    identity(fd).filter(|name| name.kind == Kind::Stream)?;
+    let found = marked(fd)?;
+    [Mark::Fresh, Mark::Listener].into_iter().find(|&mark| found == mark as c_int)
 }
 
 /// This process made a stream.
@@ -62,6 +98,9 @@ pub(crate) fn settle(fd: c_int, as_what: Mark) -> Result<(), Errno> {
     }
     if is_marked(fd, Mark::Fresh) {
         let _ = FRESH_STREAMS.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| count.checked_sub(1));
+    }
+    if as_what == Mark::Listener {
+        LISTENERS.add(fd);
     }
     mark(fd, as_what)
 }
@@ -87,16 +126,42 @@ pub(crate) fn parse(address: &libc::sockaddr_un, len: usize) -> Option<SocketNam
 
 /// [`identity`], asked only where it can matter: `unusual` arguments, or a process that may hold datagram sockets.
 pub(crate) fn identity_if(unusual: bool, fd: c_int) -> Option<SocketName> {
-    if unusual || MAY_HOLD_DATAGRAM_SOCKETS.load(Ordering::Relaxed) { identity(fd) } else { None }
+    let may_hold = || MAY_HOLD_DATAGRAM_SOCKETS.load(Ordering::Relaxed);
+    if unusual || may_hold() && (!sandbox::is_entered() || DATAGRAM_SOCKETS.may_be(fd) != Some(false)) {
+        identity(fd)
+    } else {
+        None
+    }
+}
+
+/// Soon it may be too late to ask which descriptors are datagram sockets.
+pub(crate) fn look_for_datagram_sockets() {
+    if MAY_HOLD_DATAGRAM_SOCKETS.load(Ordering::Relaxed) {
+        each_descriptor(|fd| {
+            if identity(fd).is_some_and(|name| !name.kind.is_stream()) {
+                DATAGRAM_SOCKETS.add(fd);
+            }
+        });
+    }
+}
+
+fn each_descriptor(act: fn(c_int)) {
+    if sys::each_descriptor(act).is_err() {
+        (0..64).for_each(act);
+    }
 }
 
 /// This process came by a descriptor.
 pub(crate) fn learn(fd: c_int) {
     match identity(fd).map(|name| name.kind) {
-        Some(Kind::Datagram | Kind::Raw) => MAY_HOLD_DATAGRAM_SOCKETS.store(true, Ordering::Relaxed),
+        Some(Kind::Datagram | Kind::Raw) => {
+            MAY_HOLD_DATAGRAM_SOCKETS.store(true, Ordering::Relaxed);
+            DATAGRAM_SOCKETS.add(fd);
+        }
         Some(Kind::Stream) if is_marked(fd, Mark::Fresh) => {
             FRESH_STREAMS.fetch_add(1, Ordering::Relaxed);
         }
+        Some(Kind::Stream) if is_marked(fd, Mark::Listener) => LISTENERS.add(fd),
         Some(Kind::Stream) => patience::has_stream(fd),
         _ => {}
     }
@@ -129,9 +194,7 @@ pub(crate) unsafe fn learn_from(message: &msghdr) {
 
 /// A program may be started with sockets of a node, as inetd does.
 pub(crate) fn look_for_inherited_sockets() {
-    if sys::each_descriptor(learn).is_err() {
-        (0..64).for_each(learn);
-    }
+    each_descriptor(learn);
     // Whoever set them up may have asked for errors.
     if MAY_HOLD_DATAGRAM_SOCKETS.load(Ordering::Relaxed) {
         poll::expect_errors();

@@ -12,8 +12,8 @@
 //! those moments is as one that came just before the call: its handler has run, and the call waits.
 
 use crate::names::identity;
-use crate::real;
 use crate::sys::{self, Errno, outcome, set_errno};
+use crate::{real, sandbox};
 use libc::{c_int, c_void, ssize_t};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
@@ -40,7 +40,7 @@ pub(crate) fn has_stream(fd: c_int) {
 
 /// Receives from what may be a stream; `sleep` is the call that waits for as long as it takes.
 pub(crate) fn receive(fd: c_int, buffer: *mut c_void, len: usize, sleep: impl FnOnce() -> ssize_t) -> ssize_t {
-    if len == 0 || !HAS_STREAMS.load(Ordering::Relaxed) || is_file(fd) {
+    if len == 0 || !HAS_STREAMS.load(Ordering::Relaxed) || is_file(fd) || sandbox::is_entered() {
         return sleep();
     }
     // SAFETY: the program's own arguments, as they came.

@@ -16,6 +16,7 @@
 
 use crate::exchange::{self, NO_NODE};
 use crate::names::{self, identity};
+use crate::sandbox;
 use crate::sys::{self, Errno, answer, errno, set_errno};
 use libc::{c_int, sockaddr, sockaddr_un, socklen_t, ssize_t};
 use sockeye_control::{Kind, Request};
@@ -102,7 +103,7 @@ pub(crate) fn hide_name(address: *const sockaddr, len: &mut socklen_t) {
 }
 
 fn after_the_end(fd: c_int) -> Result<(), Errno> {
-    if sys::readiness(fd, 0) & libc::POLLHUP == 0 {
+    if sandbox::is_entered() || sys::readiness(fd, 0) & libc::POLLHUP == 0 {
         return Ok(());
     }
     let Some(name) = identity(fd).filter(|name| name.kind == Kind::Stream) else { return Ok(()) };
@@ -117,6 +118,9 @@ fn after_the_end(fd: c_int) -> Result<(), Errno> {
 
 /// What TCP says to a write of so many bytes that the pair has refused.
 fn refused(fd: c_int, whole: impl FnOnce() -> Result<ssize_t, Errno>) -> Result<ssize_t, Errno> {
+    if sandbox::is_entered() {
+        return Err(PIPE);
+    }
     let Some(name) = identity(fd).filter(|name| name.kind == Kind::Stream) else { return Err(PIPE) };
     match exchange::socket_error(fd, name.id) {
         Ok(0) => {
@@ -131,6 +135,9 @@ fn refused(fd: c_int, whole: impl FnOnce() -> Result<ssize_t, Errno>) -> Result<
 
 /// Why a stream of a node is no more. `errno` stays.
 fn reason(fd: c_int) -> Option<Errno> {
+    if sandbox::is_entered() {
+        return None;
+    }
     let name = names::identity(fd).filter(|name| name.kind == Kind::Stream)?;
     match exchange::socket_error(fd, name.id) {
         Ok(0) => None,

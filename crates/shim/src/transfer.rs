@@ -43,7 +43,7 @@ fn way(fd: c_int, flags: c_int, refused: c_int, error: Errno) -> Way {
 /// Without Fast Open, as Linux says where it is switched off; a pair would ignore it.
 fn way_out(fd: c_int, flags: c_int) -> Way {
     match way(fd, flags, libc::MSG_FASTOPEN, UNSUPPORTED) {
-        Way::Kernel if names::is_fresh(fd) => Way::Broken,
+        Way::Kernel if names::unconnected(fd).is_some() => Way::Broken,
         way => way,
     }
 }
@@ -51,7 +51,7 @@ fn way_out(fd: c_int, flags: c_int) -> Way {
 /// There is nothing in a queue of errors; a pair would take data from it.
 fn way_in(fd: c_int, flags: c_int) -> Way {
     match way(fd, flags, libc::MSG_ERRQUEUE, Errno(libc::EAGAIN)) {
-        Way::Kernel if names::is_fresh(fd) => Way::Refused(Errno(libc::ENOTCONN)),
+        Way::Kernel if names::unconnected(fd).is_some() => Way::Refused(Errno(libc::ENOTCONN)),
         way => way,
     }
 }

@@ -25,6 +25,7 @@ impl From<ConnectError> for Errno {
         match error {
             ConnectError::NoRoute | ConnectError::NotUnicast => Errno::ENETUNREACH,
             ConnectError::NotLocal | ConnectError::InUse | ConnectError::NoPorts => Errno::EADDRNOTAVAIL,
+            ConnectError::NoPort => Errno::ECONNREFUSED,
             ConnectError::Family => Errno::EAFNOSUPPORT,
         }
     }

@@ -38,6 +38,18 @@ while ended < 2:
     # The one that is left takes the next.
 print("workers ended")
 
+# A listener has no peer, and what waits in it stays: TLS is wrapped around it so.
+listener.setblocking(False)
+with socket.create_connection(("127.0.0.1", 7300)) as waits:
+    available = ctypes.c_int()
+    print("available", libc.ioctl(listener.fileno(), 0x541b, ctypes.byref(available)), errno.errorcode[ctypes.get_errno()])
+    for what, call in (("recv", lambda: listener.recv(1)), ("recvfrom", lambda: listener.recvfrom(1)), ("read", lambda: os.read(listener.fileno(), 1)),
+                       ("send", lambda: listener.send(b"x")), ("write", lambda: os.write(listener.fileno(), b"x"))):
+        try: print(what, call())
+        except OSError as e: print(what, errno.errorcode[e.errno])
+    select.select([listener], [], [], 10)
+    print("accepted", listener.accept()[0].getpeername() == waits.getsockname())
+
 listener.setblocking(True)
 hole = os.open("/dev/null", os.O_RDONLY)
 client = socket.create_connection(("127.0.0.1", 7300))

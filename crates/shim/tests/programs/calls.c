@@ -2,15 +2,19 @@
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -259,6 +263,46 @@ static void broken(void) {
     close(listener);
 }
 
+/* A child that gave up all calls but the plainest, as sshd's does, reads and writes its connection, and meets its end. */
+static void locked_in(void) {
+    int listener = bound(SOCK_STREAM, 7913);
+    must(listen(listener, 5) == 0, "listen");
+    struct sockaddr_in a = address(7913);
+    int client = socket(AF_INET, SOCK_STREAM, 0), spare = socket(AF_INET, SOCK_STREAM, 0);
+    must(connect(client, (void *)&a, sizeof a) == 0, "connect");
+    int server = accept(listener, NULL, NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        close(client);
+        struct sock_filter list[] = {
+            BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+            BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_read, 3, 0),
+            BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_write, 2, 0),
+            BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_exit_group, 1, 0),
+            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        };
+        struct sock_fprog program = {sizeof list / sizeof *list, list};
+        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+        must(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0, "seccomp");
+        char buffer[8];
+        for (ssize_t got; (got = read(server, buffer, sizeof buffer)) > 0;)
+            if (write(server, buffer, got) != got) _exit(1);
+        _exit(42);
+    }
+    close(server);
+    char buffer[8] = "";
+    ssize_t sent = send(client, "locked", 6, 0), got = recv(client, buffer, 6, MSG_WAITALL);
+    printf("locked in %zd %zd %s\n", sent, got, buffer);
+    shutdown(client, SHUT_WR);
+    int status;
+    must(waitpid(child, &status, 0) == child, "waitpid");
+    printf("exited %d\n", WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status));
+    close(client);
+    close(spare);
+    close(listener);
+}
+
 int main(void) {
     setvbuf(stdout, NULL, _IONBF, 0);
     errno = 4242;
@@ -281,6 +325,7 @@ int main(void) {
     cancelled();
     spawned();
     broken();
+    locked_in();
     puts("done");
     return 0;
 }

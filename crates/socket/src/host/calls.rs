@@ -211,7 +211,10 @@ impl Host {
                 self.stack.tcp_addresses(id).map(|flow| flow.remote).ok_or(Errno::ENOTCONN)
             }
             State::Joined { id, side, .. } => self.joined_peer(id, side),
-            State::Datagram(Some(udp)) => self.stack.udp_remote(udp).ok_or(Errno::ENOTCONN),
+            // As on Linux, where the port says whether there is a peer.
+            State::Datagram(Some(udp)) => {
+                self.stack.udp_remote(udp).filter(|remote| remote.port() != 0).ok_or(Errno::ENOTCONN)
+            }
             State::Raw(raw) => self.raw_peer(raw),
             State::Packet(_) => Err(Errno::EOPNOTSUPP),
             _ => Err(Errno::ENOTCONN),
@@ -306,5 +309,12 @@ mod tests {
             assert_eq!(host.connect(NOW, id, Some(nowhere)), Err(Errno::ENETUNREACH));
         }
         assert_eq!(host.local_address(id), Ok(local(0)));
+    }
+
+    #[test]
+    fn nobody_listens_on_port_zero() {
+        let mut host = Host::new(Stack::new(Config::default(), [7; 32]));
+        let id = host.socket(AF_INET.into(), SOCK_STREAM, 0).unwrap();
+        assert_eq!(host.connect(NOW, id, Some(local(0))), Err(Errno::ECONNREFUSED));
     }
 }

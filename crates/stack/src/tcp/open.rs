@@ -32,6 +32,8 @@ pub enum ConnectError {
     NoPorts,
     /// The peer's address is a broadcast, multicast or unspecified one (RFC 9293, MUST-46).
     NotUnicast,
+    /// The peer's port is 0, on which nobody listens.
+    NoPort,
     /// The peer's address is of another family than the local one.
     Family,
 }
@@ -274,8 +276,11 @@ pub(super) fn source_for(
     };
     // MUST-46.
     let kind = ip.addresses.classify(remote.ip());
-    if !matches!(kind, AddressKind::Local | AddressKind::Unicast) || remote.port() == 0 {
+    if !matches!(kind, AddressKind::Local | AddressKind::Unicast) {
         return Err(ConnectError::NotUnicast);
+    }
+    if remote.port() == 0 {
+        return Err(ConnectError::NoPort);
     }
     let bound = bound.filter(|bound| !bound.is_unspecified());
     if foreign == Foreign::Bound && bound.is_some_and(|bound| !ip.is_local(bound)) {
