@@ -391,6 +391,7 @@ impl Directory {
         let name = format!("sockeye-peers-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let path = std::env::temp_dir().join(name);
         fs::create_dir(&path).expect("a directory is made");
+        fs::write(path.join("common.py"), include_str!("scene/common.py")).expect("a file is written");
         Directory(path)
     }
 

@@ -2,6 +2,8 @@
 # Arguments: the check's name, own address, the peer's address. The peer runs calls_peer.py.
 import array, asyncio, errno, fcntl, os, select, socket, struct, subprocess, sys, tempfile, termios, threading, time
 
+from common import exactly, fails
+
 name, OWN, PEER = sys.argv[1:4]
 IPV6 = ":" in PEER
 FAMILY, ANY, LOOPBACK = (socket.AF_INET6, "::", "::1") if IPV6 else (socket.AF_INET, "0.0.0.0", "127.0.0.1")
@@ -28,24 +30,6 @@ def echo():
     s = tcp()
     s.connect(ECHO)
     return s
-
-
-def exactly(s, count):
-    data = b""
-    while len(data) < count:
-        piece = s.recv(count - len(data))
-        assert piece, f"the end after {len(data)} of {count} bytes"
-        data += piece
-    return data
-
-
-def fails(code, call, *arguments):
-    try:
-        result = call(*arguments)
-    except OSError as error:
-        assert error.errno == code, f"{errno.errorcode.get(error.errno, error)} instead of {errno.errorcode[code]}"
-        return
-    raise AssertionError(f"{errno.errorcode[code]} was expected, and {result!r} came")
 
 
 class Orders:

@@ -8,6 +8,8 @@ import socket
 import struct
 import sys
 
+from common import fails
+
 SUBJECT, PEER = sys.argv[2:4]
 AF_PACKET, SOL_PACKET, ETH_P_ALL, ETH_P_IP = 17, 263, 3, 0x0800
 FANOUT, ROLLOVER_STATS, DATA = 18, 21, 22
@@ -30,15 +32,6 @@ def join(one, number, kind, flags=0, most=None):
         one.setsockopt(SOL_PACKET, FANOUT, struct.pack('I', value))
     else:
         one.setsockopt(SOL_PACKET, FANOUT, struct.pack('II', value, most))
-
-
-def refused(number, call, *arguments):
-    try:
-        call(*arguments)
-    except OSError as error:
-        assert error.errno == number, (error, errno.errorcode[number])
-    else:
-        raise AssertionError('was not refused')
 
 
 def group(kind, count, flags=0, number=7):
@@ -92,35 +85,35 @@ def got(member):
 def errors():
     one = opened(0)
     assert one.getsockopt(SOL_PACKET, FANOUT) == 0
-    refused(errno.EINVAL, join, one, 1, HASH)
-    refused(errno.EINVAL, one.setsockopt, SOL_PACKET, DATA, bytes(16))
-    refused(errno.EINVAL, one.getsockopt, SOL_PACKET, ROLLOVER_STATS, 24)
+    fails(errno.EINVAL, join, one, 1, HASH)
+    fails(errno.EINVAL, one.setsockopt, SOL_PACKET, DATA, bytes(16))
+    fails(errno.EINVAL, one.getsockopt, SOL_PACKET, ROLLOVER_STATS, 24)
     one.bind(('veth0', ETH_P_ALL))
     for kind, flags in ((8, 0), (255, 0), (ROLLOVER, FLAG_ROLLOVER)):
-        refused(errno.EINVAL, join, one, 1, kind, flags)
-    refused(errno.EINVAL, join, one, 1, HASH, FLAG_UNIQUE)
-    refused(errno.EINVAL, join, one, 1, HASH, 0, 65537)
+        fails(errno.EINVAL, join, one, 1, kind, flags)
+    fails(errno.EINVAL, join, one, 1, HASH, FLAG_UNIQUE)
+    fails(errno.EINVAL, join, one, 1, HASH, 0, 65537)
     for length in (0, 3, 5, 12):
-        refused(errno.EINVAL, one.setsockopt, SOL_PACKET, FANOUT, bytes(length))
+        fails(errno.EINVAL, one.setsockopt, SOL_PACKET, FANOUT, bytes(length))
     join(one, 77, LB)
     assert one.getsockopt(SOL_PACKET, FANOUT) == 77 | LB << 16
-    refused(errno.EALREADY, join, one, 77, LB)
-    refused(errno.EALREADY, join, one, 78, HASH)
-    refused(errno.EINVAL, one.bind, ('veth0', ETH_P_IP))
-    refused(errno.EINVAL, one.setsockopt, SOL_PACKET, DATA, bytes(16))
-    refused(errno.EINVAL, one.getsockopt, SOL_PACKET, ROLLOVER_STATS, 24)
+    fails(errno.EALREADY, join, one, 77, LB)
+    fails(errno.EALREADY, join, one, 78, HASH)
+    fails(errno.EINVAL, one.bind, ('veth0', ETH_P_IP))
+    fails(errno.EINVAL, one.setsockopt, SOL_PACKET, DATA, bytes(16))
+    fails(errno.EINVAL, one.getsockopt, SOL_PACKET, ROLLOVER_STATS, 24)
     other = opened()
     for kind, flags in ((HASH, 0), (LB, FLAG_ROLLOVER), (LB, FLAG_INCOMING)):
-        refused(errno.EINVAL, join, other, 77, kind, flags)
-    refused(errno.EINVAL, join, opened(ETH_P_IP), 77, LB)
-    refused(errno.EINVAL, join, opened(name='lo'), 77, LB)
-    refused(errno.EINVAL, join, other, 77, LB, 0, 3)
+        fails(errno.EINVAL, join, other, 77, kind, flags)
+    fails(errno.EINVAL, join, opened(ETH_P_IP), 77, LB)
+    fails(errno.EINVAL, join, opened(name='lo'), 77, LB)
+    fails(errno.EINVAL, join, other, 77, LB, 0, 3)
     join(other, 77, LB, 0, 256)
     # As many as it says, and the number is free when the last one has gone.
     few = [opened() for _ in range(3)]
     join(few[0], 5, HASH, 0, 2)
     join(few[1], 5, HASH)
-    refused(errno.ENOSPC, join, few[2], 5, HASH)
+    fails(errno.ENOSPC, join, few[2], 5, HASH)
     few[0].close()
     join(few[2], 5, HASH, 0, 2)
     few[1].close()
@@ -236,8 +229,8 @@ def programs():
     members = group(CBPF, 3)
     send(6)
     assert [len(got(member)) for member in members] == [6, 0, 0]
-    refused(errno.EINVAL, members[0].setsockopt, SOL_PACKET, DATA, bytes(4))
-    refused(errno.EINVAL, choose_by, members[0], [(0xffff, 0, 0, 0)])
+    fails(errno.EINVAL, members[0].setsockopt, SOL_PACKET, DATA, bytes(4))
+    fails(errno.EINVAL, choose_by, members[0], [(0xffff, 0, 0, 0)])
     # The low byte of the source port of what leaves, which begins with its link header.
     choose_by(members[1], [(0x30, 0, 0, 35), (0x16, 0, 0, 0)])
     send(6)
@@ -245,7 +238,7 @@ def programs():
     expected = [{20000 + at for at in range(6) if (first + at) % 3 == place} for place in range(3)]
     assert [set(got(member)) for member in members] == expected
     members[2].setsockopt(socket.SOL_SOCKET, 44, 1)
-    refused(errno.EPERM, choose_by, members[2], [(6, 0, 0, 0)])
+    fails(errno.EPERM, choose_by, members[2], [(6, 0, 0, 0)])
 
 
 globals()[sys.argv[1]]()

@@ -2,6 +2,8 @@
 import ctypes, errno, socket, struct, sys
 from socket import AF_INET, AF_INET6, IPPROTO_IPV6, SOCK_DGRAM, SOCK_STREAM, SOL_SOCKET
 
+from common import fails
+
 check, own, peer, own6, peer6 = sys.argv[1:6]
 STREAM, DATAGRAM = 7000, 7001
 
@@ -10,15 +12,6 @@ def make(family, kind=SOCK_STREAM):
     s = socket.socket(family, kind)
     s.settimeout(20)
     return s
-
-
-def fails(error, call, *arguments):
-    try:
-        call(*arguments)
-    except OSError as failure:
-        assert failure.errno == error, f"{failure}, and not {errno.errorcode[error]}"
-    else:
-        raise AssertionError(f"no {errno.errorcode[error]}")
 
 
 def exchange(s, data=b"hello"):

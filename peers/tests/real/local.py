@@ -2,6 +2,8 @@
 # Arguments: own address, and the names of the checks.
 import errno, os, select, signal, socket, struct, sys
 
+from common import exactly, fails
+
 OWN, names = sys.argv[1], sys.argv[2:]
 IPV6 = ":" in OWN
 FAMILY, ANY, LOOPBACK = (socket.AF_INET6, "::", "::1") if IPV6 else (socket.AF_INET, "0.0.0.0", "127.0.0.1")
@@ -33,24 +35,6 @@ def pair(server=None, client=None):
     if own:
         server.close()
     return client, connection
-
-
-def exactly(s, count):
-    data = b""
-    while len(data) < count:
-        piece = s.recv(count - len(data))
-        assert piece, f"the end after {len(data)} of {count} bytes"
-        data += piece
-    return data
-
-
-def fails(code, call, *arguments):
-    try:
-        result = call(*arguments)
-    except OSError as error:
-        assert error.errno == code, f"{errno.errorcode.get(error.errno, error)} instead of {errno.errorcode[code]}"
-        return
-    raise AssertionError(f"{errno.errorcode[code]} was expected, and {result!r} came")
 
 
 def readiness(s):

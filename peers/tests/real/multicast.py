@@ -4,6 +4,8 @@ import errno, socket, struct, sys
 from socket import AF_INET, AF_INET6, IPPROTO_IP, IPPROTO_IPV6, SO_REUSEADDR, SO_REUSEPORT, SOCK_DGRAM, SOCK_STREAM, SOL_SOCKET
 from socket import inet_aton, inet_pton
 
+from common import fails
+
 check, own, peer, own6, peer6, other, other6 = sys.argv[1:8]
 GROUP, GROUP6 = "239.7.7.7", "ff15::77"
 UNBLOCK, BLOCK, ADD_SOURCE, DROP_SOURCE, MSFILTER = 37, 38, 39, 40, 41
@@ -18,15 +20,6 @@ def link():
         return socket.if_nametoindex("veth0")
     except OSError:
         return 2
-
-
-def fails(error, call, *arguments):
-    try:
-        call(*arguments)
-    except OSError as failure:
-        assert failure.errno == error, f"{failure}, and not {errno.errorcode[error]}"
-    else:
-        raise AssertionError(f"no {errno.errorcode[error]}")
 
 
 def make(family=AF_INET, port=7200, at=""):

@@ -3,6 +3,8 @@
 import errno, select, socket, struct, sys
 from socket import AF_INET, AF_INET6, IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_RAW, SOCK_DGRAM, SOCK_RAW
 
+from common import fails
+
 check, own, peer, own6, peer6, far, far6 = sys.argv[1:8]
 IP_RECVERR, IPV6_RECVERR, IP_MTU_DISCOVER, IP_MTU, IPV6_CHECKSUM, IPV6_HDRINCL = 11, 25, 10, 14, 7, 36
 SOL_RAW, ICMP_FILTER, ICMP6_FILTER = 255, 1, 1
@@ -14,15 +16,6 @@ def make(family, kind, protocol):
     s = socket.socket(family, kind, protocol)
     s.settimeout(20)
     return s
-
-
-def fails(error, call, *arguments):
-    try:
-        call(*arguments)
-    except OSError as failure:
-        assert failure.errno == error, f"{failure}, and not {errno.errorcode[error]}"
-    else:
-        raise AssertionError(f"no {errno.errorcode[error]}")
 
 
 def is_empty(s, flags=0):

@@ -4,6 +4,8 @@ import ctypes, errno, fcntl, json, os, select, socket, struct, sys, time
 from socket import AF_INET, AF_INET6, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, IPPROTO_UDP, SO_REUSEPORT, SOCK_DGRAM, SOCK_RAW
 from socket import SOCK_STREAM, SOL_SOCKET
 
+from common import Orders, exactly, fails
+
 name, OWN, PEER, SUBJECT = sys.argv[1:5]
 IPV6 = ":" in PEER
 FAMILY, ANY, LOOPBACK = (AF_INET6, "::", "::1") if IPV6 else (AF_INET, "0.0.0.0", "127.0.0.1")
@@ -22,38 +24,7 @@ def at(address, port):
     return (address, port, 0, 0) if IPV6 else (address, port)
 
 
-class Orders:
-    def __init__(self):
-        self.lines = socket.create_connection((PEER, 7100), timeout=PATIENCE).makefile("rw", buffering=1)
-
-    def __call__(self, code):
-        self.lines.write(json.dumps(code) + "\n")
-        answer = json.loads(self.lines.readline())
-        if isinstance(answer, dict):
-            assert "error" not in answer, answer
-            return bytes.fromhex(answer["hex"])
-        return answer
-
-
-peer = Orders()
-
-
-def fails(code, call, *arguments):
-    try:
-        result = call(*arguments)
-    except OSError as error:
-        assert error.errno == code, f"{errno.errorcode.get(error.errno, error)} instead of {errno.errorcode[code]}"
-        return
-    raise AssertionError(f"{errno.errorcode[code]} was expected, and {result!r} came")
-
-
-def exactly(s, count):
-    data = b""
-    while len(data) < count:
-        piece = s.recv(count - len(data))
-        assert piece, f"the end after {len(data)} of {count} bytes"
-        data += piece
-    return data
+peer = Orders(PEER)
 
 
 def program(s, *instructions, option=SO_ATTACH_FILTER):

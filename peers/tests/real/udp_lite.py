@@ -3,6 +3,8 @@
 import errno, json, socket, struct, sys
 from socket import AF_INET, AF_INET6, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_UDP, SOCK_DGRAM, SOCK_STREAM, SOL_SOCKET
 
+from common import Orders, fails
+
 name, OWN, PEER = sys.argv[1:4]
 IPV6 = ":" in PEER
 FAMILY, ANY, LOOPBACK = (AF_INET6, "::", "::1") if IPV6 else (AF_INET, "0.0.0.0", "127.0.0.1")
@@ -17,29 +19,7 @@ def at(address, port):
     return (address, port, 0, 0) if IPV6 else (address, port)
 
 
-class Orders:
-    def __init__(self):
-        self.lines = socket.create_connection((PEER, 7100), timeout=PATIENCE).makefile("rw", buffering=1)
-
-    def __call__(self, code):
-        self.lines.write(json.dumps(code) + "\n")
-        answer = json.loads(self.lines.readline())
-        if isinstance(answer, dict):
-            assert "error" not in answer, answer
-            return bytes.fromhex(answer["hex"])
-        return answer
-
-
-peer = Orders()
-
-
-def fails(code, call, *arguments):
-    try:
-        result = call(*arguments)
-    except OSError as error:
-        assert error.errno == code, f"{errno.errorcode.get(error.errno, error)} instead of {errno.errorcode[code]}"
-        return
-    raise AssertionError(f"{errno.errorcode[code]} was expected, and {result!r} came")
+peer = Orders(PEER)
 
 
 def lite(port=0, address=ANY, family=FAMILY):
