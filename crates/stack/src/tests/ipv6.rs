@@ -213,7 +213,8 @@ fn an_incomplete_packet_is_complained_about_when_its_time_is_over() {
 fn what_cannot_be_read_is_answered_with_the_place() {
     let unknown = |kind| [HeaderOption::Unknown { kind, data: b"" }];
     let at_option = ipv6::HEADER_LEN + 2;
-    let cases: [(&[extension::Repr<'_>], Protocol, &str, Option<usize>); 6] = [
+    let whole = |id| extension::Repr::Fragment(Fragment { offset: 0, more: false, id });
+    let cases: [(&[extension::Repr<'_>], Protocol, &str, Option<usize>); 7] = [
         (&[], Protocol(200), "ipv6_protocol", Some(6)),
         (&[extension::Repr::Destination(&unknown(0x1e))], Protocol(200), "ipv6_protocol", Some(ipv6::HEADER_LEN)),
         (&[extension::Repr::Destination(&unknown(0x41))], Protocol::ICMPV6, "ipv6_option", None),
@@ -225,6 +226,7 @@ fn what_cannot_be_read_is_answered_with_the_place() {
             "ipv6_routing",
             Some(ipv6::HEADER_LEN + 2),
         ),
+        (&[whole(1), whole(2)], Protocol::ICMPV6, "ipv6_extension", Some(ipv6::HEADER_LEN + 8)),
     ];
     for (extensions, next_header, reason, pointer) in cases {
         let mut host = acquainted();
