@@ -108,7 +108,8 @@ fn after_the_end(fd: c_int) -> Result<(), Errno> {
     }
     let Some(name) = identity(fd).filter(|name| name.kind == Kind::Stream) else { return Ok(()) };
     match exchange::socket_error(fd, name.id) {
-        Ok(0) => Ok(()),
+        // `EPIPE` is a reset after the peer's end: an end it stays for who reads.
+        Ok(0 | libc::EPIPE) => Ok(()),
         Ok(error) => Err(Errno(error)),
         // Without a node nobody knows whether that was all.
         Err(NO_NODE) => Err(NO_NODE),

@@ -249,6 +249,12 @@ def a_write_to_who_has_closed():
         assert connection.recv(1) == b"" and write(connection) == 5
         wait(connection, select.POLLHUP)
         assert error(connection) == errno.EPIPE and error(connection) == 0
+    # Who reads has had the end, and it stays one.
+    client, connection = pair()
+    client.close()
+    assert connection.recv(1) == b"" and connection.send(b"12345") == 5
+    wait(connection, select.POLLHUP)
+    assert connection.recv(1) == b""
     # Who has said that he writes no more is not heard.
     client, connection = pair()
     connection.shutdown(socket.SHUT_WR)
