@@ -17,6 +17,11 @@ use sockeye_control::{Kind, SocketName, filler};
 
 use crate::end::Owner;
 
+/// How much may wait in a stream's pair for its program, as the kernel counts it: more than a window as it begins. Then what arrives in one turn is
+/// handed over in that turn, and its acknowledgement leaves the window open. With less, the window closes behind each such batch, and the
+/// peer stands still until the program has read.
+const ROOM: usize = 640 * 1024;
+
 /// Both ends, fresh.
 pub(crate) struct Pair {
     pub(crate) ours: OwnedFd,
@@ -41,6 +46,7 @@ impl Pair {
         if name.kind == Kind::Stream {
             // Reading stops before an urgent byte, and then takes it in its place (`is_at_mark`).
             sockopt::set_socket_oobinline(&ours, true)?;
+            set_send_buffer(&ours, ROOM);
         }
         let cookie = sockopt::socket_cookie(&theirs)?;
         Ok(Pair { ours, theirs, cookie })

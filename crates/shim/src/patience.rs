@@ -46,8 +46,10 @@ pub(crate) fn receive(fd: c_int, buffer: *mut c_void, len: usize, sleep: impl Fn
     // SAFETY: the program's own arguments, as they came.
     match outcome(|| unsafe { real::recv(fd, buffer, len, libc::MSG_DONTWAIT) }) {
         Ok(len) => len,
-        Err(Errno(libc::EAGAIN)) if may_wait(fd) => {
-            wait_awake(fd);
+        Err(Errno(libc::EAGAIN)) if !is_nonblocking(fd) => {
+            if identity(fd).is_some() {
+                wait_awake(fd);
+            }
             sleep()
         }
         Err(Errno(libc::ENOTSOCK)) => {
@@ -56,8 +58,6 @@ pub(crate) fn receive(fd: c_int, buffer: *mut c_void, len: usize, sleep: impl Fn
             }
             sleep()
         }
-        // Not to be waited for here.
-        Err(Errno(libc::EAGAIN)) => sleep(),
         Err(errno) => {
             set_errno(errno);
             -1
@@ -74,9 +74,9 @@ fn place(fd: c_int) -> Option<(&'static AtomicU64, u64)> {
     FILES.get(number / 64).map(|word| (word, 1 << (number % 64)))
 }
 
-/// Whether it is a stream of a node whose reader waits.
-fn may_wait(fd: c_int) -> bool {
-    sys::fcntl(fd, libc::F_GETFL, 0).is_ok_and(|flags| flags & libc::O_NONBLOCK == 0) && identity(fd).is_some()
+/// Whether a read of it ends at once, with or without something: then it has.
+fn is_nonblocking(fd: c_int) -> bool {
+    sys::fcntl(fd, libc::F_GETFL, 0).is_ok_and(|flags| flags & libc::O_NONBLOCK != 0)
 }
 
 fn wait_awake(fd: c_int) {

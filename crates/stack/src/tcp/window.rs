@@ -18,8 +18,8 @@ use std::time::Duration;
 
 use sockeye_device::Instant;
 
-/// What a window begins with: 2 Gbit/s over a round trip of one millisecond.
-const INITIAL: usize = 256 * 1024;
+/// What a window begins with: 4 Gbit/s over a round trip of one millisecond.
+const INITIAL: usize = 512 * 1024;
 /// The shortest time worth measuring over.
 const SPAN: Duration = Duration::from_millis(4);
 /// Where no round trip was measured (a connection that came by a SYN cookie): a long one, on the safe side.
