@@ -83,6 +83,7 @@ mod interfaces;
 mod ioctl;
 mod memory;
 mod names;
+mod numbers;
 mod options;
 mod patience;
 mod poll;

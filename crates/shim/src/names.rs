@@ -9,12 +9,13 @@
 //! fresh stream's descriptor bears a mark ([`Mark`]), and [`FRESH_STREAMS`] counts how many this process may hold, so that nobody is asked
 //! where there is none (nor of a number that never was a listener's: a listener has no peer either). One that is closed fresh, or connected by another process, stays counted; that costs system calls, and no more.
 
+use crate::numbers::Numbers;
 use crate::sys::{self, Errno};
 use crate::{patience, poll, sandbox};
 use libc::{c_int, msghdr};
 use sockeye_control::{Kind, SocketName};
 use std::mem::offset_of;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 static MAY_HOLD_DATAGRAM_SOCKETS: AtomicBool = AtomicBool::new(false);
 static FRESH_STREAMS: AtomicU32 = AtomicU32::new(0);
@@ -22,31 +23,6 @@ static FRESH_STREAMS: AtomicU32 = AtomicU32::new(0);
 static LISTENERS: Numbers = Numbers::none();
 /// Asked only in a process that gave up system calls; complete when it did.
 static DATAGRAM_SOCKETS: Numbers = Numbers::none();
-
-/// The numbers that were descriptors of a kind at some time, a bit each.
-struct Numbers([AtomicU64; 16]);
-
-impl Numbers {
-    const fn none() -> Numbers {
-        Numbers([const { AtomicU64::new(0) }; 16])
-    }
-
-    fn place(&self, fd: c_int) -> Option<(&AtomicU64, u64)> {
-        let number = usize::try_from(fd).ok()?;
-        self.0.get(number / 64).map(|word| (word, 1 << (number % 64)))
-    }
-
-    fn add(&self, fd: c_int) {
-        if let Some((word, bit)) = self.place(fd) {
-            word.fetch_or(bit, Ordering::Relaxed);
-        }
-    }
-
-    /// `None` for large numbers, of which nothing is known.
-    fn may_be(&self, fd: c_int) -> Option<bool> {
-        self.place(fd).map(|(word, bit)| word.load(Ordering::Relaxed) & bit != 0)
-    }
-}
 
 /// What a stream's descriptor says of itself, in every process that holds it. It is kept as the descriptor's priority (`SO_PRIORITY`), which has no
 /// meaning on a Unix socket, and which the program never sees: its own `SO_PRIORITY` goes to the node.
@@ -77,7 +53,7 @@ fn marked(fd: c_int) -> Option<c_int> {
 
 /// A stream of a node without a connection: a fresh one, or a listener.
 pub(crate) fn unconnected(fd: c_int) -> Option<Mark> {
-    if LISTENERS.may_be(fd) != Some(true) && FRESH_STREAMS.load(Ordering::Relaxed) == 0 || sandbox::is_entered() {
+    if LISTENERS.has(fd) != Some(true) && FRESH_STREAMS.load(Ordering::Relaxed) == 0 || sandbox::is_entered() {
         return None;
     }
     identity(fd).filter(|name| name.kind == Kind::Stream)?;
@@ -127,7 +103,7 @@ pub(crate) fn parse(address: &libc::sockaddr_un, len: usize) -> Option<SocketNam
 /// [`identity`], asked only where it can matter: `unusual` arguments, or a process that may hold datagram sockets.
 pub(crate) fn identity_if(unusual: bool, fd: c_int) -> Option<SocketName> {
     let may_hold = || MAY_HOLD_DATAGRAM_SOCKETS.load(Ordering::Relaxed);
-    if unusual || may_hold() && (!sandbox::is_entered() || DATAGRAM_SOCKETS.may_be(fd) != Some(false)) {
+    if unusual || may_hold() && (!sandbox::is_entered() || DATAGRAM_SOCKETS.has(fd) != Some(false)) {
         identity(fd)
     } else {
         None

@@ -12,10 +12,11 @@
 //! those moments is as one that came just before the call: its handler has run, and the call waits.
 
 use crate::names::identity;
+use crate::numbers::Numbers;
 use crate::sys::{self, Errno, outcome, set_errno};
 use crate::{real, sandbox};
 use libc::{c_int, c_void, ssize_t};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 /// This process has, or had, a stream that may be waited for. Never cleared; fork copies it.
 static HAS_STREAMS: AtomicBool = AtomicBool::new(false);
@@ -26,21 +27,19 @@ const LOOKS: u32 = 64;
 /// After so many times in vain, all of it is tried again.
 const AGAIN: u32 = 64;
 
-/// Which numbers were found to be no sockets, a bit each, so that reading a file costs a system call more only once. A guess, which a wrong one makes
+/// Which numbers were found to be no sockets, so that reading a file costs a system call more only once. A guess, which a wrong one makes
 /// slower and no worse: a stream that was put on a file's number by `dup2` is waited for asleep.
-static FILES: [AtomicU64; 16] = [const { AtomicU64::new(0) }; 16];
+static FILES: Numbers = Numbers::none();
 
 /// This process came by a connection, at this number.
 pub(crate) fn has_stream(fd: c_int) {
     HAS_STREAMS.store(true, Ordering::Relaxed);
-    if let Some((word, bit)) = place(fd) {
-        word.fetch_and(!bit, Ordering::Relaxed);
-    }
+    FILES.remove(fd);
 }
 
 /// Receives from what may be a stream; `sleep` is the call that waits for as long as it takes.
 pub(crate) fn receive(fd: c_int, buffer: *mut c_void, len: usize, sleep: impl FnOnce() -> ssize_t) -> ssize_t {
-    if len == 0 || !HAS_STREAMS.load(Ordering::Relaxed) || is_file(fd) || sandbox::is_entered() {
+    if len == 0 || !HAS_STREAMS.load(Ordering::Relaxed) || FILES.has(fd) == Some(true) || sandbox::is_entered() {
         return sleep();
     }
     // SAFETY: the program's own arguments, as they came.
@@ -53,9 +52,7 @@ pub(crate) fn receive(fd: c_int, buffer: *mut c_void, len: usize, sleep: impl Fn
             sleep()
         }
         Err(Errno(libc::ENOTSOCK)) => {
-            if let Some((word, bit)) = place(fd) {
-                word.fetch_or(bit, Ordering::Relaxed);
-            }
+            FILES.add(fd);
             sleep()
         }
         Err(errno) => {
@@ -63,15 +60,6 @@ pub(crate) fn receive(fd: c_int, buffer: *mut c_void, len: usize, sleep: impl Fn
             -1
         }
     }
-}
-
-fn is_file(fd: c_int) -> bool {
-    place(fd).is_some_and(|(word, bit)| word.load(Ordering::Relaxed) & bit != 0)
-}
-
-fn place(fd: c_int) -> Option<(&'static AtomicU64, u64)> {
-    let number = usize::try_from(fd).ok()?;
-    FILES.get(number / 64).map(|word| (word, 1 << (number % 64)))
 }
 
 /// Whether a read of it ends at once, with or without something: then it has.

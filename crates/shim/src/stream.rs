@@ -15,12 +15,13 @@
 //! knows which one is the first (`WriteInVain`).
 
 use crate::exchange::{self, NO_NODE};
-use crate::names::{self, identity};
+use crate::names::identity;
 use crate::sandbox;
 use crate::sys::{self, Errno, answer, errno, set_errno};
 use libc::{c_int, sockaddr, sockaddr_un, socklen_t, ssize_t};
-use sockeye_control::{Kind, Request};
+use sockeye_control::{Kind, Request, SocketId};
 
+const NONE: Errno = Errno(0);
 const PIPE: Errno = Errno(libc::EPIPE);
 
 /// Looks again at what the kernel returned for reading.
@@ -35,9 +36,8 @@ pub(crate) fn received(fd: c_int, len: ssize_t) -> ssize_t {
         },
         // The node went with something unread, as after a connection that failed.
         -1 if errno() == Errno(libc::ECONNRESET) => {
-            if let Some(reason) = reason(fd) {
-                set_errno(reason);
-            }
+            let found = end(fd);
+            set_errno(found.map(|(_, error)| error).filter(|&error| error != NONE).unwrap_or(Errno(libc::ECONNRESET)));
             -1
         }
         len => len,
@@ -102,48 +102,39 @@ pub(crate) fn hide_name(address: *const sockaddr, len: &mut socklen_t) {
     }
 }
 
+/// What the node knows of the end of a stream: its name, and the error, if there was one. `None` where nobody can be asked.
+fn end(fd: c_int) -> Option<(SocketId, Errno)> {
+    if sandbox::is_entered() {
+        return None;
+    }
+    let name = identity(fd).filter(|name| name.kind == Kind::Stream)?;
+    match exchange::socket_error(fd, name.id) {
+        Ok(error) => Some((name.id, Errno(error))),
+        // Without a node nobody knows whether that was all.
+        Err(NO_NODE) => Some((name.id, NO_NODE)),
+        Err(_) => None,
+    }
+}
+
 fn after_the_end(fd: c_int) -> Result<(), Errno> {
     if sandbox::is_entered() || sys::readiness(fd, 0) & libc::POLLHUP == 0 {
         return Ok(());
     }
-    let Some(name) = identity(fd).filter(|name| name.kind == Kind::Stream) else { return Ok(()) };
-    match exchange::socket_error(fd, name.id) {
+    match end(fd) {
         // `EPIPE` is a reset after the peer's end: an end it stays for who reads.
-        Ok(0 | libc::EPIPE) => Ok(()),
-        Ok(error) => Err(Errno(error)),
-        // Without a node nobody knows whether that was all.
-        Err(NO_NODE) => Err(NO_NODE),
-        Err(_) => Ok(()),
+        None | Some((_, NONE | PIPE)) => Ok(()),
+        Some((_, error)) => Err(error),
     }
 }
 
 /// What TCP says to a write of so many bytes that the pair has refused.
 fn refused(fd: c_int, whole: impl FnOnce() -> Result<ssize_t, Errno>) -> Result<ssize_t, Errno> {
-    if sandbox::is_entered() {
-        return Err(PIPE);
-    }
-    let Some(name) = identity(fd).filter(|name| name.kind == Kind::Stream) else { return Err(PIPE) };
-    match exchange::socket_error(fd, name.id) {
-        Ok(0) => {
+    match end(fd) {
+        None => Err(PIPE),
+        Some((id, NONE)) => {
             let whole = whole()?;
-            exchange::order(fd, &Request::WriteInVain { id: name.id, empty: whole == 0 }).map(|()| whole)
+            exchange::order(fd, &Request::WriteInVain { id, empty: whole == 0 }).map(|()| whole)
         }
-        Ok(error) => Err(Errno(error)),
-        Err(NO_NODE) => Err(NO_NODE),
-        Err(_) => Err(PIPE),
-    }
-}
-
-/// Why a stream of a node is no more. `errno` stays.
-fn reason(fd: c_int) -> Option<Errno> {
-    if sandbox::is_entered() {
-        return None;
-    }
-    let name = names::identity(fd).filter(|name| name.kind == Kind::Stream)?;
-    match exchange::socket_error(fd, name.id) {
-        Ok(0) => None,
-        Ok(error) => Some(Errno(error)),
-        Err(NO_NODE) => Some(NO_NODE),
-        Err(_) => None,
+        Some((_, error)) => Err(error),
     }
 }
