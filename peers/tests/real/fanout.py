@@ -1,4 +1,5 @@
-"""Groups of packet sockets (PACKET_FANOUT). Arguments: a function's name, the subject's address, the peer's."""
+"""Groups of packet sockets (PACKET_FANOUT). Arguments: a function's name, the subject's address, the peer's, both of one
+family."""
 
 import collections
 import ctypes
@@ -14,6 +15,10 @@ SUBJECT, PEER = sys.argv[2:4]
 AF_PACKET, SOL_PACKET, ETH_P_ALL, ETH_P_IP = 17, 263, 3, 0x0800
 FANOUT, ROLLOVER_STATS, DATA = 18, 21, 22
 HASH, LB, CPU, ROLLOVER, RND, QM, CBPF = range(7)
+IPV6 = ':' in PEER
+FAMILY, LOOPBACK = (socket.AF_INET6, '::1') if IPV6 else (socket.AF_INET, '127.0.0.1')
+# Where a frame has the number of what it carries, and the ports.
+KIND, NEXT, PORTS = (b'\x86\xdd', 20, 54) if IPV6 else (b'\x08\x00', 23, 34)
 FLAG_ROLLOVER, FLAG_UNIQUE, FLAG_INCOMING = 0x1000, 0x2000, 0x4000
 OUTGOING = 4
 
@@ -44,7 +49,7 @@ def group(kind, count, flags=0, number=7):
 # What we send ourselves: its flows are known, and nobody else sends to these ports.
 def send(flows, count=1):
     """Datagrams from so many ports, one after the other in each round."""
-    senders = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(flows)]
+    senders = [socket.socket(FAMILY, socket.SOCK_DGRAM) for _ in range(flows)]
     for at, sender in enumerate(senders):
         sender.bind((SUBJECT, 20000 + at))
     for number in range(count):
@@ -54,8 +59,8 @@ def send(flows, count=1):
     around = opened(name='lo')
     for sender in senders:
         sender.close()
-    end = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    end.bind(('127.0.0.1', 0))
+    end = socket.socket(FAMILY, socket.SOCK_DGRAM)
+    end.bind((LOOPBACK, 0))
     end.sendto(b'', end.getsockname())
     around.settimeout(20)
     around.recv(100)
@@ -78,8 +83,10 @@ def got(member):
             frame, sender = member.recvfrom(2000)
         except BlockingIOError:
             return flows
-        if frame[12:14] == b'\x08\x00' and frame[23] == 17 and frame[36:38] == b'\x27\x0f':
-            flows[struct.unpack('!H', frame[34:36])[0]] += 1
+        if frame[12:14] == KIND and frame[NEXT] == 17:
+            source, to = struct.unpack_from('!HH', frame, PORTS)
+            if to == 9999:
+                flows[source] += 1
 
 
 def errors():
@@ -154,8 +161,8 @@ def both_directions_are_one_flow():
                 frame, sender = member.recvfrom(2000)
             except BlockingIOError:
                 break
-            if frame[12:14] == b'\x08\x00' and frame[23] == 6:
-                ports = struct.unpack('!HH', frame[34:38])
+            if frame[12:14] == KIND and frame[NEXT] == 6:
+                ports = struct.unpack_from('!HH', frame, PORTS)
                 seen[max(ports)].add((at, sender[2] == OUTGOING))
     assert sorted(seen) == list(range(21000, 21010)), seen
     for places in seen.values():
@@ -232,7 +239,7 @@ def programs():
     fails(errno.EINVAL, members[0].setsockopt, SOL_PACKET, DATA, bytes(4))
     fails(errno.EINVAL, choose_by, members[0], [(0xffff, 0, 0, 0)])
     # The low byte of the source port of what leaves, which begins with its link header.
-    choose_by(members[1], [(0x30, 0, 0, 35), (0x16, 0, 0, 0)])
+    choose_by(members[1], [(0x30, 0, 0, PORTS + 1), (0x16, 0, 0, 0)])
     send(6)
     first = 20000 % 256
     expected = [{20000 + at for at in range(6) if (first + at) % 3 == place} for place in range(3)]

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use sockeye_peers::{Family, Process, Scene, Side, Subject, in_both_families, subject, wait_for};
+use sockeye_peers::{Family, Process, Scene, Setup, Side, Subject, in_both_families, subject, wait_for};
 
 /// A node at work under attack may take more than an idle one, but not at the attacker's will.
 const MOST_KIB: u64 = 200 << 10;
@@ -158,9 +158,10 @@ fn questions_about_groups_are_bounded(family: Family) {
 /// Rows F1, F3 and F4.
 #[test]
 fn a_program_that_misuses_its_sockets_harms_nobody() {
-    let scene = Scene::new();
+    let scene = Scene::with(Setup { ipv6: true, ..Setup::default() });
     let mut script = scene.script(Side::Subject, "misuse.py", include_str!("misuse.py"));
-    let misuse = Process::start(script.args([Side::Subject.address(), Side::Peer.address()])).success();
+    let ends = [Family::V4, Family::V6].map(|family| [Side::Subject, Side::Peer].map(|side| side.address_in(family)));
+    let misuse = Process::start(script.args(ends.as_flattened())).success();
     assert_eq!(misuse.text().lines().count(), 5);
     scene.serves_on();
     is_bounded(&scene, "misuse");

@@ -1,5 +1,5 @@
 """A program that misuses its sockets: calls with wild lengths and values, more of everything than there may be, and nothing is ever read.
-Nothing waits, and what is refused is refused with an errno; the arguments are the subject's address and the peer's."""
+Nothing waits, and what is refused is refused with an errno; the arguments are the subject's address and the peer's, of IPv4 and of IPv6."""
 
 import ctypes
 import os
@@ -8,7 +8,7 @@ import socket
 import struct
 import sys
 
-SUBJECT, PEER = sys.argv[1:3]
+SUBJECT, PEER, SUBJECT6, PEER6 = sys.argv[1:5]
 LIBC = ctypes.CDLL(None, use_errno=True)
 chance = random.Random(6)
 # Family, kind, protocol, and the levels of options that it knows.
@@ -56,6 +56,7 @@ def options():
 
 def attached():
     addresses = [(SUBJECT, 9), (PEER, 9), ('255.255.255.255', 9), ('0.0.0.0', 0)]
+    addresses6 = ['::ffff:' + PEER, SUBJECT6, PEER6, 'ff02::1', 'fe80::1', '::']
     for _ in range(250):
         family, kind, protocol, levels = chance.choice(KINDS)
         if kind == 1:
@@ -63,7 +64,7 @@ def attached():
         with made(family, kind, protocol) as one:
             for _ in range(8):
                 list = [(chance.choice(levels), chance.randrange(120), junk(chance.choice([0, 4, 8, 20, 40, 200]))) for _ in range(chance.randrange(6))]
-                to = {2: chance.choice(addresses), 10: ('::ffff:' + PEER, 9, chance.randrange(1 << 20), chance.randrange(3))}.get(family)
+                to = {2: chance.choice(addresses), 10: (chance.choice(addresses6), 9, chance.randrange(1 << 20), chance.randrange(3))}.get(family)
                 try:
                     one.sendmsg([junk(30)], list, chance.choice([0, 0x8000, 0x40, 0x800]) | socket.MSG_DONTWAIT, *([to] if to else []))
                 except OSError:
@@ -92,21 +93,22 @@ def as_many_as_there_may_be():
         for name in (5, 13):
             until_refused(1, lambda _: one.setsockopt(263, name, struct.pack(f'{4 + rest}I', 1 << 16, 16, 2048, 512, *[0] * rest)))
         kept.append(one)
-    until_refused(500, lambda at: kept.append(made(2, 1 + at % 2, 0)))
+    until_refused(500, lambda at: kept.append(made(*((2, 1), (2, 2), (10, 1), (10, 2))[at % 4], 0)))
 
 
 def never_read():
-    receivers = [made(2, 2, 0) for _ in range(20)]
-    sender = made(2, 2, 0)
-    for one in receivers:
-        one.bind((SUBJECT, 0))
-        one.setsockopt(1, socket.SO_RCVBUF, (1 << 31) - 1)
-    for number in range(2_000):
-        try:
-            sender.sendto(bytes(60_000), receivers[number % 20].getsockname())
-        except BlockingIOError:
-            pass
-    kept.extend(receivers)
+    for family, own in ((2, SUBJECT), (10, SUBJECT6)):
+        receivers = [made(family, 2, 0) for _ in range(10)]
+        sender = made(family, 2, 0)
+        for one in receivers:
+            one.bind((own, 0))
+            one.setsockopt(1, socket.SO_RCVBUF, (1 << 31) - 1)
+        for number in range(1_000):
+            try:
+                sender.sendto(bytes(60_000), receivers[number % 10].getsockname())
+            except BlockingIOError:
+                pass
+        kept.extend(receivers)
 
 
 def passed_around():

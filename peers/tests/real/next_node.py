@@ -32,4 +32,4 @@ fails([errno.ENETDOWN, errno.ECONNRESET, errno.EPIPE], old.sendall, b"lost")
 for _ in range(3):
     with socket.create_connection(ECHO, timeout=30) as s:
         echoes(s)
-        assert s.getpeername() == ECHO
+        assert s.getpeername()[:2] == ECHO

@@ -5,7 +5,7 @@ use std::io::Write;
 
 use rustix::process::Signal;
 use sockeye_peers::scene::{python, sockeye_path};
-use sockeye_peers::{Finished, PEER, Process, SUBJECT, Scene, Side};
+use sockeye_peers::{Family, Finished, Process, Scene, Side, in_both_families};
 
 use crate::faults::{endless, gone};
 
@@ -15,18 +15,18 @@ fn one_line(ended: &Finished) {
     assert!(!errors.contains("panicked"), "{ended}");
 }
 
-#[test]
-fn programs_get_an_error_when_the_node_is_killed() {
-    let mut scene = Scene::new();
+fn programs_get_an_error_when_the_node_is_killed(family: Family) {
+    let mut scene = Scene::of(family);
+    let [own, peer] = [Side::Subject, Side::Peer].map(|side| scene.address(side));
     // One that sends, one that receives, one that waits for somebody to connect.
     let (sending, _receiving) = endless(&scene, Side::Subject);
     let mut listen = scene.command(Side::Peer, "nc");
-    let (_silent, _input) = Process::start_with_input(listen.args(["-l", PEER, "7001"]));
+    let (_silent, _input) = Process::start_with_input(listen.args(["-l", peer, "7001"]));
     scene.listens(Side::Peer, 7001);
-    let url = format!("http://{PEER}:7001/");
+    let url = format!("http://{}:7001/", scene.host(Side::Peer));
     let fetching = Process::start(scene.command(Side::Subject, "curl").args(["-sS", &url]));
     let mut accept = scene.command(Side::Subject, "nc");
-    let (accepting, _more) = Process::start_with_input(accept.args(["-l", SUBJECT, "7002"]));
+    let (accepting, _more) = Process::start_with_input(accept.args(["-l", own, "7002"]));
     scene.listens(Side::Subject, 7002);
 
     let node = scene.take_node();
@@ -47,14 +47,14 @@ fn programs_get_an_error_when_the_node_is_killed() {
     next.success();
 }
 
-#[test]
-fn a_program_goes_on_with_the_next_node() {
-    let mut scene = Scene::new();
+fn a_program_goes_on_with_the_next_node(family: Family) {
+    let mut scene = Scene::of(family);
+    let [own, peer] = [Side::Subject, Side::Peer].map(|side| scene.address(side));
     let mut helper = scene.script(Side::Peer, "calls_peer.py", include_str!("calls_peer.py"));
-    let _helper = Process::start(helper.args([PEER, SUBJECT]));
+    let _helper = Process::start(helper.args([peer, own]));
     scene.listens(Side::Peer, 7000);
     let mut program = scene.script(Side::Subject, "next_node.py", include_str!("next_node.py"));
-    let (mut program, mut input) = Process::start_with_input(program.arg(PEER));
+    let (mut program, mut input) = Process::start_with_input(program.arg(peer));
     program.line_with("connected");
 
     let node = scene.take_node();
@@ -82,14 +82,14 @@ fn a_node_stops_when_told() {
     one_line(&gone);
 }
 
-#[test]
-fn a_node_that_stops_delivers_what_a_program_wrote_before_it_closed() {
+fn a_node_that_stops_delivers_what_a_program_wrote_before_it_closed(family: Family) {
     const BYTES: usize = 500_000;
-    let mut scene = Scene::new();
+    let mut scene = Scene::of(family);
     let node = scene.take_node();
-    let address = Side::Peer.address();
+    let address = scene.address(Side::Peer);
+    let number = if family == Family::V4 { "AF_INET" } else { "AF_INET6" };
     let read_late = format!(
-        "import socket, sys\nserver = socket.create_server(('{address}', 7000))\nconnection, _ = server.accept()\n\
+        "import socket, sys\nserver = socket.create_server(('{address}', 7000), family=socket.{number})\nconnection, _ = server.accept()\n\
          sys.stdin.readline()\ncount = 0\nwhile data := connection.recv(65536): count += len(data)\nprint(count)"
     );
     let mut command = scene.command(Side::Peer, python());
@@ -119,9 +119,12 @@ fn wrong_command_lines_are_told_in_one_line() {
         &["up", "-i"],
         &["up", "-i", "veth0", "-a", "10.9.0.2/33"],
         &["up", "-i", "veth0", "-a", "10.9.0.256/24"],
+        &["up", "-i", "veth0", "-a", "fd09::2/129"],
+        &["up", "-i", "veth0", "-a", "fd09::20000/64"],
         &["up", "-i", "veth0", "-a", "10.9.0.2/24", "--driver", "carrier-pigeon"],
         &["up", "-i", "veth0", "-a", "10.9.0.2/24", "--mac", "ff:ff"],
         &["up", "-i", "veth0", "-a", "10.9.0.2/24", "-g", "nowhere"],
+        &["up", "-i", "veth0", "-a", "fd09::2/64", "-g", "fd09::1::"],
         &["run"],
         &["run", "--"],
         &["show", "weather"],
@@ -141,10 +144,17 @@ fn wrong_command_lines_are_told_in_one_line() {
         &["down", "--control", "/nonexistent/socket"],
         &["run", "--control", "/nonexistent/socket", "--", "true"],
         &["up", "-i", "nosuch0", "-a", "10.9.0.2/24", "--control", "/tmp/sockeye-nosuch"],
+        &["up", "-i", "nosuch0", "-a", "fd09::2/64", "--control", "/tmp/sockeye-nosuch"],
     ];
     for arguments in failing {
         let ended = Process::start(host.command(&sockeye_path()).args(*arguments)).finish();
         assert_eq!(ended.status.code(), Some(1), "{ended}");
         one_line(&ended);
     }
+}
+
+in_both_families! {
+    programs_get_an_error_when_the_node_is_killed
+    a_program_goes_on_with_the_next_node
+    a_node_that_stops_delivers_what_a_program_wrote_before_it_closed
 }

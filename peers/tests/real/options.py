@@ -50,6 +50,10 @@ def datagrams(talk):
         s = socket4()
         number(s, IP, 10, discover)
         expect(refused(lambda: s.sendto(b"x" * 3000, (PEER4, SINK))), wanted)
+    for discover, wanted in [(0, "done"), (1, "done"), (2, "EMSGSIZE"), (3, "EMSGSIZE"), (4, "EMSGSIZE"), (5, "done")]:
+        s = socket6()
+        number(s, IPV6, 23, discover)
+        expect(refused(lambda: s.sendto(b"x" * 3000, (PEER6, SINK))), wanted)
     s = socket6()
     number(s, IPV6, 16, 9)
     number(s, IPV6, 67, 0x48)
@@ -108,15 +112,17 @@ def foreign_addresses(talk):
     assert talk.ask("seen", port).split(";")[0].endswith("from 2001:db8::77")
 
 def port_ranges(talk):
-    for low, high, kind in [(50000, 50001, socket.SOCK_DGRAM), (50010, 50011, socket.SOCK_STREAM)]:
-        s, t = socket4(kind), socket4(kind)
-        for each in (s, t):
-            number(each, IP, 51, low | high << 16)
-            each.connect((PEER4, ECHO))
-        expect({s.getsockname()[1], t.getsockname()[1]}, {low, high})
-        u = socket4(kind)
-        number(u, IP, 51, low | high << 16)
-        assert refused(lambda: u.bind((US4, 0))) == "EADDRINUSE"
+    # An option of IP's that sockets of IPv6 have, too.
+    for low, kind in [(50000, socket.SOCK_DGRAM), (50010, socket.SOCK_STREAM)]:
+        for first, make, us, peer in [(low, socket4, US4, PEER4), (low + 100, socket6, US6, PEER6)]:
+            s, t = make(kind), make(kind)
+            for each in (s, t):
+                number(each, IP, 51, first | first + 1 << 16)
+                each.connect((peer, ECHO))
+            expect({s.getsockname()[1], t.getsockname()[1]}, {first, first + 1})
+            u = make(kind)
+            number(u, IP, 51, first | first + 1 << 16)
+            assert refused(lambda: u.bind((us, 0))) == "EADDRINUSE"
 
 def what_came_in_pieces(talk):
     for s, level, name, to, wanted in [(socket4(), IP, 25, US4, 1500), (socket6(), IPV6, 77, US6, 1496)]:

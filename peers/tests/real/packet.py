@@ -1,4 +1,4 @@
-"""Packet sockets by hand. Arguments: a function's name, the subject's address, the peer's."""
+"""Packet sockets by hand. Arguments: a function's name, the subject's address, the peer's, both of one family."""
 
 import ctypes
 import mmap
@@ -11,7 +11,12 @@ import time
 
 SUBJECT, PEER = sys.argv[2:4]
 LIBC = ctypes.CDLL(None, use_errno=True)
-AF_PACKET, SOL_PACKET, ETH_P_ALL, ETH_P_IP, ETH_P_ARP = 17, 263, 3, 0x0800, 0x0806
+AF_PACKET, SOL_PACKET, ETH_P_ALL, ETH_P_IP, ETH_P_ARP, ETH_P_IPV6 = 17, 263, 3, 0x0800, 0x0806, 0x86dd
+IPV6 = ':' in PEER
+FAMILY, LOOPBACK, KIND = (socket.AF_INET6, '::1', ETH_P_IPV6) if IPV6 else (socket.AF_INET, '127.0.0.1', ETH_P_IP)
+# What asks for stations travels in, and a frame of a datagram of 200 bytes is so long.
+ASKS, LENGTH = (ETH_P_IPV6, 262) if IPV6 else (ETH_P_ARP, 242)
+OWN, THEIRS = (socket.inet_pton(FAMILY, end) for end in (SUBJECT, PEER))
 HOST, BROADCAST, MULTICAST, OTHERHOST, OUTGOING = range(5)
 PORT = 4444
 
@@ -34,30 +39,47 @@ def refused(errno, call, *arguments):
 
 
 def asked(mac):
-    request = struct.pack('!HHBBH', 1, ETH_P_IP, 6, 4, 1) + mac + socket.inet_aton(SUBJECT) + bytes(6) + socket.inet_aton(PEER)
-    return b'\xff' * 6 + mac + struct.pack('!H', ETH_P_ARP) + request
+    """Where a question for the peer's station goes, and the question itself."""
+    if not IPV6:
+        return b'\xff' * 6, struct.pack('!HHBBH', 1, ETH_P_IP, 6, 4, 1) + mac + OWN + bytes(6) + THEIRS
+    group = socket.inet_pton(FAMILY, 'ff02::1:ff00:0')[:13] + THEIRS[13:]
+    solicitation = struct.pack('!BBHI', 135, 0, 0, 0) + THEIRS + b'\1\1' + mac
+    total = sum(struct.unpack('!34H', OWN + group + struct.pack('!HH', len(solicitation), 58) + solicitation))
+    while total >> 16:
+        total = (total & 0xffff) + (total >> 16)
+    solicitation = solicitation[:2] + struct.pack('!H', total ^ 0xffff) + solicitation[4:]
+    return b'\x33\x33' + group[12:], struct.pack('!IHBB', 6 << 28, len(solicitation), 58, 255) + OWN + group + solicitation
+
+
+def said(packet):
+    """1 for a question for the peer's station, 2 for its answer, as ARP has them."""
+    if not IPV6:
+        ends = {1: packet[24:28], 2: packet[14:18]}
+        return packet[7] if ends.get(packet[7]) == THEIRS and packet[:7] == struct.pack('!HHBBB', 1, ETH_P_IP, 6, 4, 0) else 0
+    return {135: 1, 136: 2}.get(packet[40], 0) if packet[6] == 58 and packet[48:64] == THEIRS else 0
 
 
 def frames_by_hand():
     # To no protocol: the socket keeps its own, as clients of DHCP expect.
-    kept = opened(ETH_P_ARP, name=None)
+    kept = opened(ASKS, name=None)
     kept.bind(('veth0', 0))
-    assert kept.getsockname()[:2] == ('veth0', ETH_P_ARP), kept.getsockname()
-    arp, everything = opened(ETH_P_ARP), opened(ETH_P_ALL)
-    name = arp.getsockname()
-    assert name[:2] == ('veth0', ETH_P_ARP) and name[3] == 1 and len(name[4]) == 6, name
-    request = asked(name[4])
-    assert arp.send(request) == len(request)
-    answer, sender = arp.recvfrom(2000)
-    while answer[:6] != name[4]:
-        answer, sender = arp.recvfrom(2000)
-    assert answer[12:14] == b'\x08\x06' and answer[21] == 2 and answer[28:32] == socket.inet_aton(PEER), answer
-    assert sender[:4] == ('veth0', ETH_P_ARP, HOST, 1) and sender[4] == answer[6:12], sender
+    assert kept.getsockname()[:2] == ('veth0', ASKS), kept.getsockname()
+    one, everything = opened(ASKS), opened(ETH_P_ALL)
+    name = one.getsockname()
+    assert name[:2] == ('veth0', ASKS) and name[3] == 1 and len(name[4]) == 6, name
+    to, question = asked(name[4])
+    request = to + name[4] + struct.pack('!H', ASKS) + question
+    assert one.send(request) == len(request)
+    answer, sender = one.recvfrom(2000)
+    while answer[:6] != name[4] or said(answer[14:]) != 2:
+        answer, sender = one.recvfrom(2000)
+    assert answer[12:14] == struct.pack('!H', ASKS), answer
+    assert sender[:4] == ('veth0', ASKS, HOST, 1) and sender[4] == answer[6:12], sender
     seen = set()
     while len(seen) < 2:
         frame, sender = everything.recvfrom(2000)
-        if frame[12:14] == b'\x08\x06' and frame[28:32] in (socket.inet_aton(PEER), socket.inet_aton(SUBJECT)):
-            seen.add((sender[2], frame[21]))
+        if frame[12:14] == struct.pack('!H', ASKS) and said(frame[14:]):
+            seen.add((sender[2], said(frame[14:])))
     assert seen == {(OUTGOING, 1), (HOST, 2)}, seen
 
 
@@ -81,29 +103,28 @@ def frames_that_cannot_be():
 
 
 def cooked():
-    one = opened(ETH_P_ARP, socket.SOCK_DGRAM)
-    mac = one.getsockname()[4]
-    request = asked(mac)
-    one.sendto(request[14:], ('veth0', ETH_P_ARP, 0, 1, b'\xff' * 6))
+    one = opened(ASKS, socket.SOCK_DGRAM)
+    to, question = asked(one.getsockname()[4])
+    one.sendto(question, ('veth0', ASKS, 0, 1, to))
     while True:
         answer, sender = one.recvfrom(2000)
-        if sender[2] == HOST and answer[7] == 2:
+        if sender[2] == HOST and said(answer) == 2:
             break
-    assert answer[:8] == struct.pack('!HHBBH', 1, ETH_P_IP, 6, 4, 2) and answer[24:28] == socket.inet_aton(SUBJECT), answer
+    assert answer[24:24 + len(OWN)] == OWN, answer
 
 
 def loopback():
     both = opened(ETH_P_ALL, name='lo')
-    own = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    own.bind(('127.0.0.1', 0))
+    own = socket.socket(FAMILY, socket.SOCK_DGRAM)
+    own.bind((LOOPBACK, 0))
     own.sendto(b'around', own.getsockname())
     got = [both.recvfrom(2000) for _ in range(2)]
-    assert [sender[2:4] for _, sender in got] == [(OUTGOING, 772), (HOST, 772)], got
-    assert all(frame == bytes(12) + b'\x08\x00' + frame[14:] and frame.endswith(b'around') for frame, _ in got), got
+    assert [sender[1:4] for _, sender in got] == [(KIND, OUTGOING, 772), (KIND, HOST, 772)], got
+    assert all(frame == bytes(12) + struct.pack('!H', KIND) + frame[14:] and frame.endswith(b'around') for frame, _ in got), got
 
 
 def send_datagrams(count, size=200):
-    sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sender = socket.socket(FAMILY, socket.SOCK_DGRAM)
     for _ in range(count):
         sender.sendto(bytes(size), (PEER, PORT))
 
@@ -153,7 +174,7 @@ def what_is_told_beside():
         seconds, nanoseconds = struct.unpack('qq', told[1, 35])
         assert abs(time.time() - seconds) < 60 and 0 <= nanoseconds < 10**9
         status, length, snapped, mac, net, tag, protocol = struct.unpack('IIIHHHH', told[SOL_PACKET, 8])
-        assert status & 1 and (length, snapped, mac, net, tag, protocol) == (242, 100, 0, 14, 0, 0), told
+        assert status & 1 and (length, snapped, mac, net, tag, protocol) == (LENGTH, 100, 0, 14, 0, 0), told
     packets, drops = struct.unpack('II', one.getsockopt(SOL_PACKET, 6, 8))
     assert (packets, drops) == (3, 0), (packets, drops)
     assert struct.unpack('II', one.getsockopt(SOL_PACKET, 6, 8)) == (0, 0)
@@ -170,8 +191,9 @@ def attach(one, instructions):
 
 
 # udp dst port 4444, 100 bytes.
-DATAGRAMS = [(0x28, 0, 0, 12), (0x15, 0, 5, 0x800), (0x30, 0, 0, 23), (0x15, 0, 3, 17), (0x28, 0, 0, 36), (0x15, 0, 1, PORT),
-             (6, 0, 0, 100), (6, 0, 0, 0)]
+NEXT, TO = (20, 56) if IPV6 else (23, 36)
+DATAGRAMS = [(0x28, 0, 0, 12), (0x15, 0, 5, KIND), (0x30, 0, 0, NEXT), (0x15, 0, 3, 17), (0x28, 0, 0, TO), (0x15, 0, 1, PORT), (6, 0, 0, 100),
+             (6, 0, 0, 0)]
 
 
 def filter_for_datagrams(one):
@@ -297,7 +319,7 @@ class Ring:
             length, kept, mac, net = struct.unpack_from('IIHH', self.memory, at + (8 if self.version == 0 else 4))
             family, _, _, hardware, kind, size = struct.unpack_from('=HHiHBB', self.memory, at + 32)
             assert (kept, mac, net, family, hardware, kind, size) == (100, 66, 80, AF_PACKET, 1, OUTGOING, 6)
-            assert self.memory[at + mac + 12:at + mac + 14] == b'\x08\x00'
+            assert self.memory[at + mac + 12:at + mac + 14] == struct.pack('!H', KIND)
             got.append(length)
             struct.pack_into('I', self.memory, at, 0)
             self.at = (self.at + 1) % 64
@@ -314,7 +336,7 @@ class Ring:
             for number in range(count):
                 following, seconds, _, kept, length, _, mac, net = struct.unpack_from('IIIIIIHH', self.memory, at)
                 assert (kept, mac, net) == (100, 82, 96) and abs(time.time() - seconds) < 60
-                assert self.memory[at + mac + 12:at + mac + 14] == b'\x08\x00'
+                assert self.memory[at + mac + 12:at + mac + 14] == struct.pack('!H', KIND)
                 assert (following == 0) == (number == count - 1)
                 got.append(length)
                 at += following
@@ -333,7 +355,7 @@ def rings():
             while len(got) < burst:
                 assert ring.waits(20), (version, burst, len(got))
                 got += ring.take()
-            assert got == [242] * burst, (version, got)
+            assert got == [LENGTH] * burst, (version, got)
             total += burst
         # What was read does not poll readable any more: a wake-up too many is allowed, two are not.
         assert not (ring.waits(0) and ring.waits(0) and ring.waits(0)), version

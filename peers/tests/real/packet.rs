@@ -6,27 +6,32 @@ use std::path::Path;
 
 use rustix::process::Signal;
 use sockeye_peers::scene::python;
-use sockeye_peers::{Family, PEER, Process, SUBJECT, Scene, Side, checks, in_both_families, wait_for};
+use sockeye_peers::{Family, Process, Scene, Side, checks, in_both_families, wait_for};
 
 /// A function of the same name in `packet.py`.
-fn check(name: &str) {
-    let scene = Scene::new();
+fn check(family: Family, name: &str) {
+    let scene = Scene::of(family);
+    let ends = [Side::Subject, Side::Peer].map(|side| scene.address(side));
     let mut script = scene.script(Side::Subject, "packet.py", include_str!("packet.py"));
-    Process::start(script.arg(name).args([SUBJECT, PEER])).success();
+    Process::start(script.arg(name).args(ends)).success();
 }
 
 checks! {
+    in both families:
+    // These send nothing of either family, or what they send of both.
+    [ipv4:
+        frames_that_cannot_be
+        options
+        filters
+        filters_of_datagrams
+        filters_of_raw_packets
+        rings_of_nothing
+    ]
     frames_by_hand
-    frames_that_cannot_be
     cooked
     loopback
-    options
     what_is_told_beside
-    filters
-    filters_of_datagrams
-    filters_of_raw_packets
     rings
-    rings_of_nothing
 }
 
 /// The frames of a file, each with its length on the wire and what was kept of it, by how often it is in it. What tells them apart is all
@@ -96,7 +101,11 @@ fn tcpdump_writes_what_is_on_the_wire_while_iperf3_streams(family: Family) {
     tcpdump_and_iperf3(family, filter, &["-n", "30M", "-b", "120M"]);
 }
 
-in_both_families! {
-    tcpdump_writes_what_is_on_the_wire_while_iperf3_sends_datagrams
-    tcpdump_writes_what_is_on_the_wire_while_iperf3_streams
+mod captures {
+    use super::*;
+
+    in_both_families! {
+        tcpdump_writes_what_is_on_the_wire_while_iperf3_sends_datagrams
+        tcpdump_writes_what_is_on_the_wire_while_iperf3_streams
+    }
 }

@@ -10,6 +10,8 @@ IP_RECVERR, IPV6_RECVERR, IP_MTU_DISCOVER, IP_MTU, IPV6_CHECKSUM, IPV6_HDRINCL =
 SOL_RAW, ICMP_FILTER, ICMP6_FILTER = 255, 1, 1
 MSG_ERRQUEUE = 0x2000
 UNKNOWN = 253
+# A filter of ICMPv6: all but echo replies are blocked, neighbours' talk among them.
+ONLY_REPLIES = struct.pack("8I", *[0xFFFFFFFF & ~((1 << 129 % 32) if word == 4 else 0) for word in range(8)])
 
 
 def make(family, kind, protocol):
@@ -56,16 +58,17 @@ def what_there_is_no_socket_for():
         s = make(family, kind, protocol)
         of = [s.getsockopt(socket.SOL_SOCKET, name) for name in (socket.SO_TYPE, 39, 38)]
         assert of == [kind, family, protocol], of
-    s = make(AF_INET, SOCK_RAW, 1)
-    assert s.getsockname() == ("0.0.0.0", 1), s.getsockname()
-    fails(errno.ENOTCONN, s.getpeername)
-    fails(errno.EDESTADDRREQ, s.send, echo())
-    fails(errno.EADDRNOTAVAIL, s.bind, ("192.0.2.1", 0))
-    s.bind((own, 0))
-    s.connect((peer, 0))
-    assert s.getsockname()[0] == own
-    fails(errno.ENOTCONN, s.getpeername)
-    fails(errno.EOPNOTSUPP, s.listen)
+    for family, protocol, any, foreign, ours, theirs in [(AF_INET, 1, "0.0.0.0", "192.0.2.1", own, peer), (AF_INET6, 58, "::", "2001:db8::1", own6, peer6)]:
+        s = make(family, SOCK_RAW, protocol)
+        assert s.getsockname()[:2] == (any, protocol), s.getsockname()
+        fails(errno.ENOTCONN, s.getpeername)
+        fails(errno.EDESTADDRREQ, s.send, echo())
+        fails(errno.EADDRNOTAVAIL, s.bind, (foreign, 0))
+        s.bind((ours, 0))
+        s.connect((theirs, 0))
+        assert s.getsockname()[0] == ours
+        fails(errno.ENOTCONN, s.getpeername)
+        fails(errno.EOPNOTSUPP, s.listen)
 
 
 def packets_have_their_header_and_each_gets_a_copy():
@@ -77,6 +80,20 @@ def packets_have_their_header_and_each_gets_a_copy():
         packet, whom = replies(s, 0x77)
         assert whom == (peer, 0), whom
         assert packet[0] == 0x45 and socket.inet_ntoa(packet[12:16]) == peer and struct.unpack("!H", packet[2:4])[0] == len(packet) == 36
+    other.setblocking(False)
+    fails(errno.EAGAIN, other.recv, 100)
+    # Those of IPv6 have what follows the header. Neighbours' talk is kept away.
+    first, second, other = (make(AF_INET6, SOCK_RAW, 58) for _ in range(3))
+    other.bind(("::1", 0))
+    for s in first, second, other:
+        s.setsockopt(IPPROTO_ICMPV6, ICMP6_FILTER, ONLY_REPLIES)
+        s.setsockopt(IPPROTO_IPV6, 51, 1)
+    first.setsockopt(IPPROTO_IPV6, 16, 9)
+    first.sendto(echo(0x77, kind=128), (peer6, 0))
+    for s in first, second:
+        packet, ((level, kind, hops),), _, whom = s.recvmsg(2000, 100)
+        assert whom == (peer6, 0, 0, 0) and packet[:2] == b"\x81\0" and packet[4:] == echo(0x77)[4:], (packet, whom)
+        assert (level, kind) == (IPPROTO_IPV6, 52) and struct.unpack("i", hops)[0] > 1, (level, kind, hops)
     other.setblocking(False)
     fails(errno.EAGAIN, other.recv, 100)
 
@@ -91,8 +108,7 @@ def filters_keep_types_away():
     fails(errno.EAGAIN, s.recv, 100)
     fails(errno.EOPNOTSUPP, make(AF_INET, SOCK_RAW, 6).setsockopt, SOL_RAW, ICMP_FILTER, struct.pack("I", 0))
     six = make(AF_INET6, SOCK_RAW, 58)
-    # All but echo replies are blocked, neighbours' talk among them.
-    six.setsockopt(IPPROTO_ICMPV6, ICMP6_FILTER, struct.pack("8I", *[0xFFFFFFFF & ~((1 << 129 % 32) if word == 4 else 0) for word in range(8)]))
+    six.setsockopt(IPPROTO_ICMPV6, ICMP6_FILTER, ONLY_REPLIES)
     # The checksum is the socket's to fill in.
     six.sendto(struct.pack("!BBHHH", 128, 0, 0xBAD, 7, 9) + b"six", (peer6, 0))
     packet, whom = six.recvfrom(100)
@@ -134,6 +150,14 @@ def unknown_protocols_are_said_to_be_so():
     six.sendto(b"hello", ("::1", 0))
     assert six.recv(100) == b"hello"
     fails(errno.EINVAL, six.sendto, b"hello", (peer6, UNKNOWN + 1))
+    hears = make(AF_INET6, SOCK_RAW, 58)
+    six.sendto(b"hello", (peer6, 0))
+    while True:
+        packet, (whom, *_) = hears.recvfrom(2000)
+        # The field of the header that is not known, and the packet.
+        if packet[:2] == b"\4\1":
+            assert whom == peer6 and packet[4:8] == struct.pack("!I", 6) and packet[8 + 6] == UNKNOWN, (packet, whom)
+            break
 
 
 def checksums_of_ipv6():
@@ -164,33 +188,50 @@ def the_header_of_ipv6_is_the_programs():
     hears.setsockopt(IPPROTO_IPV6, 51, 1)
     assert hears.recv(100) == b"whole"
     fails(errno.EINVAL, s.sendto, bytes(39), ("::1", 0))
+    # To another host: the header is as it was written, and the answer comes.
+    replies = make(AF_INET6, SOCK_RAW, 58)
+    replies.setsockopt(IPPROTO_ICMPV6, ICMP6_FILTER, ONLY_REPLIES)
+    ends = socket.inet_pton(AF_INET6, own6) + socket.inet_pton(AF_INET6, peer6)
+    bare = struct.pack("!BBHHH", 128, 0, 0, 0x79, 1) + b"12345678"
+    request = bare[:2] + struct.pack("!H", checksum(ends + struct.pack("!HH", len(bare), 58) + bare)) + bare[4:]
+    s.sendto(struct.pack("!IHBB", 6 << 28, len(request), 58, 33) + ends + request, (peer6, 0))
+    assert replies.recv(100)[4:] == request[4:]
+    fails(errno.EMSGSIZE, s.sendto, bytes(1501), (peer6, 0))
+    fails(errno.EMSGSIZE, make(AF_INET6, SOCK_RAW, UNKNOWN).sendto, bytes(65536), (peer6, 0))
 
 
 def echo_sockets_have_identifiers():
-    s = make(AF_INET, SOCK_DGRAM, IPPROTO_ICMP)
-    assert s.getsockname() == ("0.0.0.0", 0)
-    s.sendto(echo(0xBAD)[:2] + b"\xba\xad" + echo(0xBAD)[4:], (peer, 0))
-    identifier = s.getsockname()[1]
-    packet, whom = s.recvfrom(100)
-    assert identifier != 0 and whom == (peer, 0) and packet == echo(identifier, kind=0), (identifier, whom, packet)
-    fails(errno.EINVAL, s.bind, (own, 5))
-    fails(errno.EINVAL, make(AF_INET, SOCK_DGRAM, IPPROTO_ICMP).sendto, echo(kind=0), (peer, 0))
-    fails(errno.EINVAL, make(AF_INET, SOCK_DGRAM, IPPROTO_ICMP).sendto, b"short", (peer, 0))
-    # They share, unless one does not want to; the youngest gets what comes.
-    assert s.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR) == 1
-    younger, alone = make(AF_INET, SOCK_DGRAM, IPPROTO_ICMP), make(AF_INET, SOCK_DGRAM, IPPROTO_ICMP)
-    alone.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
-    fails(errno.EADDRINUSE, alone.bind, (own, identifier))
-    younger.bind((own, identifier))
-    s.sendto(echo(), (peer, 0))
-    assert younger.recv(100)[8:] == b"12345678"
-    fails(errno.EADDRNOTAVAIL, make(AF_INET, SOCK_DGRAM, IPPROTO_ICMP).bind, ("192.0.2.1", 0))
-    six = make(AF_INET6, SOCK_DGRAM, IPPROTO_ICMPV6)
-    six.bind((own6, 4711))
-    six.connect((peer6, 0))
-    six.send(echo(kind=128))
-    packet = six.recv(100)
-    assert packet[0] == 129 and packet[4:6] == struct.pack("!H", 4711) and packet[8:] == b"12345678", packet
+    for family, protocol, any, foreign, ours, theirs, request, reply in [
+        (AF_INET, IPPROTO_ICMP, "0.0.0.0", "192.0.2.1", own, peer, 8, 0),
+        (AF_INET6, IPPROTO_ICMPV6, "::", "2001:db8::1", own6, peer6, 128, 129),
+    ]:
+        ping = lambda: make(family, SOCK_DGRAM, protocol)
+        s = ping()
+        assert s.getsockname()[:2] == (any, 0)
+        data = echo(0xBAD, kind=request)
+        s.sendto(data[:2] + b"\xba\xad" + data[4:], (theirs, 0))
+        identifier = s.getsockname()[1]
+        packet, whom = s.recvfrom(100)
+        assert identifier != 0 and whom[:2] == (theirs, 0) and packet[:2] == bytes([reply, 0]), (identifier, whom, packet)
+        assert packet[4:] == echo(identifier)[4:] and (family == AF_INET6 or checksum(packet) == 0), (identifier, packet)
+        fails(errno.EINVAL, s.bind, (ours, 5))
+        fails(errno.EINVAL, ping().sendto, echo(kind=reply), (theirs, 0))
+        fails(errno.EINVAL, ping().sendto, b"short", (theirs, 0))
+        # They share, unless one does not want to; the youngest gets what comes.
+        assert s.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR) == 1
+        younger, alone = ping(), ping()
+        alone.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+        fails(errno.EADDRINUSE, alone.bind, (ours, identifier))
+        younger.bind((ours, identifier))
+        s.sendto(echo(kind=request), (theirs, 0))
+        assert younger.recv(100)[8:] == b"12345678"
+        fails(errno.EADDRNOTAVAIL, ping().bind, (foreign, 0))
+        named = ping()
+        named.bind((ours, 4711))
+        named.connect((theirs, 0))
+        named.send(echo(kind=request))
+        packet = named.recv(100)
+        assert packet[0] == reply and packet[4:6] == struct.pack("!H", 4711) and packet[8:] == b"12345678", packet
 
 
 def next_error(s):
@@ -210,53 +251,52 @@ def polls(s, mask=select.POLLIN):
 
 
 def errors_are_asked_for_one_by_one():
-    s = make(AF_INET, SOCK_DGRAM, 0)
-    is_empty(s, MSG_ERRQUEUE)
-    s.setsockopt(IPPROTO_IP, IP_RECVERR, 1)
-    assert s.getsockopt(IPPROTO_IP, IP_RECVERR) == 1
-    # Not connected, and told all the same.
-    s.sendto(b"hello", (peer, 9))
-    assert polls(s) == [select.POLLERR]
-    fails(errno.ECONNREFUSED, s.recv, 100)
-    assert next_error(s) == ((errno.ECONNREFUSED, 2, 3, 3, 0, peer), b"hello", (peer, 9))
-    is_empty(s, MSG_ERRQUEUE)
-    assert s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
-    # Taking it from the queue settles it.
-    s.sendto(b"again", (peer, 9))
-    assert polls(s) == [select.POLLERR]
-    assert next_error(s)[1] == b"again"
-    # Who asks for nothing is told of an error all the same, and of nothing else.
-    s.sendto(b"mute", (peer, 9))
-    assert polls(s, 0) == [select.POLLERR]
-    assert next_error(s)[1] == b"mute"
-    other = make(AF_INET, SOCK_DGRAM, 0)
-    other.sendto(b"data", (own, s.getsockname()[1]))
-    assert polls(s) == [select.POLLIN]
-    poll = select.poll()
-    poll.register(s, 0)
-    poll.register(other, select.POLLIN)
-    assert poll.poll(0) == []
-    s.sendto(b"answer", (own, other.getsockname()[1]))
-    assert poll.poll(20_000) == [(other.fileno(), select.POLLIN)]
-    assert s.recv(100) == b"data"
-    assert s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
-    # A router's word, with what came along.
-    s.setsockopt(IPPROTO_IP, socket.IP_TTL, 1)
-    s.setsockopt(IPPROTO_IP, 12, 1)
-    s.sendto(b"far", (far, 9))
-    polls(s)
-    assert s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.EHOSTUNREACH
-    assert next_error(s) == ((errno.EHOSTUNREACH, 2, 11, 0, 0, peer), b"far", (far, 9))
-    # Without asking nobody is told who is not connected.
-    s.setsockopt(IPPROTO_IP, IP_RECVERR, 0)
-    s.sendto(b"far", (far, 9))
-    raw = make(AF_INET, SOCK_RAW, 1)
-    six = make(AF_INET6, SOCK_DGRAM, 0)
-    six.setsockopt(IPPROTO_IPV6, IPV6_RECVERR, 1)
-    six.sendto(b"six", (peer6, 9))
-    assert polls(six) == [select.POLLERR]
-    error, data, whom = next_error(six)
-    assert (error, data, whom[:2]) == ((errno.ECONNREFUSED, 3, 1, 4, 0, peer6), b"six", (peer6, 9)), (error, data, whom)
+    for family, ours, theirs, beyond, level, recverr, refused, exceeded, limit, told_limit in [
+        (AF_INET, own, peer, far, IPPROTO_IP, IP_RECVERR, (2, 3, 3), (2, 11, 0), socket.IP_TTL, 12),
+        (AF_INET6, own6, peer6, far6, IPPROTO_IPV6, IPV6_RECVERR, (3, 1, 4), (3, 3, 0), 16, 51),
+    ]:
+        s = make(family, SOCK_DGRAM, 0)
+        is_empty(s, MSG_ERRQUEUE)
+        s.setsockopt(level, recverr, 1)
+        assert s.getsockopt(level, recverr) == 1
+        # Not connected, and told all the same.
+        s.sendto(b"hello", (theirs, 9))
+        assert polls(s) == [select.POLLERR]
+        fails(errno.ECONNREFUSED, s.recv, 100)
+        error, data, whom = next_error(s)
+        assert (error, data, whom[:2]) == ((errno.ECONNREFUSED, *refused, 0, theirs), b"hello", (theirs, 9)), (error, data, whom)
+        is_empty(s, MSG_ERRQUEUE)
+        assert s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
+        # Taking it from the queue settles it.
+        s.sendto(b"again", (theirs, 9))
+        assert polls(s) == [select.POLLERR]
+        assert next_error(s)[1] == b"again"
+        # Who asks for nothing is told of an error all the same, and of nothing else.
+        s.sendto(b"mute", (theirs, 9))
+        assert polls(s, 0) == [select.POLLERR]
+        assert next_error(s)[1] == b"mute"
+        other = make(family, SOCK_DGRAM, 0)
+        other.sendto(b"data", (ours, s.getsockname()[1]))
+        assert polls(s) == [select.POLLIN]
+        poll = select.poll()
+        poll.register(s, 0)
+        poll.register(other, select.POLLIN)
+        assert poll.poll(0) == []
+        s.sendto(b"answer", (ours, other.getsockname()[1]))
+        assert poll.poll(20_000) == [(other.fileno(), select.POLLIN)]
+        assert s.recv(100) == b"data"
+        assert s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
+        # A router's word, with what came along.
+        s.setsockopt(level, limit, 1)
+        s.setsockopt(level, told_limit, 1)
+        s.sendto(b"far", (beyond, 9))
+        polls(s)
+        assert s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.EHOSTUNREACH
+        error, data, whom = next_error(s)
+        assert (error, data, whom[:2]) == ((errno.EHOSTUNREACH, *exceeded, 0, theirs), b"far", (beyond, 9)), (error, data, whom)
+        # Without asking nobody is told who is not connected.
+        s.setsockopt(level, recverr, 0)
+        s.sendto(b"far", (beyond, 9))
 
 
 def what_is_too_long_is_said_with_its_limit():
@@ -286,6 +326,14 @@ def what_is_too_long_is_said_with_its_limit():
 
 
 def raw_and_echo_sockets_hear_of_errors():
+    six = make(AF_INET6, SOCK_DGRAM, 58)
+    six.setsockopt(IPPROTO_IPV6, IPV6_RECVERR, 1)
+    six.setsockopt(IPPROTO_IPV6, 16, 1)
+    six.sendto(echo(kind=128), (far6, 0))
+    polls(six, select.POLLERR | select.POLLIN)
+    error, quoted, whom = next_error(six)
+    assert error == (errno.EHOSTUNREACH, 3, 3, 0, 0, peer6) and whom[0] == far6, (error, whom)
+    assert quoted[0] == 128 and quoted[8:16] == b"12345678", quoted
     for kind, data in [(SOCK_RAW, echo(5)), (SOCK_DGRAM, echo())]:
         s = make(AF_INET, kind, IPPROTO_ICMP)
         s.setsockopt(IPPROTO_IP, IP_RECVERR, 1)

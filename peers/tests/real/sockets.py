@@ -364,7 +364,11 @@ def datagrams_to_neighbours_only():
         s.sendto(b"near", flags, at(PEER, 7510))
         assert peer("j.recv(10)") == b"near"
         peer("j.close()")
-        fails(errno.ENETUNREACH, s.sendto, b"far", flags, at(*nowhere))
+        if IPV6 and SUBJECT == "kernel":
+            # Taken, and without effect.
+            s.sendto(b"far", flags, at(*nowhere))
+        else:
+            fails(errno.ENETUNREACH, s.sendto, b"far", flags, at(*nowhere))
     t = datagrams()
     t.sendto(b"far", at(*nowhere))
 

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::process::Signal;
-use sockeye_peers::{Family, Process, SUBJECT, Scene, Side, in_both_families, wait_for};
+use sockeye_peers::{Family, Process, Scene, Setup, Side, in_both_families, wait_for};
 
 /// Ticks of user and system time that a process has used, by proc(5): the 14th and 15th word of `stat`.
 fn ticks(process: u32) -> u64 {
@@ -25,13 +25,15 @@ fn resident_kib(process: u32) -> u64 {
 
 #[test]
 fn an_idle_node_costs_nothing() {
-    let scene = Scene::new();
-    // Connections that are open and quiet are part of being idle.
+    let scene = Scene::with(Setup { ipv6: true, ..Setup::default() });
+    // Connections that are open and quiet are part of being idle; this server takes those of both families.
     let mut listen = scene.command(Side::Subject, "socat");
-    let _serving = Process::start(listen.args(["TCP4-LISTEN:7000,fork", "PIPE"]));
+    let _serving = Process::start(listen.args(["TCP6-LISTEN:7000,ipv6only=0,fork", "PIPE"]));
     scene.listens(Side::Subject, 7000);
-    let quiet: Vec<_> = (0..20)
-        .map(|_| Process::start_with_input(scene.command(Side::Peer, "nc").args(["-N", SUBJECT, "7000"])))
+    let quiet: Vec<_> = [Side::Subject.address(), Side::Subject.address6()]
+        .into_iter()
+        .flat_map(|own| [own; 10])
+        .map(|own| Process::start_with_input(scene.command(Side::Peer, "nc").args(["-N", own, "7000"])))
         .collect();
     wait_for("20 connections", || (established(&scene).len() == 20).then_some(()));
     // Let what the setup has started come to its end: the test is about the time after.
