@@ -19,9 +19,11 @@ mod wishes;
 pub(crate) use packet::{RingMemory, send_ring};
 
 use std::io::IoSlice;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, sendmsg};
+use sockeye_control::Address;
 use sockeye_control::ancillary::cut;
 use sockeye_control::datagram::{Header, Kind};
 use sockeye_socket::{Body, Errno, Privilege, SocketId};
@@ -90,6 +92,12 @@ impl DatagramPump {
     /// The program has pulled its cork (`UDP_CORK`).
     pub(crate) fn uncork(&mut self) {
         self.cork.pull();
+    }
+
+    /// Whether a datagram over IPv6 is in the making, on a socket that is connected to `peer`.
+    pub(crate) fn makes_ipv6(&self, peer: Option<SocketAddr>) -> bool {
+        let said = self.cork.destination().map(|said| said.and_then(Address::internet).or(peer));
+        said.flatten().is_some_and(|to| to.ip().to_canonical().is_ipv6())
     }
 
     /// The program has asked for an error, and may be told of another.

@@ -52,6 +52,8 @@ const RECEIVE_BUFFER: i32 = 1 << 20;
 /// An end of a connection within the node.
 pub(crate) struct LocalEnd {
     pub(crate) identity: Identity,
+    /// What its descriptor is bound to, whatever its socket becomes.
+    name: SocketName,
     pub(crate) socket: SocketId,
 }
 
@@ -139,8 +141,9 @@ impl Boundary {
         pair::stale(theirs.as_fd());
         pair::announce(theirs.as_fd(), ours.as_fd());
         let (id, pid, number) = (identity.id, identity.owner.pid, identity.number);
-        let local =
-            Local { joined, connecting: Some(LocalEnd { identity, socket }), accepting: None, held: Some(ours) };
+        let name = self.stream_name(context.host, socket, id);
+        let connecting = Some(LocalEnd { identity, name, socket });
+        let local = Local { joined, connecting, accepting: None, held: Some(ours) };
         // Before it is there itself.
         self.look_around(context);
         let key = self.locals.table.insert_with(|_| local);
@@ -198,7 +201,7 @@ impl Boundary {
         pair::set_send_buffer(&ours, room(&settings, client));
         self.numbers += 1;
         let identity = Identity { id, cookie, kind: Kind::Stream, owner, number: self.numbers };
-        local.accepting = Some(LocalEnd { identity, socket });
+        local.accepting = Some(LocalEnd { identity, name, socket });
         self.locals.ids.insert(id, (key, Side::Accepting));
         self.count_in(owner.uid);
         host.set_owner(socket, owner.uid);
@@ -232,7 +235,7 @@ impl Boundary {
     /// Looks whether an end lives still, and lets it go if not. True if it does.
     pub(crate) fn look_at(&mut self, context: &mut Context<'_>, key: Key, side: Side) -> bool {
         let Some(end) = self.locals.table.get(key).and_then(|local| local.end(side)) else { return false };
-        let name = self.stream_name(context.host, end.socket, end.identity.id);
+        let name = end.name;
         let alive = self.locals.is_alive(&name);
         if !alive {
             self.let_go(context, key, side);
@@ -291,7 +294,7 @@ impl Boundary {
         let gone = local.take(side);
         let (joined, over) =
             (local.joined, local.connecting.is_none() && local.accepting.is_none() && local.held.is_none());
-        if let Some(LocalEnd { identity, socket }) = gone {
+        if let Some(LocalEnd { identity, name: _, socket }) = gone {
             // The pair itself tells the other of what was left unread, but not of this.
             let reset = context.host.settings(socket).is_some_and(|settings| settings.linger == Some(0));
             if let Some(other) = local.end(side.other()).filter(|_| reset) {

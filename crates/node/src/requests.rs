@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use sockeye_control::{Address, Kind, LinkAddress, Request, SocketId};
 use sockeye_socket::names::{
-    AF_PACKET, IPPROTO_IPV6, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_UDPLITE, IPV6_PATHMTU, PACKET_FANOUT, PACKET_RX_RING,
-    PACKET_TX_RING, SO_ATTACH_FILTER, SO_ERROR, SO_OOBINLINE, SOCK_PACKET, SOCK_RAW, SOL_PACKET, SOL_SOCKET, TCP_CORK,
-    UDP_CORK,
+    AF_INET, AF_PACKET, IPPROTO_IPV6, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_UDPLITE, IPV6_ADDRFORM, IPV6_PATHMTU,
+    PACKET_FANOUT, PACKET_RX_RING, PACKET_TX_RING, SO_ATTACH_FILTER, SO_ERROR, SO_OOBINLINE, SOCK_PACKET, SOCK_RAW,
+    SOL_PACKET, SOL_SOCKET, TCP_CORK, UDP_CORK,
 };
 use sockeye_socket::settings::cut_value;
 use sockeye_socket::table::Key;
@@ -239,6 +239,14 @@ impl Call<'_, '_> {
     fn living(&mut self, key: Key, request: &Request<'_>, descriptor: &OwnedFd) -> Outcome {
         let Some(end) = self.boundary.ends.get(key) else { return Err(Errno::EBADF.into()) };
         let socket = end.socket;
+        // What is half a datagram over IPv6 cannot become one over IPv4.
+        if let Request::SetOption { level: IPPROTO_IPV6, name: IPV6_ADDRFORM, value, .. } = *request
+            && value.first_chunk() == Some(&i32::from(AF_INET).to_ne_bytes())
+            && let Pump::Datagram(pump) = &end.pump
+            && pump.makes_ipv6(self.context.host.peer_address(socket).ok())
+        {
+            return Err(Errno::EBUSY.into());
+        }
         if let Request::Connect { address: Some(Address::Internet(address)), .. } = *request
             && let Some(answer) = self.connect_local(key, address, descriptor)
         {

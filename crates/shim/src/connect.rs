@@ -45,7 +45,7 @@ fn start(
     len: socklen_t,
     signals: &Blocked,
 ) -> Result<(), Errno> {
-    let address = Raw::read(address, len)?.to_connect(name)?;
+    let address = Raw::read(address, len)?.to_connect(SocketName { family: names::family(fd, name), ..name })?;
     let flags = sys::fcntl(fd, libc::F_GETFL, 0)?;
     let mut buffer = exchange::buffer();
     let mut current = name;
@@ -55,7 +55,7 @@ fn start(
                 replace(fd, flags, new)?;
                 current = identity(fd).ok_or(NONSENSE)?;
             }
-            let told = address.is_some() && name.kind == Kind::Stream && names::is_marked(fd, Mark::Told);
+            let told = address.is_some() && name.kind == Kind::Stream && names::is_told(fd);
             match (answer.reply, name.kind) {
                 (Reply::Done, Kind::Stream) if told => Err(Errno(libc::EISCONN)),
                 (Reply::Done, Kind::Stream) => names::settle(fd, Mark::Connection),

@@ -62,7 +62,7 @@ interpose! {
 /// interfaces that he sees. `None` if the kernel is to answer.
 fn family(fd: c_int, number: c_ulong) -> Option<c_int> {
     match identity(fd) {
-        Some(socket) => Some(match socket.family {
+        Some(socket) => Some(match names::family(fd, socket) {
             Family::V4 => libc::AF_INET,
             Family::V6 => libc::AF_INET6,
             Family::Packet => libc::AF_PACKET,

@@ -13,7 +13,7 @@ use crate::numbers::Numbers;
 use crate::sys::{self, Errno};
 use crate::{patience, poll, sandbox};
 use libc::{c_int, msghdr};
-use sockeye_control::{Kind, SocketName};
+use sockeye_control::{Family, Kind, SocketName};
 use std::mem::offset_of;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -24,7 +24,7 @@ static LISTENERS: Numbers = Numbers::none();
 /// Asked only in a process that gave up system calls; complete when it did.
 static DATAGRAM_SOCKETS: Numbers = Numbers::none();
 
-/// What a stream's descriptor says of itself, in every process that holds it. It is kept as the descriptor's priority (`SO_PRIORITY`), which has no
+/// What a descriptor says of itself, in every process that holds it. It is kept as the descriptor's priority (`SO_PRIORITY`), which has no
 /// meaning on a Unix socket, and which the program never sees: its own `SO_PRIORITY` goes to the node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mark {
@@ -34,14 +34,18 @@ pub(crate) enum Mark {
     Fresh = 2,
     /// It has a connection, and a `connect` that waited has said so; the node does not know that it did.
     Told = 3,
+    /// It was of IPv6, as its name says, and is of IPv4 (`IPV6_ADDRFORM`). It has a connection. The one mark that datagram sockets bear.
+    Ipv4 = 4,
+    /// The same of one that was told.
+    Ipv4Told = 5,
 }
 
-/// Marks a stream's descriptor.
+/// Marks a descriptor.
 pub(crate) fn mark(fd: c_int, mark: Mark) -> Result<(), Errno> {
     sys::set_option(fd, libc::SO_PRIORITY, &(mark as c_int))
 }
 
-/// Whether a stream's descriptor bears this mark.
+/// Whether a descriptor bears this mark.
 pub(crate) fn is_marked(fd: c_int, mark: Mark) -> bool {
     marked(fd) == Some(mark as c_int)
 }
@@ -61,6 +65,25 @@ pub(crate) fn unconnected(fd: c_int) -> Option<Mark> {
     [Mark::Fresh, Mark::Listener].into_iter().find(|&mark| found == mark as c_int)
 }
 
+/// The family of a socket: what its name says, or what it has become since.
+pub(crate) fn family(fd: c_int, name: SocketName) -> Family {
+    if name.family == Family::V6 && has_become_ipv4(fd) { Family::V4 } else { name.family }
+}
+
+fn has_become_ipv4(fd: c_int) -> bool {
+    marked(fd).is_some_and(|found| found >= Mark::Ipv4 as c_int)
+}
+
+/// A socket of IPv6 has become one of IPv4.
+pub(crate) fn become_ipv4(fd: c_int) -> Result<(), Errno> {
+    mark(fd, if is_marked(fd, Mark::Told) { Mark::Ipv4Told } else { Mark::Ipv4 })
+}
+
+/// Whether a `connect` that waited has said that the stream has its connection.
+pub(crate) fn is_told(fd: c_int) -> bool {
+    is_marked(fd, Mark::Told) || is_marked(fd, Mark::Ipv4Told)
+}
+
 /// This process made a stream.
 pub(crate) fn born(fd: c_int) -> Result<(), Errno> {
     FRESH_STREAMS.fetch_add(1, Ordering::Relaxed);
@@ -77,6 +100,9 @@ pub(crate) fn settle(fd: c_int, as_what: Mark) -> Result<(), Errno> {
     }
     if as_what == Mark::Listener {
         LISTENERS.add(fd);
+    }
+    if has_become_ipv4(fd) {
+        return Ok(());
     }
     mark(fd, as_what)
 }

@@ -6,12 +6,14 @@
 
 use crate::accept::is_listener;
 use crate::exchange::{self, Along, NONSENSE};
-use crate::names::identity;
+use crate::names::{self, identity};
 use crate::sys::{self, Errno, answer};
 use crate::{datagram, filter, interpose, memory, poll, real, statement};
 use libc::{c_int, c_void, socklen_t};
 use sockeye_control::{Family, Kind, MAX_OPTION, Reply, Request, SocketName};
 
+/// A socket of IPv6 becomes one of IPv4.
+const IPV6_ADDRFORM: c_int = 1;
 /// 64-bit time on 32-bit machines; here they are known to the kernel all the same.
 const SO_RCVTIMEO_NEW: c_int = 66;
 const SO_SNDTIMEO_NEW: c_int = 67;
@@ -120,7 +122,7 @@ fn known(fd: c_int, socket: SocketName, level: c_int, name: c_int) -> Result<Opt
         (libc::SO_TYPE, Kind::Datagram) => libc::SOCK_DGRAM,
         (libc::SO_TYPE, Kind::Raw) => libc::SOCK_RAW,
         (libc::SO_PROTOCOL, Kind::Stream) => libc::IPPROTO_TCP,
-        (libc::SO_DOMAIN, _) => match socket.family {
+        (libc::SO_DOMAIN, _) => match names::family(fd, socket) {
             Family::V4 => libc::AF_INET,
             Family::V6 => libc::AF_INET6,
             Family::Packet => libc::AF_PACKET,
@@ -167,6 +169,9 @@ fn set(
     match exchange::ask(&request, along, &mut exchange::buffer())?.reply {
         Reply::Done => {}
         _ => return Err(NONSENSE),
+    }
+    if (level, name) == (libc::IPPROTO_IPV6, IPV6_ADDRFORM) {
+        names::become_ipv4(fd)?;
     }
     if !socket.kind.is_stream() {
         if matches!((level, name), (libc::IPPROTO_IP, libc::IP_RECVERR) | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR)) {

@@ -34,7 +34,7 @@ interpose! {
             return unsafe { real::bind(fd, address, len) };
         };
         let bind = || {
-            let address = Raw::read(address, len)?.to_bind(name.family)?;
+            let address = Raw::read(address, len)?.to_bind(names::family(fd, name))?;
             exchange::order(fd, &Request::Bind { id: name.id, address })
         };
         answer(bind().map(|()| 0))

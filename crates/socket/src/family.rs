@@ -8,19 +8,21 @@
 //! beside the address; the stack's own addresses bear none. As on Linux who binds or connects to such an address is
 //! bound to its interface, and has to name it. Flow labels go no further than here.
 //!
+//! A socket of AF_INET6 that is connected over IPv4 can become one of AF_INET (IPV6_ADDRFORM): what it has of IPv6 is then gone.
+//!
 //! # Standards
 //!
-//! RFC 3493 §3.7 (mapped addresses), §5.3 (IPV6_V6ONLY); RFC 4007 §11 (zones in programs); Linux ipv6(7).
+//! RFC 2553 §6.2 (IPV6_ADDRFORM), RFC 3493 §3.7 (mapped addresses), §5.3 (IPV6_V6ONLY); RFC 4007 §11 (zones in programs); Linux ipv6(7).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use sockeye_device::Instant;
-use sockeye_stack::{PortId, Stack};
+use sockeye_stack::{PortId, Stack, tcp};
 
 use crate::errno::Errno;
-use crate::host::{Host, Socket, SocketId};
+use crate::host::{Host, Socket, SocketId, State};
 use crate::names::{AF_INET, AF_INET6};
-use crate::settings::Settings;
+use crate::settings::{Settings, read_int};
 
 impl Settings {
     /// AF_INET or AF_INET6.
@@ -58,6 +60,10 @@ impl Settings {
     pub fn outward(&self, address: SocketAddr) -> SocketAddr {
         match address {
             SocketAddr::V4(v4) if self.ipv6.is_some() => SocketAddr::new(v4.ip().to_ipv6_mapped().into(), v4.port()),
+            // It was bound to both families, and has become one of IPv4.
+            SocketAddr::V6(v6) if self.ipv6.is_none() && v6.ip().is_unspecified() => {
+                SocketAddr::new(self.unspecified(), v6.port())
+            }
             _ => address,
         }
     }
@@ -130,6 +136,39 @@ impl Host {
             (IpAddr::V6(_), SocketAddr::V6(_)) => Ipv6Addr::LOCALHOST.into(),
         };
         Ok(SocketAddr::new(ourselves, meant.port()))
+    }
+
+    /// IPV6_ADDRFORM: a socket that is connected over IPv4 becomes one of AF_INET. Its memberships in groups of IPv6 end.
+    pub(crate) fn become_ipv4(&mut self, now: Instant, id: SocketId, value: &[u8]) -> Result<(), Errno> {
+        if read_int(value)? != i32::from(AF_INET) {
+            return Err(Errno::EINVAL);
+        }
+        let socket = self.sockets.get(id.0).ok_or(Errno::EBADF)?;
+        if socket.settings.raw.is_some() {
+            return Err(Errno::ENOPROTOOPT);
+        }
+        let established = match socket.state {
+            State::Connection { id, .. } => self.stack.tcp_status(id).state == tcp::State::Established,
+            State::Joined { id, side, .. } => {
+                self.stack.tcp_joined_info(id, side).is_some_and(|info| info.state == tcp::State::Established)
+            }
+            _ => true,
+        };
+        let SocketAddr::V6(peer) = self.peer_address(id)? else { return Err(Errno::ENOPROTOOPT) };
+        if !established {
+            return Err(Errno::ENOTCONN);
+        }
+        peer.ip().to_ipv4_mapped().ok_or(Errno::EADDRNOTAVAIL)?;
+        if let Some(member) = self.sockets.get(id.0).and_then(|socket| socket.groups.member) {
+            let held = self.stack.memberships(member).iter().map(|held| (held.port, held.group));
+            for (port, group) in held.filter(|(_, group)| group.is_ipv6()).collect::<Vec<_>>() {
+                self.stack.member_leave(member, port, group)?;
+            }
+        }
+        let socket = self.sockets.get_mut(id.0).ok_or(Errno::EBADF)?;
+        socket.settings.ipv6 = None;
+        self.apply(now, id);
+        Ok(())
     }
 
     /// The address that a datagram is to go to, or to come from, as the stack has it.

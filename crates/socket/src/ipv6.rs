@@ -64,7 +64,7 @@ impl Default for Ipv6Settings {
 impl Ipv6Settings {
     pub(crate) fn set(&mut self, stream: bool, name: i32, bytes: &[u8]) -> Result<(), Errno> {
         // What is not known is not known of any length.
-        if name != IPV6_MTU {
+        if !matches!(name, IPV6_MTU | IPV6_ADDRFORM) {
             self.value(stream, name)?;
         }
         let value = read_int(bytes)?;
@@ -81,6 +81,9 @@ impl Ipv6Settings {
             // No packet is longer than 65,575 bytes, so that a larger bound is none.
             IPV6_MTU if value >= 1_280 => self.mtu = u16::try_from(value).unwrap_or(0),
             IPV6_MTU => return Err(Errno::EINVAL),
+            // Of a living socket this is not asked.
+            IPV6_ADDRFORM if value == AF_INET.into() => return Err(Errno::ENOTCONN),
+            IPV6_ADDRFORM => return Err(Errno::EINVAL),
             IPV6_MINHOPCOUNT => self.min_hops = within(value, 0, 255)? as u8,
             IPV6_ADDR_PREFERENCES => self.source_preferences = preferences(value)?,
             IPV6_RECVERR if !stream => self.receive_errors = value != 0,

@@ -66,6 +66,7 @@ impl Host {
         let settings = self.settings(id)?;
         let v6 = settings.ipv6.is_some();
         let done = match (level, name) {
+            (IPPROTO_IPV6, IPV6_ADDRFORM) if v6 => return Some(self.become_ipv4(now, id, value)),
             (IPPROTO_IP, IP_UNICAST_IF) => self.set_unicast_port(id, false, value),
             (IPPROTO_IPV6, IPV6_UNICAST_IF) if v6 => self.set_unicast_port(id, true, value),
             // They are for raw sockets, and for those of IPPROTO_RAW; see docs/options.md.

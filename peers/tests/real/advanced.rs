@@ -18,8 +18,8 @@ const REFUSED: [(&str, &str, &[u8]); 6] = [
     // IPsec, netfilter; router alerts.
     ("udp4 udp6 tcp4 tcp6 raw4", "0", &[16, 17, 64, 65, 66, 67, 80]),
     ("raw4", "0", &[5]),
-    // Lists of old options, anycast, labels on lease, IPsec, netfilter, and no socket of the other family in the place of one.
-    ("udp6 tcp6 raw6", "41", &[1, 6, 27, 28, 32, 34, 35, 64, 65, 68, 69]),
+    // Lists of old options, anycast, labels on lease, IPsec, netfilter.
+    ("udp6 tcp6 raw6", "41", &[6, 27, 28, 32, 34, 35, 64, 65, 68, 69]),
 ];
 
 /// What each option is at first, takes, refuses and reads back: the peer's kernel says what is right.

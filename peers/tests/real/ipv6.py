@@ -224,4 +224,74 @@ def ipv4_addresses_on_ipv6_sockets():
     assert call("bind", make(AF_INET6), (own, 0)) == errno.EINVAL
 
 
+def ipv6_becomes_ipv4():
+    libc = ctypes.CDLL(None, use_errno=True)
+    become = lambda s, family=AF_INET: s.setsockopt(IPPROTO_IPV6, 1, family)  # IPV6_ADDRFORM
+    mapped = "::ffff:" + peer
+    for kind, port in ((SOCK_STREAM, STREAM), (SOCK_DGRAM, DATAGRAM)):
+        s = make(AF_INET6, kind)
+        fails(errno.ENOTCONN, become, s)
+        fails(errno.EINVAL, become, s, AF_INET6)
+        fails(errno.EINVAL, s.setsockopt, IPPROTO_IPV6, 1, bytes([AF_INET, 0]))
+        s.connect((peer6, port))
+        fails(errno.EADDRNOTAVAIL, become, s)
+        s = make(AF_INET6, kind)
+        if kind == SOCK_DGRAM:
+            s.setsockopt(IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, socket.inet_pton(AF_INET6, "ff15::9") + bytes(4))
+        s.connect((mapped, port))
+        exchange(s)
+        become(s)
+        assert s.getsockopt(SOL_SOCKET, socket.SO_DOMAIN) == AF_INET
+        assert s.getsockname()[0] == own and s.getpeername() == (peer, port), s.getsockname()
+        exchange(s, b"and now")
+        s = socket.socket(fileno=s.detach())
+        s.settimeout(20)
+        assert s.family == AF_INET
+        fails(errno.ENOPROTOOPT, become, s)
+        fails(errno.ENOPROTOOPT, s.setsockopt, IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, 9)
+        fails(errno.EOPNOTSUPP, s.getsockopt, IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS)
+        fails(errno.EINVAL, s.bind, (own, 0))
+        s.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, 9)
+        assert s.getsockopt(socket.IPPROTO_IP, socket.IP_TTL) == 9
+        if kind == SOCK_STREAM:
+            # The first was not waited for, and not asked about.
+            s.connect((peer, port))
+            fails(errno.EISCONN, s.connect, (peer, port))
+            s.shutdown(socket.SHUT_WR)
+            assert s.recv(1) == b""
+        else:
+            s.sendto(b"to whom?", (peer, port))
+            assert s.recvfrom(10) == (b"to whom?", (peer, port))
+            s.connect((own, port))
+            assert s.getpeername() == (own, port)
+            s.connect((peer, port))
+            assert libc.connect(s.fileno(), bytes(16), 16) == 0
+            assert s.getsockname()[0] == "0.0.0.0", s.getsockname()
+    # What has ended is connected no more.
+    s = make(AF_INET6)
+    s.connect((mapped, STREAM))
+    s.shutdown(socket.SHUT_WR)
+    assert s.recv(1) == b""
+    fails(errno.ENOTCONN, become, s)
+    # Half a datagram of IPv6 is one.
+    s = make(AF_INET6, SOCK_DGRAM)
+    s.sendto(b"half", socket.MSG_MORE, (peer6, DATAGRAM))
+    fails(errno.EBUSY, become, s)
+    s.send(b"")
+    assert s.recv(10) == b"half"
+    # Both ends of a connection that never leaves the host.
+    listener = make(AF_INET6)
+    listener.bind(("::", 0))
+    listener.listen()
+    port = listener.getsockname()[1]
+    client = make(AF_INET6)
+    client.connect(("::ffff:" + own, port))
+    server, _ = listener.accept()
+    for s in (client, server):
+        become(s)
+    assert server.getpeername() == client.getsockname() and server.getsockname() == client.getpeername() == (own, port)
+    client.sendall(b"ping")
+    assert server.recv(10) == b"ping"
+
+
 globals()[check]()

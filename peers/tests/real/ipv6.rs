@@ -45,4 +45,5 @@ checks! {
     bound_to_the_other_family
     who_gets_what_both_could
     ipv4_addresses_on_ipv6_sockets
+    ipv6_becomes_ipv4
 }

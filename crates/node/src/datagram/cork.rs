@@ -8,6 +8,7 @@
 //!
 //! Linux udp(7), send(2).
 
+use sockeye_control::Address;
 use sockeye_control::datagram::{Header, Kind};
 use sockeye_socket::settings::Switch;
 use sockeye_socket::{Body, Errno, Host, SocketId};
@@ -69,6 +70,12 @@ impl Cork {
                 Corked::Held
             }
         }
+    }
+
+    /// To whom what is held is to go, where its first piece said so; `None`: nothing is held.
+    pub(super) fn destination(&self) -> Option<Option<Address>> {
+        let (held, _) = self.held.as_ref()?;
+        Header::split(held).ok().map(|(header, ..)| header.remote)
     }
 
     /// What is held is to leave.
