@@ -8,9 +8,10 @@
 //! round has passed in which it took all it was offered.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 use std::os::fd::BorrowedFd;
 
+use rustix::net::netdevice::name_to_index;
 use sockeye_device::{Device, Full, Instant, PacketSocket, RxBatch, Tap, TxFrame};
 use sockeye_stack::autoconf::Settings;
 use sockeye_stack::{Egress, PortConfig, PortId, Route, Stack};
@@ -23,6 +24,8 @@ use crate::error::Error;
 
 /// Frames in one batch of a device.
 const BATCH: usize = 64;
+/// The port of a service that takes everything (RFC 863).
+const DISCARD: u16 = 9;
 
 /// Sees the frames that pass.
 pub trait Observer {
@@ -58,12 +61,30 @@ struct Port {
 
 /// Opens the device that an interface is configured to have.
 pub fn open(interface: &Interface) -> Result<Box<dyn Device>, Error> {
-    let Interface { name, addresses: _, mac, driver } = interface;
+    let Interface { name, addresses, mac, driver } = interface;
+    if let Some(address) = addresses.iter().find(|address| is_kernels(address.addr(), name)) {
+        let mend = format!("give the node another, or take it from the kernel: ip address del {address} dev {name}");
+        return Err(Error::Setup(format!("{} is the kernel's own address: {mend}", address.addr())));
+    }
     Ok(match driver {
         Driver::Packet => Box::new(PacketSocket::open(name, *mac).map_err(Error::Interface)?),
         Driver::Tap => Box::new(Tap::open(name, *mac).map_err(Error::Interface)?),
         Driver::Xdp => return Err(Error::Setup(format!("interface {name}: no driver xdp yet; use packet"))),
     })
+}
+
+/// True if the kernel has the address: towards an address of its own, it speaks from that one. Nothing is sent.
+fn is_kernels(address: IpAddr, interface: &str) -> bool {
+    let any = if address.is_ipv6() { Ipv6Addr::UNSPECIFIED.into() } else { IpAddr::from(Ipv4Addr::UNSPECIFIED) };
+    let spoken_from = UdpSocket::bind((any, 0)).and_then(|socket| {
+        let zone = name_to_index(&socket, interface).unwrap_or(0);
+        socket.connect(match address {
+            IpAddr::V4(address) => SocketAddr::from((address, DISCARD)),
+            IpAddr::V6(address) => SocketAddrV6::new(address, DISCARD, 0, zone).into(),
+        })?;
+        socket.local_addr()
+    });
+    spoken_from.is_ok_and(|from| from.ip() == address)
 }
 
 impl Ports {

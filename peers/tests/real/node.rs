@@ -153,6 +153,22 @@ fn wrong_command_lines_are_told_in_one_line() {
     }
 }
 
+#[test]
+fn the_kernels_own_addresses_are_refused() {
+    let lab = sockeye_lab::Lab::new().unwrap();
+    let host = lab.host("alone").unwrap();
+    for address in ["10.9.0.2/24", "fd00:9::2/64", "fe80::2/64"] {
+        let mut add = host.command("ip");
+        Process::start(add.args(["address", "add", address, "dev", "lo", "nodad"])).success();
+        let mut up = host.command(&sockeye_path());
+        let ended =
+            Process::start(up.args(["up", "-i", "lo", "-a", address, "--control", "/tmp/sockeye-none"])).finish();
+        assert_eq!(ended.status.code(), Some(1), "{ended}");
+        one_line(&ended);
+        assert!(ended.errors().contains("the kernel's own address"), "{ended}");
+    }
+}
+
 in_both_families! {
     programs_get_an_error_when_the_node_is_killed
     a_program_goes_on_with_the_next_node
