@@ -48,6 +48,7 @@ use sockeye_wire::{MacAddr, ethernet};
 use crate::device::{PushBack, fits};
 use crate::error::check_name;
 use crate::link::{Link, LinkQuery};
+use crate::mac::Claim;
 use crate::sys::{self, BURST, Received};
 use crate::{
     BUFFER_LEN, Capabilities, Device, DeviceCounters, Full, MAX_SUPER_FRAME, MacChoice, Offload, OpenError, RxBatch,
@@ -80,6 +81,7 @@ pub struct PacketSocket {
     links: LinkQuery,
     link: Link,
     mac: MacAddr,
+    _claim: Option<Claim>,
     capabilities: Capabilities,
     batch: Box<Batch>,
     /// A long frame of too many slices is gathered here.
@@ -116,7 +118,7 @@ impl PacketSocket {
         if !link.ethernet {
             return Err(OpenError::NotEthernet { interface: name() });
         }
-        let mac = mac.resolve(interface, link.mac)?;
+        let (mac, claim) = mac.resolve(interface, link.mac)?;
 
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = rustix::net::socket_with(AddressFamily::PACKET, SocketType::RAW, flags, None)
@@ -151,6 +153,7 @@ impl PacketSocket {
             links,
             link,
             mac,
+            _claim: claim,
             capabilities,
             batch: Batch::new(),
             scratch: Vec::new(),

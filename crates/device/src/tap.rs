@@ -25,6 +25,7 @@ use sockeye_wire::{MacAddr, ethernet};
 use crate::device::{PushBack, fits};
 use crate::error::check_name;
 use crate::link::{Link, LinkQuery};
+use crate::mac::Claim;
 use crate::{
     BUFFER_LEN, Capabilities, Device, DeviceCounters, Full, MAX_SUPER_FRAME, MacChoice, OpenError, RxBatch, TxFrame,
     sys, vnet,
@@ -46,6 +47,7 @@ pub struct Tap {
     links: LinkQuery,
     link: Link,
     mac: MacAddr,
+    _claim: Option<Claim>,
     capabilities: Capabilities,
     scratch: Vec<u8>,
     push_back: PushBack,
@@ -62,7 +64,7 @@ impl Tap {
         check_name(interface)?;
         let name = || interface.to_owned();
         let system = |action| OpenError::from_system(interface, "CAP_NET_ADMIN", action);
-        let mac = mac.resolve(interface, None)?;
+        let (mac, claim) = mac.resolve(interface, None)?;
 
         let file = OpenOptions::new()
             .read(true)
@@ -104,6 +106,7 @@ impl Tap {
             links,
             link,
             mac,
+            _claim: claim,
             capabilities,
             scratch: Vec::new(),
             push_back: PushBack::default(),

@@ -169,6 +169,30 @@ fn the_kernels_own_addresses_are_refused() {
     }
 }
 
+#[test]
+fn two_nodes_live_on_one_interface() {
+    let scene = Scene::new();
+    let control = scene.file("second");
+    let second = "10.9.0.7";
+    let mut up = scene.subject_host().command(&sockeye_path());
+    up.args(["up", "-i", scene.interface(), "-a", &format!("{second}/24"), "--control"]).arg(&control);
+    let mut node = Process::start(&mut up);
+    node.line_with("ready");
+    scene.serves_on();
+    let mut ping = scene.command(Side::Peer, "ping");
+    Process::start(ping.args(["-c1", "-w10", second])).success();
+    let known = Process::start(scene.command(Side::Peer, "ip").args(["neighbor"])).success().text();
+    let station = |address: &str| {
+        let line = known.lines().find(|line| line.starts_with(&format!("{address} ")));
+        line.and_then(|line| line.split(" lladdr ").nth(1)?.split(' ').next()).unwrap_or_else(|| panic!("{known}"))
+    };
+    assert_ne!(station(second), station(scene.address(Side::Subject)));
+    let mut down = scene.subject_host().command(&sockeye_path());
+    Process::start(down.args(["down", "--control"]).arg(&control)).success();
+    node.success();
+    scene.serves_on();
+}
+
 in_both_families! {
     programs_get_an_error_when_the_node_is_killed
     a_program_goes_on_with_the_next_node
