@@ -162,7 +162,10 @@ impl Stack {
             Message::Redirect { gateway, original, .. } => {
                 self.handle_redirect(now, incoming, gateway, original);
             }
-            Message::SourceQuench { .. } | Message::TimestampRequest(_) | Message::Unknown { .. } => {
+            Message::SourceQuench { .. }
+            | Message::TimestampRequest(_)
+            | Message::Discovery(_)
+            | Message::Unknown { .. } => {
                 self.ip.counters.drop(Drop::IcmpUnknown);
             }
             Message::DestinationUnreachable { original, .. }

@@ -11,6 +11,7 @@
 //!    parameter problem         | ptr. | 0                  | original packet
 //!    redirect                  | gateway                   | original packet
 //!    timestamp                 | identifier  | sequence    | three times
+//!    routers are told          | count, size | lifetime    | addresses and preferences: see irdp
 //! ```
 //!
 //! The shapes differ so much that there is no view but an enum: [`Message::parse`] verifies the checksum (a message is
@@ -26,7 +27,7 @@
 //!
 //! RFC 792 (all message formats but information request), RFC 1191 §4 (next-hop MTU), RFC 1122 §3.2.2 (which codes
 //! there are, what is ignored), RFC 1812 §5.2.7 (codes of routers), RFC 4884 §4.1 (quoted packets), RFC 6633 §3 (source
-//! quench is history: recognised to be ignored). Types without a variant reach the caller as [`Message::Unknown`].
+//! quench is history: recognised to be ignored), RFC 1256 (router discovery). Types without a variant reach the caller as [`Message::Unknown`].
 
 use core::fmt;
 use core::net::Ipv4Addr;
@@ -34,6 +35,7 @@ use core::net::Ipv4Addr;
 use crate::Malformed;
 use crate::checksum::{Sum, sum};
 use crate::field::{put, split, u16_at, u32_at};
+use crate::irdp;
 
 /// Length of what every message begins with.
 pub const HEADER_LEN: usize = 8;
@@ -104,6 +106,8 @@ pub enum Message<'a> {
     TimestampRequest(Timestamp),
     /// The answer to a timestamp request.
     TimestampReply(Timestamp),
+    /// Which routers there are.
+    Discovery(irdp::Message<'a>),
     /// A type that a host has no use for.
     Unknown {
         /// The type.
@@ -166,7 +170,13 @@ impl<'a> Message<'a> {
                     Message::TimestampReply(timestamp)
                 }
             }
-            _ => Message::Unknown { kind, code, rest, data },
+            (ROUTER_SOLICITATION, 0) => Message::Discovery(irdp::Message::Solicitation),
+            _ => match irdp::Routers::parse(rest[0], rest[1], data) {
+                Some(routers) if (kind, code) == (ROUTER_ADVERTISEMENT, 0) => {
+                    Message::Discovery(irdp::Message::Advertisement { lifetime: seq, routers })
+                }
+                _ => Message::Unknown { kind, code, rest, data },
+            },
         })
     }
 
@@ -188,6 +198,7 @@ impl<'a> Message<'a> {
             | Message::EchoReply { .. }
             | Message::TimestampRequest(_)
             | Message::TimestampReply(_)
+            | Message::Discovery(_)
             | Message::Unknown { .. } => None,
         }
     }
@@ -202,7 +213,10 @@ impl<'a> Message<'a> {
             | Message::Redirect { original, .. }
             | Message::TimeExceeded { original, .. }
             | Message::ParameterProblem { original, .. } => original,
-            Message::TimestampRequest(_) | Message::TimestampReply(_) => &[],
+            Message::Discovery(irdp::Message::Advertisement { lifetime: _, routers }) => routers.bytes,
+            Message::TimestampRequest(_)
+            | Message::TimestampReply(_)
+            | Message::Discovery(irdp::Message::Solicitation) => &[],
         }
     }
 
@@ -273,6 +287,11 @@ impl<'a> Message<'a> {
             Message::ParameterProblem { code, pointer, original: _ } => (PARAMETER_PROBLEM, code, [pointer, 0, 0, 0]),
             Message::TimestampRequest(Timestamp { ident, seq, .. }) => (TIMESTAMP_REQUEST, 0, pair(ident, seq)),
             Message::TimestampReply(Timestamp { ident, seq, .. }) => (TIMESTAMP_REPLY, 0, pair(ident, seq)),
+            Message::Discovery(irdp::Message::Solicitation) => (ROUTER_SOLICITATION, 0, [0; 4]),
+            Message::Discovery(irdp::Message::Advertisement { lifetime, routers }) => {
+                let count = (routers.bytes.len() / (usize::from(routers.words) * 4)) as u8;
+                (ROUTER_ADVERTISEMENT, 0, pair(u16::from_be_bytes([count, routers.words]), lifetime))
+            }
             Message::Unknown { kind, code, rest, data: _ } => (kind, code, rest),
         }
     }
@@ -367,6 +386,8 @@ const UNREACHABLE: u8 = 3;
 const SOURCE_QUENCH: u8 = 4;
 const REDIRECT: u8 = 5;
 const ECHO_REQUEST: u8 = 8;
+const ROUTER_ADVERTISEMENT: u8 = 9;
+const ROUTER_SOLICITATION: u8 = 10;
 const TIME_EXCEEDED: u8 = 11;
 const PARAMETER_PROBLEM: u8 = 12;
 const TIMESTAMP_REQUEST: u8 = 13;

@@ -33,7 +33,7 @@
 //! | layer | formats |
 //! |---|---|
 //! | link | [`ethernet`], [`arp`] |
-//! | IPv4 | [`ipv4`] and its [options](ipv4::options), [`icmpv4`], [`igmp`] |
+//! | IPv4 | [`ipv4`] and its [options](ipv4::options), [`icmpv4`] with [`irdp`], [`igmp`] |
 //! | IPv6 | [`ipv6`] and its [extension headers](ipv6::extension), [`icmpv6`] with [`ndisc`] and [`mld`] |
 //! | above both | [`udp`], [`udp_lite`], [`tcp`]; [`ah`], [`esp`] |
 //! | common | [`checksum`], [`IpPrefix`], [`MacAddr`], [`Protocol`], [`group`] |
@@ -49,6 +49,7 @@ pub mod icmpv6;
 pub mod igmp;
 pub mod ipv4;
 pub mod ipv6;
+pub mod irdp;
 pub mod mld;
 pub mod ndisc;
 pub mod tcp;

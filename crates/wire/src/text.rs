@@ -6,7 +6,7 @@ use core::fmt::{Display, Formatter, Result};
 
 use crate::icmpv4::{Message, RedirectCode, TimeExceededCode, Timestamp};
 use crate::tcp::Flags;
-use crate::{arp, ethernet, ipv4, tcp, udp};
+use crate::{arp, ethernet, ipv4, irdp, tcp, udp};
 
 impl Display for ethernet::VlanTag {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
@@ -93,8 +93,26 @@ impl Display for Message<'_> {
                 write!(f, "timestamp request id {ident} seq {seq}")
             }
             Message::TimestampReply(Timestamp { ident, seq, .. }) => write!(f, "timestamp reply id {ident} seq {seq}"),
+            Message::Discovery(message) => write!(f, "{message}"),
             Message::Unknown { kind, code, rest: _, data: _ } => write!(f, "type {kind}, code {code}"),
         }
+    }
+}
+
+impl Display for irdp::Message<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        let irdp::Message::Advertisement { lifetime, routers } = self else {
+            return f.write_str("which routers are there?");
+        };
+        write!(f, "routers for {lifetime} s:")?;
+        for (index, (address, preference)) in routers.iter().enumerate() {
+            write!(f, "{} {address} ", if index > 0 { "," } else { "" })?;
+            match preference {
+                irdp::NOT_A_DEFAULT => f.write_str("(never a default)")?,
+                preference => write!(f, "({preference})")?,
+            }
+        }
+        Ok(())
     }
 }
 
