@@ -1,12 +1,13 @@
 //! Extension headers of IPv6, as they are said on a command line.
 //!
 //! A routing header is a list of addresses and a count of those that are still to be visited; the packet itself is addressed to
-//! the next one. Routers and hosts on the way swap the two. Three types are of interest:
+//! the next one. Routers and hosts on the way swap the two. Four types are of interest:
 //!
 //! | type | what for | what a host does today |
 //! |---|---|---|
 //! | 0 | any way at all (RFC 2460) | refuses it: RFC 5095 |
 //! | 2 | to a mobile node: one address, its home (RFC 6275) | takes it, if the home is its own |
+//! | 3 | within a network of low power (RFC 6554) | refuses it, unless it is such a node |
 //! | 4 | segment routing: the way in reverse order (RFC 8754) | forwards, where it is allowed to |
 
 use std::net::Ipv6Addr;
@@ -35,8 +36,9 @@ impl FromStr for Header {
             "destination" => return Ok(Header::Destination),
             "routing0" => routing_type::SOURCE_ROUTE,
             "routing2" => routing_type::MOBILE,
+            "routing3" => routing_type::RPL,
             "routing4" => routing_type::SEGMENTS,
-            _ => return Err("hop-by-hop, destination, routing0:, routing2: or routing4: are known".into()),
+            _ => return Err("hop-by-hop, destination, routing0:, routing2:, routing3: and routing4: are known".into()),
         };
         let way: Result<Vec<Ipv6Addr>, _> = way.split(',').map(str::parse).collect();
         let way = way.map_err(|_| "a routing header goes via addresses, parted by commas")?;
@@ -83,7 +85,8 @@ impl Header {
                     routing_type::SEGMENTS => ahead.len() - 1,
                     _ => ahead.len(),
                 };
-                // Segment routing lists the first hop, too, and says where the list ends; then flags and a tag.
+                // Segment routing lists the first hop, too, and says where the list ends; then flags and a tag. Type 3 says how much
+                // of each address is left out: nothing.
                 let head = if *kind == routing_type::SEGMENTS { [(ahead.len() - 1) as u8, 0, 0, 0] } else { [0; 4] };
                 let data = head.into_iter().chain(ahead.iter().flat_map(Ipv6Addr::octets)).collect();
                 Contents::Routing { kind: *kind, segments_left: left as u8, data }

@@ -1,6 +1,6 @@
 //! Interfaces, as getifaddrs(3) tells of them.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use nix::ifaddrs::getifaddrs;
 use sockeye_wire::MacAddr;
@@ -56,12 +56,4 @@ impl Interface {
         });
         first.ok_or(format!("{} has no link-local address: give one with --from", self.name))
     }
-}
-
-/// The address that packets to `to` leave from. Nothing is sent: connecting a datagram socket only chooses a route.
-pub fn source_toward(to: IpAddr) -> Result<IpAddr> {
-    let any: IpAddr = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-    let socket = UdpSocket::bind((any, 0)).explain("open a datagram socket")?;
-    socket.connect((to, 9)).explain(format_args!("find a way to {to}"))?;
-    Ok(socket.local_addr().explain("ask for the own address")?.ip())
 }

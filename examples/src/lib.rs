@@ -11,11 +11,13 @@
 //! - [`way`]: three ways to hand a whole packet to the system;
 //! - [`receive`]: the other direction;
 //! - [`sticky`]: what the system is told once, and writes into every packet of a raw socket;
+//! - [`host`]: whom a name means;
 //! - [`interface`]: what an interface is called, has and is;
-//! - [`complain`]: an end with one line that names the culprit.
+//! - [`complain`]: a beginning with a command line, and an end with one line that names the culprit.
 
 pub mod complain;
 pub mod extensions;
+pub mod host;
 pub mod interface;
 pub mod packet;
 pub mod payload;
@@ -23,4 +25,4 @@ pub mod receive;
 pub mod sticky;
 pub mod way;
 
-pub use complain::{Explain, Result, end};
+pub use complain::{Explain, Result, start, unsent};

@@ -10,6 +10,9 @@ use sockeye_wire::checksum::pseudo_header;
 use sockeye_wire::tcp::{self, Flags, SackBlocks, Timestamps};
 use sockeye_wire::{Protocol, SeqNumber, icmpv4, icmpv6, udp};
 
+use crate::Result;
+use crate::complain::two_families;
+
 /// What to carry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Kind {
@@ -19,6 +22,21 @@ pub enum Kind {
     Udp,
     /// A segment: a SYN, or where there is data, the data
     Tcp,
+    /// A segment that asks for a page; nobody has opened a connection for it, as the example `http_get` does
+    Http,
+}
+
+/// An option of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TcpOption {
+    /// Maximum segment size: 1460 bytes
+    Mss,
+    /// Window scale: windows are told in units of 128 bytes
+    WindowScale,
+    /// Selective acknowledgements are welcome
+    Sack,
+    /// The clock of whoever sends it
+    Timestamps,
 }
 
 /// What to carry, on the command line.
@@ -33,72 +51,97 @@ pub struct Payload {
     /// The port that UDP and TCP send to
     #[arg(long, default_value_t = 33_434)]
     pub port: u16,
-    /// Bytes of data
-    #[arg(long, default_value_t = 0, value_name = "BYTES")]
+    /// Bytes of data, up to 65000
+    #[arg(long, default_value_t = 0, value_name = "BYTES", value_parser = clap::value_parser!(u16).range(..=65_000))]
     pub size: u16,
-    /// Give a SYN options: maximum segment size, SACK permitted, timestamps, window scale
-    #[arg(long)]
-    pub tcp_options: bool,
+    /// An option of TCP; may be said several times
+    #[arg(long = "tcp-option", value_enum, value_name = "OPTION")]
+    pub tcp_options: Vec<TcpOption>,
 }
 
 impl Payload {
     /// The number that the header before it has for it.
     pub fn protocol(&self, dst: IpAddr) -> Protocol {
         match self.kind {
-            Kind::Icmp if dst.is_ipv4() => Protocol::ICMP,
-            Kind::Icmp => Protocol::ICMPV6,
+            Kind::Icmp => icmp(dst),
             Kind::Udp => Protocol::UDP,
-            Kind::Tcp => Protocol::TCP,
+            Kind::Tcp | Kind::Http => Protocol::TCP,
         }
     }
 
     /// The bytes of it, for a packet between these two.
-    pub fn bytes(&self, src: IpAddr, dst: IpAddr) -> Vec<u8> {
-        let data: Vec<u8> = (b'a'..=b'z').cycle().take(self.size.into()).collect();
-        match (self.kind, src, dst) {
-            (Kind::Icmp, IpAddr::V6(src), IpAddr::V6(dst)) => {
-                let message = icmpv6::Message::EchoRequest { ident: self.id, seq: 1, data: &data };
-                let mut bytes = vec![0; message.total_len()];
-                message.emit(src, dst, &mut bytes);
-                bytes
-            }
-            (Kind::Icmp, ..) => {
-                let message = icmpv4::Message::EchoRequest { ident: self.id, seq: 1, data: &data };
-                let mut bytes = vec![0; message.total_len()];
-                message.emit(&mut bytes);
-                bytes
-            }
-            (Kind::Udp, ..) => {
+    pub fn bytes(&self, src: IpAddr, dst: IpAddr) -> Result<Vec<u8>> {
+        if !self.tcp_options.is_empty() && self.protocol(dst) != Protocol::TCP {
+            return Err("--tcp-option is for --payload tcp or http".into());
+        }
+        let data = || data(self.size);
+        Ok(match self.kind {
+            Kind::Icmp => echo_request(src, dst, self.id, 1, &data())?,
+            Kind::Udp => {
                 let header = udp::Repr { src_port: self.id, dst_port: self.port };
                 let mut bytes = vec![0; udp::HEADER_LEN];
-                header.emit(data.len(), &mut bytes);
-                bytes.extend(data);
+                header.emit(self.size.into(), &mut bytes);
+                bytes.extend(data());
                 fill_in(Protocol::UDP, src, dst, &mut bytes);
                 bytes
             }
-            (Kind::Tcp, ..) => segment(src, dst, &self.header(), &data),
-        }
+            Kind::Tcp if self.size == 0 => segment(src, dst, &self.header(Flags::SYN), &[]),
+            Kind::Tcp => segment(src, dst, &self.header(Flags::PSH | Flags::ACK), &data()),
+            Kind::Http => {
+                let request = format!("GET / HTTP/1.0\r\nHost: {dst}\r\n\r\n");
+                segment(src, dst, &self.header(Flags::PSH | Flags::ACK), request.as_bytes())
+            }
+        })
     }
 
-    fn header(&self) -> tcp::Repr {
-        let options = tcp::Options {
-            mss: Some(1460),
-            window_scale: Some(7),
-            sack_permitted: true,
-            timestamps: Some(Timestamps { value: 1, echo: 0 }),
-            sack: SackBlocks::default(),
-        };
+    fn header(&self, flags: Flags) -> tcp::Repr {
+        let has = |option| self.tcp_options.contains(&option);
         tcp::Repr {
             src_port: self.id,
             dst_port: self.port,
             seq: SeqNumber(1000),
             ack: SeqNumber(0),
-            flags: if self.size == 0 { Flags::SYN } else { Flags::PSH | Flags::ACK },
+            flags,
             window: 64_240,
             urgent: 0,
-            options: if self.tcp_options { options } else { tcp::Options::default() },
+            options: tcp::Options {
+                mss: has(TcpOption::Mss).then_some(1460),
+                window_scale: has(TcpOption::WindowScale).then_some(7),
+                sack_permitted: has(TcpOption::Sack),
+                timestamps: has(TcpOption::Timestamps).then_some(Timestamps { value: 1, echo: 0 }),
+                sack: SackBlocks::default(),
+            },
         }
     }
+}
+
+/// So many bytes to be carried.
+pub fn data(size: u16) -> Vec<u8> {
+    (b'a'..=b'z').cycle().take(size.into()).collect()
+}
+
+/// ICMP of an address's family.
+pub fn icmp(address: IpAddr) -> Protocol {
+    if address.is_ipv4() { Protocol::ICMP } else { Protocol::ICMPV6 }
+}
+
+/// An echo request. That of IPv4 knows nothing of addresses.
+pub fn echo_request(src: IpAddr, dst: IpAddr, ident: u16, seq: u16, data: &[u8]) -> Result<Vec<u8>> {
+    Ok(match (src, dst) {
+        (IpAddr::V4(_), IpAddr::V4(_)) => {
+            let message = icmpv4::Message::EchoRequest { ident, seq, data };
+            let mut bytes = vec![0; message.total_len()];
+            message.emit(&mut bytes);
+            bytes
+        }
+        (IpAddr::V6(src), IpAddr::V6(dst)) => {
+            let message = icmpv6::Message::EchoRequest { ident, seq, data };
+            let mut bytes = vec![0; message.total_len()];
+            message.emit(src, dst, &mut bytes);
+            bytes
+        }
+        _ => return Err(two_families(src, dst)),
+    })
 }
 
 /// A segment: header, data, and the checksum over both and the addresses.

@@ -1,13 +1,14 @@
 //! Receiving: the next packet, or that none came in time.
 
 use std::io::{self, IoSliceMut, Read};
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
 use nix::sys::socket::sockopt::Ipv6RecvPacketInfo;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrIn6, recvfrom, recvmsg, setsockopt};
 use socket2::Socket;
+use sockeye_wire::ipv4;
 
 use crate::{Explain, Result};
 
@@ -20,10 +21,21 @@ pub fn by<'a>(socket: &Socket, until: Instant, buffer: &'a mut [u8]) -> Result<O
     Ok(len.map(|len| &buffer[..len]))
 }
 
-/// The same for IPv6, whose raw sockets give no IP header: who sent it comes beside it.
-pub fn from_by<'a>(socket: &Socket, until: Instant, buffer: &'a mut [u8]) -> Result<Option<(Ipv6Addr, &'a [u8])>> {
-    let got = waiting(socket, until, || Ok(recvfrom::<SockaddrIn6>(socket.as_raw_fd(), buffer)?))?;
-    Ok(got.map(|(len, from)| (from.map_or(Ipv6Addr::UNSPECIFIED, |from| from.ip()), &buffer[..len])))
+/// The same from a raw socket of a family: who sent it, and what is behind the IP header. A raw socket of IPv4 gives the header,
+/// one of IPv6 does not, and says beside the message who sent it.
+pub fn from_by<'a>(
+    socket: &Socket,
+    is_ipv6: bool,
+    until: Instant,
+    buffer: &'a mut [u8],
+) -> Result<Option<(IpAddr, &'a [u8])>> {
+    if is_ipv6 {
+        let got = waiting(socket, until, || Ok(recvfrom::<SockaddrIn6>(socket.as_raw_fd(), buffer)?))?;
+        return Ok(got.map(|(len, from)| (from.map_or(Ipv6Addr::UNSPECIFIED, |from| from.ip()).into(), &buffer[..len])));
+    }
+    let Some(bytes) = by(socket, until, buffer)? else { return Ok(None) };
+    let packet = ipv4::Packet::parse(bytes).explain("read the IP header that the system gave")?;
+    Ok(Some((packet.src().into(), packet.payload())))
 }
 
 /// What a raw socket of IPv6 was given beside a message, where it has asked for it: see [`ask_beside`].

@@ -11,7 +11,7 @@ use nix::sys::socket::sockopt::SetOsString;
 use nix::sys::socket::{SetSockOpt, setsockopt};
 use socket2::Socket;
 
-use crate::{Explain, Result};
+use crate::Result;
 
 macro_rules! options {
     ($($(#[$meta:meta])* $name:ident $function:ident $level:ident $number:ident)*) => {
@@ -22,7 +22,8 @@ macro_rules! options {
 
             $(#[$meta])*
             pub fn $function(socket: &Socket, bytes: &[u8]) -> Result<()> {
-                set(socket, $name, bytes).explain(concat!("set ", stringify!($number)))
+                let mend = "the system does not take this one from a program: say --socket hdrincl";
+                set(socket, $name, bytes).map_err(|error| format!("cannot set {}: {}: {mend}", stringify!($number), error.desc()))
             }
         )*
     };
@@ -33,7 +34,7 @@ options! {
     IpOptions ip_options IPPROTO_IP IP_OPTIONS
     /// A header of hop-by-hop options.
     HopByHop hop_by_hop IPPROTO_IPV6 IPV6_HOPOPTS
-    /// A routing header.
+    /// A routing header. Linux takes types 2 and 4.
     Routing routing IPPROTO_IPV6 IPV6_RTHDR
     /// A header of destination options, the last of all.
     Destination destination IPPROTO_IPV6 IPV6_DSTOPTS

@@ -14,13 +14,13 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 use clap::{Args, ValueEnum};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Socket, Type};
 use sockeye_device::LinkAddress;
-use sockeye_wire::{EtherType, MacAddr};
+use sockeye_wire::{EtherType, MacAddr, Protocol};
 
 use crate::interface::Interface;
 use crate::packet::{ether_type, frame};
-use crate::{Explain, Result};
+use crate::{Explain, Result, unsent};
 
 /// A kind of socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -38,10 +38,10 @@ pub enum Kind {
 /// A kind of socket, and what it needs to know.
 #[derive(Args, Clone, Debug)]
 pub struct Way {
-    /// The interface to send by, for `packet` and `cooked`
+    /// The interface to send by; with `packet` and `cooked` it must be said
     #[arg(long, value_name = "NAME")]
     pub interface: Option<String>,
-    /// The hardware address of the next hop, for `packet` and `cooked` (the example `arp` finds it)
+    /// The hardware address of the next hop, for `packet` and `cooked` (the examples `arp` and `neighbors` find it)
     #[arg(long, value_name = "ADDRESS")]
     pub mac: Option<MacAddr>,
 }
@@ -53,10 +53,57 @@ impl Way {
             Kind::Raw => {
                 Err("a packet that is ours from its header on needs --socket hdrincl, cooked or packet".into())
             }
-            Kind::Hdrincl => hdrincl(to, packets),
+            Kind::Hdrincl => self.hdrincl(to, packets),
             Kind::Cooked => self.cooked(packets),
             Kind::Packet => self.packet(packets),
         }
+    }
+
+    /// Opens a raw socket for the family of `to`; the interface, where it is said, is the only one that it sends by.
+    pub fn open(&self, to: IpAddr, protocol: Protocol) -> Result<Socket> {
+        let socket = raw_socket(to, protocol)?;
+        if let Some(interface) = self.routed()? {
+            let bound = socket.bind_device(Some(interface.name.as_bytes()));
+            bound.explain(format_args!("bind a socket to {}", interface.name))?;
+        }
+        Ok(socket)
+    }
+
+    /// The address that packets to `to` leave from. Nothing is sent: connecting a datagram socket only chooses a route.
+    pub fn source_toward(&self, to: IpAddr) -> Result<IpAddr> {
+        let to = SocketAddr::new(to, 9);
+        let socket = Socket::new(Domain::for_address(to), Type::DGRAM, None).explain("open a datagram socket")?;
+        if let Some(name) = &self.interface {
+            let interface = Interface::named(name)?;
+            socket.bind_device(Some(interface.name.as_bytes())).explain(format_args!("bind a socket to {name}"))?;
+        }
+        socket.connect(&to.into()).map_err(unsent(to.ip()))?;
+        let own = socket.local_addr().explain("ask for the own address")?;
+        own.as_socket().map(|own| own.ip()).ok_or("the system told no address of its own".into())
+    }
+
+    /// The interface that a packet is to leave by, if it is said; the next hop is the system's to find.
+    pub fn routed(&self) -> Result<Option<Interface>> {
+        if self.mac.is_some() {
+            return Err("--mac is for --socket cooked or packet: elsewhere the system finds the next hop".into());
+        }
+        self.interface.as_deref().map(Interface::named).transpose()
+    }
+
+    /// The system finds the way by `to`. In IPv4 it writes the total length and the header's checksum anew, and fills in
+    /// source and identification where they are zero; in IPv6 it changes nothing. A packet beyond the MTU is refused with
+    /// EMSGSIZE: fragments are ours to make.
+    fn hdrincl(&self, to: IpAddr, packets: &[Vec<u8>]) -> Result<()> {
+        let socket = self.open(to, Protocol(libc::IPPROTO_RAW as u8))?;
+        if to.is_ipv4() {
+            socket.set_header_included_v4(true).explain("set IP_HDRINCL")?;
+        } else {
+            socket.set_header_included_v6(true).explain("set IPV6_HDRINCL")?;
+        }
+        for packet in packets {
+            socket.send_to(packet, &SocketAddr::new(to, 0).into()).map_err(unsent(to))?;
+        }
+        Ok(())
     }
 
     /// The packet is ours; for its link header the system takes the MAC address that it is told, and the interface's own.
@@ -66,7 +113,7 @@ impl Way {
         let socket = open(Domain::PACKET, Type::DGRAM, 0)?;
         for packet in packets {
             let to = LinkAddress { interface: interface.index, ether_type: ether_type(packet), mac };
-            to.send(&socket, packet).explain(format_args!("send by {}", interface.name))?;
+            to.send(&socket, packet).map_err(unsent(&interface.name))?;
         }
         Ok(())
     }
@@ -77,7 +124,7 @@ impl Way {
         let socket = packet_socket(&interface, EtherType(0))?;
         for packet in packets {
             let frame = frame(mac, interface.mac, ether_type(packet), packet);
-            socket.send(&frame).explain(format_args!("send by {}", interface.name))?;
+            socket.send(&frame).map_err(unsent(&interface.name))?;
         }
         Ok(())
     }
@@ -89,28 +136,9 @@ impl Way {
     }
 }
 
-/// The system finds the way by `to`. In IPv4 it writes the total length and the header's checksum anew, and fills in
-/// source and identification where they are zero; in IPv6 it changes nothing. A packet beyond the MTU is refused with
-/// EMSGSIZE: fragments are ours to make.
-fn hdrincl(to: IpAddr, packets: &[Vec<u8>]) -> Result<()> {
-    let socket = open(Domain::for_address((to, 0).into()), Type::RAW, libc::IPPROTO_RAW)?;
-    if to.is_ipv4() {
-        socket.set_header_included_v4(true).explain("set IP_HDRINCL")?;
-    } else {
-        socket.set_header_included_v6(true).explain("set IPV6_HDRINCL")?;
-    }
-    for packet in packets {
-        socket.send_to(packet, &SocketAddr::new(to, 0).into()).explain(format_args!("send to {to}"))?;
-    }
-    Ok(())
-}
-
-/// Opens a socket.
-pub fn open(domain: Domain, kind: Type, protocol: i32) -> Result<Socket> {
-    Socket::new(domain, kind, Some(Protocol::from(protocol))).map_err(|error| match error.kind() {
-        io::ErrorKind::PermissionDenied => "a raw or packet socket takes CAP_NET_RAW: run this as root".to_owned(),
-        _ => format!("cannot open a socket: {error}"),
-    })
+/// Opens a raw socket for the family of an address.
+pub fn raw_socket(family: IpAddr, protocol: Protocol) -> Result<Socket> {
+    open(Domain::for_address(SocketAddr::new(family, 0)), Type::RAW, protocol.0.into())
 }
 
 /// Opens a packet socket for whole frames on one interface, which receives those of one type (of type 0: none).
@@ -120,4 +148,11 @@ pub fn packet_socket(interface: &Interface, ether_type: EtherType) -> Result<Soc
     let address = LinkAddress { interface: interface.index, ether_type, mac: MacAddr::ZERO };
     address.bind(&socket).explain(format_args!("bind a packet socket to {}", interface.name))?;
     Ok(socket)
+}
+
+fn open(domain: Domain, kind: Type, protocol: i32) -> Result<Socket> {
+    Socket::new(domain, kind, Some(protocol.into())).map_err(|error| match error.kind() {
+        io::ErrorKind::PermissionDenied => "a raw or packet socket takes CAP_NET_RAW: run this as root".to_owned(),
+        _ => format!("cannot open a socket: {error}"),
+    })
 }

@@ -8,6 +8,10 @@
 //!
 //! Watch it with `tcpdump -e -n -i eth0 arp`. ARP is no IP, so only a packet socket can say it: a whole frame, of which we write
 //! the Ethernet header (to everybody, or whoever asked) and the 28 bytes of the question. The device pads it to 60.
+//!
+//! # Standards
+//!
+//! RFC 826 (ARP), RFC 5227 §3 (announcements); packet(7).
 
 use std::net::Ipv4Addr;
 use std::process::ExitCode;
@@ -16,7 +20,7 @@ use std::time::{Duration, Instant};
 use clap::{Parser, Subcommand};
 use sockeye_examples::interface::Interface;
 use sockeye_examples::way::packet_socket;
-use sockeye_examples::{Explain, Result, end, packet, receive};
+use sockeye_examples::{Result, packet, receive, start, unsent};
 use sockeye_wire::arp::{self, Operation};
 use sockeye_wire::{EtherType, MacAddr, ethernet};
 
@@ -51,7 +55,7 @@ enum Verb {
 }
 
 fn main() -> ExitCode {
-    end(run(&Cli::parse()))
+    start(run)
 }
 
 fn run(cli: &Cli) -> Result<()> {
@@ -70,7 +74,7 @@ fn run(cli: &Cli) -> Result<()> {
         let mut bytes = [0; arp::LEN];
         question.emit(&mut bytes);
         let frame = packet::frame(MacAddr::BROADCAST, interface.mac, EtherType::ARP, &bytes);
-        socket.send(&frame).explain(format_args!("send by {}", interface.name))
+        socket.send(&frame).map(drop).map_err(unsent(&interface.name))
     };
     let ours = || cli.from.map_or_else(|| interface.ipv4(), Ok);
 
@@ -78,12 +82,13 @@ fn run(cli: &Cli) -> Result<()> {
         Verb::Ask { address } => {
             say(Operation::REQUEST, ours()?, address)?;
             let answers = |heard: &arp::Repr| heard.operation == Operation::REPLY && heard.sender_ip == address;
-            hear(&socket, until, 1, answers).map_err(|error| format!("nobody has {address}: {error}"))
+            hear(&socket, until, 1, answers)
+                .map_err(|error| format!("nobody on {} has {address}: {error}", interface.name))
         }
         Verb::Announce => {
             // A request for its own address: whoever knows it already takes note, and nobody needs to answer.
             let ours = ours()?;
-            say(Operation::REQUEST, ours, ours).map(drop)
+            say(Operation::REQUEST, ours, ours)
         }
         Verb::Listen { count } => {
             eprintln!("listening on {}", interface.name);
@@ -97,7 +102,7 @@ fn hear(socket: &socket2::Socket, until: Instant, count: usize, wanted: impl Fn(
     let mut buffer = vec![0; receive::LARGEST];
     let mut heard = 0;
     while heard < count {
-        let frame = receive::by(socket, until, &mut buffer)?.ok_or("the time is over")?;
+        let frame = receive::by(socket, until, &mut buffer)?.ok_or("nothing came in time (--wait)")?;
         // What cannot be read was for others; anybody may write anything on a wire.
         let Ok(frame) = ethernet::Frame::parse(frame) else { continue };
         let Ok(packet) = arp::Repr::parse(frame.payload()) else { continue };

@@ -10,6 +10,10 @@
 //!
 //! This is the least of TCP: what is out of order is dropped (the server sends it again), what gets no answer is sent again, and
 //! the window never closes. Checksums of what comes are not verified: within one machine nobody computes them.
+//!
+//! # Standards
+//!
+//! RFC 826 (ARP), RFC 791 (IPv4), RFC 9293 (TCP), RFC 1945 (HTTP/1.0); packet(7).
 
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr};
@@ -20,7 +24,7 @@ use clap::Parser;
 use socket2::Socket;
 use sockeye_examples::interface::Interface;
 use sockeye_examples::way::packet_socket;
-use sockeye_examples::{Explain, Result, end, packet, payload, receive};
+use sockeye_examples::{Explain, Result, host, packet, payload, receive, start, unsent};
 use sockeye_wire::arp::{self, Operation};
 use sockeye_wire::tcp::{self, Flags};
 use sockeye_wire::{EtherType, MacAddr, Protocol, SeqNumber, ethernet, ipv4};
@@ -29,6 +33,7 @@ use sockeye_wire::{EtherType, MacAddr, Protocol, SeqNumber, ethernet, ipv4};
 #[derive(Parser)]
 struct Cli {
     /// The server
+    #[arg(value_name = "HOST", value_parser = host::ipv4)]
     server: Ipv4Addr,
     /// Its port
     #[arg(long, default_value_t = 80)]
@@ -54,7 +59,7 @@ const PATIENCE: Duration = Duration::from_millis(500);
 const TRIES: u32 = 10;
 
 fn main() -> ExitCode {
-    end(run(&Cli::parse()))
+    start(run)
 }
 
 fn run(cli: &Cli) -> Result<()> {
@@ -185,7 +190,7 @@ impl Host<'_> {
         };
         let (src, dst) = (IpAddr::V4(self.cli.address), IpAddr::V4(self.cli.server));
         let segment = payload::segment(src, dst, &header, data);
-        let packet = packet::ip(src, dst, 0, Protocol::TCP, &segment)?;
+        let packet = packet::Header::plain(src, dst, 0)?.packet(Protocol::TCP, &segment)?;
         self.send(self.server, EtherType::IPV4, &packet)
     }
 
@@ -198,7 +203,7 @@ impl Host<'_> {
 
     fn send(&self, to: MacAddr, ether_type: EtherType, bytes: &[u8]) -> Result<()> {
         let frame = packet::frame(to, self.interface.mac, ether_type, bytes);
-        self.socket.send(&frame).explain(format_args!("send by {}", self.interface.name)).map(drop)
+        self.socket.send(&frame).map(drop).map_err(unsent(&self.interface.name))
     }
 }
 

@@ -4,6 +4,7 @@
 //! ipsec --to 192.0.2.1 --protocol ah                              transport: AH stands before the payload
 //! ipsec --to 192.0.2.1 --protocol esp --cipher aes-gcm            the payload is encrypted
 //! ipsec --to 198.51.100.1 --from 198.51.100.2 --via 192.0.2.1 --protocol esp      tunnel: a whole packet is the payload
+//! ipsec --to 2001:db8::1 --protocol ah --header hop-by-hop --size 3000 --fragment 1280     what else stands in the packet
 //! ```
 //!
 //! Watch it with `tcpdump -v -n -i eth0 'proto 50 or proto 51'`; Wireshark decrypts with the key (Preferences, ESP). A receiver takes it with
@@ -14,6 +15,8 @@
 //! - **ESP** covers only itself. Behind the payload come padding and what the payload is; cipher `null` (RFC 2410) leaves it readable, and
 //!   HMAC-SHA-256 proves it; AES-GCM (RFC 4106) does both.
 //!
+//! What is proved or sealed is the whole; fragments are made of it afterwards, and put together before anybody looks at the check value.
+//!
 //! The whole packet is ours (`--socket hdrincl`): what the system would fill in by itself, the check value could not cover. So the
 //! identification may not be zero in IPv4.
 //!
@@ -21,9 +24,9 @@
 //!
 //! # Standards
 //!
-//! RFC 4302 (AH), RFC 4303 (ESP), RFC 4868 (HMAC-SHA-256-128), RFC 4106 (AES-GCM), RFC 2410 (null).
+//! RFC 4302 (AH), RFC 4303 (ESP), RFC 4868 (HMAC-SHA-256-128), RFC 4106 (AES-GCM), RFC 2410 (null), RFC 4301 §5.1.2 (which headers a tunnel has).
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::process::ExitCode;
 
 use aes_gcm::Aes128Gcm;
@@ -31,10 +34,11 @@ use aes_gcm::aead::{Aead, KeyInit, Payload as Sealed};
 use clap::{Parser, ValueEnum};
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
-use sockeye_examples::interface::source_toward;
+use sockeye_examples::extensions::{self, Contents};
+use sockeye_examples::packet::{Header, carrying};
 use sockeye_examples::payload::Payload;
 use sockeye_examples::way::{Kind, Way};
-use sockeye_examples::{Explain, Result, end, packet};
+use sockeye_examples::{Explain, Result, host, start};
 use sockeye_wire::esp::Trailer;
 use sockeye_wire::{Protocol, ah, esp};
 
@@ -52,13 +56,13 @@ const SEQ: u32 = 1;
 #[derive(Parser)]
 struct Cli {
     /// Where to
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "HOST", value_parser = host::any)]
     to: IpAddr,
     /// Where from; the system's choice, where nothing is said
     #[arg(long, value_name = "ADDRESS")]
     from: Option<IpAddr>,
     /// The other end of a tunnel: makes it one
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "HOST", value_parser = host::any)]
     via: Option<IpAddr>,
     /// What does it
     #[arg(long, value_enum)]
@@ -69,6 +73,12 @@ struct Cli {
     /// Which association of the receiver's
     #[arg(long, default_value_t = 0x1234)]
     spi: u32,
+    /// An extension header before it: hop-by-hop or destination; in this order
+    #[arg(long = "header", value_name = "HEADER")]
+    headers: Vec<extensions::Header>,
+    /// Cut what comes out into packets of at most this many bytes
+    #[arg(long, value_name = "MTU")]
+    fragment: Option<u16>,
     /// The socket to send on
     #[arg(long, value_enum, default_value = "hdrincl")]
     socket: Kind,
@@ -95,52 +105,59 @@ enum Cipher {
 }
 
 fn main() -> ExitCode {
-    end(run(&Cli::parse()))
+    start(run)
 }
 
 fn run(cli: &Cli) -> Result<()> {
-    let inner_src = cli.from.map_or_else(|| source_toward(cli.to), Ok)?;
-    let payload = cli.payload.bytes(inner_src, cli.to);
-    let protocol = cli.payload.protocol(cli.to);
+    let from = cli.from.map_or_else(|| cli.way.source_toward(cli.to), Ok)?;
+    let (id, protocol) = (cli.payload.id, cli.payload.protocol(cli.to));
+    let payload = cli.payload.bytes(from, cli.to)?;
     let (src, dst, carried, payload) = match cli.via {
-        None => (inner_src, cli.to, protocol, payload),
+        None => (from, cli.to, protocol, payload),
         Some(via) => {
-            let inner = packet::ip(inner_src, cli.to, cli.payload.id, protocol, &payload)?;
-            let carried = if cli.to.is_ipv4() { Protocol::IPV4 } else { Protocol::IPV6 };
-            (source_toward(via)?, via, carried, inner)
+            let inner = Header::plain(from, cli.to, id)?.packet(protocol, &payload)?;
+            (cli.way.source_toward(via)?, via, carrying(cli.to), inner)
         }
     };
-    let around = |protocol, bytes: &[u8]| packet::ip(src, dst, cli.payload.id, protocol, bytes);
-    let packet = match cli.protocol {
-        Security::Ah => prove(cli.spi, dst.is_ipv6(), carried, &payload, around)?,
-        Security::Esp => around(Protocol::ESP, &seal(cli.spi, cli.cipher, carried, &payload)?)?,
+    let headers = outer_headers(&cli.headers)?;
+    let headers: Vec<_> = headers.iter().map(Contents::repr).collect();
+    let header = Header::plain(src, dst, id)?.with_extensions(&headers)?;
+    let packets = match cli.protocol {
+        Security::Ah => header.packets(Protocol::AH, &prove(cli.spi, &header, carried, &payload)?, cli.fragment)?,
+        Security::Esp => header.packets(Protocol::ESP, &seal(cli.spi, cli.cipher, carried, &payload)?, cli.fragment)?,
     };
-    cli.way.send(cli.socket, dst, &[packet])
+    cli.way.send(cli.socket, dst, &packets)
 }
 
-/// A packet with an authentication header before its payload.
-fn prove(
-    spi: u32,
-    is_ipv6: bool,
-    carried: Protocol,
-    payload: &[u8],
-    around: impl Fn(Protocol, &[u8]) -> Result<Vec<u8>>,
-) -> Result<Vec<u8>> {
+/// The extension headers of the outer packet. A routing header would be proved as it stands at the end of the way.
+fn outer_headers(headers: &[extensions::Header]) -> Result<Vec<Contents>> {
+    let contents = headers.iter().map(|header| match header {
+        extensions::Header::Routing(..) => {
+            Err("AH and ESP here take --header hop-by-hop and destination, no routing".to_owned())
+        }
+        options => Ok(options.contents(Ipv6Addr::UNSPECIFIED)),
+    });
+    contents.collect()
+}
+
+/// An authentication header, and the payload behind it.
+fn prove(spi: u32, header: &Header<'_>, carried: Protocol, payload: &[u8]) -> Result<Vec<u8>> {
     let with = |icv: &[u8]| {
         let header = ah::Header { spi, seq: SEQ, icv };
         let mut bytes = vec![0; header.header_len()];
         header.emit(carried, &mut bytes);
         bytes.extend(payload);
-        around(Protocol::AH, &bytes)
+        bytes
     };
     // In IPv6 all headers are multiples of 8 bytes: four more of padding.
-    let mut icv = vec![0; if is_ipv6 { ICV_LEN + 4 } else { ICV_LEN }];
-    let value = check_value(&immutable(with(&icv)?))?;
+    let padding = if matches!(header, Header::V6 { .. }) { 4 } else { 0 };
+    let mut icv = vec![0; ICV_LEN + padding];
+    let value = check_value(&immutable(header.packet(Protocol::AH, &with(&icv))?))?;
     icv[..ICV_LEN].copy_from_slice(&value);
-    with(&icv)
+    Ok(with(&icv))
 }
 
-/// What of a packet is the same at both ends. The headers here have no options.
+/// What of a packet is the same at both ends. Of the options here all is: one that changes on its way says so in its type (0x20).
 fn immutable(mut packet: Vec<u8>) -> Vec<u8> {
     let changing: &[usize] = match packet.first().map(|byte| byte >> 4) {
         // Type of service; flags and fragment offset; time to live; checksum.

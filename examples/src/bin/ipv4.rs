@@ -15,19 +15,24 @@
 //! |---|---|---|---|
 //! | version, header length, addresses, protocol | system | we | we |
 //! | TTL, type of service, options | system, as socket options say | we | we |
-//! | identification, source | system | we; system where they are 0 | we |
+//! | source | system, or as the socket is bound | we; system where it is 0 | we |
+//! | identification | system | we; system where it is 0 | we |
 //! | total length, header checksum | system | system | we |
 //! | checksum of ICMP, UDP, TCP | we | we | we |
+//!
+//! # Standards
+//!
+//! RFC 791 (header, options, fragments), RFC 792 (ICMP), RFC 768 (UDP), RFC 9293 and RFC 7323 (TCP and its options), RFC 2113 (router alert),
+//! RFC 1108 (security); raw(7), packet(7).
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
-use socket2::{Domain, Type};
-use sockeye_examples::interface::source_toward;
+use sockeye_examples::packet::Header;
 use sockeye_examples::payload::Payload;
-use sockeye_examples::way::{Kind, Way, open};
-use sockeye_examples::{Explain, Result, end, packet, sticky};
+use sockeye_examples::way::{Kind, Way};
+use sockeye_examples::{Explain, Result, host, start, sticky, unsent};
 use sockeye_wire::ipv4;
 use sockeye_wire::ipv4::options::{IpOption, NoRoom, OptionBuffer};
 
@@ -35,7 +40,7 @@ use sockeye_wire::ipv4::options::{IpOption, NoRoom, OptionBuffer};
 #[derive(Parser)]
 struct Cli {
     /// Where to
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "HOST", value_parser = host::ipv4)]
     to: Ipv4Addr,
     /// Where from; the system's choice, where nothing is said
     #[arg(long, value_name = "ADDRESS")]
@@ -58,7 +63,7 @@ struct Cli {
     options: Vec<Choice>,
     /// Cut it into packets of at most this many bytes
     #[arg(long, value_name = "MTU")]
-    fragment: Option<usize>,
+    fragment: Option<u16>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -74,24 +79,25 @@ enum Choice {
 }
 
 fn main() -> ExitCode {
-    end(run(&Cli::parse()))
+    start(run)
 }
 
 fn run(cli: &Cli) -> Result<()> {
     let options = options(&cli.options).map_err(|NoRoom| "a header has 40 bytes for options, and no more")?;
     let from = match cli.from {
         Some(from) => IpAddr::V4(from),
-        None => source_toward(cli.to.into())?,
+        None => cli.way.source_toward(cli.to.into())?,
     };
     let IpAddr::V4(src) = from else { return Err(format!("{from} is no address of IPv4")) };
-    let payload = cli.payload.bytes(from, cli.to.into());
+    let payload = cli.payload.bytes(from, cli.to.into())?;
+    let protocol = cli.payload.protocol(cli.to.into());
     if cli.socket == Kind::Raw {
         return raw(cli, options.as_bytes(), &payload);
     }
-    let header = ipv4::Repr {
+    let header = Header::V4(ipv4::Repr {
         src,
         dst: cli.to,
-        protocol: cli.payload.protocol(cli.to.into()),
+        protocol,
         ttl: cli.ttl,
         tos: cli.tos,
         id: cli.payload.id,
@@ -99,21 +105,19 @@ fn run(cli: &Cli) -> Result<()> {
         more_fragments: false,
         fragment_offset: 0,
         options: options.as_bytes(),
-    };
-    let packets = match cli.fragment {
-        None => vec![packet::ipv4(&header, &payload)],
-        Some(mtu) => packet::ipv4_fragments(&header, &payload, mtu),
-    };
-    cli.way.send(cli.socket, cli.to.into(), &packets)
+    });
+    cli.way.send(cli.socket, cli.to.into(), &header.packets(protocol, &payload, cli.fragment)?)
 }
 
 /// The protocol is the socket's; the header is told by its options. It also receives, but only ICMP is answered so.
 fn raw(cli: &Cli, options: &[u8], payload: &[u8]) -> Result<()> {
-    if cli.fragment.is_some() || cli.from.is_some() {
-        return Err("source and fragments are the system's with --socket raw: take --socket hdrincl".into());
+    if cli.fragment.is_some() {
+        return Err("with --socket raw the system cuts what is too large: --fragment takes --socket hdrincl".into());
     }
-    let protocol = cli.payload.protocol(cli.to.into());
-    let socket = open(Domain::IPV4, Type::RAW, protocol.0.into())?;
+    let socket = cli.way.open(cli.to.into(), cli.payload.protocol(cli.to.into()))?;
+    if let Some(from) = cli.from {
+        socket.bind(&SocketAddrV4::new(from, 0).into()).map_err(unsent(format_args!("{} from {from}", cli.to)))?;
+    }
     socket.set_ttl_v4(cli.ttl.into()).explain("set IP_TTL")?;
     socket.set_tos_v4(cli.tos.into()).explain("set IP_TOS")?;
     if !options.is_empty() {
@@ -121,8 +125,7 @@ fn raw(cli: &Cli, options: &[u8], payload: &[u8]) -> Result<()> {
     }
     // The port says nothing here.
     let to = SocketAddrV4::new(cli.to, 0);
-    socket.send_to(payload, &to.into()).explain(format_args!("send to {to}"))?;
-    Ok(())
+    socket.send_to(payload, &to.into()).map(drop).map_err(unsent(cli.to))
 }
 
 fn options(choices: &[Choice]) -> std::result::Result<OptionBuffer, NoRoom> {

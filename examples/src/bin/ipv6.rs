@@ -14,11 +14,16 @@
 //! | | `raw` | `hdrincl`, `cooked`, `packet` |
 //! |---|---|---|
 //! | version, payload length, next header, addresses | system | we |
-//! | hop limit, traffic class, source | system, as ancillary data say | we |
+//! | hop limit, traffic class, source, interface | system, as ancillary data say | we |
 //! | flow label | system | we |
 //! | extension headers | system, as socket options say (RFC 3542) | we |
 //! | checksum of ICMPv6 | system, always | we |
 //! | checksum of UDP and TCP | we (system with `IPV6_CHECKSUM`) | we |
+//!
+//! # Standards
+//!
+//! RFC 8200 (header, extension headers, fragments), RFC 4443 (ICMPv6), RFC 3542 (ancillary data, sticky options), RFC 2711 (router alert),
+//! RFC 5095, RFC 6275, RFC 6554 and RFC 8754 (routing headers); raw(7), packet(7), ipv6(7).
 
 use std::io::IoSlice;
 use std::net::{IpAddr, Ipv6Addr, SocketAddrV6};
@@ -27,12 +32,11 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrIn6, sendmsg};
-use socket2::{Domain, Type};
 use sockeye_examples::extensions::Header;
-use sockeye_examples::interface::source_toward;
+use sockeye_examples::packet::Header as Before;
 use sockeye_examples::payload::Payload;
-use sockeye_examples::way::{Kind, Way, open};
-use sockeye_examples::{Explain, Result, end, packet, sticky};
+use sockeye_examples::way::{Kind, Way, raw_socket};
+use sockeye_examples::{Result, host, start, sticky, unsent};
 use sockeye_wire::ipv6::extension;
 use sockeye_wire::{Protocol, ipv6};
 
@@ -40,7 +44,7 @@ use sockeye_wire::{Protocol, ipv6};
 #[derive(Parser)]
 struct Cli {
     /// Where to; a routing header leads elsewhere first
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "HOST", value_parser = host::ipv6)]
     to: Ipv6Addr,
     /// Where from; the system's choice, where nothing is said
     #[arg(long, value_name = "ADDRESS")]
@@ -61,22 +65,23 @@ struct Cli {
     /// What the packets of one flow have in common
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=0xf_ffff))]
     flow_label: u32,
-    /// An extension header: hop-by-hop, destination, routing0:VIA,..., routing2:HOME or routing4:VIA,...; in this order
+    /// An extension header: hop-by-hop, destination, routing0:, routing3: or routing4:VIA,..., routing2:HOME;
+    /// in this order
     #[arg(long = "header", value_name = "HEADER")]
     headers: Vec<Header>,
     /// Cut it into packets of at most this many bytes
     #[arg(long, value_name = "MTU")]
-    fragment: Option<usize>,
+    fragment: Option<u16>,
 }
 
 fn main() -> ExitCode {
-    end(run(&Cli::parse()))
+    start(run)
 }
 
 fn run(cli: &Cli) -> Result<()> {
     let src = match cli.from {
         Some(from) => from,
-        None => match source_toward(cli.to.into())? {
+        None => match cli.way.source_toward(cli.to.into())? {
             IpAddr::V6(from) => from,
             IpAddr::V4(from) => return Err(format!("{from} is no address of IPv6")),
         },
@@ -84,7 +89,7 @@ fn run(cli: &Cli) -> Result<()> {
     // With a routing header the packet is addressed to the first node of the way; checksums are about the last.
     let first = cli.headers.iter().find_map(|header| header.first_hop(cli.to)).unwrap_or(cli.to);
     let last = cli.headers.iter().find_map(|header| header.last_hop(cli.to)).unwrap_or(cli.to);
-    let payload = cli.payload.bytes(src.into(), last.into());
+    let payload = cli.payload.bytes(src.into(), last.into())?;
     let protocol = cli.payload.protocol(last.into());
     let headers: Vec<_> = cli.headers.iter().map(|header| header.contents(cli.to)).collect();
     let headers: Vec<_> = headers.iter().map(|header| header.repr()).collect();
@@ -99,11 +104,8 @@ fn run(cli: &Cli) -> Result<()> {
         traffic_class: cli.traffic_class,
         flow_label: cli.flow_label,
     };
-    let packets = match cli.fragment {
-        None => vec![packet::ipv6(&header, &headers, protocol, &payload)],
-        Some(mtu) => packet::ipv6_fragments(&header, &headers, (protocol, &payload), cli.payload.id.into(), mtu),
-    };
-    cli.way.send(cli.socket, first.into(), &packets)
+    let before = Before::V6 { header, extensions: &headers, id: cli.payload.id.into() };
+    cli.way.send(cli.socket, first.into(), &before.packets(protocol, &payload, cli.fragment)?)
 }
 
 /// What the system is to write goes along with the packet, as ancillary data; or before it, as options of the socket.
@@ -111,7 +113,8 @@ fn raw(cli: &Cli, src: Ipv6Addr, protocol: Protocol, headers: &[extension::Repr<
     if cli.fragment.is_some() || cli.flow_label != 0 {
         return Err("fragments and flow label are the system's with --socket raw: take --socket hdrincl".into());
     }
-    let socket = open(Domain::IPV6, Type::RAW, protocol.0.into())?;
+    let interface = cli.way.routed()?.map_or(0, |interface| interface.index);
+    let socket = raw_socket(cli.to.into(), protocol)?;
     for header in headers {
         // What the header's first byte says is the system's to write.
         let mut bytes = vec![0; header.header_len()];
@@ -122,7 +125,8 @@ fn raw(cli: &Cli, src: Ipv6Addr, protocol: Protocol, headers: &[extension::Repr<
             _ => sticky::destination(&socket, &bytes)?,
         }
     }
-    let source = libc::in6_pktinfo { ipi6_addr: libc::in6_addr { s6_addr: src.octets() }, ipi6_ifindex: 0 };
+    let source =
+        libc::in6_pktinfo { ipi6_addr: libc::in6_addr { s6_addr: src.octets() }, ipi6_ifindex: interface as _ };
     let (hop_limit, traffic_class) = (cli.hop_limit.into(), cli.traffic_class.into());
     let beside = [
         ControlMessage::Ipv6HopLimit(&hop_limit),
@@ -131,7 +135,6 @@ fn raw(cli: &Cli, src: Ipv6Addr, protocol: Protocol, headers: &[extension::Repr<
     ];
     let to = SockaddrIn6::from(SocketAddrV6::new(cli.to, 0, 0, 0));
     let flags = MsgFlags::empty();
-    sendmsg(socket.as_raw_fd(), &[IoSlice::new(payload)], &beside, flags, Some(&to))
-        .explain(format_args!("send to {to}"))?;
-    Ok(())
+    let sent = sendmsg(socket.as_raw_fd(), &[IoSlice::new(payload)], &beside, flags, Some(&to));
+    sent.map(drop).map_err(|error| unsent(cli.to)(error.into()))
 }

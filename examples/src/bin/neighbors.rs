@@ -12,6 +12,10 @@
 //! so they have come from this link. On a raw socket (`--socket raw`) the system writes the IP header, and the hop limit goes along as
 //! ancillary data; on a packet socket the frame is ours, and its destination is the group's own MAC address.
 //! A receiver on a raw socket gets the message without a header; what it must know of that comes as ancillary data, too.
+//!
+//! # Standards
+//!
+//! RFC 4861 (neighbour and router discovery), RFC 4862 (what hosts make of a prefix), RFC 3542 §6 (ancillary data), RFC 2464 §7 (a group's MAC address).
 
 use std::io::IoSlice;
 use std::net::{Ipv6Addr, SocketAddrV6};
@@ -21,11 +25,11 @@ use std::time::{Duration, Instant};
 
 use clap::{Parser, Subcommand};
 use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrIn6, sendmsg};
-use socket2::{Domain, Type};
 use sockeye_examples::interface::Interface;
+use sockeye_examples::packet::Header;
 use sockeye_examples::receive::Beside;
-use sockeye_examples::way::{Kind, Way, open, packet_socket};
-use sockeye_examples::{Explain, Result, end, packet, receive};
+use sockeye_examples::way::{Kind, Way, packet_socket, raw_socket};
+use sockeye_examples::{Explain, Result, receive, start, unsent};
 use sockeye_wire::icmpv6::{self, Arrival};
 use sockeye_wire::ndisc::{
     HOP_LIMIT, Message, NdOption, NeighborAdvertisement, Options, Preference, PrefixInformation, RouterAdvertisement,
@@ -73,8 +77,10 @@ enum Verb {
     },
 }
 
+const SILENCE: &str = "nothing came in time: say a longer --wait";
+
 fn main() -> ExitCode {
-    end(run(&Cli::parse()))
+    start(run)
 }
 
 fn run(cli: &Cli) -> Result<()> {
@@ -144,12 +150,15 @@ fn send(cli: &Cli, interface: &Interface, group: Ipv6Addr, message: Message<'_>)
     message.emit(src, group, &mut bytes);
 
     if cli.socket != Kind::Raw {
-        let (hop_limit, next_header) = (HOP_LIMIT, Protocol::ICMPV6);
-        let header = ipv6::Repr { src, dst: group, next_header, hop_limit, traffic_class: 0, flow_label: 0 };
-        let way = Way { interface: Some(interface.name.clone()), mac: Some(MacAddr::for_group(group.into())) };
-        return way.send(cli.socket, group.into(), &[packet::ipv6(&header, &[], next_header, &bytes)]);
+        let packet =
+            Header::plain(src.into(), group.into(), 0)?.with_hops(HOP_LIMIT).packet(Protocol::ICMPV6, &bytes)?;
+        let way = Way {
+            interface: Some(interface.name.clone()),
+            mac: (cli.socket != Kind::Hdrincl).then(|| MacAddr::for_group(group.into())),
+        };
+        return way.send(cli.socket, group.into(), &[packet]);
     }
-    let socket = open(Domain::IPV6, Type::RAW, Protocol::ICMPV6.0.into())?;
+    let socket = raw_socket(group.into(), Protocol::ICMPV6)?;
     let source =
         libc::in6_pktinfo { ipi6_addr: libc::in6_addr { s6_addr: src.octets() }, ipi6_ifindex: interface.index as _ };
     let hop_limit = HOP_LIMIT.into();
@@ -157,9 +166,8 @@ fn send(cli: &Cli, interface: &Interface, group: Ipv6Addr, message: Message<'_>)
     // Every link has this group: the interface must be said.
     let to = SockaddrIn6::from(SocketAddrV6::new(group, 0, 0, interface.index));
     let flags = MsgFlags::empty();
-    sendmsg(socket.as_raw_fd(), &[IoSlice::new(&bytes)], &beside, flags, Some(&to))
-        .explain(format_args!("send to {group}"))?;
-    Ok(())
+    let sent = sendmsg(socket.as_raw_fd(), &[IoSlice::new(&bytes)], &beside, flags, Some(&to));
+    sent.map(drop).map_err(|error| unsent(group)(error.into()))
 }
 
 /// On a raw socket with what it gives, on a packet socket with all there is.
@@ -167,7 +175,7 @@ fn listen(cli: &Cli, interface: &Interface, count: usize) -> Result<()> {
     let until = Instant::now() + Duration::from_secs(cli.wait);
     let mut buffer = vec![0; receive::LARGEST];
     let socket = match cli.socket {
-        Kind::Raw => open(Domain::IPV6, Type::RAW, Protocol::ICMPV6.0.into())?,
+        Kind::Raw => raw_socket(ipv6::ALL_NODES.into(), Protocol::ICMPV6)?,
         Kind::Packet => packet_socket(interface, EtherType::IPV6)?,
         Kind::Hdrincl | Kind::Cooked => return Err("listen with --socket raw or packet".into()),
     };
@@ -180,10 +188,10 @@ fn listen(cli: &Cli, interface: &Interface, count: usize) -> Result<()> {
     let mut heard = 0;
     while heard < count {
         let line = if cli.socket == Kind::Raw {
-            let (beside, bytes) = receive::with_header_by(&socket, until, &mut buffer)?.ok_or("the time is over")?;
+            let (beside, bytes) = receive::with_header_by(&socket, until, &mut buffer)?.ok_or(SILENCE)?;
             line(&beside, bytes)
         } else {
-            let frame = receive::by(&socket, until, &mut buffer)?.ok_or("the time is over")?;
+            let frame = receive::by(&socket, until, &mut buffer)?.ok_or(SILENCE)?;
             from_frame(frame)
         };
         if let Some(line) = line {

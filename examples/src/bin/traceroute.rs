@@ -4,14 +4,19 @@
 //! traceroute 192.0.2.1                       echo requests
 //! traceroute 192.0.2.1 --payload udp         datagrams to ports where nobody listens
 //! traceroute 2001:db8::1 --payload tcp --port 80      SYNs: what a firewall lets through
+//! traceroute 192.0.2.1 --socket packet --interface eth0 --mac 02:00:00:00:00:01      frames of our own
 //! ```
 //!
 //! Watch it with `tcpdump -v -n -i eth0 icmp or icmp6`. A router that would have to forward a packet with a time to live of 1 drops it and sends
 //! "time exceeded", which quotes the packet: by the quote we know which of ours it was. The destination ends it, each payload its
 //! own way: an echo reply, "port unreachable", a SYN-ACK or a reset.
 //!
-//! One raw socket sends (the system makes the IP header, with the TTL that it was told), another hears ICMP. For TCP the sending
-//! socket hears, too: a raw socket gets a copy of every segment.
+//! The packet is sent as the example `ipv4` sends it: on a raw socket the system makes the IP header, with the TTL that it was told; on the others
+//! the header is ours. A raw socket hears ICMP, whichever of them has sent; for TCP another one hears segments, too: each gets a copy.
+//!
+//! # Standards
+//!
+//! RFC 792 and RFC 4443 (time exceeded, port unreachable), RFC 1812 §5.3.1 and RFC 8200 §3 (where packets die).
 
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
@@ -20,11 +25,11 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use socket2::{Domain, Socket, Type};
-use sockeye_examples::interface::source_toward;
-use sockeye_examples::payload::{Kind, Payload};
-use sockeye_examples::way::open;
-use sockeye_examples::{Explain, Result, end, receive};
+use socket2::Socket;
+use sockeye_examples::packet::Header;
+use sockeye_examples::payload::{Kind, Payload, icmp};
+use sockeye_examples::way::{self, Way, raw_socket};
+use sockeye_examples::{Explain, Result, host, receive, start, unsent};
 use sockeye_wire::icmpv4::{self, Message as Icmp};
 use sockeye_wire::icmpv6::{self, Message as Icmp6};
 use sockeye_wire::ipv6::extension::{Extensions, Limits};
@@ -34,9 +39,10 @@ use sockeye_wire::{Protocol, ipv4, ipv6, tcp, udp};
 #[derive(Parser)]
 struct Cli {
     /// Where to
+    #[arg(value_name = "HOST", value_parser = host::any)]
     to: IpAddr,
     /// How far at most
-    #[arg(long, default_value_t = 30)]
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u8).range(1..))]
     hops: u8,
     /// How long to wait for an answer, in milliseconds
     #[arg(long, default_value_t = 1000)]
@@ -44,6 +50,11 @@ struct Cli {
     /// How often to ask a hop that keeps silent
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=100))]
     tries: u16,
+    /// The socket to send on
+    #[arg(long, value_enum, default_value = "raw")]
+    socket: way::Kind,
+    #[command(flatten)]
+    way: Way,
     #[command(flatten)]
     payload: Payload,
 }
@@ -57,32 +68,30 @@ struct Answer {
 }
 
 fn main() -> ExitCode {
-    end(run(&Cli::parse()))
+    start(run)
 }
 
 fn run(cli: &Cli) -> Result<()> {
-    let domain = Domain::for_address(SocketAddr::new(cli.to, 0));
-    let protocol = cli.payload.protocol(cli.to);
-    let icmp = if cli.to.is_ipv4() { Protocol::ICMP } else { Protocol::ICMPV6 };
-    let sending = open(domain, Type::RAW, protocol.0.into())?;
-    let hearing = open(domain, Type::RAW, icmp.0.into())?;
-    let src = source_toward(cli.to)?;
+    let raw = match cli.socket {
+        way::Kind::Raw => Some(cli.way.open(cli.to, cli.payload.protocol(cli.to))?),
+        _ => None,
+    };
+    let icmp = raw_socket(cli.to, icmp(cli.to))?;
+    let tcp = match cli.payload.protocol(cli.to) {
+        Protocol::TCP => Some(raw_socket(cli.to, Protocol::TCP)?),
+        _ => None,
+    };
+    let src = cli.way.source_toward(cli.to)?;
     for hop in 1..=cli.hops {
-        if cli.to.is_ipv4() {
-            sending.set_ttl_v4(hop.into()).explain("set IP_TTL")?;
-        } else {
-            sending.set_unicast_hops_v6(hop.into()).explain("set IPV6_UNICAST_HOPS")?;
-        }
         let mut found = None;
         for attempt in 0..cli.tries {
             // Each packet differs from the others in what routers quote of it.
-            let id = cli.payload.id.wrapping_add(u16::from(hop) * cli.tries + attempt);
+            let id = cli.payload.id.wrapping_add(u16::from(hop - 1) * cli.tries + attempt);
             let payload = Payload { id, ..cli.payload.clone() };
             let began = Instant::now();
-            let to = SocketAddr::new(cli.to, 0);
-            sending.send_to(&payload.bytes(src, cli.to), &to.into()).explain(format_args!("send to {}", cli.to))?;
+            send(cli, raw.as_ref(), &payload, src, hop)?;
             let until = began + Duration::from_millis(cli.wait);
-            if let Some(answer) = wait(cli, &payload, src, [&hearing, &sending], until)? {
+            if let Some(answer) = wait(cli, &payload, src, &icmp, tcp.as_ref(), until)? {
                 found = Some((answer, began.elapsed()));
                 break;
             }
@@ -96,7 +105,22 @@ fn run(cli: &Cli) -> Result<()> {
             return Ok(());
         }
     }
-    Err(format!("{} is further than {} hops, or keeps silent", cli.to, cli.hops))
+    Err(format!("{} is further than {} hops, or keeps silent: say more --hops, or another --payload", cli.to, cli.hops))
+}
+
+/// Sends a packet that so many routers see, the last of which drops it.
+fn send(cli: &Cli, raw: Option<&Socket>, payload: &Payload, src: IpAddr, hop: u8) -> Result<()> {
+    let bytes = payload.bytes(src, cli.to)?;
+    let Some(raw) = raw else {
+        let header = Header::plain(src, cli.to, payload.id)?.with_hops(hop);
+        return cli.way.send(cli.socket, cli.to, &[header.packet(payload.protocol(cli.to), &bytes)?]);
+    };
+    if cli.to.is_ipv4() {
+        raw.set_ttl_v4(hop.into()).explain("set IP_TTL")?;
+    } else {
+        raw.set_unicast_hops_v6(hop.into()).explain("set IPV6_UNICAST_HOPS")?;
+    }
+    raw.send_to(&bytes, &SocketAddr::new(cli.to, 0).into()).map(drop).map_err(unsent(cli.to))
 }
 
 /// The first answer to this payload, from ICMP or, for a segment, from TCP.
@@ -104,41 +128,28 @@ fn wait(
     cli: &Cli,
     payload: &Payload,
     src: IpAddr,
-    [icmp, tcp]: [&Socket; 2],
+    icmp: &Socket,
+    tcp: Option<&Socket>,
     until: Instant,
 ) -> Result<Option<Answer>> {
     let mut buffer = vec![0; receive::LARGEST];
+    let sockets: Vec<&Socket> = [icmp].into_iter().chain(tcp).collect();
     loop {
         let left = until.saturating_duration_since(Instant::now());
         let timeout = PollTimeout::try_from(left.as_millis() + 1).unwrap_or(PollTimeout::MAX);
-        let mut polled = [PollFd::new(icmp.as_fd(), PollFlags::POLLIN), PollFd::new(tcp.as_fd(), PollFlags::POLLIN)];
-        // Whoever sends ICMP hears it on the other socket as well, where nobody looks.
-        let watched = if cli.payload.kind == Kind::Tcp { 2 } else { 1 };
-        poll(&mut polled[..watched], timeout).explain("poll")?;
-        let ready: Vec<bool> = polled.iter().map(|socket| socket.any().unwrap_or(false)).collect();
-        let answer = if ready[0] {
-            let Some((from, bytes)) = hear(cli, icmp, until, &mut buffer)? else { return Ok(None) };
-            by_icmp(payload, (src, cli.to), from, bytes)
-        } else if watched == 2 && ready[1] {
-            let Some((from, bytes)) = hear(cli, tcp, until, &mut buffer)? else { return Ok(None) };
-            by_tcp(payload, cli.to, from, bytes)
-        } else {
-            return Ok(None);
+        let mut polled: Vec<_> = sockets.iter().map(|socket| PollFd::new(socket.as_fd(), PollFlags::POLLIN)).collect();
+        poll(&mut polled, timeout).explain("poll")?;
+        let Some(ready) = polled.iter().position(|socket| socket.any().unwrap_or(false)) else { return Ok(None) };
+        let got = receive::from_by(sockets[ready], cli.to.is_ipv6(), until, &mut buffer)?;
+        let Some((from, bytes)) = got else { return Ok(None) };
+        let answer = match ready {
+            0 => by_icmp(payload, (src, cli.to), from, bytes),
+            _ => by_tcp(payload, cli.to, from, bytes),
         };
         if answer.is_some() {
             return Ok(answer);
         }
     }
-}
-
-/// What a raw socket has: in IPv4 with the IP header before it, in IPv6 without.
-fn hear<'a>(cli: &Cli, socket: &Socket, until: Instant, buffer: &'a mut [u8]) -> Result<Option<(IpAddr, &'a [u8])>> {
-    if cli.to.is_ipv6() {
-        return Ok(receive::from_by(socket, until, buffer)?.map(|(from, bytes)| (from.into(), bytes)));
-    }
-    let Some(bytes) = receive::by(socket, until, buffer)? else { return Ok(None) };
-    let packet = ipv4::Packet::parse(bytes).explain("read the IP header that the system gave")?;
-    Ok(Some((packet.src().into(), packet.payload())))
 }
 
 fn by_icmp(payload: &Payload, (src, to): (IpAddr, IpAddr), from: IpAddr, bytes: &[u8]) -> Option<Answer> {
@@ -177,7 +188,7 @@ fn quotes(payload: &Payload, bytes: &[u8]) -> bool {
     match payload.kind {
         Kind::Icmp => bytes.get(4..6) == Some(&payload.id.to_be_bytes()[..]),
         Kind::Udp => udp::Quoted::parse(bytes).is_ok_and(|quoted| quoted.src_port == payload.id),
-        Kind::Tcp => tcp::Quoted::parse(bytes).is_ok_and(|quoted| quoted.src_port == payload.id),
+        Kind::Tcp | Kind::Http => tcp::Quoted::parse(bytes).is_ok_and(|quoted| quoted.src_port == payload.id),
     }
 }
 

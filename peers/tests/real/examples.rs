@@ -6,6 +6,7 @@
 
 mod cases;
 mod decoded;
+mod page;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -35,6 +36,9 @@ impl Asks {
 
 /// Command lines that a node refuses: record of times in IP_OPTIONS, with EINVAL.
 const NOT_OF_A_NODE: &[&str] = &["--socket raw --option timestamp"];
+
+/// Whom the example `ping` asks through a tunnel.
+const PINGED: &str = "2002:c000:201::7";
 
 /// The scene of the examples, and how a side's commands are written.
 struct Stage {
@@ -132,6 +136,9 @@ fn send(asks: Asks) {
         cases.retain(|case| !NOT_OF_A_NODE.iter().any(|words| case.command.contains(words)));
     }
     let mut wrong = Vec::new();
+    let mut answer = stage.scene.script(Side::Peer, "answer_6to4.py", include_str!("examples/answer_6to4.py"));
+    let mut answering = Process::start(answer.args([PEER, PINGED]));
+    answering.line_with("answering");
     let file = stage.capture(|| {
         cases.retain(|case| {
             let ended = stage.start(Side::Subject, &case.command).finish();
@@ -160,11 +167,11 @@ fn authentic(scene: &Scene, file: &std::path::Path, cases: &[Case]) {
 #[test]
 fn receivers_say_what_was_sent() {
     let stage = Stage::new(Medium::Veth, Asks::Interface);
-    let mut arp = stage.start(Side::Subject, "arp --interface veth0 --wait 60 listen --count 1000");
-    let mut raw = stage.start(Side::Subject, "neighbors --interface veth0 --wait 60 listen --count 1000");
-    let mut packet =
-        stage.start(Side::Subject, "neighbors --interface veth0 --socket packet --wait 60 listen --count 1000");
-    for receiver in [&mut arp, &mut raw, &mut packet] {
+    let [mut arp, mut irdp, mut raw, mut packet] =
+        [("receive_arp", ""), ("receive_ra4", ""), ("receive_na", ""), ("receive_ra6", "--socket packet")].map(
+            |(name, more)| stage.start(Side::Subject, &format!("{} --wait 60 --count 1000 {more}", page::line(name))),
+        );
+    for receiver in [&mut arp, &mut irdp, &mut raw, &mut packet] {
         receiver.line_with("listening on veth0");
     }
     let commands = [
@@ -173,6 +180,8 @@ fn receivers_say_what_was_sent() {
         "neighbors --interface veth0 --from fe80::99 --socket packet advertise fd09::99",
         "neighbors --interface veth0 --from fe80::99 --socket packet routers",
         "neighbors --interface veth0 --from fe80::99 --socket packet router --prefix 2001:db8:99::",
+        "irdp --interface veth0 --from 10.9.0.99 solicit",
+        "irdp --interface veth0 --from 10.9.0.99 advertise --router 10.9.0.99:7",
     ];
     let fields = [
         "eth.src",
@@ -186,6 +195,11 @@ fn receivers_say_what_was_sent() {
         "icmpv6.nd.na.target_address",
         "icmpv6.nd.ra.router_lifetime",
         "icmpv6.opt.linkaddr",
+        "ip.src",
+        "icmp.type",
+        "icmp.lifetime",
+        "icmp.router_address",
+        "icmp.pref_level",
     ];
     let file = stage.capture(|| commands.iter().for_each(|line| _ = stage.start(Side::Peer, line).success()));
     let mut seen = 0;
@@ -200,6 +214,18 @@ fn receivers_say_what_was_sent() {
                 field("arp.dst.proto_ipv4"),
                 field("arp.src.hw_mac"),
             ));
+        }
+        if field("ip.src") == "10.9.0.99" {
+            seen += 1;
+            irdp.line_with(&match field("icmp.type") {
+                "10" => "10.9.0.99: which routers are there?".to_owned(),
+                _ => format!(
+                    "10.9.0.99: routers for {} s: {} ({})",
+                    field("icmp.lifetime"),
+                    field("icmp.router_address"),
+                    field("icmp.pref_level"),
+                ),
+            });
         }
         if field("ipv6.src") == "fe80::99" {
             seen += 1;

@@ -3,6 +3,8 @@
 //! In both texts `{id}` is a number of the case's own, `{hex}` the same in hexadecimal digits, `{link}` what a packet socket needs to
 //! know, `{mac}` the peer's hardware address, and `{PEER}`, `{SELF}`, `{PEER6}`, `{SELF6}` are addresses.
 
+use super::page;
+
 /// What the example `ipsec` has for keys: HMAC-SHA-256's, AES-GCM's with its salt.
 pub(super) const KEY: &str = "an example is no place for a key";
 pub(super) const CIPHER_KEY: &str = "sixteen bytes...salt";
@@ -11,6 +13,8 @@ pub(super) const CIPHER_KEY: &str = "sixteen bytes...salt";
 pub(super) struct Case {
     /// The number that its frames bear.
     pub(super) id: u16,
+    /// Whether they bear one at all; otherwise they are known by what is meant.
+    pub(super) numbered: bool,
     /// The example and its arguments.
     pub(super) command: String,
     /// For each frame in order, fields and their values.
@@ -25,8 +29,10 @@ pub(super) fn all(mac: &str) -> Vec<Case> {
     extensions(&mut cases);
     fragments(&mut cases);
     link(&mut cases);
+    asking(&mut cases);
     tunnels(&mut cases);
     security(&mut cases);
+    page::add(&mut cases);
     cases.cases
 }
 
@@ -38,12 +44,15 @@ const SOCKETS: [(&str, &str); 4] = [
     ("packet {link}", "ip.id=0x{hex} ip.flags.df=1 eth.dst={mac}"),
 ];
 
-const ICMP: &str = "icmp.type=8 icmp.code=0 icmp.ident={id} icmp.seq=1 data.len=32";
-const ICMP6: &str =
+pub(super) const ICMP: &str = "icmp.type=8 icmp.code=0 icmp.ident={id} icmp.seq=1 data.len=32";
+pub(super) const ICMP6: &str =
     "icmpv6.type=128 icmpv6.code=0 icmpv6.echo.identifier=0x{hex} icmpv6.echo.sequence_number=1 data.len=32";
-const UDP: &str = "udp.srcport={id} udp.dstport=33434 udp.length=40 data.len=32";
+pub(super) const UDP: &str = "udp.srcport={id} udp.dstport=33434 udp.length=40 data.len=32";
 const TCP: &str =
     "tcp.srcport={id} tcp.dstport=33434 tcp.seq_raw=1000 tcp.flags=0x0018 tcp.window_size_value=64240 tcp.len=32";
+
+/// As much as takes three packets.
+pub(super) const TCP_DATA: &str = "tcp.srcport={id} tcp.flags=0x0018 tcp.len=3000 tcp.checksum.status=1";
 
 const PAYLOADS: [(&str, &str); 3] = [("icmp", ICMP), ("udp", UDP), ("tcp", TCP)];
 const PAYLOADS6: [(&str, &str); 3] = [("icmp", ICMP6), ("udp", UDP), ("tcp", TCP)];
@@ -68,9 +77,10 @@ fn plain(cases: &mut Cases) {
     }
     let syn = "tcp.srcport={id} tcp.flags=0x0002 tcp.len=0 tcp.options.mss_val=1460 tcp.options.wscale.shift=7 \
                tcp.options.sack_perm=0402 tcp.options.timestamp.tsval=1 tcp.hdr_len=40";
-    cases.add("ipv4 --to {PEER} --payload tcp --tcp-options", &[syn]);
-    cases.add("ipv4 --to {PEER} --payload tcp --tcp-options --socket packet {link}", &[syn]);
-    cases.add("ipv6 --to {PEER6} --payload tcp --tcp-options --socket hdrincl", &[syn]);
+    let options = "--tcp-option mss --tcp-option sack --tcp-option timestamps --tcp-option window-scale";
+    cases.add(&format!("ipv4 --to {{PEER}} --payload tcp {options}"), &[syn]);
+    cases.add(&format!("ipv4 --to {{PEER}} --payload tcp {options} --socket packet {{link}}"), &[syn]);
+    cases.add(&format!("ipv6 --to {{PEER6}} --payload tcp {options} --socket hdrincl"), &[syn]);
 }
 
 /// Options in a header of IPv4.
@@ -239,6 +249,45 @@ fn link(cases: &mut Cases) {
             ),
             &[ROUTER],
         );
+        let meant = "eth.dst=01:00:5e:00:00:02 ip.src={from4} ip.dst=224.0.0.2 ip.ttl=1 icmp.type=10";
+        cases.add(&format!("irdp --interface veth0 --socket {socket} --from {{from4}} solicit"), &[meant]);
+    }
+    cases.add(
+        "irdp --interface veth0 --from {from4} advertise --router {PEER}:-7 --router {SELF} --lifetime 60",
+        &["eth.dst=01:00:5e:00:00:01 ip.src={from4} icmp.type=9 icmp.num_addrs=2 icmp.lifetime=60 \
+           icmp.router_address={PEER},{SELF} icmp.pref_level=-7,0"],
+    );
+}
+
+/// Echoes and what dies on its way, on the sockets that the founding page has none for.
+fn asking(cases: &mut Cases) {
+    for (socket, link) in [("hdrincl", ""), ("cooked", "{link}")] {
+        cases.add(
+            &format!("ping {{PEER}} --socket {socket} {link} --wait 60000"),
+            &["ip.dst={PEER} ip.ttl=64 icmp.type=8 icmp.ident={id} icmp.seq=1 data.len=56"],
+        );
+    }
+    cases.add(
+        "ping {PEER6} --count 2 --size 8 --wait 60000",
+        &[
+            "ipv6.dst={PEER6} icmpv6.echo.identifier=0x{hex} icmpv6.echo.sequence_number=1 data.len=8",
+            "ipv6.dst={PEER6} icmpv6.echo.identifier=0x{hex} icmpv6.echo.sequence_number=2 data.len=8",
+        ],
+    );
+    for (payload, meant) in [
+        ("icmp", "icmp.type=8 icmp.ident={id}"),
+        ("udp", "udp.srcport={id} udp.dstport=33434"),
+        ("tcp", "tcp.srcport={id} tcp.flags=0x0002"),
+    ] {
+        cases.add(
+            &format!("traceroute {{PEER}} --payload {payload} --wait 60000 --tries 1"),
+            &[&format!("ip.dst={{PEER}} ip.ttl=1 {meant}")],
+        );
+        let meant = if payload == "icmp" { "icmpv6.type=128 icmpv6.echo.identifier=0x{hex}" } else { meant };
+        cases.add(
+            &format!("traceroute {{PEER6}} --payload {payload} --wait 60000 --tries 1"),
+            &[&format!("ipv6.dst={{PEER6}} ipv6.hlim=1 {meant}")],
+        );
     }
 }
 
@@ -303,13 +352,13 @@ fn security(cases: &mut Cases) {
     );
 }
 
-struct Cases {
+pub(super) struct Cases {
     mac: String,
     cases: Vec<Case>,
 }
 
 impl Cases {
-    fn add(&mut self, command: &str, frames: &[&str]) {
+    pub(super) fn add(&mut self, command: &str, frames: &[&str]) {
         // Four digits, not one of them a letter, whichever way it is written: 0x1000 and on.
         let id = 0x1000 + self.cases.len() as u16;
         let fill_in = |text: &str| {
@@ -323,13 +372,18 @@ impl Cases {
                 .replace("{id}", &id.to_string())
                 .replace("{hex}", &format!("{id:04x}"))
         };
-        let takes_id = !["arp", "neighbors"].contains(&command.split(' ').next().unwrap_or_default());
-        let command = if takes_id { format!("{command} --id {{id}}") } else { command.to_owned() };
+        let takes_id = !["arp", "neighbors", "irdp"].contains(&command.split(' ').next().unwrap_or_default());
+        let mut command = if takes_id { format!("{command} --id {{id}}") } else { command.to_owned() };
+        if command.starts_with("ipsec") && !command.contains("--spi") {
+            command += " --spi {id}";
+        }
         let fields = |frame: &&str| {
             let words = fill_in(frame);
             let pairs = words.split_whitespace().map(|word| word.split_once('=').expect("a field and its value"));
             pairs.map(|(field, value)| (field.to_owned(), value.to_owned())).collect()
         };
-        self.cases.push(Case { id, command: fill_in(&command), frames: frames.iter().map(fields).collect() });
+        let numbered = ["{id}", "{hex}", "{from4}"].iter().any(|number| command.contains(number));
+        let (command, frames) = (fill_in(&command), frames.iter().map(fields).collect());
+        self.cases.push(Case { id, numbered, command, frames });
     }
 }
