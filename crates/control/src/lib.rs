@@ -19,6 +19,9 @@
 //! A client may keep its connection. The node may close one that is idle; whatever is sent on it then fails (`EPIPE`) and was not taken, and the
 //! client connects again.
 //!
+//! A program that changes its root directory leaves the path behind. It keeps a connection for one purpose, shares it with its children, and asks on it
+//! for others ([`Request::Admit`]). The node lets such a one not go.
+//!
 //! ```text
 //!  program (shim)                                   node
 //!     | Socket{2, SOCK_STREAM, 0}                    |

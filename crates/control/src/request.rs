@@ -154,6 +154,9 @@ pub enum Request<'a> {
     Board,
     /// There is something on the board: a statement. No answer.
     Ring,
+    /// A connection for who cannot reach the path, as after `chroot(2)`: a statement. No answer here, as several processes may hold this
+    /// connection; but on the end of a `SOCK_SEQPACKET` pair that comes along, `Done` and the new connection, or nothing if there is no room.
+    Admit,
     /// Addresses of a name. Answer: [`crate::Reply::Addresses`]; it may take as long as the name servers do.
     Resolve {
         /// `AF_INET`, `AF_INET6`, or `AF_UNSPEC` for both.
@@ -247,6 +250,7 @@ const WRITE_IN_VAIN: u8 = 25;
 const MEMORY: u8 = 32;
 const ASK_OPTION: u8 = 40;
 const TRANSMIT: u8 = 48;
+const ADMIT: u8 = 56;
 
 impl<'a> Request<'a> {
     /// In `Resolve`: only addresses of families of which the node has an address itself (`AI_ADDRCONFIG`).
@@ -335,6 +339,7 @@ impl<'a> Request<'a> {
             }
             Request::Board => writer.head(BOARD)?,
             Request::Ring => writer.head(RING)?,
+            Request::Admit => writer.head(ADMIT)?,
             Request::Resolve { family, flags, name } => {
                 writer.head(RESOLVE)?;
                 writer.i32(family)?;
@@ -409,6 +414,7 @@ impl<'a> Request<'a> {
             TRANSMIT => Request::Transmit { id: reader.id()?, address: reader.optional_any_address()? },
             BOARD => Request::Board,
             RING => Request::Ring,
+            ADMIT => Request::Admit,
             SHUTDOWN => Request::Shutdown { id: reader.id()?, how: reader.i32()? },
             IOCTL => {
                 let (id, command) = (reader.id()?, reader.u32()?);
@@ -463,6 +469,7 @@ impl<'a> Request<'a> {
             Request::Socket { .. }
             | Request::Board
             | Request::Ring
+            | Request::Admit
             | Request::Resolve { .. }
             | Request::ResolveAddress { .. }
             | Request::Interfaces
@@ -476,7 +483,7 @@ impl<'a> Request<'a> {
 
     /// Whether it is a question. A statement has no answer, so the client does not wait.
     pub fn is_answered(&self) -> bool {
-        !matches!(self, Request::TellOption { .. } | Request::Ring)
+        !matches!(self, Request::TellOption { .. } | Request::Ring | Request::Admit)
     }
 }
 

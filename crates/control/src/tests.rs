@@ -95,6 +95,7 @@ impl Parts {
             Request::Transmit { id, address: flag.then_some(any_address) },
             Request::Board,
             Request::Ring,
+            Request::Admit,
             Request::Ioctl { id, command: word, argument: &self.value },
             Request::Resolve { family: one, flags: word, name: &self.text },
             Request::ResolveAddress { address },

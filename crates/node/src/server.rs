@@ -59,6 +59,8 @@ pub(crate) struct Client {
     pub(crate) activity: Activity,
     /// Its question was read, and is not answered yet.
     asking: bool,
+    /// Others come by it who cannot come by the path.
+    door: bool,
     pub(crate) board: Option<Box<ClientBoard>>,
     outbox: VecDeque<Vec<u8>>,
     waiting: usize,
@@ -163,8 +165,35 @@ impl Server {
                 return None;
             }
         };
-        sockopt::set_socket_passcred(&fd, true).ok()?;
         let who = Owner::from(sockopt::socket_peercred(&fd).ok()?);
+        self.take_in(fd, who, None, poller)
+    }
+
+    /// Takes in whoever asks for a connection on that of `door`, and answers on an end of its own. The new one's key.
+    pub(crate) fn admit(&mut self, door: Key, who: Owner, answer: &OwnedFd, poller: &Poller) -> Option<Key> {
+        // What is no such end gets nothing: not everything takes a message without waiting or harm.
+        let domain = sockopt::socket_domain(answer).ok()?;
+        if domain != AddressFamily::UNIX || sockopt::socket_type(answer) != Ok(SocketType::SEQPACKET) {
+            return None;
+        }
+        self.clients.get_mut(door)?.door = true;
+        let (ours, theirs) =
+            rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).ok()?;
+        // The kernel saw the node connect, so nobody is believed to be that.
+        let key = self.take_in(ours, who, Some(self.counters.requests), poller)?;
+        let told = Reply::Done
+            .encode(&mut self.buffer[..])
+            .is_ok_and(|len| pair::send(answer, &self.buffer[..len], Some(theirs.as_fd())).is_ok());
+        if !told {
+            self.remove(key);
+            return None;
+        }
+        Some(key)
+    }
+
+    /// A client more, if there is room for it.
+    fn take_in(&mut self, fd: OwnedFd, who: Owner, asked: Option<u64>, poller: &Poller) -> Option<Key> {
+        sockopt::set_socket_passcred(&fd, true).ok()?;
         let count = self.by_user.get(&who.uid).copied().unwrap_or(0);
         // One user has at most half of what there is.
         let of_whom = if who.uid != 0 && count >= self.limit / 2 {
@@ -184,9 +213,10 @@ impl Server {
             fd,
             uid: who.uid,
             who,
-            asked: None,
+            asked,
             activity: Activity::Idle,
             asking: false,
+            door: false,
             board: None,
             outbox: VecDeque::new(),
             waiting: 0,
@@ -209,6 +239,8 @@ impl Server {
             .filter(|(_, client)| client.activity == Activity::Idle && client.outbox.is_empty())
             // Who has a board says what no message tells of.
             .filter(|(_, client)| client.board.is_none())
+            // Who comes by a door has no other way.
+            .filter(|(_, client)| !client.door)
             .filter(|(_, client)| uid.is_none_or(|uid| client.uid == uid))
             .filter_map(|(key, client)| client.asked.map(|asked| (asked, key)))
             .collect();

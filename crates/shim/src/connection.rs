@@ -15,8 +15,8 @@
 //! There is no lock: a place is taken and given back by one atomic exchange. What a signal's handler or another thread finds taken, it leaves.
 //! A process in which connections are lost again and again is let alone, and opens one for each question.
 
-use crate::environment;
 use crate::sys::{self, Descriptor, Errno};
+use crate::{door, environment};
 use libc::{c_int, sockaddr_un};
 use sockeye_control::board::{Board, Words};
 use std::mem::{offset_of, zeroed};
@@ -158,10 +158,9 @@ impl Connection {
         let mut connection = Connection { descriptor: None, place, cookie: 0, used: false };
         let low = connect()?;
         if place.is_some()
-            && let Ok(high) = sys::fcntl(low.number(), libc::F_DUPFD_CLOEXEC, first_number())
+            && let Ok((high, cookie)) = out_of_the_way(&low)
         {
-            let high = Descriptor::new(high);
-            sys::option(high.number(), libc::SO_COOKIE, &mut connection.cookie)?;
+            connection.cookie = cookie;
             connection.descriptor = Some(high);
             connection.remember();
             return Ok(connection);
@@ -281,7 +280,16 @@ fn disinherit(place: &Place) {
     place.state.store(EMPTY, Ordering::Release);
 }
 
-fn is_it(number: c_int, cookie: u64) -> bool {
+/// The same at a number that is out of the program's way, and the kernel's cookie for it.
+pub(crate) fn out_of_the_way(low: &Descriptor) -> Result<(Descriptor, u64), Errno> {
+    let high = Descriptor::new(sys::fcntl(low.number(), libc::F_DUPFD_CLOEXEC, first_number())?);
+    let mut cookie = 0;
+    sys::option(high.number(), libc::SO_COOKIE, &mut cookie)?;
+    Ok((high, cookie))
+}
+
+/// Whether a number is still that of the socket with this cookie.
+pub(crate) fn is_it(number: c_int, cookie: u64) -> bool {
     let mut found = 0u64;
     sys::option(number, libc::SO_COOKIE, &mut found).is_ok() && found == cookie
 }
@@ -300,6 +308,11 @@ fn first_number() -> c_int {
 }
 
 fn connect() -> Result<Descriptor, Errno> {
+    door::connection().map_or_else(connect_by_path, Ok)
+}
+
+/// A connection by the path, which is at another place, or somebody else's, when the process has another root directory.
+pub(crate) fn connect_by_path() -> Result<Descriptor, Errno> {
     let Ok(path) = environment::control_path() else { return Err(Errno(libc::ENOENT)) };
     let connection = sys::seqpacket()?;
     // SAFETY: all zeros is a valid address structure.

@@ -225,6 +225,25 @@ pub(crate) fn await_awake<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
 
 /// Sends a message, with or without who sends it.
 pub(crate) fn send(connection: &Connection, request: &[u8], along: Along, credentials: bool) -> Result<(), Errno> {
+    send_on(connection.number(), request, along, credentials)
+}
+
+/// Asks whoever holds the other end of a connection for one more ([`Request::Admit`]), and takes it.
+pub(crate) fn ask_for_connection(door: c_int) -> Result<Descriptor, Errno> {
+    let mut buffer = buffer();
+    let len = Request::Admit.encode(&mut buffer).map_err(|_| NONSENSE)?;
+    let (ours, theirs) = sys::pair()?;
+    send_on(door, &buffer[..len], Along::socket(theirs.number()), true)?;
+    // From here on only the node has it, so that its end is seen.
+    drop(theirs);
+    let (len, connection) = receive_on(ours.number(), &mut buffer, true, true)?;
+    match Reply::decode(buffer.get(..len).unwrap_or_default()) {
+        Ok(Reply::Done) => connection.ok_or(NONSENSE),
+        _ => Err(NONSENSE),
+    }
+}
+
+fn send_on(connection: c_int, request: &[u8], along: Along, credentials: bool) -> Result<(), Errno> {
     let mut proof = Proof::new(along.socket, credentials);
     let mut pieces = [piece(request.as_ptr().cast(), request.len()), piece(std::ptr::null(), 0)];
     let mut count = 1;
@@ -237,7 +256,7 @@ pub(crate) fn send(connection: &Connection, request: &[u8], along: Along, creden
         let range = Proof::range(along.socket.is_some(), credentials);
         message.msg_control = std::ptr::from_mut(&mut proof).cast::<c_void>().wrapping_byte_add(range.start);
         message.msg_controllen = range.len() as _;
-        sys::again(|| sys::send_message(connection.number(), &message, libc::MSG_NOSIGNAL)).map(drop)
+        sys::again(|| sys::send_message(connection, &message, libc::MSG_NOSIGNAL)).map(drop)
     };
     match send(credentials) {
         // In a user namespace without numbers nobody can say who he is. The kernel says it.
@@ -252,18 +271,26 @@ fn receive(
     close_on_exec: bool,
     at_once: bool,
 ) -> Result<(usize, Option<Descriptor>), Errno> {
+    receive_on(connection.number(), buffer, close_on_exec, at_once).map_err(absent)
+}
+
+fn receive_on(
+    connection: c_int,
+    buffer: &mut Buffer,
+    close_on_exec: bool,
+    at_once: bool,
+) -> Result<(usize, Option<Descriptor>), Errno> {
     let flags = if close_on_exec { libc::MSG_CMSG_CLOEXEC } else { 0 };
     let received = receive_with_descriptor(buffer, |message| {
-        let mut look = || match sys::receive_message(connection.number(), message, flags | libc::MSG_DONTWAIT) {
+        let mut look = || match sys::receive_message(connection, message, flags | libc::MSG_DONTWAIT) {
             Err(Errno(libc::EAGAIN)) => None,
             received => Some(received),
         };
         let soon = if at_once { await_awake(&mut look) } else { None };
-        soon.unwrap_or_else(|| sys::again(|| sys::receive_message(connection.number(), message, flags)))
-    })
-    .map_err(absent)?;
+        soon.unwrap_or_else(|| sys::again(|| sys::receive_message(connection, message, flags)))
+    })?;
     match received {
-        Received { len: 0, .. } => Err(absent(Errno(libc::ECONNRESET))),
+        Received { len: 0, .. } => Err(Errno(libc::ECONNRESET)),
         // The process has no number left.
         Received { descriptor: None, lost: true, .. } => Err(Errno(libc::EMFILE)),
         Received { len, descriptor, .. } => Ok((len, descriptor)),

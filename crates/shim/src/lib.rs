@@ -63,7 +63,8 @@
 //! - *A node that was killed*: options that it is only told may seem to be set, a thousand times at most, before it is noticed.
 //! - *Sandboxes*: in a process that gave up system calls (seccomp(2)), a stream's reset with nothing unread is an end, and a fresh stream's
 //!   reads are the pair's.
-//! - *chroot*: a program that changes its root to where the control path does not exist has its sockets still, but can make no more.
+//! - *chroot*: a program that closes the connection that it does not know, or executes another one there, has no way to the node any more
+//!   (`door`).
 
 #[cfg(not(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64")))]
 compile_error!("the shim interposes the calls of glibc on 64-bit Linux");
@@ -74,6 +75,7 @@ mod connect;
 mod connection;
 mod datagram;
 mod direct;
+mod door;
 mod environment;
 mod exchange;
 mod files;

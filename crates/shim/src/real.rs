@@ -80,6 +80,7 @@ real! {
     fn shutdown(fd: c_int, how: c_int) -> c_int = -1;
     fn ioctl(fd: c_int, command: c_ulong, argument: *mut c_void) -> c_int = -1;
 
+    fn chroot(path: *const c_char) -> c_int = -1;
     fn prctl(option: c_int, a: c_ulong, b: c_ulong, c: c_ulong, d: c_ulong) -> c_int = -1;
     fn syscall(number: c_long, a: c_long, b: c_long, c: c_long, d: c_long, e: c_long, f: c_long) -> c_long = -1;
 

@@ -91,6 +91,14 @@ pub(crate) fn seqpacket() -> Result<Descriptor, Errno> {
     syscall!(libc::SYS_socket, libc::AF_UNIX, kind, 0).map(|fd| Descriptor::new(int(fd)))
 }
 
+/// Both ends of a pair.
+pub(crate) fn pair() -> Result<(Descriptor, Descriptor), Errno> {
+    let mut ends: [c_int; 2] = [-1; 2];
+    let kind = libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC;
+    syscall!(libc::SYS_socketpair, libc::AF_UNIX, kind, 0, std::ptr::from_mut(&mut ends))?;
+    Ok((Descriptor::new(ends[0]), Descriptor::new(ends[1])))
+}
+
 pub(crate) fn connect(fd: c_int, address: &sockaddr_un, len: usize) -> Result<(), Errno> {
     syscall!(libc::SYS_connect, fd, std::ptr::from_ref(address), len).map(drop)
 }

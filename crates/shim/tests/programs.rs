@@ -148,6 +148,7 @@ same! {
     options_are_told_and_read: "options.py";
     event_loops_run: "events.py";
     compiled_programs_run: "calls.c";
+    another_root_leads_to_the_node: "rooted.py";
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::path::Path;
 use sockeye_lab::Command;
 
 use super::{Scene, Side, Subject, sockeye_path};
-use crate::process::{require, wait_for};
+use crate::process::{Process, require, wait_for};
 
 impl Scene {
     /// A program on one of the two sides. It has no proxy and the C locale.
@@ -43,7 +43,9 @@ impl Scene {
         let found = places.iter().find(|path| path.is_file());
         let found = found.unwrap_or_else(|| panic!("the program {program} is missing"));
         let copy = self.file(program);
-        fs::copy(found, &copy).expect("a program is copied");
+        // By another process: a child that another test's thread forks meanwhile would hold the file open for writing, and nobody could execute it.
+        let mut install = self.peer.command("install");
+        Process::start(install.args(["-m", "755"]).args([found, &copy])).success();
         self.command(Side::Subject, copy.to_str().expect("the path is text"))
     }
 

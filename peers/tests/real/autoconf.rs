@@ -235,3 +235,16 @@ fn addresses_of_the_link_name_their_link() {
     let mut script = scene.script(Side::Subject, "scope.py", include_str!("scope.py"));
     Process::start(script.args([&own, &theirs, &index])).success();
 }
+
+/// What the router says of name servers, as rdnssd hears it: from the kernel, or by a raw socket.
+#[test]
+fn rdnssd_learns_name_servers() {
+    let scene = Scene::new();
+    let [learnt, hook, pid] = ["learnt", "hook", "pid"].map(|name| scene.file(name));
+    let mut listen = scene.command(Side::Subject, "rdnssd");
+    listen.args(["-f", "-u", "root", "-H"]).arg(&hook).arg("-r").arg(&learnt).arg("-p").arg(&pid);
+    let _listening = Process::start(&mut listen);
+    let _radvd = router(&scene);
+    let text = wait_for("a name server", || std::fs::read_to_string(&learnt).ok().filter(|text| !text.is_empty()));
+    assert_eq!(text.trim(), format!("nameserver {ROUTER}"));
+}

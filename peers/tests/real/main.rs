@@ -34,6 +34,7 @@ mod raw;
 mod redirects;
 mod redis;
 mod sockets;
+mod ssh;
 mod streams;
 mod tools;
 mod transmit_ring;

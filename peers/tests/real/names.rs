@@ -76,6 +76,12 @@ fn all_calls_that_resolve_agree(family: Family) {
     assert_eq!(asks(&scene, &format!("socket.getnameinfo(('{peer}', 80), 0)[0]")), "web.lab");
     assert_eq!(asks(&scene, &format!("socket.gethostbyaddr('{peer}')[0]")), "web.lab");
     assert_eq!(asks(&scene, "socket.gethostbyname('localhost')"), "127.0.0.1");
+    for (program, asked, answer) in [("name2addr", "web.lab", peer), ("addr2name", peer, "web.lab")] {
+        let mut ask = scene.command(Side::Subject, program);
+        let version = format!("-{}", scene.version());
+        let arguments = if program == "name2addr" { vec![&*version, asked] } else { vec![asked] };
+        assert_eq!(Process::start(ask.args(arguments)).success().text().trim(), answer);
+    }
     if family == Family::V4 {
         // Calls that know no other family.
         assert_eq!(asks(&scene, "socket.gethostbyname('web.lab')"), peer);

@@ -129,19 +129,39 @@ fn traceroute_finds_the_way_by_each_method() {
     for (family, router, far) in [("-4", PEER, FAR), ("-6", Side::Peer.address6(), FAR6)] {
         for method in [&[][..], &["-I"], &["-T"]] {
             let said = chain.says("traceroute", &[&[family, "-n", "-w", "10"], method, &[far]].concat()).success();
-            let hops: Vec<Vec<String>> = said
-                .text()
-                .lines()
-                .skip(1)
-                .map(|line| {
-                    line.split_whitespace().filter(|word| word.contains(['.', ':'])).map(str::to_owned).collect()
-                })
-                .map(|words: Vec<String>| {
-                    words.into_iter().filter(|word| word.parse::<std::net::IpAddr>().is_ok()).collect()
-                })
-                .collect();
-            assert_eq!(hops, [[router], [far]], "{family} {method:?}: {said}");
+            assert_eq!(hops(&said.text()), [[router], [far]], "{family} {method:?}: {said}");
         }
+    }
+}
+
+/// Who answered at each distance.
+fn hops(said: &str) -> Vec<Vec<&str>> {
+    said.lines().skip(1).map(|line| line.split_whitespace().filter(is_address).collect()).collect()
+}
+
+fn is_address(word: &&str) -> bool {
+    word.parse::<std::net::IpAddr>().is_ok()
+}
+
+/// By UDP, ICMP, UDP-Lite, and segments with SYN, with ACK, and with both marks of congestion.
+#[test]
+fn the_other_traceroutes_of_ipv6_find_the_way() {
+    let chain = chain();
+    chain.scene.copy("rltraceroute6");
+    let methods: [(&str, &[&str]); 7] = [
+        ("rltraceroute6", &[FAR6]),
+        ("rltraceroute6", &["-I", FAR6]),
+        ("rltraceroute6", &["-U", FAR6]),
+        ("rltraceroute6", &["-A", FAR6]),
+        ("rltraceroute6", &["-E", FAR6]),
+        ("tcptraceroute6", &[FAR6, "9"]),
+        // A script that calls the first.
+        ("tracert6", &[FAR6]),
+    ];
+    for (program, method) in methods {
+        let said = chain.says(program, &[&["-n", "-w", "10"], method].concat()).success();
+        assert_eq!(hops(&said.text()), [[Side::Peer.address6()], [FAR6]], "{method:?}: {said}");
+        assert!(said.text().contains("[closed]") == (program == "tcptraceroute6"), "{said}");
     }
 }
 

@@ -119,12 +119,13 @@ fn ndisc6_and_rdisc6_ask_from_here() {
     }
 }
 
-/// dnsmasq, which serves one lease and one name.
-fn dnsmasq(scene: &Scene, side: Side) -> Process {
+/// dnsmasq, which serves one lease of each family and one name.
+pub(crate) fn dnsmasq(scene: &Scene, side: Side) -> Process {
     let mut serve = scene.command(side, "dnsmasq");
     let alone = ["--keep-in-foreground", "--conf-file=/dev/null", "--pid-file=", "--leasefile-ro", "--no-ping"];
     serve.args(alone).args(["--no-resolv", "--no-hosts", "--address=/name.test/10.9.0.77", "--user=root"]);
     serve.args(["--bind-interfaces", "--interface=veth0", "--dhcp-authoritative", "--log-facility=-"]);
+    serve.arg("--dhcp-range=fd09::50,fd09::50,64,1h");
     let serving = Process::start(serve.arg("--dhcp-range=10.9.0.50,10.9.0.50,255.255.255.0,1h"));
     scene.is_bound(side, 67);
     serving
@@ -158,6 +159,22 @@ fn dhclient_gets_a_lease() {
     let _asking = Process::start(&mut ask);
     let said = wait_for("a lease", || fs::read_to_string(&leases).ok().filter(|said| said.contains("expire")));
     for expected in ["interface \"veth0\"", "fixed-address 10.9.0.50;", "dhcp-lease-time 3600;", "routers 10.9.0.1;"] {
+        assert!(said.contains(expected), "no {expected:?} in {said}");
+    }
+}
+
+/// By DHCPv6, from a link-local address to the group of all servers.
+#[test]
+fn dhclient_gets_an_address_of_ipv6() {
+    let scene = Scene::with(Setup { ipv6: true, ..Setup::default() });
+    wait_for("the subject's own address", || settled(subjects(&scene), "fe80:"));
+    let _serving = dnsmasq(&scene, Side::Peer);
+    let [leases, pid] = ["leases", "pid"].map(|name| scene.file(name));
+    let mut ask = scene.copy("dhclient");
+    ask.args(["-6", "-1", "-d", "-sf", "/bin/true", "-lf"]).arg(&leases).arg("-pf").arg(&pid).arg("veth0");
+    let _asking = Process::start(&mut ask);
+    let said = wait_for("a lease", || fs::read_to_string(&leases).ok().filter(|said| said.contains("status-code")));
+    for expected in ["interface \"veth0\"", "iaaddr fd09::50 {", "max-life 3600;", "name-servers fd09::1;"] {
         assert!(said.contains(expected), "no {expected:?} in {said}");
     }
 }

@@ -154,6 +154,7 @@ fn meanings(script: &[u8]) {
         (Request::TakeError { id }, true),
         (Request::Board, true),
         (Request::Ring, true),
+        (Request::Admit, true),
         (Request::Trace, true),
         (Request::Down, true),
     ];

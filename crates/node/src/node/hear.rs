@@ -67,6 +67,10 @@ impl Node {
             let message = &buffer[..received.len];
             match Request::decode(message) {
                 Ok(Request::Ring) if !received.truncated => {}
+                Ok(Request::Admit) if !received.truncated => {
+                    let admitted = received.descriptor.and_then(|end| self.server.admit(key, who, &end, &self.poller));
+                    self.server.counters.statements_refused += u64::from(admitted.is_none());
+                }
                 Ok(statement) if !statement.is_answered() && !received.truncated => {
                     self.act(key, who, &statement, received.descriptor);
                 }

@@ -45,6 +45,7 @@ pub(crate) fn describe(request: &Request<'_>, number: Option<u64>) -> String {
         Request::Transmit { address: None, .. } => format!("send({socket}, its ring)"),
         Request::Board => "board".to_owned(),
         Request::Ring => "ring".to_owned(),
+        Request::Admit => "admit".to_owned(),
         Request::Ioctl { command, .. } => format!("ioctl({socket}, {command:#x})"),
         Request::Resolve { name, .. } => format!("getaddrinfo({name:?})"),
         Request::ResolveAddress { address } => format!("getnameinfo({address})"),

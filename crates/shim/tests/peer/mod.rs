@@ -181,6 +181,15 @@ impl State {
                 assert_eq!(sockopt::socket_cookie(&descriptors[0]).unwrap(), socket.cookie, "{request:?}");
             }
         }
+        if request == Request::Admit {
+            let flags = SocketFlags::CLOEXEC;
+            let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap();
+            let mut reply = [0; MAX_CALL];
+            let len = Reply::Done.encode(&mut reply).unwrap();
+            transmit(descriptors[0].as_fd(), &reply[..len], Some(theirs.as_fd()));
+            self.clients.push(ours);
+            return true;
+        }
         let client = self.clients[at].as_raw_fd();
         let notices = self.boards.get_mut(&client).map(|board| board.before(&request)).unwrap_or_default();
         self.heed(notices);
@@ -325,7 +334,7 @@ impl State {
                 self.down = true;
                 Ok(Reply::Done)
             }
-            Request::Board | Request::Ring => Ok(Reply::Done),
+            Request::Board | Request::Ring | Request::Admit => Ok(Reply::Done),
             Request::Show { .. } | Request::Trace => panic!("not a program's request"),
         }
     }
