@@ -13,6 +13,7 @@ mod setup;
 mod show;
 
 use std::fs;
+use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -284,16 +285,10 @@ impl Scene {
         Process::start(&mut command).finish()
     }
 
-    /// Waits until the subject is sure of its link and its addresses: a node uses them while it still asks for them.
+    /// Waits until the subject is sure of its addresses: a node uses them while it still asks for them.
     pub fn settles(&self) {
         if self.kind == Subject::Kernel {
-            // The kernel sees a moment later that its link is up.
-            return wait_for("a link that is up", || {
-                let mut command = self.command(Side::Subject, "ip");
-                let link =
-                    Process::start(command.args(["link", "show", "up", "dev", self.interface()])).success().text();
-                link.contains("state UP").then_some(())
-            });
+            return;
         }
         wait_for("addresses that are nobody else's", || {
             let shown = self.show("addresses");
@@ -388,9 +383,15 @@ struct Directory(PathBuf);
 impl Directory {
     fn new() -> Directory {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("sockeye-peers-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir(&path).expect("a directory is made");
+        let path = loop {
+            let name = format!("sockeye-peers-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+            let path = std::env::temp_dir().join(name);
+            match fs::create_dir(&path) {
+                // Of a test that was killed, and had the same number.
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                made => break made.map(|()| path).expect("a directory is made"),
+            }
+        };
         fs::write(path.join("common.py"), include_str!("scene/common.py")).expect("a file is written");
         Directory(path)
     }

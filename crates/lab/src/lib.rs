@@ -73,14 +73,17 @@ impl Lab {
         Ok(host)
     }
 
-    /// Joins two hosts with a veth pair, both ends up. An interface's name has 1 to 15 bytes.
+    /// Joins two hosts with a veth pair, both ends up. An interface's name has 1 to 15 bytes. When this returns, the link carries frames.
     pub fn link(&self, left: &Host, left_interface: &str, right: &Host, right_interface: &str) -> Result<()> {
         let far = right.namespace();
         left.change(format!("link {left_interface} to {right_interface}"), |socket| {
             link::add_veth(socket, left_interface, far, right_interface)
         })?;
-        left.up(left_interface)?;
-        right.up(right_interface)
+        let ends = [(left, left_interface), (right, right_interface)];
+        ends.iter().try_for_each(|(host, interface)| host.up(interface))?;
+        ends.iter().try_for_each(|(host, interface)| {
+            host.change(format!("use {interface}"), |socket| link::await_carrier(socket, interface))
+        })
     }
 }
 

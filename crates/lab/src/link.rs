@@ -20,12 +20,14 @@ const RTM_NEWROUTE: u16 = 24;
 const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
 const IFLA_MTU: u16 = 4;
+const IFLA_OPERSTATE: u16 = 16;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_NET_NS_FD: u16 = 28;
 const IFLA_INFO_KIND: u16 = 1;
 const IFLA_INFO_DATA: u16 = 2;
 const VETH_INFO_PEER: u16 = 1;
 const IFF_UP: u32 = 1;
+const IF_OPER_UP: u8 = 6;
 
 const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
@@ -40,8 +42,9 @@ const RT_SCOPE_UNIVERSE: u8 = 0;
 const RTN_UNICAST: u8 = 1;
 const RTF_LOCAL: u32 = 0x8000_0000;
 
-/// How long the kernel may take for the route of an address of IPv6. It takes microseconds, where nobody else wants the processor.
-const LOCAL_ROUTE_DEADLINE: Duration = Duration::from_secs(10);
+/// How long the kernel may take for what it does a moment after it has said yes. It takes microseconds, where nobody else wants the
+/// processor.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Makes a veth pair: `near` here, `far` in another namespace.
 pub(crate) fn add_veth(socket: &mut Socket, near: &str, other: &impl AsFd, far: &str) -> io::Result<()> {
@@ -71,6 +74,14 @@ pub(crate) fn set_up(socket: &mut Socket, interface: &str, up: bool) -> io::Resu
     socket.change(Request::new(RTM_NEWLINK, 0, &interface_header(index(interface)?, flags, IFF_UP)))
 }
 
+/// Waits until an interface carries frames. The kernel sees a moment after both ends of a link are up that there is one, and until then
+/// loses what is sent.
+pub(crate) fn await_carrier(socket: &mut Socket, interface: &str) -> io::Result<()> {
+    soon("the kernel sees no carrier", || {
+        Ok(about(socket, interface, IFLA_OPERSTATE)?.is_some_and(|state| state == [IF_OPER_UP]))
+    })
+}
+
 /// Sets the MTU.
 pub(crate) fn set_mtu(socket: &mut Socket, interface: &str, bytes: u32) -> io::Result<()> {
     let header = interface_header(index(interface)?, 0, 0);
@@ -79,13 +90,16 @@ pub(crate) fn set_mtu(socket: &mut Socket, interface: &str, bytes: u32) -> io::R
 
 /// Asks for the hardware address.
 pub(crate) fn mac(socket: &mut Socket, interface: &str) -> io::Result<[u8; 6]> {
-    let header = interface_header(index(interface)?, 0, 0);
-    let reply = socket.ask(Request::new(RTM_GETLINK, 0, &header))?;
-    reply
-        .get(header.len()..)
-        .and_then(|attributes| attribute(attributes, IFLA_ADDRESS))
+    about(socket, interface, IFLA_ADDRESS)?
         .and_then(|address| address.try_into().ok())
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the interface has no MAC"))
+}
+
+/// What the kernel says of an interface.
+fn about(socket: &mut Socket, interface: &str, what: u16) -> io::Result<Option<Vec<u8>>> {
+    let header = interface_header(index(interface)?, 0, 0);
+    let reply = socket.ask(Request::new(RTM_GETLINK, 0, &header))?;
+    Ok(reply.get(header.len()..).and_then(|attributes| attribute(attributes, what)).map(<[u8]>::to_vec))
 }
 
 /// Adds an address. Duplicate address detection is off: a lab is not worth its second.
@@ -115,10 +129,17 @@ fn await_local_route(ip: Ipv6Addr) -> io::Result<()> {
         let flags = route.split_whitespace().nth(8).and_then(|flags| u32::from_str_radix(flags, 16).ok());
         route.starts_with(&host) && flags.is_some_and(|flags| flags & RTF_LOCAL != 0)
     };
-    let end = Instant::now() + LOCAL_ROUTE_DEADLINE;
-    while !fs::read_to_string("/proc/thread-self/net/ipv6_route")?.lines().any(local) {
+    soon("the kernel makes no local route for it", || {
+        Ok(fs::read_to_string("/proc/thread-self/net/ipv6_route")?.lines().any(local))
+    })
+}
+
+/// Asks until it is so. For what the kernel reports to nobody, or to too many.
+fn soon(complaint: &'static str, mut is_so: impl FnMut() -> io::Result<bool>) -> io::Result<()> {
+    let end = Instant::now() + PATIENCE;
+    while !is_so()? {
         if Instant::now() > end {
-            return Err(io::Error::new(io::ErrorKind::TimedOut, "the kernel makes no local route for it"));
+            return Err(io::Error::new(io::ErrorKind::TimedOut, complaint));
         }
         thread::sleep(Duration::from_millis(1));
     }
