@@ -126,7 +126,7 @@ fn datagrams_reach_the_kernel_and_come_from_it() {
         lab.kernel.run("ip addr add 10.9.0.2/24 dev veth1");
         lab.kernel.run("ip neigh replace 10.9.0.1 lladdr 02:00:00:00:00:01 dev veth1");
         let socket = lab.kernel.enter(|| UdpSocket::bind("10.9.0.2:53").expect("binds"));
-        socket.set_read_timeout(Some(std::time::Duration::from_secs(20))).expect("is not zero");
+        socket.set_read_timeout(Some(std::time::Duration::from_secs(60))).expect("is not zero");
 
         // One with a partial checksum, then a super-frame of three.
         let one = udp(false, 700);

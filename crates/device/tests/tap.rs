@@ -82,7 +82,7 @@ fn a_super_frame_of_datagrams_is_datagrams() {
     namespace.run("ip addr del 10.9.0.1/24 dev tap0");
     namespace.run("ip addr add 10.9.0.2/24 dev tap0");
     let socket = namespace.enter(|| UdpSocket::bind("10.9.0.2:53").expect("binds"));
-    socket.set_read_timeout(Some(Duration::from_secs(20))).expect("is not zero");
+    socket.set_read_timeout(Some(Duration::from_secs(60))).expect("is not zero");
     let bytes = udp(false, 2500);
     let frame = TxFrame { offload: udp_offload(&bytes, 1000), ..plain(&bytes) };
     tap.transmit(&frame).expect("room");

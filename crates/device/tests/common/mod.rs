@@ -2,73 +2,51 @@
 
 #![allow(dead_code, reason = "each test file takes what it needs")]
 
-use std::fs::File;
 use std::os::fd::AsFd;
-use std::process::Command;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::thread::LinkNameSpaceType;
 use sockeye_device::{Device, RxBatch, RxFrame, link::LinkQuery};
+use sockeye_lab::Host;
 use sockeye_wire::MacAddr;
 
 /// Longer than anything takes that does not hang.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A network namespace.
-pub(crate) struct Namespace {
-    pub(crate) name: String,
-}
+pub(crate) struct Namespace(Host);
 
 impl Namespace {
     pub(crate) fn new() -> Namespace {
-        assert!(
-            rustix::process::geteuid().is_root(),
-            "this test makes network namespaces and needs root: run it as root, or in `unshare --user --map-root-user --net --mount`"
-        );
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("sky-dev-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        run(&format!("ip netns add {name}"));
-        let namespace = Namespace { name };
-        namespace.enter(|| {
-            // No neighbour discovery, so that counters are exact.
-            for which in ["all", "default"] {
-                let path = format!("/proc/sys/net/ipv6/conf/{which}/disable_ipv6");
-                if std::path::Path::new(&path).exists() {
-                    std::fs::write(path, "1").expect("writes as root");
-                }
-            }
+        let lab = sockeye_lab::Lab::new().unwrap_or_else(|error| {
+            panic!("{error}; run this test as root, or in `unshare --user --map-root-user --net --mount`")
         });
-        namespace
+        let host = lab.host("test").expect("a namespace is made");
+        // No neighbour discovery, so that counters are exact.
+        for which in ["all", "default"] {
+            let disable = format!("ipv6/conf/{which}/disable_ipv6");
+            if std::path::Path::new("/proc/sys/net").join(&disable).exists() {
+                host.sysctl(&disable, "1").expect("writes as root");
+            }
+        }
+        Namespace(host)
     }
 
     /// Does something in the namespace, on a thread of its own.
     pub(crate) fn enter<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
-        let namespace = File::open(format!("/run/netns/{}", self.name)).expect("the namespace is there");
-        std::thread::scope(|scope| {
-            let thread = scope.spawn(|| {
-                rustix::thread::move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))
-                    .expect("moves as root");
-                work()
-            });
-            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })
+        self.0.enter(work).expect("can be entered")
     }
 
     /// Runs a command in it.
     pub(crate) fn run(&self, command: &str) {
-        run(&format!("ip netns exec {} {command}", self.name));
+        let mut words = command.split_whitespace();
+        let program = words.next().expect("a program");
+        let output = self.0.command(program).args(words).output().unwrap_or_else(|error| panic!("{program}: {error}"));
+        assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
     }
 
     pub(crate) fn mac(&self, interface: &str) -> MacAddr {
         self.enter(|| LinkQuery::open().expect("opens").by_name(interface).expect("is there").mac.expect("is Ethernet"))
-    }
-}
-
-impl Drop for Namespace {
-    fn drop(&mut self) {
-        let _ = Command::new("ip").args(["netns", "del", &self.name]).status();
     }
 }
 
@@ -81,24 +59,15 @@ pub(crate) struct Lab {
 impl Lab {
     pub(crate) fn new(offloads: bool) -> Lab {
         let lab = Lab { ours: Namespace::new(), kernel: Namespace::new() };
-        let (ours, kernel) = (&lab.ours.name, &lab.kernel.name);
-        run(&format!("ip link add veth0 netns {ours} type veth peer name veth1 netns {kernel}"));
+        let links = sockeye_lab::Lab::new().expect("there is one already");
+        links.link(&lab.ours.0, "veth0", &lab.kernel.0, "veth1").expect("a link is made");
         if !offloads {
             lab.ours.run("ethtool -K veth0 tx off rx off tso off gso off gro off");
             lab.kernel.run("ethtool -K veth1 tx off rx off tso off gso off gro off");
         }
-        lab.ours.run("ip link set veth0 up");
-        lab.kernel.run("ip link set veth1 up");
         lab.kernel.run("ip addr add 10.9.0.1/24 dev veth1");
         lab
     }
-}
-
-pub(crate) fn run(command: &str) {
-    let mut words = command.split_whitespace();
-    let program = words.next().expect("a program");
-    let output = Command::new(program).args(words).output().unwrap_or_else(|error| panic!("{program}: {error}"));
-    assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// Waits for an event on a descriptor; hangs are failures.

@@ -35,7 +35,7 @@ pub(crate) fn exchange(device: &mut dyn Device, kernel: &Namespace, interface: &
     let answer_bytes = answer.clone();
     let server = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().expect("accepts");
-        stream.set_read_timeout(Some(Duration::from_secs(20))).expect("is not zero");
+        stream.set_read_timeout(Some(Duration::from_secs(60))).expect("is not zero");
         let mut received = vec![0; PAYLOAD];
         stream.read_exact(&mut received).expect("all of the super-frame");
         assert!(received == expected, "the stream is not what was sent");
