@@ -49,12 +49,14 @@ impl Node {
                 self.give(key, who, &request, outcome.map(|value| (Answer::Value(value), None)))
             }
             Request::File { look, link, path } => {
+                self.see_who_has_gone();
                 let outcome = interfaces::open(self, who.pid, path, look, link).map(|file| (Answer::Done, Some(file)));
                 self.give(key, who, &request, outcome)
             }
             Request::Board => self.server.give_board(key, &self.poller),
             Request::Show { what, json } => {
                 if matches!(what, What::Sockets | What::Queues) {
+                    self.see_who_has_gone();
                     let Node { boundary, host, poller, now, uid, .. } = self;
                     boundary.look_at_all(&mut Context { host, poller, now: *now, uid: *uid });
                 }
@@ -87,6 +89,12 @@ impl Node {
         if !fine {
             self.dismiss(key);
         }
+    }
+
+    /// What programs have closed before somebody asks is not shown any more.
+    fn see_who_has_gone(&mut self) {
+        let Node { boundary, host, poller, now, uid, .. } = self;
+        boundary.pump(&mut Context { host, poller, now: *now, uid: *uid });
     }
 
     pub(crate) fn privilege(&self, who: Owner) -> Privilege {
