@@ -19,7 +19,7 @@ use sockeye_node::{Config, Driver, Error, Interface, MacChoice, Node};
 
 pub(crate) const NODE: &str = "10.9.0.2";
 pub(crate) const KERNEL: &str = "10.9.0.1";
-const LIMIT: Timespec = Timespec { tv_sec: 20, tv_nsec: 0 };
+const LIMIT: Timespec = Timespec { tv_sec: 60, tv_nsec: 0 };
 
 /// A node and a kernel host on one wire.
 pub(crate) struct Fixture {
