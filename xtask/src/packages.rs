@@ -99,7 +99,7 @@ fn missing(programs: &[Program]) -> Vec<&'static str> {
 fn apt(arguments: &[&str]) -> Result<(), String> {
     let mut command = Command::new("apt-get");
     // Debian's packages start the servers they bring, and ask questions, unless told not to.
-    command.args(["-qq", "-o", "DPkg::Lock::Timeout=120"]).args(arguments);
+    command.args(["-qq", "-o", "DPkg::Lock::Timeout=120", "-o", "Acquire::Retries=5"]).args(arguments);
     command.env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1");
     match command.status() {
         Ok(status) if status.success() => Ok(()),

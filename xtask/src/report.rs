@@ -1,8 +1,21 @@
 //! Sections, what passed and failed in them, and the last line.
+//!
+//! A test that hangs must not take the run along, and must be named. A harness says of each test that runs for a minute that it does; one
+//! that goes on for [`TEST_LIMIT`] after that is stopped, with its harness, and it is the culprit. So is whoever was said to run when the
+//! harness itself has taken too long.
 
-use std::io::{BufRead, BufReader};
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, ExitCode, Stdio};
-use std::time::Instant;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// How much longer than a minute one test may take: a generous bound, too.
+const TEST_LIMIT: Duration = Duration::from_secs(240);
+/// How long a harness that was stopped may be heard of.
+const LAST_WORDS: Duration = Duration::from_secs(20);
 
 /// What came out so far.
 pub(crate) struct Report {
@@ -53,6 +66,10 @@ impl Report {
 
     /// Runs a command that is a test harness and counts its tests as they come, so that one that is cut short counts too.
     pub(crate) fn tests(&mut self, command: &mut Command) {
+        self.tests_within(TEST_LIMIT, command);
+    }
+
+    fn tests_within(&mut self, limit: Duration, command: &mut Command) {
         let line = line(command);
         println!("$ {line}");
         let mut child = match command.stdout(Stdio::piped()).spawn() {
@@ -63,16 +80,17 @@ impl Report {
             }
         };
         let before = self.failed;
-        if let Some(stdout) = child.stdout.take() {
-            // A test may print what is not UTF-8; that is no reason to stop listening.
-            for bytes in BufReader::new(stdout).split(b'\n').map_while(Result::ok) {
-                let text = String::from_utf8_lossy(&bytes);
-                println!("{text}");
-                match verdict(&text) {
-                    Some((_, true)) => self.passed += 1,
-                    Some((name, false)) => self.fail(format!("{}: {name}", self.section)),
-                    None => {}
+        if let Some(lines) = child.stdout.take().map(lines) {
+            let mut slow = BTreeMap::new();
+            if !self.follow(&lines, &mut slow, limit) {
+                let _ = kill_process(Pid::from_child(&child), Signal::TERM);
+                // Who is stopped is named below; what others say until then counts.
+                while let Ok(text) = lines.recv_timeout(LAST_WORDS) {
+                    self.hear(&text, &mut slow);
                 }
+            }
+            for name in slow.into_keys() {
+                self.fail(format!("{}: {name} did not end", self.section));
             }
         }
         match child.wait() {
@@ -85,6 +103,33 @@ impl Report {
             Err(error) => {
                 self.check(Err(format!("{line}: {error}")));
             }
+        }
+    }
+
+    /// Counts tests until the harness has no more to say; false when one takes too long.
+    fn follow(&mut self, lines: &Receiver<String>, slow: &mut BTreeMap<String, Instant>, limit: Duration) -> bool {
+        loop {
+            let left = slow.values().min().map(|since| limit.saturating_sub(since.elapsed()));
+            match left.map_or_else(|| lines.recv().map_err(Into::into), |left| lines.recv_timeout(left)) {
+                Ok(text) => self.hear(&text, slow),
+                Err(RecvTimeoutError::Disconnected) => return true,
+                Err(RecvTimeoutError::Timeout) => return false,
+            }
+        }
+    }
+
+    /// A line of a harness; `slow` are the tests that it has said to run for long.
+    fn hear(&mut self, text: &str, slow: &mut BTreeMap<String, Instant>) {
+        println!("{text}");
+        if let Some(name) = text.strip_prefix("test ").and_then(|text| text.split_once(" has been running for over ")) {
+            slow.insert(name.0.to_owned(), Instant::now());
+        }
+        let Some((name, passed)) = verdict(text) else { return };
+        slow.remove(name);
+        if passed {
+            self.passed += 1;
+        } else {
+            self.fail(format!("{}: {name}", self.section));
         }
     }
 
@@ -115,6 +160,19 @@ fn verdict(line: &str) -> Option<(&str, bool)> {
     }
 }
 
+/// What a program writes, line by line. A test may print what is not UTF-8; that is no reason to stop listening.
+fn lines(stdout: impl Read + Send + 'static) -> Receiver<String> {
+    let (said, heard) = channel();
+    std::thread::spawn(move || {
+        for bytes in BufReader::new(stdout).split(b'\n').map_while(Result::ok) {
+            if said.send(String::from_utf8_lossy(&bytes).into_owned()).is_err() {
+                return;
+            }
+        }
+    });
+    heard
+}
+
 fn line(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     let variables = command.get_envs().filter_map(|(name, value)| Some((name, value?)));
@@ -124,7 +182,23 @@ fn line(command: &Command) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::verdict;
+    use std::process::Command;
+    use std::time::Duration;
+
+    use super::{Report, verdict};
+
+    #[test]
+    fn a_test_that_does_not_end_is_stopped_and_named() {
+        let slow = "has been running for over 60 seconds";
+        let said = format!(
+            "echo test one ... ok; echo test two {slow}; echo test two ... ok; echo test three {slow}; exec sleep 1000"
+        );
+        let mut report = Report::new();
+        report.section("Here");
+        report.tests_within(Duration::from_millis(100), Command::new("sh").args(["-c", &said]));
+        assert_eq!((report.passed, report.failed), (2, 1));
+        assert_eq!(report.culprits, ["Here: three did not end"]);
+    }
 
     #[test]
     fn lines_of_a_harness_are_understood() {

@@ -11,7 +11,8 @@ use clap::Args;
 use crate::packages;
 use crate::report::Report;
 
-/// How long the tests of one subject may take, in seconds; a generous bound on what should never hang.
+/// How long the tests of one subject may take, in seconds; a generous bound on what should never hang. One test that does is named long
+/// before, see [`Report::tests`].
 const LAB_LIMIT: &str = "1200";
 const UNIT_LIMIT: &str = "900";
 
