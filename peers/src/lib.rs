@@ -74,4 +74,4 @@ macro_rules! checks {
 }
 
 /// How long any single event may take. It is no measure of anything but the patience of whoever waits for a failure.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+pub const DEADLINE: Duration = Duration::from_secs(120);

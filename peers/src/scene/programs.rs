@@ -1,7 +1,7 @@
 //! Programs on the two hosts: how they are started, and how one knows that they have begun to serve.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sockeye_lab::Command;
 
@@ -43,10 +43,22 @@ impl Scene {
         let found = places.iter().find(|path| path.is_file());
         let found = found.unwrap_or_else(|| panic!("the program {program} is missing"));
         let copy = self.file(program);
-        // By another process: a child that another test's thread forks meanwhile would hold the file open for writing, and nobody could execute it.
-        let mut install = self.peer.command("install");
-        Process::start(install.args(["-m", "755"]).args([found, &copy])).success();
+        self.install(found, &copy);
         self.command(Side::Subject, copy.to_str().expect("the path is text"))
+    }
+
+    /// A script that can be run, as a file of this name.
+    pub fn executable(&self, name: &str, text: &str) -> PathBuf {
+        let (draft, path) = (self.file(&format!("{name}.draft")), self.file(name));
+        fs::write(&draft, text).expect("a script is written");
+        self.install(&draft, &path);
+        path
+    }
+
+    /// Copies what is to be run. By another process: a child that another test's thread forks meanwhile would hold the file open for
+    /// writing, and nobody could execute it.
+    fn install(&self, from: &Path, to: &Path) {
+        Process::start(self.peer.command("install").args(["-m", "755"]).args([from, to])).success();
     }
 
     /// Waits until somebody listens at a TCP port of a side. Nobody is connected to: some servers serve once.
@@ -54,7 +66,7 @@ impl Scene {
         wait_for(&format!("TCP port {port} on the {side:?}"), || self.has_port(side, port, "tcp").then_some(()));
     }
 
-    /// Waits until somebody has bound a UDP port of a side.
+    /// Waits until somebody has bound a UDP port of a side, and hears whoever sends there.
     pub fn is_bound(&self, side: Side, port: u16) {
         wait_for(&format!("UDP port {port} on the {side:?}"), || self.has_port(side, port, "udp").then_some(()));
     }
@@ -64,19 +76,19 @@ impl Scene {
             return self.sockets().iter().any(|socket| {
                 socket.protocol == protocol
                     && socket.local.rsplit(':').next() == Some(&port.to_string())
-                    && (protocol == "udp" || socket.state.starts_with("LISTEN"))
+                    && socket.state.starts_with(if protocol == "udp" { "UNCONN" } else { "LISTEN" })
             });
         }
         let host = if side == Side::Peer { &self.peer } else { &self.subject };
         let tables = host.enter(|| {
             ["", "6"].map(|version| fs::read_to_string(format!("/proc/thread-self/net/{protocol}{version}")))
         });
-        // sl local_address rem_address st ...: 0A is TCP_LISTEN; an address is HEX:PORT.
+        // sl local_address rem_address st ...: 0A is TCP_LISTEN, 07 TCP_CLOSE, that of sockets that are not connected; an address is HEX:PORT.
         tables.expect("the namespace can be entered").into_iter().flatten().any(|table| {
             table.lines().skip(1).any(|line| {
                 let words: Vec<&str> = line.split_whitespace().collect();
                 words.get(1).is_some_and(|local| local.ends_with(&format!(":{port:04X}")))
-                    && (protocol == "udp" || words.get(3) == Some(&"0A"))
+                    && words.get(3) == Some(if protocol == "udp" { &"07" } else { &"0A" })
             })
         })
     }

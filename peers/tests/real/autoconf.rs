@@ -205,7 +205,7 @@ fn the_tools_of_discovery_find_a_host_and_no_router() {
     let own = wait_for("the subject's own address", || settled(subjects(&scene), "fe80:"));
     for address in [&own, Side::Subject.address6()] {
         let mut ask = scene.command(Side::Peer, "ndisc6");
-        let found = Process::start(ask.args(["-q", address, "veth0"])).success();
+        let found = Process::start(ask.args(["-q", "-r", "30", address, "veth0"])).success();
         assert_eq!(found.text().trim().matches(':').count(), 5, "{found}");
     }
     let mut ask = scene.command(Side::Peer, "rdisc6");

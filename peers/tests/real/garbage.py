@@ -5,9 +5,9 @@ path = sys.argv[1]
 chance = random.Random(1)
 
 
-def connect():
+def connect(patience=30):
     s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    s.settimeout(0.2)
+    s.settimeout(patience)
     s.connect(path)
     return s
 
@@ -64,6 +64,6 @@ except OSError:
 silent = []
 try:
     for _ in range(2000):
-        silent.append(connect())
+        silent.append(connect(0.2))
 except OSError:
     pass

@@ -305,9 +305,9 @@ def counters():
 
 
 def ask(s, question, to):
-    """How often it was asked until there was an answer: who is busy loses some."""
-    s.settimeout(1)
-    for tries in range(1, 30):
+    """How often it was asked until there was an answer: who is busy loses some, but takes no longer than this."""
+    s.settimeout(10)
+    for tries in range(1, 5):
         s.sendto(question, to)
         try:
             s.recv(99)

@@ -92,7 +92,7 @@ fn tcpdump_and_iperf3(family: Family, filter: &str, options: &[&str]) {
 
 fn tcpdump_writes_what_is_on_the_wire_while_iperf3_sends_datagrams(family: Family) {
     let filter = if family == Family::V4 { "udp port 5201" } else { "ip6 and udp port 5201" };
-    tcpdump_and_iperf3(family, filter, &["-u", "-b", "5M", "-l", "1000", "-t", "1"]);
+    tcpdump_and_iperf3(family, filter, &["-u", "-b", "5M", "-l", "1000", "-n", "600K"]);
 }
 
 /// Segments are compared as they are on the wire: super-frames as one, whichever way they go.

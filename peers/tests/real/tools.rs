@@ -2,7 +2,6 @@
 //! hand, by capture while it happens, and for a lease.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 
 use sockeye_peers::scene::python;
 use sockeye_peers::{Family, Finished, PEER, Process, SUBJECT, Scene, Setup, Side, checks, wait_for};
@@ -32,14 +31,14 @@ fn mac_of_peer(scene: &Scene) -> String {
 #[test]
 fn arping_asks_who_has_an_address() {
     let scene = Scene::new();
-    let said = says(&scene, "arping", &["-c", "1", "-I", "veth0", PEER]).text();
+    let said = says(&scene, "arping", &["-c", "1", "-w", "30", "-I", "veth0", PEER]).text();
     let heading = format!("ARPING {PEER} from {SUBJECT} veth0\n");
     let reply = format!("reply from {PEER} [{}]", mac_of_peer(&scene));
     for expected in [&*heading, &reply, "Received 1 response(s)"] {
         assert!(said.contains(expected), "no {expected:?} in {said}");
     }
     // Whether somebody has it, before it is taken: status 1 says so.
-    let taken = start(&scene, "arping", &["-D", "-c", "1", "-w", "5", "-I", "veth0", PEER]).finish();
+    let taken = start(&scene, "arping", &["-D", "-c", "30", "-I", "veth0", PEER]).finish();
     assert_eq!(taken.status.code(), Some(1), "{taken}");
 }
 
@@ -75,9 +74,12 @@ signal.pause()";
     let mut serving = Process::start(command.args(["-c", serve, peer]));
     serving.line_with("ready");
     let version = format!("-{}", scene.version());
-    let scan = [&version, "-sS", "-n", "-p", "9,7100,7101", "--reason", "--max-retries", "1", "-oG", "-", peer];
+    let scan = [&version, "-sS", "-n", "-p", "9,7100,7101", "--reason", "-oG", "-", peer];
     // Of IPv4 nmap has no such option.
-    let finished = says(&scene, "nmap", if family == Family::V4 { &scan[1..] } else { &scan });
+    let scan = if family == Family::V4 { &scan[1..] } else { &scan };
+    // Whoever says nothing for four seconds is silent.
+    let patience = ["--max-retries", "3", "--min-rtt-timeout", "1s", "--initial-rtt-timeout", "1s"];
+    let finished = says(&scene, "nmap", &[scan, &patience].concat());
     let said = finished.text();
     for expected in ["9/closed/tcp", "7100/open/tcp", "7101/filtered/tcp", "Status: Up"] {
         assert!(said.contains(expected), "no {expected:?} in {finished}");
@@ -108,7 +110,7 @@ fn ndisc6_and_rdisc6_ask_from_here() {
     wait_for("the subject's own address", || settled(subjects(&scene), "fe80:"));
     let theirs = wait_for("the peer's own address", || settled(kernels(&scene, Side::Peer), "fe80:"));
     for address in [&theirs, Side::Peer.address6()] {
-        assert_eq!(says(&scene, "ndisc6", &["-q", address, "veth0"]).text().trim(), mac_of_peer(&scene));
+        assert_eq!(says(&scene, "ndisc6", &["-q", "-r", "30", address, "veth0"]).text().trim(), mac_of_peer(&scene));
     }
     let none = start(&scene, "rdisc6", &["-1", "-r", "1", "-w", "200", "veth0"]).finish();
     assert_eq!(none.status.code(), Some(2), "{none}");
@@ -133,9 +135,7 @@ pub(crate) fn dnsmasq(scene: &Scene, side: Side) -> Process {
 
 /// A script for udhcpc that says what it got, and sets nothing.
 fn says_the_lease(scene: &Scene) -> String {
-    let script = scene.file("lease");
-    fs::write(&script, "#!/bin/sh\necho $1 $ip $subnet $router $lease\n").unwrap();
-    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    let script = scene.executable("lease", "#!/bin/sh\necho $1 $ip $subnet $router $lease\n");
     script.to_str().unwrap().to_owned()
 }
 
@@ -144,7 +144,8 @@ fn udhcpc_gets_a_lease() {
     let scene = Scene::new();
     let _serving = dnsmasq(&scene, Side::Peer);
     let script = says_the_lease(&scene);
-    let said = says(&scene, "busybox", &["udhcpc", "-f", "-q", "-n", "-T", "1", "-i", "veth0", "-s", &script]);
+    let said =
+        says(&scene, "busybox", &["udhcpc", "-f", "-q", "-n", "-T", "1", "-t", "30", "-i", "veth0", "-s", &script]);
     assert_eq!(said.text().lines().last(), Some("bound 10.9.0.50 255.255.255.0 10.9.0.1 3600"), "{said}");
 }
 
@@ -186,7 +187,8 @@ fn dnsmasq_serves_leases_and_names() {
     let script = says_the_lease(&scene);
     let mut ask = scene.command(Side::Peer, "busybox");
     let said =
-        Process::start(ask.args(["udhcpc", "-f", "-q", "-n", "-T", "1", "-i", "veth0", "-s", &script])).success();
+        Process::start(ask.args(["udhcpc", "-f", "-q", "-n", "-T", "1", "-t", "30", "-i", "veth0", "-s", &script]))
+            .success();
     assert_eq!(said.text().lines().last(), Some("bound 10.9.0.50 255.255.255.0 10.9.0.2 3600"), "{said}");
     let mut look_up = scene.command(Side::Peer, "busybox");
     let said = Process::start(look_up.args(["nslookup", "-type=a", "name.test", SUBJECT])).success();

@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::process::Signal;
+use sockeye_peers::scene::Socket;
 use sockeye_peers::{Family, Process, Scene, Setup, Side, in_both_families, wait_for};
 
 /// Ticks of user and system time that a process has used, by proc(5): the 14th and 15th word of `stat`.
@@ -104,10 +105,12 @@ fn show_sockets_is_what_the_kernel_sees(family: Family) {
         listening.map(|socket| socket.local).collect::<Vec<_>>(),
         [format!("{}:7000", scene.host(Side::Subject))]
     );
-    for socket in scene.sockets() {
-        let queues = (socket.receive_queue, socket.send_queue);
-        assert!(socket.state.starts_with("LISTEN") || queues == (Some(0), Some(0)), "all was echoed, but {socket:?}");
-    }
+    // All was echoed; who hears the echo confirms it a moment later.
+    wait_for("empty queues", || {
+        let is_empty = |socket: &Socket| (socket.receive_queue, socket.send_queue) == (Some(0), Some(0));
+        let all = scene.sockets();
+        all.iter().all(|socket| socket.state.starts_with("LISTEN") || is_empty(socket)).then_some(())
+    });
 
     for (client, input) in clients {
         drop(input);
