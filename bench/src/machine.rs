@@ -5,7 +5,7 @@
 
 use std::fs;
 
-use rustix::param::clock_ticks_per_second;
+use rustix::param::{clock_ticks_per_second, page_size};
 use rustix::process::{Resource, Rlimit, setrlimit};
 
 use crate::Result;
@@ -30,16 +30,26 @@ pub fn seconds_of(process: u32) -> Result<f64> {
     Ok(nanoseconds as f64 / 1e9)
 }
 
-/// Bytes in use: by processes and by the kernel, but not for cached files. Slabs count whole: those of sockets are marked
-/// reclaimable, and are not as long as the socket is open. That is why this is not `MemAvailable`.
-pub fn used_bytes() -> Result<f64> {
-    let text = fs::read_to_string("/proc/meminfo")?;
-    let bytes = |name: &str| -> Result<f64> {
-        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-        let number = line.and_then(|line| line.split_whitespace().next()).ok_or("/proc/meminfo is incomplete")?;
-        Ok(number.parse::<f64>()? * 1024.0)
-    };
-    Ok(bytes("MemTotal")? - bytes("MemFree")? - bytes("Buffers")? - (bytes("Cached")? - bytes("Shmem")?))
+/// Bytes that the kernel holds in slabs: sockets, descriptors, buffers. Whole slabs count, also those that are marked reclaimable: those of sockets are
+/// not, as long as the socket is open. What looking at `/proc` leaves there is not counted. Only root may know.
+pub fn slab_bytes() -> Result<f64> {
+    let text = fs::read_to_string("/proc/slabinfo").map_err(|error| format!("/proc/slabinfo: {error}"))?;
+    let mut pages = 0;
+    // name <active_objs> <num_objs> <objsize> <objperslab> <pagesperslab> : tunables 0 0 0 : slabdata <active_slabs> <num_slabs> <sharedavail>
+    for line in text.lines().filter(|line| !line.starts_with("proc_inode_cache")) {
+        let words: Vec<&str> = line.split_ascii_whitespace().collect();
+        if let [_, _, _, _, _, per_slab, ":", "tunables", _, _, _, ":", "slabdata", _, slabs, _] = words[..] {
+            pages += per_slab.parse::<u64>()? * slabs.parse::<u64>()?;
+        }
+    }
+    Ok((pages * page_size() as u64) as f64)
+}
+
+/// Bytes of a process that are in memory.
+pub fn resident_bytes(process: u32) -> Result<f64> {
+    let text = fs::read_to_string(format!("/proc/{process}/statm"))?;
+    let pages: u64 = text.split_ascii_whitespace().nth(1).unwrap_or_default().parse()?;
+    Ok((pages * page_size() as u64) as f64)
 }
 
 /// Processor, cores and kernel, for the head of a table.
