@@ -283,6 +283,60 @@ def netlink_options():
     assert len([1 for kind, *_ in got if kind == 20]) == 2, got
 
 
+def netlink_questions_about_one():
+    v6 = struct.pack('16s', socket.inet_pton(socket.AF_INET6, 'fd09::2'))
+    attribute = lambda kind, value: struct.pack('HH', 4 + len(value), kind) + value + bytes(-len(value) % 4)
+    link = lambda *fixed: struct.pack('=BBHiII', *fixed)
+    loopback = link(0, 0, 0, 1, 0, 0)
+    asked = opened()
+    strict = opened()
+    strict.setsockopt(SOL_NETLINK, 12, 1)
+
+    def ask(made, kind, body):
+        made.send(message(kind, REQUEST, body))
+        (kind, _, sequence, _, body), = split(made.recv(65536))
+        assert sequence == 77
+        return (errno.errorcode[-struct.unpack_from('i', body)[0]], None) if kind == ERROR else (kind, body)
+
+    # On a strict socket each byte is heeded, or zero.
+    for body, wrong in (
+        (link(2, 0, 0, 1, 0, 0), None), (link(0, 1, 0, 1, 0, 0), 'EINVAL'), (link(0, 0, 1, 1, 0, 0), 'EINVAL'),
+        (link(0, 0, 0, 1, 1, 0), 'EINVAL'), (link(0, 0, 0, 1, 0, 1), 'EINVAL'), (loopback + b'12', 'EINVAL'),
+        (loopback + attribute(1, b'123456'), 'EINVAL'), (loopback + attribute(29, bytes(4)), None),
+        (LINK + attribute(3, b'lo\0'), None), (LINK + attribute(53, b'lo\0'), None),
+    ):
+        assert ask(asked, GETLINK, body)[0] == NEWLINK, body
+        assert ask(strict, GETLINK, body)[0] == (wrong or NEWLINK), body
+    for made in (asked, strict):
+        assert ask(made, GETLINK, bytes(15))[0] == ask(made, GETLINK, loopback[:12])[0] == 'EINVAL'
+        # An address, of IPv6 only.
+        index = socket.if_nametoindex('veth0')
+        address = lambda length, index, *more: bytes([socket.AF_INET6, length, 0, 0]) + struct.pack('I', index) + b''.join(more)
+        for body in (address(0, 0, attribute(1, v6)), address(0, index, attribute(2, v6)), address(0, 99, attribute(1, v6))):
+            kind, told = ask(made, GETADDR, body)
+            assert (kind, told[:2], struct.unpack_from('I', told, 4)[0], attributes(told[8:])[1]) == (20, b'\n@', index, v6), told
+        for body, wrong in (
+            (address(0, 0), 'EINVAL'), (address(0, 1, attribute(1, v6)), 'EADDRNOTAVAIL'),
+            (address(0, 0, attribute(1, v6[:-1] + b'w')), 'EADDRNOTAVAIL'), (address(0, 0, attribute(1, v6[:3])), 'ERANGE'),
+            (address(0, 0)[:6], 'EINVAL'), (bytes(8), 'ENOTSUP'), (bytes([socket.AF_INET]) + bytes(7), 'ENOTSUP'),
+        ):
+            assert ask(made, GETADDR, body)[0] == wrong, (body, wrong)
+        # Without a destination: over IPv4 the way to ourselves.
+        way = lambda family, *more: bytes([family, 32 if more and more[0][2] == 1 else 0]) + bytes(10) + b''.join(more)
+        own, nobody = socket.inet_aton(SUBJECT), bytes(4)
+        for more, source in (((), b'\x7f\0\0\1'), ((attribute(1, nobody),), b'\x7f\0\0\1'), ((attribute(4, struct.pack('I', index)),), own)):
+            kind, told = ask(made, GETROUTE, way(socket.AF_INET, *more))
+            found = attributes(told[12:])
+            assert (kind, told[:2], told[7], found[1], found[4], found[7]) == (24, b'\2 ', 2, nobody, struct.pack('I', 1), source), told
+        for body, wrong in (
+            (way(socket.AF_INET6), 'ENETUNREACH'), (way(0), 'ENOTSUP'), (way(99), 'ENOTSUP'), (way(socket.AF_INET)[:8], 'EINVAL'),
+        ):
+            assert ask(made, GETROUTE, body)[0] == wrong, (body, wrong)
+    kind, told = ask(asked, GETROUTE, bytes([socket.AF_INET, 0, 32]) + bytes(9) + attribute(2, socket.inet_aton(SUBJECT)))
+    assert kind == 24 and attributes(told[12:])[2] == socket.inet_aton(SUBJECT), told
+    assert ask(strict, GETADDR, address(64, index, attribute(1, v6)))[0] == ask(strict, GETADDR, address(0, 0, attribute(8, bytes(4)), attribute(1, v6)))[0] == 'EINVAL'
+
+
 def heard(made, group, kind, what):
     """The next message of that type that has this attribute, among what a group is told."""
     while True:

@@ -156,6 +156,7 @@ checks! {
     netlink_sockets_are_descriptors
     netlink_errors_say_what_is_wrong
     netlink_options
+    netlink_questions_about_one
     netlink_dumps_go_on_as_they_are_read
     netlink_that_is_not_read_is_lost_with_an_error
     netlink_dumps_end_in_a_datagram_of_their_own

@@ -2,11 +2,16 @@
 
 use std::net::IpAddr;
 
+use sockeye_socket::Errno;
+
 use super::messages::{Messages, Request};
 use super::{AF_INET, AF_INET6, NO_INTERFACE, Refused};
 use crate::interfaces::{Address, Interface};
 
 const RTM_NEWADDR: u16 = 20;
+
+/// `struct ifaddrmsg`: family, length, flags, scope, index.
+const FIXED_LEN: usize = 8;
 
 const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
@@ -37,6 +42,20 @@ pub(super) fn asked(
     Ok(())
 }
 
+/// The address of IPv6 that is asked for; on its interface, if one is named that there is.
+pub(super) fn one(messages: &mut Messages, all: &[Interface], request: &Request<'_>) -> Result<(), Refused> {
+    let attributes = request.attributes(FIXED_LEN);
+    let value = attributes.find(IFA_ADDRESS).or_else(|| attributes.find(IFA_LOCAL));
+    let value = value.ok_or(Refused(Errno::EINVAL, "no address is named"))?;
+    let address = super::ip(AF_INET6, value).ok_or(Refused(Errno::ERANGE, "an address is too short"))?;
+    let index = Some(request.word(4)).filter(|&index| all.iter().any(|one| one.index == index));
+    let mut places = all.iter().filter(|one| index.is_none_or(|index| one.index == index));
+    let found = places.find_map(|one| Some((one, one.addresses.iter().find(|own| own.prefix.addr() == address)?)));
+    let (interface, own) = found.ok_or(Refused(Errno::EADDRNOTAVAIL, "it is no address of this node"))?;
+    put(messages, interface, own);
+    Ok(())
+}
+
 /// All of them.
 pub(super) fn put_all(messages: &mut Messages, all: &[Interface]) {
     for family in [AF_INET, AF_INET6] {
@@ -58,7 +77,6 @@ fn put_family(messages: &mut Messages, interface: &Interface, family: u8) {
     }
 }
 
-/// `struct ifaddrmsg`: family, length, flags, scope, index.
 pub(super) fn put(messages: &mut Messages, interface: &Interface, own: &Address) {
     let Address { prefix, flags, preferred, valid } = *own;
     let ip = prefix.addr();

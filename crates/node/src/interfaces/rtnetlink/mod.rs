@@ -5,8 +5,8 @@
 //! shim is given for `getifaddrs` ([`file`]): all links first, then the addresses of IPv4, then those of IPv6, as glibc asks for them.
 //!
 //! Who has a netlink socket ([`crate::netlink`]) asks for each kind by itself ([`answer`]), for all of it or for one. A dump that may be
-//! filtered is filtered if the socket says that it means what it writes (NETLINK_GET_STRICT_CHK), as Linux does, and refused if it says more
-//! than is heeded ([`strict`]); else some programs leave garbage there. A dump that is refused ends with the error, as a message of its own. What would change something is refused: with EPERM to users, and to others with EOPNOTSUPP and a word that says so.
+//! filtered is filtered if the socket says that it means what it writes (NETLINK_GET_STRICT_CHK), as Linux does, and what says more
+//! than is heeded is refused ([`strict`]); else some programs leave garbage there. A dump that is refused ends with the error, as a message of its own. What would change something is refused: with EPERM to users, and to others with EOPNOTSUPP and a word that says so.
 //!
 //! # Standards
 //!
@@ -129,6 +129,9 @@ pub(crate) fn answer(
         let refused = dump(&mut messages, now, all, stack, asker, request).err();
         messages.done(refused.map(|Refused(errno, text)| (errno.raw(), Some(text).filter(|_| asker.words))));
     } else {
+        if asker.strict {
+            strict::check(request)?;
+        }
         single(&mut messages, now, all, stack, request)?;
     }
     Ok(messages.into_bytes())
@@ -170,7 +173,18 @@ fn single(
     stack: &Stack,
     request: &Request<'_>,
 ) -> Result<(), Refused> {
+    let header = match request.kind {
+        RTM_GETLINK => 16,
+        RTM_GETADDR => 8,
+        RTM_GETROUTE => 12,
+        _ => 0,
+    };
     match request.kind {
+        // Of these there are others' answers only to who asks for one of a family that has them.
+        RTM_GETADDR if request.byte(0) != AF_INET6 => Err(UNKNOWN),
+        RTM_GETROUTE if !matches!(request.byte(0), AF_INET | AF_INET6) => Err(UNKNOWN),
+        _ if request.body.len() < header => Err(Refused(Errno::EINVAL, "the header is cut off")),
+        RTM_GETADDR => addresses::one(messages, all, request),
         RTM_GETLINK if !links::names_one(request) => Err(Refused(Errno::EINVAL, "no interface is named")),
         RTM_GETLINK => {
             let one = links::one(all, request).ok_or(Refused(Errno::ENODEV, "no interface is called that"))?;
@@ -178,7 +192,7 @@ fn single(
             Ok(())
         }
         RTM_GETROUTE => routes::way(messages, now, all, stack, request).map_err(|wrong| match wrong {
-            Wrong::Question => Refused(Errno::EINVAL, "no destination of the family is named"),
+            Wrong::Question => Refused(Errno::EINVAL, "an address is not of the family"),
             Wrong::Input => Refused(Errno::EOPNOTSUPP, "a node tells the way of what it sends only"),
             Wrong::Source => Refused(Errno::ENETUNREACH, "the source is not an address of this node"),
             Wrong::Interface => NO_INTERFACE,
@@ -254,7 +268,7 @@ mod tests {
     fn a_dump_has_an_end_and_a_single_answer_none() {
         let of_v4 = [&[AF_INET][..], &[0; 15]].concat();
         assert_eq!(asked(RTM_GETLINK, true, &[0; 16], false), Ok(vec![16, 16, 3]));
-        assert_eq!(asked(RTM_GETLINK, false, &[0, 0, 0, 0, 2, 0, 0, 0], false), Ok(vec![16]));
+        assert_eq!(asked(RTM_GETLINK, false, &[0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], false), Ok(vec![16]));
         assert_eq!(asked(RTM_GETADDR, true, &of_v4[..8], false), Ok(vec![20, 20, 3]));
         assert_eq!(asked(RTM_GETNEIGH, true, &[0; 12], false), Ok(vec![3]));
         assert_eq!(asked(RTM_GETRULE, true, &of_v4[..12], false), Ok(vec![32, 32, 32, 3]));
@@ -311,7 +325,10 @@ mod tests {
         assert_eq!(ask([10, 9, 0, 1]), Ok(vec![24]));
         assert_eq!(ask([10, 9, 0, 2]), Ok(vec![24]));
         assert_eq!(ask([192, 0, 2, 1]), Err(Errno::ENETUNREACH));
-        assert_eq!(asked(RTM_GETROUTE, false, &[AF_INET; 12], false).map_err(|refused| refused.0), Err(Errno::EINVAL));
+        assert_eq!(ask([0; 4]), Ok(vec![24]));
+        let without = |family| asked(RTM_GETROUTE, false, &[family; 12], false).map_err(|refused| refused.0);
+        let refused = [Err(Errno::ENETUNREACH), Err(Errno::EOPNOTSUPP)];
+        assert_eq!((without(AF_INET), [AF_INET6, 99].map(without)), (Ok(vec![24]), refused));
     }
 
     #[test]

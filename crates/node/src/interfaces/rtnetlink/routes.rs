@@ -4,7 +4,7 @@
 //! how they are told here. Whence a route is (`RTPROT_*`) follows from what it is: one that goes with an address, one that a router has
 //! advertised, one that somebody has set.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use sockeye_device::Instant;
 use sockeye_socket::Errno;
@@ -306,7 +306,7 @@ fn local(all: &[Interface], family: u8) -> Vec<Told> {
 /// What is wrong with a question for the way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wrong {
-    /// It names no destination, or in another family.
+    /// An address is of another family.
     Question,
     /// It asks for the way of a packet that comes in.
     Input,
@@ -329,7 +329,12 @@ pub(super) fn way(
     let family = request.byte(0);
     let attributes = request.attributes(FIXED_LEN);
     let ip = |kind| attributes.find(kind).map(|value| super::ip(family, value).ok_or(Wrong::Question)).transpose();
-    let destination = ip(RTA_DST)?.ok_or(Wrong::Question)?;
+    // Nobody in particular is ourselves over IPv4, and whoever is anywhere over IPv6.
+    let meant = ip(RTA_DST)?.unwrap_or(if family == AF_INET6 {
+        Ipv6Addr::UNSPECIFIED.into()
+    } else {
+        Ipv4Addr::UNSPECIFIED.into()
+    });
     let asked = ip(RTA_SRC)?.filter(|source| !source.is_unspecified());
     if attributes.number(RTA_IIF).is_some_and(|index| index != 0) {
         return Err(Wrong::Input);
@@ -338,9 +343,17 @@ pub(super) fn way(
         return Err(Wrong::Source);
     }
     let device = match attributes.number(RTA_OIF).filter(|&index| index != 0) {
-        Some(index) => Some(all.iter().find(|one| one.index == index).ok_or(Wrong::Interface)?.port),
+        Some(index) => Some(all.iter().find(|one| one.index == index).ok_or(Wrong::Interface)?),
         None => None,
     };
+    let destination = match meant {
+        IpAddr::V4(to) if to.is_unspecified() => {
+            let own = device.and_then(|one| one.addresses.iter().map(|own| own.prefix.addr()).find(IpAddr::is_ipv4));
+            asked.or(own).unwrap_or(Ipv4Addr::LOCALHOST.into())
+        }
+        to => to,
+    };
+    let device = device.map(|one| one.port);
     let found = stack.route_to(destination, asked, device).map_err(|_| Wrong::NoRoute)?;
     if request.word(8) & RTM_F_FIB_MATCH != 0 {
         let matches = |route: &&Route| route.destination.contains(destination) && route.port == found.port;
@@ -365,7 +378,7 @@ pub(super) fn way(
         (true, Some(_), _) => 1024,
     };
     let told = Told {
-        destination: IpPrefix::host(destination),
+        destination: IpPrefix::host(meant),
         // Where there are no other rules Linux finds IPv4's both tables as one.
         table: if v6 { table } else { RT_TABLE_MAIN },
         protocol: if v6 { RTPROT_KERNEL } else { RTPROT_UNSPEC },

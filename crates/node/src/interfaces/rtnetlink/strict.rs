@@ -1,6 +1,6 @@
-//! What a dump may say on a socket that means what it says (NETLINK_GET_STRICT_CHK).
+//! What a request may say on a socket that means what it says (NETLINK_GET_STRICT_CHK).
 //!
-//! Other sockets may leave garbage in a request for a dump, and old programs do. A strict one is told of each field and attribute
+//! Other sockets may leave garbage in a request, and old programs do. A strict one is told of each field and attribute
 //! that would not be heeded, so that nobody takes all there is for the answer to a narrower question.
 //!
 //! # Standards
@@ -22,6 +22,12 @@ struct Form {
     flags: Option<(usize, u32)>,
     /// Attributes that are.
     attributes: &'static [u16],
+    /// Those of them that are no numbers.
+    names: &'static [u16],
+}
+
+impl Form {
+    const NOTHING: Form = Form { fixed: 0, heeded: &[0], flags: None, attributes: &[], names: &[] };
 }
 
 /// Refuses what will not be heeded.
@@ -32,16 +38,26 @@ pub(super) fn check(request: &Request<'_>) -> Result<(), Refused> {
     const PROXIES: u32 = u32::from_ne_bytes([0, 0, 0x08, 0]);
     let form = match request.kind {
         // Bridges have forms of their own, and there are none.
-        RTM_GETLINK | RTM_GETNEIGH if request.byte(0) == AF_BRIDGE => return Ok(()),
+        RTM_GETLINK | RTM_GETNEIGH if request.is_dump() && request.byte(0) == AF_BRIDGE => return Ok(()),
         // IFLA_MASTER, IFLA_LINKINFO, IFLA_EXT_MASK.
-        RTM_GETLINK => Form { fixed: 16, heeded: &[0], flags: None, attributes: &[10, 18, 29] },
+        RTM_GETLINK if request.is_dump() => Form { fixed: 16, attributes: &[10, 18, 29], ..Form::NOTHING },
+        // The index; IFLA_IFNAME, IFLA_EXT_MASK, IFLA_ALT_IFNAME.
+        RTM_GETLINK => {
+            Form { fixed: 16, heeded: &[0, 4, 5, 6, 7], attributes: &[3, 29, 53], names: &[3, 53], ..Form::NOTHING }
+        }
         // The index.
-        RTM_GETADDR => Form { fixed: 8, heeded: &[0, 4, 5, 6, 7], flags: None, attributes: &[] },
+        RTM_GETADDR if request.is_dump() => Form { fixed: 8, heeded: &[0, 4, 5, 6, 7], ..Form::NOTHING },
+        // And IFA_ADDRESS, IFA_LOCAL.
+        RTM_GETADDR => Form { fixed: 8, heeded: &[0, 4, 5, 6, 7], attributes: &[1, 2], ..Form::NOTHING },
         // Table, protocol and type; RTA_OIF, RTA_TABLE.
-        RTM_GETROUTE => Form { fixed: 12, heeded: &[0, 4, 5, 7], flags: Some((8, ROUTES)), attributes: &[4, 15] },
+        RTM_GETROUTE if request.is_dump() => {
+            Form { fixed: 12, heeded: &[0, 4, 5, 7], flags: Some((8, ROUTES)), attributes: &[4, 15], ..Form::NOTHING }
+        }
         // NDA_IFINDEX, NDA_MASTER.
-        RTM_GETNEIGH => Form { fixed: 12, heeded: &[0], flags: Some((8, PROXIES)), attributes: &[8, 9] },
-        RTM_GETRULE => Form { fixed: 12, heeded: &[0], flags: None, attributes: &[] },
+        RTM_GETNEIGH if request.is_dump() => {
+            Form { fixed: 12, flags: Some((8, PROXIES)), attributes: &[8, 9], ..Form::NOTHING }
+        }
+        RTM_GETRULE if request.is_dump() => Form { fixed: 12, ..Form::NOTHING },
         _ => return Ok(()),
     };
     let refuse = |text| Err(Refused(Errno::EINVAL, text));
@@ -50,15 +66,15 @@ pub(super) fn check(request: &Request<'_>) -> Result<(), Refused> {
     let idle = |at: &usize| !form.heeded.contains(at) && !in_flags(*at);
     let unknown_flags = form.flags.map_or(0, |(at, known)| request.word(at) & !known);
     if (0..fixed.len()).filter(idle).any(|at| fixed[at] != 0) || unknown_flags != 0 {
-        return refuse("the header has a value that is not heeded in a dump of this kind");
+        return refuse("the header has a value that is not heeded in a request of this kind");
     }
     let mut attributes = request.attributes(form.fixed);
     for (kind, value) in attributes.by_ref() {
         if !form.attributes.contains(&kind) {
-            return refuse("there is an attribute that is not heeded in a dump of this kind");
+            return refuse("there is an attribute that is not heeded in a request of this kind");
         }
         // They hold numbers, or others, of which there may be none.
-        if (1..4).contains(&value.len()) {
+        if (1..4).contains(&value.len()) && !form.names.contains(&kind) {
             return Err(Refused(Errno::ERANGE, "an attribute is too short"));
         }
     }
