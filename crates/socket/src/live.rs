@@ -7,7 +7,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use sockeye_device::Instant;
-use sockeye_stack::family::FLOW_LABEL;
+use sockeye_stack::family::{FLOW_LABEL, FamilyOptions};
 use sockeye_stack::{PortId, Stack};
 
 use crate::errno::Errno;
@@ -40,16 +40,43 @@ impl Socket {
     ) -> Result<(Option<PortId>, SocketAddr), Errno> {
         let bound = self.portless();
         let Some(SocketAddr::V6(_)) = remote else { return Ok((zone, bound)) };
-        let Some((address, index)) = self.settings.advanced.packet_info else { return Ok((zone, bound)) };
-        let named = match index {
-            0 => None,
-            index => {
-                let port = PortId::from_interface_index(index);
-                Some(port.filter(|port| stack.ports().any(|(id, _)| id == *port)).ok_or(Errno::ENODEV)?)
-            }
-        };
+        let Some((address, _)) = self.settings.advanced.packet_info else { return Ok((zone, bound)) };
+        let named = self.named_link(stack)?;
         let address = if bound.ip().is_unspecified() { address.into() } else { bound.ip() };
         Ok((zone.or(named), SocketAddr::new(address, 0)))
+    }
+
+    /// The link that IPV6_PKTINFO names, if it names one.
+    fn named_link(&self, stack: &Stack) -> Result<Option<PortId>, Errno> {
+        match self.settings.advanced.packet_info {
+            None | Some((_, 0)) => Ok(None),
+            Some((_, index)) => {
+                let port = PortId::from_interface_index(index);
+                port.filter(|port| stack.ports().any(|(id, _)| id == *port)).map(Some).ok_or(Errno::ENODEV)
+            }
+        }
+    }
+
+    /// Whether the link that IPV6_PKTINFO names, if it names one, leads to somebody whom messages are to go to.
+    pub(crate) fn may_reach(&self, stack: &Stack, remote: SocketAddr) -> Result<(), Errno> {
+        if remote.is_ipv4() || self.device.is_some() {
+            return Ok(());
+        }
+        let Some(port) = self.named_link(stack).map_err(|_| Errno::ENETUNREACH)? else { return Ok(()) };
+        let is_there = match stack.port_of(remote.ip()) {
+            // An address of ours is on its own link.
+            Some(own) => own == port,
+            None if remote.ip().is_loopback() => port == PortId::LOOPBACK,
+            None => stack.route_to(remote.ip(), None, Some(port)).is_ok(),
+        };
+        if is_there { Ok(()) } else { Err(Errno::ENETUNREACH) }
+    }
+
+    /// What is said of packets of IPv4, and of IPv6: those go by the link that IPV6_PKTINFO names.
+    pub(crate) fn family_options(&self, stack: &Stack) -> [FamilyOptions; 2] {
+        let [v4, v6] = self.settings.family_options();
+        let named = self.named_link(stack).ok().flatten();
+        [v4, FamilyOptions { port: named.or(v6.port), ..v6 }]
     }
 }
 

@@ -242,7 +242,7 @@ fn apply_udp(stack: &mut Stack, id: udp::SocketId, socket: &Socket) {
     let own = udp::Options::default();
     let options = udp::Options {
         receive_buffer: receive_buffer.and_then(|size| usize::try_from(size).ok()).unwrap_or(own.receive_buffer),
-        family: settings.family_options(),
+        family: socket.family_options(stack),
         broadcast: *broadcast,
         tells_path_mtu: settings.advanced.is_on(Switch::PATH_MTU),
         foreign: settings.advanced.is_on(Switch::FOREIGN),

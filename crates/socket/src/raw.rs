@@ -146,7 +146,7 @@ pub(crate) fn apply(stack: &mut Stack, id: raw::SocketId, socket: &Socket) {
             .receive_buffer
             .and_then(|size| usize::try_from(size).ok())
             .unwrap_or(own.receive_buffer),
-        family: settings.family_options()[usize::from(settings.ipv6.is_some())],
+        family: socket.family_options(stack)[usize::from(settings.ipv6.is_some())],
         tells_path_mtu: settings.advanced.is_on(Switch::PATH_MTU),
         groups,
         member: socket.groups.member,

@@ -194,6 +194,18 @@ def interfaces_that_stick(talk):
     assert talk.ask("seen", port).startswith("hops 64 ")
     s.setsockopt(IPV6, 50, bytes(16) + struct.pack("I", 1))
     expect(refused(lambda: s.sendto(b"by the loopback", (PEER6, SINK))), "ENETUNREACH")
+    # Whoever connects must be able to go by it, too; over IPv4 it means nothing.
+    for kind, protocol in ((socket.SOCK_DGRAM, 0), (socket.SOCK_RAW, 253)):
+        for index, reached in ((1, {"::1"}), (link, {PEER6, US6, "ff15::1"}), (99, set())):
+            for to in (PEER6, US6, "ff15::1", "::1"):
+                t = socket.socket(socket.AF_INET6, kind, protocol)
+                t.setsockopt(IPV6, 50, bytes(16) + struct.pack("I", index))
+                told = refused(lambda: t.connect((to, SINK)))
+                assert told == ("done" if to in reached else "ENETUNREACH"), (kind, index, to, told)
+            if kind == socket.SOCK_DGRAM:
+                t = socket6()
+                t.setsockopt(IPV6, 50, bytes(16) + struct.pack("I", index))
+                t.connect(("::ffff:" + PEER4, SINK))
     s.setsockopt(IPV6, 50, bytes(20))
     talk.ask("watch", port)
     s.sendto(b"by any way", (PEER6, SINK))

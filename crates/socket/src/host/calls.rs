@@ -126,6 +126,9 @@ impl Host {
         if let State::Packet(_) = socket.state {
             return Err(Errno::EOPNOTSUPP);
         }
+        if let (State::Datagram(_) | State::Raw(_), Some(remote)) = (&socket.state, remote) {
+            socket.may_reach(&self.stack, remote)?;
+        }
         if let State::Datagram(_) = socket.state {
             socket.settings.advanced.flow_label = socket.settings.flow_label_of(said);
             let udp = self.opened(now, id)?;
