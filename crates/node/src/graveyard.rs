@@ -87,7 +87,7 @@ impl Call<'_, '_> {
             }
             Request::Option { level, name, len, .. } => {
                 let stream = grave.kind == Kind::Stream;
-                let value = cut_value(level, name, grave.settings.value(stream, level, name)?, len as usize);
+                let value = cut_value(level, name, grave.settings.value(stream, level, name)?, len as usize)?;
                 Answer::Value(value)
             }
             Request::SetOption { level, name, value, .. } | Request::TellOption { level, name, value, .. } => {

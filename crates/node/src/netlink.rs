@@ -175,7 +175,7 @@ impl Node {
             }
             Request::Option { level, name, len, .. } => {
                 let value = socket.value(level, name)?;
-                Answer::Value(cut_value(level, name, value, len as usize))
+                Answer::Value(cut_value(level, name, value, len as usize)?)
             }
             Request::Flush { .. } => {
                 self.pump_netlink(key);

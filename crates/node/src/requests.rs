@@ -354,7 +354,7 @@ impl Call<'_, '_> {
                 if (level, name) == (SOL_SOCKET, SO_ERROR) {
                     self.boundary.asked_for_error(key, value.iter().any(|&byte| byte != 0));
                 }
-                let value = cut_value(level, name, value, len as usize);
+                let value = cut_value(level, name, value, len as usize)?;
                 Answer::Value(value)
             }
             Request::WriteInVain { .. } => return Err(Errno::EPIPE.into()),

@@ -44,6 +44,12 @@ impl Host {
         if level != SOL_SOCKET {
             return None;
         }
+        // What it says is nothing, but it is an int.
+        if matches!(name, SO_DETACH_FILTER | SO_DETACH_REUSEPORT_BPF)
+            && let Err(errno) = read_int(value)
+        {
+            return Some(Err(errno));
+        }
         match name {
             SO_ATTACH_REUSEPORT_CBPF => return Some(self.attach_selection(id, value)),
             SO_DETACH_REUSEPORT_BPF => return Some(self.detach_selection(id)),

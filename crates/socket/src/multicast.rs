@@ -91,13 +91,7 @@ impl Host {
             (IPPROTO_IPV6, IPV6_MULTICAST_IF..=IPV6_LEAVE_GROUP | IPV6_MULTICAST_ALL) if v6 => {
                 self.set_v6(id, stream, name, value)
             }
-            (IPPROTO_IPV6, MCAST_JOIN_GROUP..=MCAST_MSFILTER) if v6 => {
-                if stream {
-                    refused_to_stream(name, value)
-                } else {
-                    self.set_of_either(id, true, name, value)
-                }
-            }
+            (IPPROTO_IPV6, MCAST_JOIN_GROUP..=MCAST_MSFILTER) if v6 => self.set_of_either(id, true, name, value),
             _ => return None,
         };
         if done.is_ok() {
@@ -150,7 +144,6 @@ impl Host {
                 return Ok(());
             }
             IP_ADD_MEMBERSHIP | IP_DROP_MEMBERSHIP if stream => return Err(Errno::EPROTO),
-            _ if stream => return refused_to_stream(name, value),
             IP_ADD_MEMBERSHIP | IP_DROP_MEMBERSHIP => {}
             IP_MSFILTER => return self.set_v4_filter(id, value),
             _ if name >= MCAST_JOIN_GROUP => return self.set_of_either(id, false, name, value),
@@ -270,7 +263,7 @@ impl Host {
                 let wish = SourceWish::of(name).ok_or(Errno::ENOPROTOOPT)?;
                 let group = value.get(8..8 + STORAGE).ok_or(Errno::EINVAL)?;
                 let source = value.get(8 + STORAGE..8 + 2 * STORAGE).ok_or(Errno::EINVAL)?;
-                let (group, source) = address(group, v6).zip(address(source, v6)).ok_or(Errno::EADDRNOTAVAIL)?;
+                let (group, source) = address(group, v6).zip(address(source, v6)).ok_or(refused)?;
                 let port = self.port_for(group, index()?, Ipv4Addr::UNSPECIFIED);
                 self.change_source(id, group, port, source, wish)
             }
@@ -392,19 +385,6 @@ impl From<MembershipError> for Errno {
             MembershipError::TooMany => Errno::ENOBUFS,
         }
     }
-}
-
-/// A connection is in no group; but first what is said is looked at.
-fn refused_to_stream(name: i32, value: &[u8]) -> Result<(), Errno> {
-    let (least, group) = match name {
-        IP_MSFILTER => (MSFILTER, value.first()),
-        MCAST_JOIN_GROUP | MCAST_LEAVE_GROUP => (8 + STORAGE, None),
-        MCAST_MSFILTER => (GROUP_FILTER, None),
-        MCAST_BLOCK_SOURCE..=MCAST_LEAVE_SOURCE_GROUP => (8 + 2 * STORAGE, None),
-        _ => (12, value.first()),
-    };
-    let is_group = group.is_none_or(|first| (224..240).contains(first));
-    Err(if value.len() >= least && is_group { Errno::EPROTO } else { Errno::EINVAL })
 }
 
 fn index_of(port: PortId) -> u32 {

@@ -291,6 +291,9 @@ impl Host {
         let Host { stack, sockets, .. } = self;
         let socket = sockets.get_mut(id.0)?;
         let State::Packet(packet) = &mut socket.state else { return None };
+        if (level, name) == (SOL_SOCKET, SO_REUSEPORT) && read_int(value).is_ok_and(|on| on != 0) {
+            return Some(Err(Errno::EOPNOTSUPP));
+        }
         if level != SOL_PACKET {
             return (level != SOL_SOCKET).then_some(Err(Errno::ENOPROTOOPT));
         }

@@ -1,5 +1,5 @@
 # Every number of the levels IPPROTO_IP and IPPROTO_IPV6, and some of SOL_SOCKET and UDP, on each kind of socket: what it is at first, which ints
-# and which lengths may be set, what reads back, and what others than root may. What it prints is the same on each stack that does as Linux does.
+# and which lengths may be set, what reads back, and what others than root may. And whom each kind takes for a group. What it prints is the same on each stack that does as Linux does.
 import errno, os, socket, struct
 
 SOL, IP, IPV6, UDP = 1, 0, 41, 17
@@ -68,3 +68,29 @@ for kind in KINDS:
     for level, numbers in NUMBERS.items():
         for name in numbers:
             table(*kind, level, name)
+
+# MCAST_* and their like: what is a group, and where, and how long what says so has to be; on streams, too.
+def groups(kind, family, sort, protocol, level):
+    def storage(address):
+        if level == IP:
+            return struct.pack("=HH4s120x", socket.AF_INET, 0, socket.inet_aton(address))
+        return struct.pack("=HHI16s104x", socket.AF_INET6, 0, 0, socket.inet_pton(socket.AF_INET6, address))
+    group, nobody = ("239.1.2.3", "10.0.0.1") if level == IP else ("ff15::7", "2001:db8::1")
+    four, here = socket.inet_aton("239.1.2.3"), socket.inet_aton("127.0.0.1")
+    for name in (35, 36, 37, 38, 39, 40, 41, *range(42, 49)) if level == IP else (20, 21, *range(42, 49)):
+        s = socket.socket(family, sort, protocol)
+        told = []
+        for index in (1, 99):
+            for to in (group, nobody):
+                asked = struct.pack("=Ixxxx", index) + storage(to)
+                values = [asked, asked + storage(nobody), asked + struct.pack("II", 1, 1) + storage(nobody)]
+                told += [put(s, level, name, value) for value in values]
+        if level == IP and name < 42:
+            for value in (four + here, four + here + socket.inet_aton("10.0.0.1"), four + here + struct.pack("II", 1, 0)):
+                told.append(put(s, level, name, value))
+        print(kind, level, name, "groups", *told)
+
+for kind in KINDS:
+    groups(*kind, IP)
+    if kind[1] == socket.AF_INET6:
+        groups(*kind, IPV6)

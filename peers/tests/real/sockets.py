@@ -316,6 +316,13 @@ def options_of_sockets():
         assert struct.unpack("iii", one.getsockopt(SOL_SOCKET, 17, 12)) == (0, -1, -1)
         # SO_BPF_EXTENSIONS
         assert one.getsockopt(SOL_SOCKET, 48) == 64
+        # SO_COOKIE is given whole or not at all.
+        assert len(one.getsockopt(SOL_SOCKET, 57, 9)) == 8
+        fails(errno.EINVAL, one.getsockopt, SOL_SOCKET, 57, 7)
+        # SO_DETACH_FILTER and its kin say nothing, in an int.
+        for name, nothing in ((SO_DETACH_FILTER, errno.ENOENT), (SO_DETACH_REUSEPORT_BPF, errno.EINVAL)):
+            fails(errno.EINVAL, one.setsockopt, SOL_SOCKET, name, bytes(3))
+            fails(nothing, one.setsockopt, SOL_SOCKET, name, bytes(4))
         # SO_TYPE, SO_PROTOCOL, SO_DOMAIN, SO_ERROR, SO_ACCEPTCONN, SO_PEERCRED, SO_COOKIE are only asked.
         for name in (3, 38, 39, 4, 30, 17, 57):
             fails(errno.ENOPROTOOPT, one.setsockopt, SOL_SOCKET, name, 1)
@@ -331,6 +338,11 @@ def options_of_sockets():
         if SUBJECT == "sockeye":
             fails(errno.ENODEV, one.setsockopt, SOL_SOCKET, SO_BINDTOIFINDEX, 4711)
         fails(errno.EINVAL, one.setsockopt, SOL_SOCKET, SO_BINDTOIFINDEX, -1)
+    # Packets of one port are everybody's.
+    packets = socket.socket(socket.AF_PACKET, SOCK_RAW, 0)
+    fails(errno.EOPNOTSUPP, packets.setsockopt, SOL_SOCKET, SO_REUSEPORT, 1)
+    fails(errno.EINVAL, packets.setsockopt, SOL_SOCKET, SO_REUSEPORT, b"1")
+    packets.setsockopt(SOL_SOCKET, SO_REUSEPORT, 0)
     # What waits to be sent: nothing, or what a device has not got rid of yet.
     assert struct.unpack("i", fcntl.ioctl(s, 0x5411, bytes(4))) == (0,)
     # A listener that is bound to a device after its port hears others no more.

@@ -79,7 +79,7 @@ impl Call<'_, '_> {
                 Answer::Done
             }
             Request::Option { level, name, len, .. } => {
-                let value = cut_value(level, name, host.option(now, socket, level, name)?, len as usize);
+                let value = cut_value(level, name, host.option(now, socket, level, name)?, len as usize)?;
                 Answer::Value(value)
             }
             Request::Shutdown { how, .. } => {

@@ -91,8 +91,11 @@ impl IpSettings {
 }
 
 /// What getsockopt copies of a value to a buffer of `len` bytes: at the IP level a number that fits into a byte is one, where there is no room for an
-/// int.
-pub fn cut_value(level: i32, name: i32, mut value: Vec<u8>, len: usize) -> Vec<u8> {
+/// int. Some are given whole or not at all.
+pub fn cut_value(level: i32, name: i32, mut value: Vec<u8>, len: usize) -> Result<Vec<u8>, Errno> {
+    if (level, name) == (SOL_SOCKET, SO_COOKIE) && len < value.len() {
+        return Err(Errno::EINVAL);
+    }
     let number = value.first_chunk().map(|&bytes| i32::from_ne_bytes(bytes));
     if level == IPPROTO_IP
         && !matches!(name, IP_OPTIONS | IP_MULTICAST_IF)
@@ -100,10 +103,10 @@ pub fn cut_value(level: i32, name: i32, mut value: Vec<u8>, len: usize) -> Vec<u
         && (1..4).contains(&len)
         && let Some(number @ 0..=255) = number
     {
-        return vec![number as u8];
+        return Ok(vec![number as u8]);
     }
     value.truncate(len);
-    value
+    Ok(value)
 }
 
 // Linux man page ip(7).
