@@ -14,6 +14,7 @@ mod kernel;
 
 use sockeye_filter::code::*;
 use sockeye_filter::{Ancillary, Assembly, Instruction, Packet, Program};
+use sockeye_peers::{Family, in_both_families};
 
 use generate::{Random, attributes, frame, mutated, program};
 use kernel::{Attached, Datagrams, Frames, Loopback, Seen};
@@ -110,9 +111,8 @@ fn on_the_packets_in_frames_programs_do_what_the_kernels_do() {
     on_frames(true);
 }
 
-#[test]
-fn on_datagrams_programs_do_what_the_kernels_do() {
-    let mut kernel = Loopback::new();
+fn on_datagrams_programs_do_what_the_kernels_do(family: Family) {
+    let mut kernel = Loopback::new(family);
     let mut fates = Fates::default();
     for seed in 0..runs(RUNS, 10_000) {
         let mut random = Random::new(seed ^ 1 << 43);
@@ -180,4 +180,8 @@ fn each_code_is_known_or_not_as_to_the_kernel() {
             same_verdict(u64::from(code), &program, kernel.attach(&program));
         }
     }
+}
+
+in_both_families! {
+    on_datagrams_programs_do_what_the_kernels_do
 }

@@ -3,6 +3,7 @@
 
 use std::fs;
 
+use sockeye_lab::Command;
 use sockeye_peers::scene::python;
 use sockeye_peers::{Family, Finished, PEER, Process, SUBJECT, Scene, Setup, Side, checks, wait_for};
 
@@ -121,15 +122,20 @@ fn ndisc6_and_rdisc6_ask_from_here() {
     }
 }
 
-/// dnsmasq, which serves one lease of each family and one name.
+/// dnsmasq, which serves one lease and one name of each family; it serves leases of IPv6 if its host has an address of that.
 pub(crate) fn dnsmasq(scene: &Scene, side: Side) -> Process {
+    // A lease of IPv6 is asked for, and given, from a link-local address.
+    if scene.family() == Family::V6 {
+        wait_for("the subject's own address", || settled(subjects(scene), "fe80:"));
+        wait_for("the peer's own address", || settled(kernels(scene, Side::Peer), "fe80:"));
+    }
     let mut serve = scene.command(side, "dnsmasq");
     let alone = ["--keep-in-foreground", "--conf-file=/dev/null", "--pid-file=", "--leasefile-ro", "--no-ping"];
-    serve.args(alone).args(["--no-resolv", "--no-hosts", "--address=/name.test/10.9.0.77", "--user=root"]);
-    serve.args(["--bind-interfaces", "--interface=veth0", "--dhcp-authoritative", "--log-facility=-"]);
-    serve.arg("--dhcp-range=fd09::50,fd09::50,64,1h");
-    let serving = Process::start(serve.arg("--dhcp-range=10.9.0.50,10.9.0.50,255.255.255.0,1h"));
-    scene.is_bound(side, 67);
+    serve.args(alone).args(["--no-resolv", "--no-hosts", "--user=root", "--dhcp-authoritative", "--log-facility=-"]);
+    serve.args(["--address=/name.test/10.9.0.77", "--address=/name.test/fd09::77"]);
+    serve.args(["--bind-interfaces", "--interface=veth0", "--dhcp-range=10.9.0.50,10.9.0.50,255.255.255.0,1h"]);
+    let serving = Process::start(serve.arg("--dhcp-range=fd09::50,fd09::50,64,1h"));
+    scene.is_bound(side, if scene.family() == Family::V4 { 67 } else { 547 });
     serving
 }
 
@@ -149,71 +155,87 @@ fn udhcpc_gets_a_lease() {
     assert_eq!(said.text().lines().last(), Some("bound 10.9.0.50 255.255.255.0 10.9.0.1 3600"), "{said}");
 }
 
-/// ISC's client does the same with a packet socket, a filter and a socket besides; it goes on when it has its lease.
-#[test]
-fn dhclient_gets_a_lease() {
-    let scene = Scene::new();
-    let _serving = dnsmasq(&scene, Side::Peer);
+/// The lease that ISC's client gets: by IPv4 with a packet socket, a filter and a socket besides, by IPv6 with a socket alone. It goes on
+/// when it has its lease.
+fn dhclient(scene: &Scene, mut command: Command) -> String {
     let [leases, pid] = ["leases", "pid"].map(|name| scene.file(name));
-    let mut ask = scene.copy("dhclient");
-    ask.args(["-4", "-1", "-d", "-sf", "/bin/true", "-lf"]).arg(&leases).arg("-pf").arg(&pid).arg("veth0");
-    let _asking = Process::start(&mut ask);
-    let said = wait_for("a lease", || fs::read_to_string(&leases).ok().filter(|said| said.contains("expire")));
-    for expected in ["interface \"veth0\"", "fixed-address 10.9.0.50;", "dhcp-lease-time 3600;", "routers 10.9.0.1;"] {
+    command.args([&format!("-{}", scene.version()), "-1", "-d", "-sf", "/bin/true", "-lf"]);
+    let _asking = Process::start(command.arg(&leases).arg("-pf").arg(&pid).arg("veth0"));
+    wait_for("a lease", || {
+        fs::read_to_string(&leases).ok().filter(|said| said.contains("lease") && said.ends_with("}\n"))
+    })
+}
+
+fn dhclient_gets_a_lease(family: Family) {
+    let scene = Scene::of(family);
+    let _serving = dnsmasq(&scene, Side::Peer);
+    let said = dhclient(&scene, scene.copy("dhclient"));
+    let expected = match family {
+        Family::V4 => ["fixed-address 10.9.0.50;", "dhcp-lease-time 3600;", "routers 10.9.0.1;"],
+        Family::V6 => ["iaaddr fd09::50 {", "max-life 3600;", "dhcp6.name-servers fd09::1;"],
+    };
+    for expected in expected.into_iter().chain(["interface \"veth0\""]) {
         assert!(said.contains(expected), "no {expected:?} in {said}");
     }
 }
 
-/// By DHCPv6, from a link-local address to the group of all servers.
-#[test]
-fn dhclient_gets_an_address_of_ipv6() {
-    let scene = Scene::with(Setup { ipv6: true, ..Setup::default() });
-    wait_for("the subject's own address", || settled(subjects(&scene), "fe80:"));
-    let _serving = dnsmasq(&scene, Side::Peer);
-    let [leases, pid] = ["leases", "pid"].map(|name| scene.file(name));
-    let mut ask = scene.copy("dhclient");
-    ask.args(["-6", "-1", "-d", "-sf", "/bin/true", "-lf"]).arg(&leases).arg("-pf").arg(&pid).arg("veth0");
-    let _asking = Process::start(&mut ask);
-    let said = wait_for("a lease", || fs::read_to_string(&leases).ok().filter(|said| said.contains("status-code")));
-    for expected in ["interface \"veth0\"", "iaaddr fd09::50 {", "max-life 3600;", "name-servers fd09::1;"] {
-        assert!(said.contains(expected), "no {expected:?} in {said}");
-    }
-}
-
-#[test]
-fn dnsmasq_serves_leases_and_names() {
-    let scene = Scene::new();
+fn dnsmasq_serves_leases_and_names(family: Family) {
+    let scene = Scene::of(family);
     let _serving = dnsmasq(&scene, Side::Subject);
-    let script = says_the_lease(&scene);
-    let mut ask = scene.command(Side::Peer, "busybox");
-    let said =
-        Process::start(ask.args(["udhcpc", "-f", "-q", "-n", "-T", "1", "-t", "30", "-i", "veth0", "-s", &script]))
-            .success();
-    assert_eq!(said.text().lines().last(), Some("bound 10.9.0.50 255.255.255.0 10.9.0.2 3600"), "{said}");
+    let (kind, name) = match family {
+        Family::V4 => {
+            let script = says_the_lease(&scene);
+            let mut ask = scene.command(Side::Peer, "busybox");
+            ask.args(["udhcpc", "-f", "-q", "-n", "-T", "1", "-t", "30", "-i", "veth0", "-s", &script]);
+            let said = Process::start(&mut ask).success();
+            assert_eq!(said.text().lines().last(), Some("bound 10.9.0.50 255.255.255.0 10.9.0.2 3600"), "{said}");
+            ("-type=a", "10.9.0.77")
+        }
+        Family::V6 => {
+            let said = dhclient(&scene, scene.command(Side::Peer, "dhclient"));
+            for expected in ["iaaddr fd09::50 {", "dhcp6.name-servers fd09::2;"] {
+                assert!(said.contains(expected), "no {expected:?} in {said}");
+            }
+            ("-type=aaaa", "fd09::77")
+        }
+    };
     let mut look_up = scene.command(Side::Peer, "busybox");
-    let said = Process::start(look_up.args(["nslookup", "-type=a", "name.test", SUBJECT])).success();
-    assert!(said.text().contains("Address: 10.9.0.77"), "{said}");
+    let said = Process::start(look_up.args(["nslookup", kind, "name.test", scene.address(Side::Subject)])).success();
+    assert!(said.text().contains(&format!("Address: {name}")), "{said}");
 }
 
-/// A word of what each says of a port that is open, of one that is closed, or of the station.
-#[test]
-fn scanners_find_the_peer() {
-    let scene = Scene::new();
+/// A word of what each says of a port that is open, of one that is closed, or of the station. Of IPv6 nping cannot make segments by hand,
+/// on no stack: it connects.
+fn scanners_find_the_peer(family: Family) {
+    let scene = Scene::of(family);
+    let [own, peer] = [Side::Subject, Side::Peer].map(|side| scene.address(side));
     let mut serve = scene.command(Side::Peer, "nc");
-    let _serving = Process::start(serve.args(["-k", "-l", PEER, "7100"]));
+    let _serving = Process::start(serve.args(["-k", "-l", peer, "7100"]));
     scene.listens(Side::Peer, 7100);
-    let [alive, open] = [format!("{PEER} is alive"), format!("TCP {PEER}:7100 > {SUBJECT}")];
-    let station = mac_of_peer(&scene).to_lowercase();
-    let questions: &[(&str, &[&str], &str)] = &[
-        ("fping", &["-r", "5", PEER], &alive),
-        ("arp-scan", &["-q", "-r", "5", "-I", "veth0", PEER], &station),
-        ("nping", &["-c", "3", "--delay", "100ms", "--tcp", "-p", "7100", PEER], &open),
-        ("nmap", &["-n", "-sO", "-p", "1", PEER], "1        open  icmp"),
-        ("nmap", &["-n", "-sA", "-p", "9", PEER], "9/tcp unfiltered"),
-        ("nmap", &["-n", "-sn", "-PR", PEER], "Host is up"),
-        ("hping3", &["-n", "--scan", "7100", "-S", PEER], ".S..A..."),
+    let [alive, open, connected] = [
+        format!("{peer} is alive"),
+        format!("TCP {peer}:7100 > {own}"),
+        format!("Handshake with {peer}:7100 completed"),
     ];
-    for &(program, arguments, expected) in questions {
+    let station = mac_of_peer(&scene);
+    let of_ipv4: &[(&str, &[&str], &str)] = &[
+        ("fping", &["-r", "5", peer], &alive),
+        ("arp-scan", &["-q", "-r", "5", "-I", "veth0", peer], &station.to_lowercase()),
+        ("nping", &["-c", "3", "--delay", "100ms", "--tcp", "-p", "7100", peer], &open),
+        ("nmap", &["-n", "-sO", "-p", "1", peer], "1        open  icmp"),
+        ("nmap", &["-n", "-sA", "-p", "9", peer], "9/tcp unfiltered"),
+        ("nmap", &["-n", "-sn", "-PR", peer], "Host is up"),
+        ("hping3", &["-n", "--scan", "7100", "-S", peer], ".S..A..."),
+    ];
+    let of_ipv6: &[(&str, &[&str], &str)] = &[
+        ("fping", &["-6", "-r", "5", peer], &alive),
+        ("nping", &["-6", "-c", "3", "--delay", "100ms", "--tcp-connect", "-p", "7100", peer], &connected),
+        ("nmap", &["-6", "-n", "-sO", "-p", "58", peer], "58       open  ipv6-icmp"),
+        ("nmap", &["-6", "-n", "-sA", "-p", "9", peer], "9/tcp unfiltered"),
+        // By neighbour discovery.
+        ("nmap", &["-6", "-n", "-sn", peer], &station),
+    ];
+    for &(program, arguments, expected) in if family == Family::V4 { of_ipv4 } else { of_ipv6 } {
         let said = says(&scene, program, arguments);
         assert!(said.text().contains(expected), "{program} does not say {expected:?}: {said}");
     }
@@ -247,10 +269,13 @@ checks! {
 }
 
 mod seen_from_here {
-    use super::{nmap_tells_ports_apart, tshark_reads_as_packets_pass};
+    use super::*;
 
     sockeye_peers::in_both_families! {
         nmap_tells_ports_apart
         tshark_reads_as_packets_pass
+        dhclient_gets_a_lease
+        dnsmasq_serves_leases_and_names
+        scanners_find_the_peer
     }
 }

@@ -1,7 +1,7 @@
 //! Kernel sockets that show what a program did to a packet.
 
 use std::io;
-use std::net::{Ipv4Addr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
@@ -15,6 +15,7 @@ use rustix::thread::{CpuSet, sched_getcpu, sched_setaffinity};
 use socket2::{SockFilter, SockRef};
 use sockeye_filter::{Device, Headers, Instruction, Metadata, VlanTag};
 use sockeye_lab::{Host, Lab};
+use sockeye_peers::Family;
 
 /// What the kernel said to a program.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -169,23 +170,31 @@ pub(super) struct Loopback {
     receiver: UdpSocket,
     witness: OwnedFd,
     metadata: Metadata,
+    headers: Headers,
     buffer: Vec<u8>,
     _host: Host,
 }
 
 impl Loopback {
-    pub(super) fn new() -> Loopback {
+    pub(super) fn new(family: Family) -> Loopback {
+        let (own, protocol, data): (IpAddr, _, _) = match family {
+            Family::V4 => (Ipv4Addr::LOCALHOST.into(), 0x0800, 34),
+            Family::V6 => (Ipv6Addr::LOCALHOST.into(), 0x86dd, 54),
+        };
         let host = Lab::new().unwrap().host("filter").unwrap();
+        // Of what has a label the kernel knows a hash, which nobody else does.
+        host.sysctl("ipv6/auto_flowlabels", "0").unwrap();
         let open = || {
-            let [sender, receiver] = [0; 2].map(|port| UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).unwrap());
+            let [sender, receiver] = [0; 2].map(|port| UdpSocket::bind((own, port)).unwrap());
             (sender, receiver, packet_socket(("lo", SockType::Raw)))
         };
         let (sender, receiver, witness) = host.enter(open).unwrap();
         receiver.set_nonblocking(true).unwrap();
         setsockopt(&witness, sockopt::ReceiveTimeout, &TimeVal::seconds(60)).unwrap();
         let device = Some(Device { index: 1, hardware_type: nix::libc::ARPHRD_LOOPBACK });
-        let metadata = Metadata { protocol: 0x0800, device, cpu: stay(), ..Metadata::default() };
-        Loopback { sender, receiver, witness, metadata, buffer: vec![0; 65536], _host: host }
+        let metadata = Metadata { protocol, device, cpu: stay(), ..Metadata::default() };
+        let headers = Headers { link: Some(0), network: 14, data };
+        Loopback { sender, receiver, witness, metadata, headers, buffer: vec![0; 65536], _host: host }
     }
 
     pub(super) fn attach(&self, program: &[Instruction]) -> Attached {
@@ -206,8 +215,7 @@ impl Loopback {
         // On its way out, and again on its way in.
         recv(self.witness.as_raw_fd(), &mut self.buffer, MsgFlags::empty()).unwrap();
         let len = recv(self.witness.as_raw_fd(), &mut self.buffer, MsgFlags::empty()).unwrap();
-        let headers = Headers { link: Some(0), network: 14, data: 34 };
-        (Seen { frame: self.buffer[..len].to_vec(), metadata: self.metadata, headers }, kept)
+        (Seen { frame: self.buffer[..len].to_vec(), metadata: self.metadata, headers: self.headers }, kept)
     }
 }
 
