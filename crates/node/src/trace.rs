@@ -24,8 +24,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use sockeye_device::{Instant, TxFrame};
 use sockeye_wire::ethernet::{EtherType, Frame};
+use sockeye_wire::ipv6::extension::{Extensions, Limits};
 use sockeye_wire::tcp::{Flags, Segment, SeqNumber};
-use sockeye_wire::{Protocol, arp, icmpv4, ipv4, udp};
+use sockeye_wire::{Protocol, arp, icmpv4, icmpv6, ipv4, ipv6, udp};
 
 use crate::ports::Observer;
 
@@ -41,6 +42,19 @@ const HEADERS: usize = 256;
 pub(crate) enum Direction {
     In,
     Out,
+}
+
+/// What a packet of either family carries.
+#[derive(Debug)]
+struct Upper<'a> {
+    src: IpAddr,
+    dst: IpAddr,
+    protocol: Protocol,
+    fragment_offset: u16,
+    /// As much of it as is at hand.
+    payload: &'a [u8],
+    /// How much it is.
+    len: usize,
 }
 
 /// Collects lines while somebody listens.
@@ -104,6 +118,7 @@ impl Tracer {
                 }
             }
             EtherType::IPV4 => self.ipv4(now, arrow, frame.payload(), len - frame.header_len()),
+            EtherType::IPV6 => self.ipv6(now, arrow, frame.payload(), len - frame.header_len()),
             other => self.line(now, format_args!("  {arrow} {other} of {len} bytes")),
         }
     }
@@ -111,40 +126,71 @@ impl Tracer {
     fn ipv4(&mut self, now: Instant, arrow: char, bytes: &[u8], len: usize) {
         // Only the headers may be at hand: then the total length tells of more than there is.
         let Ok(packet) = ipv4::Packet::parse_quoted(bytes) else { return };
-        let (src, dst) = (IpAddr::from(packet.src()), IpAddr::from(packet.dst()));
-        let payload = packet.payload();
-        let payload_len = len.min(packet.total_len()).saturating_sub(packet.header_len());
-        if packet.fragment_offset() > 0 {
-            let offset = packet.fragment_offset();
+        let upper = Upper {
+            src: packet.src().into(),
+            dst: packet.dst().into(),
+            protocol: packet.protocol(),
+            fragment_offset: packet.fragment_offset(),
+            payload: packet.payload(),
+            len: len.min(packet.total_len()).saturating_sub(packet.header_len()),
+        };
+        self.upper(now, arrow, &upper, |payload| {
+            icmpv4::Message::parse(payload).ok().map(|message| message.to_string())
+        });
+    }
+
+    /// What stands behind extension headers; where these are not to be understood, the first of them.
+    fn ipv6(&mut self, now: Instant, arrow: char, bytes: &[u8], len: usize) {
+        let Ok(packet) = ipv6::Packet::parse_quoted(bytes) else { return };
+        let (src, dst) = (packet.src(), packet.dst());
+        let found = Extensions::new(&packet, Limits::NONE).upper().ok();
+        let (protocol, at) = found.map_or((packet.next_header(), ipv6::HEADER_LEN), |found| (found.protocol, found.at));
+        // A jumbogram's length is in an option.
+        let whole = match packet.payload_len() {
+            0 => len,
+            payload_len => len.min(ipv6::HEADER_LEN + usize::from(payload_len)),
+        };
+        let upper = Upper {
+            src: src.into(),
+            dst: dst.into(),
+            protocol,
+            fragment_offset: found.and_then(|found| found.fragment).map_or(0, |fragment| fragment.offset),
+            payload: found.map_or(&[], |found| found.payload),
+            len: whole.saturating_sub(at),
+        };
+        self.upper(now, arrow, &upper, |payload| {
+            icmpv6::Message::parse(payload, src, dst).ok().map(|message| message.to_string())
+        });
+    }
+
+    /// `message` reads what the family's control messages say.
+    fn upper(&mut self, now: Instant, arrow: char, upper: &Upper<'_>, message: impl Fn(&[u8]) -> Option<String>) {
+        let Upper { src, dst, protocol, fragment_offset, payload, len } = *upper;
+        if fragment_offset > 0 {
             self.line(
                 now,
-                format_args!("  {arrow} {} {src} > {dst} fragment at {offset}, {payload_len} bytes", packet.protocol()),
+                format_args!("  {arrow} {protocol} {src} > {dst} fragment at {fragment_offset}, {len} bytes"),
             );
             return;
         }
-        match packet.protocol() {
-            Protocol::TCP => {
-                if let Ok(segment) = Segment::parse(payload) {
-                    self.tcp(now, arrow, src, dst, &segment, payload_len);
-                }
-            }
-            Protocol::UDP => {
-                if let Some(ports) = payload.first_chunk::<8>() {
-                    let port = |at: usize| u16::from_be_bytes([ports[at], ports[at + 1]]);
-                    let (from, to) = (SocketAddr::new(src, port(0)), SocketAddr::new(dst, port(2)));
-                    let data = payload_len.saturating_sub(udp::HEADER_LEN);
-                    self.line(now, format_args!("  {arrow} udp {from} > {to}, {data} bytes"));
-                }
-            }
-            Protocol::ICMP => match icmpv4::Message::parse(payload) {
-                Ok(message) => self.line(now, format_args!("  {arrow} icmp {src} > {dst} {message}")),
-                Err(_) => self.line(now, format_args!("  {arrow} icmp {src} > {dst}, {payload_len} bytes")),
-            },
-            other => self.line(now, format_args!("  {arrow} {other} {src} > {dst}, {payload_len} bytes")),
+        let said = match (protocol, src) {
+            (Protocol::TCP, _) => Segment::parse(payload).ok().map(|segment| self.tcp(src, dst, &segment, len)),
+            (Protocol::UDP, _) => payload.first_chunk::<{ udp::HEADER_LEN }>().map(|ports| {
+                let port = |at: usize| u16::from_be_bytes([ports[at], ports[at + 1]]);
+                let (from, to) = (SocketAddr::new(src, port(0)), SocketAddr::new(dst, port(2)));
+                format!("udp {from} > {to}, {} bytes", len.saturating_sub(udp::HEADER_LEN))
+            }),
+            (Protocol::ICMP, IpAddr::V4(_)) => message(payload).map(|said| format!("icmp {src} > {dst} {said}")),
+            (Protocol::ICMPV6, IpAddr::V6(_)) => message(payload).map(|said| format!("icmp6 {src} > {dst} {said}")),
+            _ => None,
+        };
+        match said {
+            Some(said) => self.line(now, format_args!("  {arrow} {said}")),
+            None => self.line(now, format_args!("  {arrow} {protocol} {src} > {dst}, {len} bytes")),
         }
     }
 
-    fn tcp(&mut self, now: Instant, arrow: char, src: IpAddr, dst: IpAddr, segment: &Segment<'_>, payload_len: usize) {
+    fn tcp(&mut self, src: IpAddr, dst: IpAddr, segment: &Segment<'_>, payload_len: usize) -> String {
         let repr = segment.repr();
         let (from, to) = (SocketAddr::new(src, repr.src_port), SocketAddr::new(dst, repr.dst_port));
         if repr.flags.contains(Flags::SYN) {
@@ -158,7 +204,7 @@ impl Tracer {
         };
         let seq = relative(self.initial.get(&(from, to)), repr.seq);
         let ack = relative(self.initial.get(&(to, from)), repr.ack);
-        let mut text = format!("  {arrow} tcp {from} > {to} {} seq {seq}", repr.flags);
+        let mut text = format!("tcp {from} > {to} {} seq {seq}", repr.flags);
         if repr.flags.contains(Flags::ACK) {
             let _ = write!(text, " ack {ack}");
         }
@@ -171,7 +217,7 @@ impl Tracer {
         if repr.flags.contains(Flags::SYN) || !repr.options.sack.is_empty() {
             let _ = write!(text, " <{}>", repr.options);
         }
-        self.line(now, format_args!("{text}"));
+        text
     }
 }
 
@@ -204,3 +250,6 @@ pub(crate) fn program_name(pid: i32) -> Option<String> {
     // The name is the program's own choice: nothing in it shall move a terminal's cursor.
     Some(name.trim_end().chars().map(|c| if c.is_control() { '?' } else { c }).collect())
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@
 //! A wrong command line is one line on standard error and exit code 2, like every other error of the command.
 
 use std::ffi::OsString;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
@@ -189,6 +189,9 @@ pub(crate) struct Demo {
     /// How much each transfer carries, in MiB
     #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub(crate) size: u32,
+    /// Over IPv6
+    #[arg(short = '6', long)]
+    pub(crate) ipv6: bool,
 }
 
 /// `sockeye up`.
@@ -248,7 +251,7 @@ pub(crate) struct Tether {
 /// The hidden server.
 #[derive(Debug, Args)]
 pub(crate) struct DemoServe {
-    pub(crate) port: u16,
+    pub(crate) at: SocketAddr,
     pub(crate) directory: PathBuf,
 }
 

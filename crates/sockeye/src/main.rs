@@ -38,7 +38,7 @@ fn act(verb: &Verb) -> Result<ExitCode, Failure> {
             Ok(ExitCode::SUCCESS)
         }
         Verb::Tether(args) => demo::tether::exec(args),
-        Verb::DemoServe(args) => demo::builtin::serve(args.port, &args.directory).map(|()| ExitCode::SUCCESS),
+        Verb::DemoServe(args) => demo::builtin::serve(args.at, &args.directory).map(|()| ExitCode::SUCCESS),
         Verb::DemoFetch(args) => {
             let seconds = demo::builtin::fetch(&args.url, &args.output)?;
             // As curl's -w '%{time_total}'.

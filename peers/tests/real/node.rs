@@ -169,13 +169,12 @@ fn the_kernels_own_addresses_are_refused() {
     }
 }
 
-#[test]
-fn two_nodes_live_on_one_interface() {
-    let scene = Scene::new();
+fn two_nodes_live_on_one_interface(family: Family) {
+    let scene = Scene::of(family);
     let control = scene.file("second");
-    let second = "10.9.0.7";
+    let (second, length) = if family == Family::V4 { ("10.9.0.7", 24) } else { ("fd09::7", 64) };
     let mut up = scene.subject_host().command(&sockeye_path());
-    up.args(["up", "-i", scene.interface(), "-a", &format!("{second}/24"), "--control"]).arg(&control);
+    up.args(["up", "-i", scene.interface(), "-a", &format!("{second}/{length}"), "--control"]).arg(&control);
     let mut node = Process::start(&mut up);
     node.line_with("ready");
     scene.serves_on();
@@ -193,8 +192,23 @@ fn two_nodes_live_on_one_interface() {
     scene.serves_on();
 }
 
+/// A small one: what it carries it compares itself, and its story tells frames of either family.
+fn the_demo_ends_well(family: Family) {
+    let host = sockeye_lab::Lab::new().unwrap().host("alone").unwrap();
+    let mut demo = host.command(&sockeye_path());
+    demo.args(["demo", "--size", "1"]).args((family == Family::V6).then_some("--ipv6"));
+    let told = Process::start(&mut demo).success();
+    let found = if family == Family::V4 { "is at" } else { "→ icmp6" };
+    for expected in [found, "→ SYN seq 0", "← SYN|ACK seq 0 ack 1", "every file arrived as it was sent", "All well"]
+    {
+        assert!(told.text().contains(expected), "no {expected:?}: {told}\n{}", told.text());
+    }
+}
+
 in_both_families! {
+    the_demo_ends_well
     programs_get_an_error_when_the_node_is_killed
     a_program_goes_on_with_the_next_node
+    two_nodes_live_on_one_interface
     a_node_that_stops_delivers_what_a_program_wrote_before_it_closed
 }

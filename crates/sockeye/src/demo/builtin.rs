@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Component, Path};
 use std::time::Instant;
 
@@ -16,9 +16,9 @@ use crate::paint;
 const MAX_HEAD: u64 = 16 * 1024;
 
 /// Serves the files of a directory until it is ended.
-pub(crate) fn serve(port: u16, directory: &Path) -> Result<(), Failure> {
-    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))
-        .map_err(|error| Failure::new(format!("cannot listen on port {port}: {error}; is another program there?")))?;
+pub(crate) fn serve(at: SocketAddr, directory: &Path) -> Result<(), Failure> {
+    let listener = TcpListener::bind(at)
+        .map_err(|error| Failure::new(format!("cannot listen at {at}: {error}; is another program there?")))?;
     paint::print("Serving\n").map_err(|error| Failure::new(format!("cannot write to standard output: {error}")))?;
     for connection in listener.incoming() {
         let Ok(mut connection) = connection else { continue };

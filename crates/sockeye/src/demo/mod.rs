@@ -22,6 +22,7 @@ mod story;
 pub(crate) mod tether;
 
 use std::ffi::OsString;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
@@ -40,10 +41,43 @@ use programs::{PORT, Programs};
 use story::Story;
 use tether::Running;
 
-const KERNEL: &str = "10.77.0.1";
-const NODE: &str = "10.77.0.2";
-const KERNEL_TO_TWIN: &str = "10.78.0.1";
-const TWIN: &str = "10.78.0.2";
+/// The addresses of the lab, of one family.
+struct Ends {
+    kernel: IpAddr,
+    node: IpAddr,
+    kernel_to_twin: IpAddr,
+    twin: IpAddr,
+    prefix: u8,
+}
+
+impl Ends {
+    fn of(ipv6: bool) -> Ends {
+        let at = |wire: u8, host: u8| -> IpAddr {
+            match ipv6 {
+                false => Ipv4Addr::new(10, 77, wire, host).into(),
+                true => Ipv6Addr::new(0xfd77, wire.into(), 0, 0, 0, 0, 0, host.into()).into(),
+            }
+        };
+        let prefix = if ipv6 { 64 } else { 24 };
+        Ends { kernel: at(0, 1), node: at(0, 2), kernel_to_twin: at(1, 1), twin: at(1, 2), prefix }
+    }
+
+    /// With the length of its prefix, as interfaces have it.
+    fn on_link(&self, address: IpAddr) -> String {
+        format!("{address}/{}", self.prefix)
+    }
+
+    /// Any address of the family, on the servers' port.
+    fn any(&self) -> SocketAddr {
+        let any: IpAddr = if self.node.is_ipv6() { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
+        SocketAddr::new(any, PORT)
+    }
+}
+
+/// What a server of the lab has under a name.
+fn url(server: IpAddr, name: &str) -> String {
+    format!("http://{}/{name}", SocketAddr::new(server, PORT))
+}
 
 /// How long a program may take to start.
 const START: Duration = Duration::from_secs(15);
@@ -58,6 +92,7 @@ const QUIET: Duration = Duration::from_millis(300);
 
 /// The hosts, and what runs on them.
 struct Stage {
+    ends: Ends,
     scratch: Scratch,
     programs: Programs,
     control: PathBuf,
@@ -81,10 +116,10 @@ pub(crate) fn demo(args: &Demo) -> Result<ExitCode, Failure> {
     let unprivileged = !sockeye_lab::is_privileged();
     // Before there is any thread.
     sockeye_lab::become_root().map_err(|error| Failure::new(format!("the demo's lab: {error}")))?;
-    let stage = Stage::build(args.size)?;
+    let stage = Stage::build(args)?;
     watch_signals(stage.scratch.path())?;
     let story = Story::new();
-    story.opening(&stage.programs, args.size, unprivileged);
+    story.opening(&stage, args.size, unprivileged);
 
     let carried = carry_out(&stage, &story, args.size);
     let Stage { scratch, .. } = stage;
@@ -111,10 +146,10 @@ fn carry_out(stage: &Stage, story: &Story, size: u32) -> Result<(), Failure> {
         let bulk = Instant::now();
         // In turns, so that whatever else the machine does meets all four; the best of each counts.
         for _ in 0..ROUNDS {
-            rows.fetched.push(stage.transfer(&stage.sockeye, true, KERNEL, &sum)?);
-            rows.twin_fetched.push(stage.transfer(&stage.twin, false, KERNEL_TO_TWIN, &sum)?);
-            rows.served.push(stage.transfer(&stage.kernel, false, NODE, &sum)?);
-            rows.twin_served.push(stage.transfer(&stage.kernel, false, TWIN, &sum)?);
+            rows.fetched.push(stage.transfer(&stage.sockeye, true, stage.ends.kernel, &sum)?);
+            rows.twin_fetched.push(stage.transfer(&stage.twin, false, stage.ends.kernel_to_twin, &sum)?);
+            rows.served.push(stage.transfer(&stage.kernel, false, stage.ends.node, &sum)?);
+            rows.twin_served.push(stage.transfer(&stage.kernel, false, stage.ends.twin, &sum)?);
             if bulk.elapsed() > ENOUGH {
                 break;
             }
@@ -128,25 +163,27 @@ fn carry_out(stage: &Stage, story: &Story, size: u32) -> Result<(), Failure> {
 }
 
 impl Stage {
-    fn build(size: u32) -> Result<Stage, Failure> {
+    fn build(args: &Demo) -> Result<Stage, Failure> {
         let programs = Programs::find()?;
-        let scratch = Scratch::new(size)
+        let ends = Ends::of(args.ipv6);
+        let scratch = Scratch::new(args.size)
             .map_err(|error| Failure::new(format!("cannot make a scratch directory: {error}; set TMPDIR")))?;
         let made = |error: sockeye_lab::Error| Failure::new(format!("the demo's lab: {error}"));
         let lab = Lab::new().map_err(made)?;
         let (kernel, sockeye) = (lab.host("kernel").map_err(made)?, lab.host("sockeye").map_err(made)?);
         let twin = lab.host("twin").map_err(made)?;
-        // Whatever a kernel without IPv6 says to this: then it is quiet already.
+        // Whatever a kernel without IPv6 says to this: then it is quiet already. Nobody else is there to have its addresses.
+        let setting = if args.ipv6 { ("accept_dad", "0") } else { ("disable_ipv6", "1") };
         for host in [&kernel, &sockeye, &twin] {
-            let _ = host.sysctl("ipv6/conf/default/disable_ipv6", "1");
+            let _ = host.sysctl(&format!("ipv6/conf/default/{}", setting.0), setting.1);
         }
         lab.link(&kernel, "veth0", &sockeye, "veth0").map_err(made)?;
         lab.link(&kernel, "veth1", &twin, "veth0").map_err(made)?;
-        kernel.address("veth0", &format!("{KERNEL}/24")).map_err(made)?;
-        kernel.address("veth1", &format!("{KERNEL_TO_TWIN}/24")).map_err(made)?;
-        twin.address("veth0", &format!("{TWIN}/24")).map_err(made)?;
+        kernel.address("veth0", &ends.on_link(ends.kernel)).map_err(made)?;
+        kernel.address("veth1", &ends.on_link(ends.kernel_to_twin)).map_err(made)?;
+        twin.address("veth0", &ends.on_link(ends.twin)).map_err(made)?;
         let control = scratch.join("node.sock");
-        Ok(Stage { scratch, programs, control, kernel, sockeye, twin })
+        Ok(Stage { ends, scratch, programs, control, kernel, sockeye, twin })
     }
 
     fn no_room(&self, error: &std::io::Error) -> Failure {
@@ -159,7 +196,7 @@ impl Stage {
     fn start_node(&self) -> Result<OwnNode, Failure> {
         let up = up_command(&self.control)?;
         let mut command = tether::on(&self.sockeye, up.get_program())?;
-        command.args(up.get_args()).args(["-i", "veth0", "-a", &format!("{NODE}/24")]);
+        command.args(up.get_args()).args(["-i", "veth0", "-a", &self.ends.on_link(self.ends.node)]);
         command.stdout(Stdio::piped());
         OwnNode::spawn(command)
     }
@@ -181,7 +218,7 @@ impl Stage {
     }
 
     fn serve(&self, host: &Host, on_node: bool) -> Result<Running, Failure> {
-        let mut command = self.command(host, on_node, &self.programs.serve(self.scratch.path()))?;
+        let mut command = self.command(host, on_node, &self.programs.serve(self.ends.any(), self.scratch.path()))?;
         // Its log of requests is not part of the story.
         command.stderr(Stdio::null());
         let mut server = Running::start(command, format!("{} on host {}", self.programs.server(), host.name()))?;
@@ -202,9 +239,9 @@ impl Stage {
         }
     }
 
-    fn transfer(&self, host: &Host, on_node: bool, server: &str, sum: &Sum) -> Result<f64, Failure> {
+    fn transfer(&self, host: &Host, on_node: bool, server: IpAddr, sum: &Sum) -> Result<f64, Failure> {
         let output = self.scratch.join("arrived");
-        let seconds = self.fetch(host, on_node, &format!("http://{server}:{PORT}/data"), &output)?;
+        let seconds = self.fetch(host, on_node, &url(server, "data"), &output)?;
         let (arrived, bytes) = load::sum(&output).map_err(|error| self.no_room(&error))?;
         let _ = std::fs::remove_file(&output);
         if arrived != *sum {
@@ -218,7 +255,7 @@ impl Stage {
 
     /// A small fetch by a program on the node, told call by call.
     fn first_fetch(&self, story: &Story) -> Result<(), Failure> {
-        let url = format!("http://{KERNEL}:{PORT}/hello");
+        let url = url(self.ends.kernel, "hello");
         let (trace, ()) = self.traced(|| self.greet(&self.sockeye, true, &url))?;
         story.first_fetch(&self.programs, &url, &trace);
         Ok(())
@@ -228,7 +265,7 @@ impl Stage {
     fn first_serve(&self, story: &Story) -> Result<Running, Failure> {
         let (trace, server) = self.traced(|| {
             let server = self.serve(&self.sockeye, true)?;
-            self.greet(&self.kernel, false, &format!("http://{NODE}:{PORT}/hello"))?;
+            self.greet(&self.kernel, false, &url(self.ends.node, "hello"))?;
             Ok(server)
         })?;
         story.first_serve(&self.programs, &trace);

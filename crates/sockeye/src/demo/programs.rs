@@ -1,6 +1,7 @@
 //! The programs that the demo runs: those of the machine, or the built-in ones.
 
 use std::ffi::{OsStr, OsString};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -56,14 +57,14 @@ impl Programs {
         words
     }
 
-    /// Serves the files of `directory` on [`PORT`], and says "Serving" when it does.
-    pub(crate) fn serve(&self, directory: &Path) -> Vec<OsString> {
-        let port = PORT.to_string();
+    /// Serves the files of `directory` at an address, and says "Serving" when it does.
+    pub(crate) fn serve(&self, at: SocketAddr, directory: &Path) -> Vec<OsString> {
         let Some(python) = &self.python else {
-            return vec![self.own.clone().into(), "demo-serve".into(), port.into(), directory.into()];
+            return vec![self.own.clone().into(), "demo-serve".into(), at.to_string().into(), directory.into()];
         };
+        let (address, port) = (at.ip().to_string(), at.port().to_string());
         let mut words: Vec<OsString> = vec![python.clone().into()];
-        words.extend(["-u", "-m", "http.server", &port, "--bind", "0.0.0.0", "--directory"].map(OsString::from));
+        words.extend(["-u", "-m", "http.server", &port, "--bind", &address, "--directory"].map(OsString::from));
         words.push(directory.into());
         words
     }

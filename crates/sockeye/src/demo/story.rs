@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::demo::load::Sum;
 use crate::demo::programs::Programs;
-use crate::demo::{KERNEL, NODE, Rows};
+use crate::demo::{Rows, Stage};
 use crate::paint::{Paint, Tone, print};
 
 /// What the first fetch brings.
@@ -88,18 +88,22 @@ impl Story {
         self.say(format_args!("\n{}", self.paint.tone(Tone::Strong, text)));
     }
 
-    pub(crate) fn opening(&self, programs: &Programs, size: u32, unprivileged: bool) {
+    pub(crate) fn opening(&self, stage: &Stage, size: u32, unprivileged: bool) {
+        let Stage { ends, programs, .. } = stage;
         let paint = self.paint;
         let release = rustix::system::uname();
         let linux = format!("Linux {}", release.release().to_string_lossy());
         self.say(paint.tone(Tone::Strong, "Sockeye demo: two hosts on one wire"));
-        let ours = "a node: our own stack, from ARP upwards";
+        let ours = match ends.node.is_ipv6() {
+            false => "a node: our own stack, from ARP upwards",
+            true => "a node: our own stack, from neighbour discovery upwards",
+        };
         let wire = "─────────── veth ───────────";
         let side = |tone, text: &str, width: usize| {
             format!("{}{:width$}", paint.tone(tone, text), "", width = width - text.len())
         };
         self.say(format_args!("\n    {}{}", side(Tone::Kernel, "kernel", 44), paint.tone(Tone::Ours, "sockeye")));
-        self.say(format_args!("    {KERNEL:<14}{wire:<30}{NODE}"));
+        self.say(format_args!("    {:<14}{wire:<30}{}", ends.kernel.to_string(), ends.node));
         self.say(format_args!("    {linux:<44}{ours}"));
         let how = if unprivileged { "without root, in a user namespace" } else { "in namespaces without names" };
         self.say(paint.tone(
