@@ -92,13 +92,14 @@ impl Host {
     ) -> Option<Result<(), Errno>> {
         let settings = self.settings(id)?;
         let v6 = settings.ipv6.is_some();
+        let is_raw = settings.raw.is_some_and(|raw| raw.is_raw());
         let done = match (level, name) {
             (IPPROTO_IPV6, IPV6_ADDRFORM) if v6 => return Some(self.become_ipv4(now, id, value)),
             (IPPROTO_IP, IP_UNICAST_IF) => self.set_unicast_port(id, false, value),
             (IPPROTO_IPV6, IPV6_UNICAST_IF) if v6 => self.set_unicast_port(id, true, value),
-            // They are for raw sockets, and for those of IPPROTO_RAW; see docs/options.md.
-            (IPPROTO_IP, IP_ROUTER_ALERT) if !settings.raw.is_some_and(|raw| raw.is_raw()) => Err(Errno::EINVAL),
-            (IPPROTO_IPV6, IPV6_ROUTER_ALERT) if v6 => read_int(value).and(Err(Errno::ENOPROTOOPT)),
+            // They are for raw sockets.
+            (IPPROTO_IP, IP_ROUTER_ALERT) if !is_raw => Err(Errno::EINVAL),
+            (IPPROTO_IPV6, IPV6_ROUTER_ALERT) if v6 && !is_raw => read_int(value).and(Err(Errno::ENOPROTOOPT)),
             (IPPROTO_IPV6, IPV6_PKTINFO) if v6 => {
                 let index = value.get(16..)?.first_chunk().map(|&index| u32::from_ne_bytes(index))?;
                 let device = self.sockets.get(id.0)?.device.map_or(0, PortId::interface_index);
@@ -118,11 +119,12 @@ impl Host {
         let settings = self.settings(id)?;
         let v6 = settings.ipv6.is_some();
         let stream = self.is_stream(id);
+        let is_raw = settings.raw.is_some_and(|raw| raw.is_raw());
         Some(match (level, name) {
             (IPPROTO_IP, IP_TTL) => Ok(int(settings.ip.ttl.unwrap_or(self.stack().ttl()).into())),
             (IPPROTO_IPV6, IPV6_UNICAST_HOPS) => Ok(int(settings.ipv6?.hops.unwrap_or(self.stack().ttl()).into())),
             // They are for raw sockets, and off elsewhere.
-            (IPPROTO_IP, IP_HDRINCL | IP_ROUTER_ALERT) if !settings.raw.is_some_and(|raw| raw.is_raw()) => Ok(int(0)),
+            (IPPROTO_IP, IP_HDRINCL | IP_ROUTER_ALERT) if !is_raw => Ok(int(0)),
             // What Linux calls so is a socket's number: the protocol of a raw one, the port of others.
             (IPPROTO_IP, IP_PROTOCOL) => Ok(int(match settings.raw {
                 Some(raw) if raw.is_raw() => raw.protocol(v6),
@@ -133,7 +135,7 @@ impl Host {
                 Some(_) => Err(Errno::ENOPROTOOPT),
                 None => self.peer_address(id).map(|_| int(AF_INET6.into())),
             },
-            (IPPROTO_IPV6, IPV6_ROUTER_ALERT) if v6 => Ok(int(0)),
+            (IPPROTO_IPV6, IPV6_ROUTER_ALERT) if v6 && !is_raw => Ok(int(0)),
             (IPPROTO_IP, IP_PKTOPTIONS) if stream => Ok(Vec::new()),
             _ => return None,
         })

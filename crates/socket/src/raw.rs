@@ -3,9 +3,12 @@
 //! `ICMP_FILTER` is for raw sockets of ICMP, `ICMP6_FILTER` for those of ICMPv6, `IP_HDRINCL`, `IPV6_HDRINCL` and `IPV6_CHECKSUM` for all raw
 //! sockets of their family; elsewhere they are refused, as Linux refuses them.
 //!
+//! `IP_ROUTER_ALERT` and `IPV6_ROUTER_ALERT` ask for packets with a router alert that are on their way through. A host forwards nothing, so nothing
+//! ever comes of them, here as on Linux without forwarding; what is kept is who has asked, because nobody may ask twice.
+//!
 //! # Standards
 //!
-//! Linux raw(7), icmp(7); RFC 3542 §3.
+//! Linux raw(7), icmp(7), ip(7), ipv6(7); RFC 3542 §3; RFC 2113, RFC 2711.
 
 use sockeye_stack::raw::{Filter, Kind, Options};
 use sockeye_stack::{Stack, raw};
@@ -26,6 +29,17 @@ pub struct RawSettings {
     pub checksum_offset: Option<u32>,
     /// ICMP_FILTER, ICMP6_FILTER.
     pub filter: Filter,
+    /// IP_ROUTER_ALERT, IPV6_ROUTER_ALERT.
+    pub router_alert: RouterAlert,
+}
+
+/// Whether packets that tell routers to look at them are asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RouterAlert {
+    /// They are.
+    asked: bool,
+    /// What reads back, which of IPv6 is whether the last value was 0.
+    told: bool,
 }
 
 impl RawSettings {
@@ -42,8 +56,9 @@ impl RawSettings {
             Kind::Protocol(135) if ipv6 => Some(4),
             _ => None,
         };
-        let header_included = kind == Kind::Protocol(255);
-        Ok(RawSettings { kind, header_included, checksum_offset, filter: Filter::default() })
+        let header_included = kind == Kind::Protocol(IPPROTO_RAW);
+        let (filter, router_alert) = (Filter::default(), RouterAlert::default());
+        Ok(RawSettings { kind, header_included, checksum_offset, filter, router_alert })
     }
 
     /// The socket's protocol.
@@ -71,6 +86,8 @@ impl RawSettings {
             (IPPROTO_IP, IP_HDRINCL) if !ipv6 => flag(bytes).map(|on| self.header_included = on),
             (IPPROTO_IPV6, IPV6_HDRINCL) if ipv6 => read_int(bytes).map(|value| self.header_included = value != 0),
             (IPPROTO_IPV6 | SOL_RAW, IPV6_CHECKSUM) if ipv6 => self.set_checksum(level, bytes),
+            (IPPROTO_IP, IP_ROUTER_ALERT) if !ipv6 => self.set_router_alert_v4(bytes),
+            (IPPROTO_IPV6, IPV6_ROUTER_ALERT) if ipv6 => self.set_router_alert_v6(bytes),
             (SOL_RAW, ICMP_FILTER) if !ipv6 => self.set_filter(IPPROTO_ICMP, 4, bytes),
             (IPPROTO_ICMPV6, ICMP6_FILTER) if ipv6 => self.set_filter(IPPROTO_ICMPV6, 32, bytes),
             _ => return None,
@@ -88,6 +105,8 @@ impl RawSettings {
             (IPPROTO_IPV6 | SOL_RAW, IPV6_CHECKSUM) if ipv6 => {
                 Ok(int(self.checksum_offset.map_or(-1, u32::cast_signed)))
             }
+            (IPPROTO_IP, IP_ROUTER_ALERT) if !ipv6 => Ok(int(self.router_alert.told.into())),
+            (IPPROTO_IPV6, IPV6_ROUTER_ALERT) if ipv6 => Ok(int(self.router_alert.told.into())),
             (SOL_RAW, ICMP_FILTER) if !ipv6 => self.filter(IPPROTO_ICMP, 4),
             (IPPROTO_ICMPV6, ICMP6_FILTER) if ipv6 => self.filter(IPPROTO_ICMPV6, 32),
             _ => return None,
@@ -101,6 +120,32 @@ impl RawSettings {
             return Err(Errno::EINVAL);
         }
         self.checksum_offset = u32::try_from(value).ok();
+        Ok(())
+    }
+
+    /// Any value but 0 asks, on sockets of any protocol that is not all of them.
+    fn set_router_alert_v4(&mut self, bytes: &[u8]) -> Result<(), Errno> {
+        let asks = flag(bytes)?;
+        if self.number() == IPPROTO_RAW {
+            return Err(Errno::EINVAL);
+        }
+        self.ask_for_alerts(asks, asks)
+    }
+
+    /// The value is the kind of alert, less than 0 none; for IPPROTO_RAW.
+    fn set_router_alert_v6(&mut self, bytes: &[u8]) -> Result<(), Errno> {
+        let kind = read_int(bytes)?;
+        if self.number() != IPPROTO_RAW {
+            return Err(Errno::ENOPROTOOPT);
+        }
+        self.ask_for_alerts(kind >= 0, kind != 0)
+    }
+
+    fn ask_for_alerts(&mut self, asks: bool, told: bool) -> Result<(), Errno> {
+        if self.router_alert.asked == asks {
+            return Err(if asks { Errno::EADDRINUSE } else { Errno::ENOBUFS });
+        }
+        self.router_alert = RouterAlert { asked: asks, told };
         Ok(())
     }
 
@@ -129,6 +174,9 @@ impl RawSettings {
         }
     }
 }
+
+/// All protocols, of which the program makes the headers.
+const IPPROTO_RAW: u8 = 255;
 
 fn flag(bytes: &[u8]) -> Result<bool, Errno> {
     // Nothing at all is 0.
@@ -228,5 +276,29 @@ mod tests {
         assert_eq!(v4.set(false, IPPROTO_IP, IP_HDRINCL, &[1]), Some(Ok(())));
         assert!(v4.header_included);
         assert_eq!(v4.set(false, IPPROTO_IPV6, IPV6_HDRINCL, &[1, 0, 0, 0]), None);
+    }
+
+    #[test]
+    fn routers_alerts_are_asked_for_once() {
+        let set = |raw: &mut RawSettings, value: i32| {
+            let v6 = raw.number() == IPPROTO_RAW;
+            let (level, name) = if v6 { (IPPROTO_IPV6, IPV6_ROUTER_ALERT) } else { (IPPROTO_IP, IP_ROUTER_ALERT) };
+            let outcome = raw.set(v6, level, name, &value.to_ne_bytes()).unwrap();
+            (outcome, raw.value(v6, level, name).unwrap().unwrap()[0])
+        };
+        let mut v4 = raw(false, 253);
+        assert_eq!(set(&mut v4, 0), (Err(Errno::ENOBUFS), 0));
+        assert_eq!(set(&mut v4, -1), (Ok(()), 1));
+        assert_eq!(set(&mut v4, 2), (Err(Errno::EADDRINUSE), 1));
+        assert_eq!(set(&mut v4, 0), (Ok(()), 0));
+        let mut v6 = raw(true, 255);
+        assert_eq!(set(&mut v6, -1), (Err(Errno::ENOBUFS), 0));
+        assert_eq!(set(&mut v6, 0), (Ok(()), 0));
+        assert_eq!(set(&mut v6, 0), (Err(Errno::EADDRINUSE), 0));
+        // As on Linux, what reads back is not whether they are asked for.
+        assert_eq!(set(&mut v6, -1), (Ok(()), 1));
+        assert_eq!(raw(false, 255).set(false, IPPROTO_IP, IP_ROUTER_ALERT, &[1]), Some(Err(Errno::EINVAL)));
+        let elsewhere = raw(true, 58).set(true, IPPROTO_IPV6, IPV6_ROUTER_ALERT, &[0; 4]);
+        assert_eq!(elsewhere, Some(Err(Errno::ENOPROTOOPT)));
     }
 }

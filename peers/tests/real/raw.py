@@ -381,4 +381,35 @@ def a_routers_limit_is_told():
     assert struct.unpack("I", s.getsockopt(IPPROTO_IPV6, IPV6_PATHMTU, 32)[28:]) == (1400,)
 
 
+def alerts_are_sent():
+    """The peer's part, again and again: packets with a router alert for others and for the subject, and one that ends the round."""
+    four, six, own_header = make(AF_INET, SOCK_RAW, UNKNOWN), make(AF_INET6, SOCK_RAW, UNKNOWN), make(AF_INET6, SOCK_RAW, IPPROTO_RAW)
+    four.setsockopt(IPPROTO_IP, 4, bytes([148, 4, 0, 0]))
+    six.setsockopt(IPPROTO_IPV6, 54, bytes([0, 0, 5, 2, 0, 0, 1, 0]))
+    addresses = b"".join(socket.inet_pton(AF_INET6, address) for address in (own6, peer6))
+    while True:
+        for s, elsewhere, here in [(four, "10.9.7.7", peer), (six, "fd09:7::7", peer6)]:
+            s.sendto(b"elsewhere", (elsewhere, 0))
+            s.sendto(b"here", (here, 0))
+        own_header.sendto(struct.pack("!IHBB", 6 << 28, 3, IPPROTO_RAW, 64) + addresses + b"end", (peer6, 0))
+        select.select([], [], [], 0.3)
+
+
+def alerts_are_for_routers():
+    four, six = make(AF_INET, SOCK_RAW, UNKNOWN), make(AF_INET6, SOCK_RAW, UNKNOWN)
+    alerted = make(AF_INET6, SOCK_RAW, IPPROTO_RAW)
+    four.setsockopt(IPPROTO_IP, 5, 1)
+    alerted.setsockopt(IPPROTO_IPV6, 22, 0)
+    fails(errno.EADDRINUSE, four.setsockopt, IPPROTO_IP, 5, 1)
+    fails(errno.EADDRINUSE, alerted.setsockopt, IPPROTO_IPV6, 22, 3)
+    fails(errno.ENOPROTOOPT, six.setsockopt, IPPROTO_IPV6, 22, 0)
+    print("ready", flush=True)
+    # What is for the socket's protocol comes as ever, and nothing else.
+    for _ in range(3):
+        assert alerted.recv(100) == b"end"
+        packet = four.recv(100)
+        assert packet[20:] == bytes([148, 4, 0, 0]) + b"here", packet
+        assert six.recv(100) == b"here"
+
+
 globals()[check]()

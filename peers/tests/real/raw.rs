@@ -211,6 +211,24 @@ checks! {
     raw_and_echo_sockets_hear_of_errors
 }
 
+/// Whoever asks for packets with a router alert on their way through gets none from a host, which forwards nothing.
+#[test]
+fn alerts_are_for_routers() {
+    let chain = chain();
+    chain.scene.subject_host().sysctl("ipv4/ip_forward", "0").unwrap();
+    let subject6 = Side::Subject.address6();
+    chain.scene.peer().route("10.9.7.0/24", SUBJECT.parse().unwrap()).unwrap();
+    chain.scene.peer().route("fd09:7::/64", subject6.parse().unwrap()).unwrap();
+    let script = |side| chain.scene.script(side, "raw.py", include_str!("raw.py"));
+    let peer6 = Side::Peer.address6();
+    let ends = ["alerts_are_for_routers", SUBJECT, PEER, subject6, peer6, FAR, FAR6];
+    let mut asks = Process::start(script(Side::Subject).args(ends));
+    asks.line_with("ready");
+    let ends = ["alerts_are_sent", PEER, SUBJECT, peer6, subject6, FAR, FAR6];
+    let _sender = Process::start(script(Side::Peer).args(ends));
+    asks.success();
+}
+
 in_both_families! {
     ping_without_privileges
 }
