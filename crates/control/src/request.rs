@@ -56,7 +56,8 @@ pub enum Request<'a> {
         /// Which socket.
         id: SocketId,
     },
-    /// `setsockopt(2)`. Answer: `Done`; an option that is not implemented is `ENOPROTOOPT`, never a silent success.
+    /// `setsockopt(2)`. Answer: `Done`, or [`crate::Reply::Value`], by which the beginning of the program's value is replaced; an option that is not
+    /// implemented is `ENOPROTOOPT`, never a silent success.
     SetOption {
         /// Which socket.
         id: SocketId,

@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use sockeye_control::{Address, Kind, LinkAddress, Request, SocketId};
 use sockeye_socket::names::{
-    AF_INET, AF_PACKET, IPPROTO_IPV6, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_UDPLITE, IPV6_ADDRFORM, IPV6_PATHMTU,
-    PACKET_FANOUT, PACKET_RX_RING, PACKET_TX_RING, SO_ATTACH_FILTER, SO_ERROR, SO_OOBINLINE, SOCK_PACKET, SOCK_RAW,
-    SOL_PACKET, SOL_SOCKET, TCP_CORK, UDP_CORK,
+    AF_INET, AF_PACKET, IPPROTO_IPV6, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_UDPLITE, IPV6_ADDRFORM, IPV6_FLOWLABEL_MGR,
+    IPV6_PATHMTU, PACKET_FANOUT, PACKET_RX_RING, PACKET_TX_RING, SO_ATTACH_FILTER, SO_ERROR, SO_OOBINLINE, SOCK_PACKET,
+    SOCK_RAW, SOL_PACKET, SOL_SOCKET, TCP_CORK, UDP_CORK,
 };
 use sockeye_socket::settings::cut_value;
 use sockeye_socket::table::Key;
-use sockeye_socket::{Body, Errno, Privilege, Progress};
+use sockeye_socket::{Body, Errno, Holder, Privilege, Progress};
 use sockeye_stack::tcp::Side;
 
 use crate::boundary::{Boundary, Context};
@@ -322,6 +322,9 @@ impl Call<'_, '_> {
                 const MOST: usize = 120;
                 Answer::Value(host.filter_part(socket, len as usize, MOST))
             }
+            Request::SetOption { level: IPPROTO_IPV6, name: IPV6_FLOWLABEL_MGR, value, .. } => {
+                flow_label(host.manage_flow_label(*now, socket, holder(self.privilege, self.who), value)?)
+            }
             Request::SetOption { level, name, value, .. } | Request::TellOption { level, name, value, .. } => {
                 host.set_option(*now, socket, self.privilege, level, name, value)?;
                 if (level, name) == (SOL_SOCKET, SO_OOBINLINE) {
@@ -337,7 +340,7 @@ impl Call<'_, '_> {
                 None => Answer::Done,
             },
             Request::AskOption { level, name, value, .. } => {
-                Answer::Value(host.asked_option(socket, level, name, value)?)
+                Answer::Value(host.asked_option(*now, socket, level, name, value)?)
             }
             Request::Option { level, name, len, .. } => {
                 if (level, name) == (SOL_SOCKET, SO_ERROR)
@@ -397,6 +400,16 @@ impl Call<'_, '_> {
         };
         Ok((answer, None))
     }
+}
+
+/// Who asks for a flow label.
+pub(crate) fn holder(privilege: Privilege, Owner { pid, uid }: Owner) -> Holder {
+    Holder { privilege, process: pid, user: uid }
+}
+
+/// The label that was chosen, if one was.
+pub(crate) fn flow_label(chosen: Option<Vec<u8>>) -> Answer {
+    chosen.map_or(Answer::Done, Answer::Value)
 }
 
 /// Whether a stream is to be corked or its cork to be pulled, and which.

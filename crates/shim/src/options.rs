@@ -87,13 +87,16 @@ fn read(
     }
 }
 
-/// How long the question is that stands in the program's buffer, where there is one: `struct ip_msfilter`, `struct group_filter`, without sources.
+/// How long the question is that stands in the program's buffer, where there is one: `struct ip_msfilter`, `struct group_filter`, without sources;
+/// `struct in6_flowlabel_req`.
 fn question(level: c_int, name: c_int) -> Option<usize> {
     const IP_MSFILTER: c_int = 41;
     const MCAST_MSFILTER: c_int = 48;
+    const IPV6_FLOWLABEL_MGR: c_int = 32;
     match (level, name) {
         (libc::IPPROTO_IP, IP_MSFILTER) => Some(16),
         (libc::IPPROTO_IP | libc::IPPROTO_IPV6, MCAST_MSFILTER) => Some(144),
+        (libc::IPPROTO_IPV6, IPV6_FLOWLABEL_MGR) => Some(32),
         _ => None,
     }
 }
@@ -168,6 +171,8 @@ fn set(
     let along = Along { value: Some((value, len)), ..Along::socket(fd) };
     match exchange::ask(&request, along, &mut exchange::buffer())?.reply {
         Reply::Done => {}
+        // As with the kernel, a value that cannot be written is no error.
+        Reply::Value(bytes) => drop(memory::write(value.cast_mut(), &bytes[..bytes.len().min(len)])),
         _ => return Err(NONSENSE),
     }
     if (level, name) == (libc::IPPROTO_IPV6, IPV6_ADDRFORM) {

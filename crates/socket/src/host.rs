@@ -23,6 +23,7 @@ use sockeye_stack::{BindingId, PortId, Stack, packet, raw as stack_raw, udp};
 use crate::convert::bind_of;
 use crate::errno::Errno;
 use crate::filter::Filtering;
+use crate::flow_labels::Held;
 use crate::multicast::Groups;
 use crate::names::*;
 use crate::packet::PacketSocket;
@@ -99,6 +100,8 @@ pub(crate) struct Socket {
     pub(crate) device: Option<PortId>,
     /// What it has to do with groups.
     pub(crate) groups: Groups,
+    /// The labels that it has leased.
+    pub(crate) flow_labels: Held,
     /// Whose it is, among whom SO_REUSEPORT shares.
     pub(crate) owner: u32,
     /// The last failure, until somebody asks (SO_ERROR).
@@ -308,6 +311,7 @@ impl Host {
             address: None,
             device: None,
             groups,
+            flow_labels: Held::default(),
             owner: 0,
             error: None,
             filtering: Filtering::default(),
@@ -325,8 +329,9 @@ impl Host {
     }
 
     fn end(&mut self, now: Instant, id: SocketId, abort: bool) {
-        let Some(Socket { state, settings, groups, .. }) = self.sockets.remove(id.0) else { return };
+        let Some(Socket { state, settings, groups, flow_labels, .. }) = self.sockets.remove(id.0) else { return };
         self.leave_all_groups(&groups);
+        self.release_flow_labels(now, &flow_labels);
         match state {
             State::Fresh | State::Datagram(None) => {}
             State::Bound(binding) => self.stack.tcp_unbind(binding),

@@ -14,7 +14,7 @@
 //! | [`settings`], [`advanced`], `switches`, `ipv6`, `raw`, `udp_lite` | what can be set, by level: numbers, bytes, limits, errors |
 //! | `options`, `live`, `info`, `multicast`, `source_filters`, `filter` | what is asked of or done to a living socket by options |
 //! | `packet`, `datagram` | calls of packet sockets; datagrams by copy |
-//! | `family` | addresses as a program has them, and as the stack has them |
+//! | `family`, `flow_labels` | addresses as a program has them, and as the stack has them; labels on lease |
 //! | [`names`], `errno`, `convert` | Linux's numbers, and the stack's answers in them |
 //! | [`table`] | keys that go stale |
 
@@ -24,6 +24,7 @@ mod datagram;
 pub mod errno;
 mod family;
 mod filter;
+mod flow_labels;
 mod host;
 mod info;
 mod ipv6;
@@ -41,6 +42,7 @@ mod udp_lite;
 
 pub use errno::Errno;
 pub use family::scoped;
+pub use flow_labels::{Holder, share_number};
 pub use host::{Body, Host, Progress, Readiness, SocketId, SocketView};
 pub use live::mtu_info;
 pub use options::closed_info;

@@ -7,6 +7,7 @@ use sockeye_device::Instant;
 use sockeye_stack::{PortId, Stack, tcp, udp};
 
 use crate::errno::Errno;
+use crate::flow_labels::Holder;
 use crate::host::{Body, Host, Socket, SocketId, State};
 use crate::info;
 use crate::names::*;
@@ -42,6 +43,12 @@ impl Host {
         }
         if let Some(done) = self.set_live_option(now, id, level, name, value) {
             return done;
+        }
+        if (level, name) == (IPPROTO_IPV6, IPV6_FLOWLABEL_MGR) {
+            // Who wants to be told which label it is, asks for it by its own call.
+            let user = self.sockets.get(id.0).map_or(0, |socket| socket.owner);
+            let who = Holder { privilege: who, process: 0, user };
+            return self.manage_flow_label(now, id, who, value).map(|_| ());
         }
         let stream = self.is_stream(id);
         if level == SOL_SOCKET && matches!(name, SO_BINDTODEVICE | SO_BINDTOIFINDEX) {

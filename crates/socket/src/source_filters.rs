@@ -1,4 +1,4 @@
-//! Which sources a socket hears in a group, asked: IP_MSFILTER and MCAST_MSFILTER, the only options whose question stands in the program's buffer.
+//! Options of which the question stands in the program's buffer; most ask which sources a socket hears in a group: IP_MSFILTER and MCAST_MSFILTER.
 //!
 //! The answer has the filter's mode and number of sources, and as many of them as the program has room for, as it says.
 //!
@@ -8,6 +8,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use sockeye_device::Instant;
 use sockeye_stack::multicast::{FilterMode, Membership};
 
 use crate::errno::Errno;
@@ -20,13 +21,21 @@ const LONGEST: usize = 2_048;
 
 impl Host {
     /// getsockopt(2) of an option of which `value`, the beginning of the program's buffer, says what is asked.
-    pub fn asked_option(&self, id: SocketId, level: i32, name: i32, value: &[u8]) -> Result<Vec<u8>, Errno> {
+    pub fn asked_option(
+        &self,
+        now: Instant,
+        id: SocketId,
+        level: i32,
+        name: i32,
+        value: &[u8],
+    ) -> Result<Vec<u8>, Errno> {
         let v6 = self.settings(id).ok_or(Errno::EBADF)?.ipv6.is_some();
         match (level, name) {
             (IPPROTO_IP, _) if self.knows_only_ipv6(id) => Err(Errno::ENOPROTOOPT),
             (IPPROTO_IP, IP_MSFILTER) => self.v4_filter(id, value),
             (IPPROTO_IP, MCAST_MSFILTER) => self.filter_of_either(id, false, value),
             (IPPROTO_IPV6, MCAST_MSFILTER) if v6 => self.filter_of_either(id, true, value),
+            (IPPROTO_IPV6, IPV6_FLOWLABEL_MGR) if v6 => self.flow_label_asked(now, id, value),
             (IPPROTO_IPV6, _) if !v6 => Err(Errno::EOPNOTSUPP),
             _ => Err(Errno::ENOPROTOOPT),
         }

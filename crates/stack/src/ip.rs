@@ -13,6 +13,7 @@ use crate::conflict::Conflicts;
 use crate::counters::{Counters, Drop};
 use crate::error_rates::Limiter;
 use crate::fib::{self, Fib};
+use crate::flow_labels::Leases;
 use crate::hash::{Keyed, Keys};
 use crate::icmp::Complaint;
 use crate::ipv4::identification::Identifications;
@@ -143,6 +144,8 @@ pub(crate) struct Ip {
     pub(crate) rng: Rng,
     /// The secret of flow labels.
     pub(crate) flow_labels: Keyed,
+    /// Labels that programs name, and who may.
+    pub(crate) flow_leases: Leases,
     /// The time to live where nobody says another, and the hop limit until a router says one.
     pub(crate) ttl: u8,
     pub(crate) counters: Counters,
@@ -179,6 +182,7 @@ impl Ip {
             identifications: Identifications::new(keys.hasher(b"identification")),
             rng: Rng::new(keys.derive(b"random")),
             flow_labels: keys.hasher(b"flow labels"),
+            flow_leases: Leases::default(),
             ttl: config.ttl.max(1),
             counters: Counters::default(),
             buffers: Buffers::default(),
@@ -429,6 +433,7 @@ impl Ip {
         self.handle_neighbor_timeouts(now);
         self.handle_autoconf_timeout(now);
         self.expire_redirects(now);
+        self.flow_leases.expire(now);
         self.handle_multicast_timeouts(now);
         self.handle_conflict_timeout(now);
         while let Some(Timer::Announce(port, address)) = self.timers.expire(now) {
@@ -452,7 +457,7 @@ impl Ip {
         let ours = earlier(self.timers.next(), dead_gateway);
         let learnt = earlier(self.neighbors.poll_timeout(), self.path_mtus.poll_timeout());
         let learnt = earlier(earlier(learnt, self.autoconf.poll_timeout()), self.redirects.poll_timeout());
-        let learnt = earlier(learnt, self.conflicts.poll_timeout());
+        let learnt = earlier(earlier(learnt, self.conflicts.poll_timeout()), self.flow_leases.poll_timeout());
         let groups = earlier(self.reassembly.poll_timeout(), self.multicast.poll_timeout());
         earlier(earlier(ours, learnt), groups)
     }

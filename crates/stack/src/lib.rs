@@ -38,6 +38,7 @@ mod error_rates;
 pub mod errors;
 pub mod family;
 pub mod fib;
+pub mod flow_labels;
 pub mod hash;
 mod icmp;
 mod ip;

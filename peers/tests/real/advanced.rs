@@ -17,8 +17,8 @@ const REFUSED: [(&str, &str, &[u8]); 5] = [
     ("tcp6", "41", &[25, 80]),
     // IPsec, netfilter.
     ("udp4 udp6 tcp4 tcp6 raw4", "0", &[16, 17, 64, 65, 66, 67, 80]),
-    // Lists of old options, anycast, labels on lease, IPsec, netfilter.
-    ("udp6 tcp6 raw6", "41", &[6, 27, 28, 32, 34, 35, 64, 65, 68, 69]),
+    // Lists of old options, anycast, IPsec, netfilter.
+    ("udp6 tcp6 raw6", "41", &[6, 27, 28, 34, 35, 64, 65, 68, 69]),
 ];
 
 /// What each option is at first, takes, refuses and reads back: the peer's kernel says what is right.
@@ -43,6 +43,17 @@ fn every_option_takes_and_refuses_what_linux_does() {
         }
     }
     assert_eq!(subject.lines().count(), kernel.lines().count());
+}
+
+/// Which flow labels can be leased, by whom and for how long, and who may send them: again the peer's kernel says what is right.
+#[test]
+fn flow_labels_are_leased_as_on_linux() {
+    let scene = scene();
+    let [kernel, subject] = [Side::Peer, Side::Subject].map(|side| {
+        Process::start(&mut scene.script(side, "flow_labels.py", include_str!("flow_labels.py"))).success().text()
+    });
+    assert!(kernel.ends_with("held []\n"), "{kernel}");
+    assert_eq!(subject, kernel);
 }
 
 const TOLD: &str = "\

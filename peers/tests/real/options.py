@@ -272,6 +272,44 @@ def flows_keep_their_label(talk):
         else:
             raise AssertionError("no super-segment was seen")
 
+def labels_on_lease(talk):
+    # IPV6_FLOWLABEL_MGR: while somebody has a label for himself, nobody names one that his socket has not leased.
+    def lease(s, label, share):
+        to = socket.inet_pton(socket.AF_INET6, PEER6)
+        s.setsockopt(IPV6, 32, to + struct.pack("!I", label) + struct.pack("=BBHHHI", 0, share, 1, 10, 6, 0))
+
+    def sent(s, label):
+        s.bind(("", 0))
+        port = s.getsockname()[1]
+        talk.ask("watch", port)
+        refusal = refused(lambda: s.sendto(b"x", (PEER6, SINK, label)))
+        if refusal != "done":
+            # The watch ends with what it waits for.
+            s.sendto(b"x", (PEER6, SINK))
+        told = talk.ask("seen", port)
+        return refusal, "label %d " % label in told
+
+    ours, others = socket6(), socket6()
+    for s in (ours, others):
+        number(s, IPV6, 33, 1)
+    lease(ours, 0x12345, 1)
+    expect(sent(ours, 0x12345), ("done", True))
+    expect(sent(others, 0x12345), ("EINVAL", False))
+    lease(others, 0x23456, 255)
+    s = socket6(socket.SOCK_STREAM)
+    number(s, IPV6, 33, 1)
+    lease(s, 0x34567, 1)
+    expect(refused(lambda: s.connect((PEER6, ECHO, 0x23456))), "EINVAL")
+    s.bind(("", 0))
+    port = s.getsockname()[1]
+    talk.ask("watch", port)
+    s.connect((PEER6, ECHO, 0x34567))
+    s.sendall(b"y" * 1000)
+    got = 0
+    while got < 1000:
+        got += len(s.recv(65536))
+    expect(talk.ask("flow", port).split(" ")[0], str(0x34567))
+
 def too_long_for_the_path(talk):
     s = socket6()
     number(s, IPV6, 60, 1)

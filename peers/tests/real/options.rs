@@ -24,6 +24,7 @@ checks! {
     interfaces_that_stick
     datagrams_without_checksums
     flows_keep_their_label
+    labels_on_lease
     headers_of_streams
     only_neighbours
     source_filters

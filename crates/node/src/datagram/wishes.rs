@@ -57,6 +57,13 @@ impl Wishes {
             (port, ..) => port_of(host, port)?,
         };
         let named = if advanced.is_on(Switch::SENDS_FLOW) { flow } else { 0 };
+        // None that is said is one of the stack's making.
+        let flow_label = Some(attached.flow_label.unwrap_or(named)).filter(|&label| label != 0);
+        // What the socket was connected with was looked at then.
+        let is_said = remote.is_some() || !control.is_empty();
+        if flow_label.is_some_and(|label| is_said && !v4 && !host.may_send_label(socket, label)) {
+            return Err(Errno::EINVAL);
+        }
         let own = Headers::new(&attached.headers).map_err(|_| Errno::EINVAL)?.map(Arc::new);
         let is_whole = attached.dont_fragment.unwrap_or(!v4 && advanced.is_on(Switch::DONT_FRAGMENT));
         let mut options = attached.options.unwrap_or_default();
@@ -71,8 +78,7 @@ impl Wishes {
             fragmentation: is_whole.then_some(Fragmentation::Never),
             options,
             headers: if v4 { None } else { own.or_else(|| advanced.headers.clone()) },
-            // None that is said is one of the stack's making.
-            flow_label: Some(attached.flow_label.unwrap_or(named)).filter(|&label| label != 0),
+            flow_label,
             segment: attached.segment.unwrap_or(advanced.segment),
         })
     }

@@ -21,7 +21,7 @@ use rustix::fs::{CWD, MemfdFlags, Mode, OFlags, SealFlags};
 use sockeye_device::Instant;
 use sockeye_socket::Errno;
 
-use super::{Interface, interfaces, proc_net, rtnetlink, snmp, sockets, sysfs};
+use super::{Interface, flow_labels, interfaces, proc_net, rtnetlink, snmp, sockets, sysfs};
 use crate::node::Node;
 use crate::requests::Refusal;
 
@@ -129,6 +129,7 @@ fn net(node: &Node, all: &[Interface], name: &str) -> Result<String, Errno> {
         "igmp6" => proc_net::igmp6(all),
         "mcfilter" => proc_net::mcfilter(all, false),
         "mcfilter6" => proc_net::mcfilter(all, true),
+        "ip6_flowlabel" => flow_labels::ip6_flowlabel(node.now, &stack.flow_leases()),
         "dev_mcast" => proc_net::dev_mcast(all),
         "tcp" => sockets::tcp(node, false),
         "tcp6" => sockets::tcp(node, true),

@@ -9,7 +9,7 @@
 //! | `getifaddrs`, `if_nameindex`, `SIOCGIFCONF` | [`rtnetlink`] | a file of rtnetlink's messages, which the shim reads as glibc does |
 //! | a netlink socket | [`rtnetlink`] | the messages themselves |
 //! | `ioctl` | [`ioctl`], [`ethtool`] | the structure that the command writes |
-//! | `/proc/net/...` | [`proc_net`], [`sockets`], [`snmp`] | a file of text, column for column the kernel's |
+//! | `/proc/net/...` | [`proc_net`], [`sockets`], [`snmp`], [`flow_labels`] | a file of text, column for column the kernel's |
 //! | `/sys/class/net/...` | [`sysfs`] | a file of text; of a directory, a real one that the node keeps |
 //!
 //! An interface bears its device's name. Its index is the port's, counted from 1 as Linux does: the loopback is `lo`, 1.
@@ -20,6 +20,7 @@
 
 pub(crate) mod ethtool;
 mod files;
+mod flow_labels;
 pub(crate) mod ioctl;
 mod proc_net;
 pub(crate) mod rtnetlink;

@@ -6,14 +6,14 @@ use std::os::fd::OwnedFd;
 use rustix::fs::OFlags;
 use sockeye_control::{Address, Request};
 use sockeye_socket::Errno;
-use sockeye_socket::names::{SO_OOBINLINE, SO_SNDBUF, SO_SNDBUFFORCE, SOL_SOCKET};
+use sockeye_socket::names::{IPPROTO_IPV6, IPV6_FLOWLABEL_MGR, SO_OOBINLINE, SO_SNDBUF, SO_SNDBUFFORCE, SOL_SOCKET};
 use sockeye_socket::settings::cut_value;
 use sockeye_socket::table::Key;
 use sockeye_stack::tcp::Side;
 
 use super::room;
 use crate::pair;
-use crate::requests::{Answer, Call, Outcome, SHUT_RD, directions, outstanding};
+use crate::requests::{Answer, Call, Outcome, SHUT_RD, directions, flow_label, holder, outstanding};
 
 impl Call<'_, '_> {
     /// connect(2), if it can be done within the node: what the program is told. It is established at once, of which
@@ -62,6 +62,12 @@ impl Call<'_, '_> {
             }
             Request::LocalAddress { .. } => Answer::Address(host.local_address(socket)?.into()),
             Request::PeerAddress { .. } => Answer::Address(host.peer_address(socket)?.into()),
+            Request::SetOption { level: IPPROTO_IPV6, name: IPV6_FLOWLABEL_MGR, value, .. } => {
+                flow_label(host.manage_flow_label(now, socket, holder(self.privilege, self.who), value)?)
+            }
+            Request::AskOption { level, name, value, .. } => {
+                Answer::Value(host.asked_option(now, socket, level, name, value)?)
+            }
             Request::SetOption { level, name, value, .. } | Request::TellOption { level, name, value, .. } => {
                 host.set_option(now, socket, self.privilege, level, name, value)?;
                 if let Some(settings) = host.settings(socket) {

@@ -130,7 +130,7 @@ impl Host {
             socket.may_reach(&self.stack, remote)?;
         }
         if let State::Datagram(_) = socket.state {
-            socket.settings.advanced.flow_label = socket.settings.flow_label_of(said);
+            self.name_flow(id, said)?;
             let udp = self.opened(now, id)?;
             if narrowed {
                 self.narrow(now, id, zone);
@@ -139,6 +139,7 @@ impl Host {
             return Ok(Progress::Done);
         }
         if let State::Raw(raw) = socket.state {
+            self.name_flow(id, said)?;
             return self.raw_connect(raw, remote).map(|()| Progress::Done);
         }
         // A device, an address and a range of ports are parts of a binding.
@@ -161,7 +162,8 @@ impl Host {
             }
         }
         let remote = remote.ok_or(Errno::EAFNOSUPPORT)?;
-        socket.settings.advanced.flow_label = socket.settings.flow_label_of(said);
+        self.name_flow(id, said)?;
+        let socket = self.sockets.get_mut(id.0).ok_or(Errno::EBADF)?;
         let options = tcp_options(socket);
         let (binding, own) = match (&socket.state, wish) {
             (State::Bound(binding), _) => (Some(*binding), None),
@@ -184,6 +186,18 @@ impl Host {
         socket.error = None;
         set_back(&mut self.connections, connection.index(), id);
         Ok(Progress::Started)
+    }
+
+    /// What is sent to the peer bears the label of its address from now on, if the socket may send that.
+    fn name_flow(&mut self, id: SocketId, peer: Option<SocketAddr>) -> Result<(), Errno> {
+        let label = self.settings(id).map_or(0, |settings| settings.flow_label_of(peer));
+        if !self.may_send_label(id, label) {
+            return Err(Errno::EINVAL);
+        }
+        if let Some(socket) = self.sockets.get_mut(id.0) {
+            socket.settings.advanced.flow_label = label;
+        }
+        Ok(())
     }
 
     /// getsockname(2).

@@ -17,6 +17,10 @@ impl Host {
     /// connect(2) within the host: true if it is done, and the connection waits in the queue of the listener at
     /// `remote`. Else nothing has happened, and [`Host::connect`] is to be asked.
     pub fn join(&mut self, now: Instant, id: SocketId, remote: SocketAddr) -> bool {
+        // Whoever names a label is refused it there, or sends packets that bear it.
+        if self.settings(id).is_none_or(|settings| settings.flow_label_of(Some(remote)) != 0) {
+            return false;
+        }
         let Ok(remote) = self.peer_meant(id, remote) else { return false };
         let Some(socket) = self.sockets.get_mut(id.0) else { return false };
         // A device is a way out of the host.

@@ -54,6 +54,11 @@ impl Stack {
         self.tcp.connections.get(id).map(|connection| connection.path.mtu())
     }
 
+    /// The flow label with which the peer opened a connection that was accepted (`IPV6_FL_F_REMOTE`); of others 0.
+    pub fn tcp_remote_flow_label(&self, id: ConnectionId) -> u32 {
+        self.tcp.connections.get(id).map_or(0, |connection| connection.remote_label)
+    }
+
     /// What there is to know when something has changed.
     pub fn tcp_status(&self, id: ConnectionId) -> Status {
         let Some(connection) = self.tcp.connections.get(id) else { return OVER };

@@ -150,6 +150,8 @@ pub(crate) struct Connection {
     pub(crate) path: Path,
     pub(crate) binding: Option<BindingId>,
     pub(crate) timestamp_offset: u32,
+    /// The label of the packet by which the peer opened it.
+    pub(crate) remote_label: u32,
     pub(crate) error: Option<Error>,
     pub(crate) soft_error: Option<Error>,
     /// The owner has let go; nobody reads, and nobody is told.
@@ -241,6 +243,7 @@ impl Connection {
             path,
             binding: None,
             timestamp_offset: 0,
+            remote_label: 0,
             error: None,
             soft_error: None,
             orphan: false,

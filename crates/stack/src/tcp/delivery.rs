@@ -214,7 +214,7 @@ impl Tcp {
         if arrival.flags.contains(Flags::RST) {
             ip.counters.drop(Drop::TcpBlindReset);
         } else if arrival.flags.contains(Flags::ACK) {
-            if !self.complete_from_cookie(now, ip, listener, flow, arrival, frame) {
+            if !self.complete_from_cookie(now, ip, listener, flow, (place, arrival), frame) {
                 ip.counters.drop(Drop::TcpBadAck);
                 Self::send_reset_for(now, ip, flow, arrival);
             }

@@ -166,7 +166,7 @@ impl Tcp {
         if let Some(timer) = record.timer {
             self.wheel.cancel(timer);
         }
-        self.open_from(now, ip, record, arrival, frame);
+        self.open_from(now, ip, record, (place, arrival), frame);
     }
 
     /// The third segment of a handshake of which we kept nothing. False when it is no such thing.
@@ -176,7 +176,7 @@ impl Tcp {
         ip: &mut Ip,
         index: u32,
         flow: Flow,
-        arrival: &Arrival,
+        (place, arrival): (&Place<'_>, &Arrival),
         frame: &mut RxFrame,
     ) -> bool {
         let id: ListenerId = self.listeners.handle(index as usize);
@@ -218,17 +218,25 @@ impl Tcp {
             sent_at: now,
             timer: None,
         };
-        self.open_from(now, ip, record, arrival, frame);
+        self.open_from(now, ip, record, (place, arrival), frame);
         true
     }
 
     /// A half-open connection becomes a whole one, and goes to the accept queue; `arrival` is its third segment.
-    fn open_from(&mut self, now: Instant, ip: &mut Ip, record: HalfOpen, arrival: &Arrival, frame: &mut RxFrame) {
+    fn open_from(
+        &mut self,
+        now: Instant,
+        ip: &mut Ip,
+        record: HalfOpen,
+        (place, arrival): (&Place<'_>, &Arrival),
+        frame: &mut RxFrame,
+    ) {
         let Some(listener) = self.listeners.get_mut(record.listener) else { return };
         let path = Path::new(now, ip, &record.flow, &listener.options);
         let mut connection =
             Connection::new(record.flow, State::SynReceived, record.iss, listener.options.clone(), path, now);
         connection.timestamp_offset = record.timestamp_offset;
+        connection.remote_label = place.flow_label(frame);
         self.bindings.retain(listener.binding);
         connection.binding = Some(listener.binding);
         connection.waiting_in = Some(record.listener);
