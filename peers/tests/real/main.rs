@@ -33,6 +33,7 @@ mod paths;
 mod raw;
 mod redirects;
 mod redis;
+mod routing;
 mod sockets;
 mod ssh;
 mod streams;

@@ -1,7 +1,7 @@
 # Groups as sockets have them. Arguments: the function; the ends: own and peer's of IPv4, own and peer's of IPv6; and another address of the
 # peer's in each family.
 import errno, socket, struct, sys
-from socket import AF_INET, AF_INET6, IPPROTO_IP, IPPROTO_IPV6, SO_REUSEADDR, SO_REUSEPORT, SOCK_DGRAM, SOCK_STREAM, SOL_SOCKET
+from socket import AF_INET, AF_INET6, IPPROTO_IP, IPPROTO_IPV6, SO_REUSEADDR, SO_REUSEPORT, SOCK_DGRAM, SOCK_RAW, SOCK_STREAM, SOL_SOCKET
 from socket import inet_aton, inet_pton
 
 from common import fails
@@ -39,12 +39,19 @@ def say(data, to, port=7200, by=None):
 
 
 def hears(s, *expected):
-    """Exactly that has come to a socket; then the peer says something to it alone."""
+    """Exactly that has come to a socket; then the peer says something to it alone. A raw one hears what goes to port 7200."""
     to = own if s.family == AF_INET else own6
-    say("end", to, s.getsockname()[1])
+    raw = s.type == SOCK_RAW
+    say("end", to, 7200 if raw else s.getsockname()[1])
     got = []
     while not got or got[-1] != "end":
-        got.append(s.recv(2000).decode())
+        data = s.recv(2000)
+        if raw:
+            data = data[20 if s.family == AF_INET else 0 :]
+            if struct.unpack("!H", data[2:4])[0] != 7200:
+                continue
+            data = data[8:]
+        got.append(data.decode())
     assert got[:-1] == list(expected), (got[:-1], expected)
 
 
@@ -244,6 +251,131 @@ def who_is_in_no_group_hears_all_or_nothing():
         hears(aloof)
         for s in (member, curious, aloof):
             s.close()
+
+
+def raw(family, at=""):
+    s = socket.socket(family, SOCK_RAW, socket.IPPROTO_UDP)
+    s.settimeout(20)
+    s.bind((at, 0))
+    return s
+
+
+def both_say(s, *expected):
+    """Two of the peer's addresses say something to the group, of which that is heard."""
+    group, second = (GROUP, other) if s.family == AF_INET else (GROUP6, other6)
+    say("one", group)
+    say("two", group, by=second)
+    hears(s, *expected)
+
+
+def wishes_of_ipv4(s):
+    """All that a socket can wish of sources, in both dresses, and what it then hears; it leaves the group in the end."""
+    def wish(name, value):
+        s.setsockopt(IPPROTO_IP, name, value)
+
+    first, second = request(GROUP, peer, index=link()), request(GROUP, other, index=link())
+    for add, drop, block, unblock, these, those in (
+        (ADD_SOURCE, DROP_SOURCE, BLOCK, UNBLOCK, source(peer), source(other)),
+        (JOIN_SOURCE, LEAVE_SOURCE, MCAST_BLOCK, MCAST_UNBLOCK, first, second),
+    ):
+        wish(add, these)
+        both_say(s, "one")
+        wish(add, those)
+        both_say(s, "one", "two")
+        wish(drop, these)
+        both_say(s, "two")
+        wish(drop, those)
+        wish(JOIN, request(GROUP, index=link()))
+        both_say(s, "one", "two")
+        wish(block, those)
+        both_say(s, "one")
+        wish(block, these)
+        both_say(s)
+        wish(unblock, those)
+        both_say(s, "two")
+        wish(LEAVE, request(GROUP, index=link()))
+    for mode, heard in ((INCLUDE, "two"), (EXCLUDE, "one")):
+        wish(JOIN, request(GROUP, index=link()))
+        wish(MCAST_MSFILTER, group_filter(GROUP, mode, other))
+        both_say(s, heard)
+        wish(MSFILTER, msfilter(EXCLUDE))
+        both_say(s, "one", "two")
+        wish(LEAVE, request(GROUP, index=link()))
+
+
+def wishes_of_ipv6(s, chooses=True):
+    """The same; of raw sockets only those that are bound to an address of ours choose."""
+    def wish(name, value):
+        s.setsockopt(IPPROTO_IPV6, name, value)
+
+    def heard(*expected):
+        both_say(s, *(expected if chooses else ("one", "two")))
+
+    group, first, second = request(GROUP6, index=link()), request(GROUP6, peer6, index=link()), request(GROUP6, other6, index=link())
+    wish(JOIN_SOURCE, first)
+    heard("one")
+    wish(JOIN_SOURCE, second)
+    heard("one", "two")
+    wish(LEAVE_SOURCE, first)
+    heard("two")
+    wish(LEAVE_SOURCE, second)
+    wish(socket.IPV6_JOIN_GROUP, mreq6(index=link()))
+    heard("one", "two")
+    wish(MCAST_BLOCK, second)
+    heard("one")
+    wish(MCAST_BLOCK, first)
+    heard()
+    wish(MCAST_UNBLOCK, second)
+    heard("two")
+    wish(MCAST_MSFILTER, group_filter(GROUP6, INCLUDE, peer6))
+    heard("one")
+    wish(MCAST_MSFILTER, group_filter(GROUP6, EXCLUDE))
+    heard("one", "two")
+    wish(LEAVE, group)
+
+
+def every_wish_of_sources_holds():
+    """Of datagrams' sockets, and of raw ones, while somebody else hears all."""
+    members = make(port=7207), make(AF_INET6, 7207)
+    members[0].setsockopt(IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, mreq())
+    members[1].setsockopt(IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, mreq6(index=link()))
+    for kind in (make, raw):
+        s = kind(AF_INET)
+        both_say(s, "one", "two")
+        wishes_of_ipv4(s)
+        both_say(s, "one", "two")
+        s.setsockopt(IPPROTO_IP, IP_MULTICAST_ALL, 0)
+        both_say(s)
+        wishes_of_ipv4(s)
+        s.close()
+    s = make(AF_INET6)
+    wishes_of_ipv6(s)
+    s.setsockopt(IPPROTO_IPV6, IPV6_MULTICAST_ALL, 0)
+    both_say(s)
+    wishes_of_ipv6(s)
+    s.close()
+
+
+def raw_sockets_hear_groups_by_their_address():
+    members = make(port=7207), make(AF_INET6, 7207)
+    members[0].setsockopt(IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, mreq())
+    members[1].setsockopt(IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, mreq6(index=link()))
+    # IPv4: the address is the packet's, or none.
+    s = raw(AF_INET, own)
+    s.setsockopt(IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, mreq())
+    both_say(s)
+    # IPv6: who is bound to an address of ours hears what it wishes of groups, too, and who is bound to none hears all.
+    s = raw(AF_INET6, own6)
+    both_say(s, "one", "two")
+    wishes_of_ipv6(s)
+    s.setsockopt(IPPROTO_IPV6, IPV6_MULTICAST_ALL, 0)
+    both_say(s)
+    wishes_of_ipv6(s)
+    s = raw(AF_INET6)
+    wishes_of_ipv6(s, chooses=False)
+    s.setsockopt(IPPROTO_IPV6, IPV6_MULTICAST_ALL, 0)
+    both_say(s, "one", "two")
+    wishes_of_ipv6(s, chooses=False)
 
 
 def options_and_their_errors():

@@ -32,6 +32,8 @@ checks! {
     whoever_listens_here_hears_what_is_sent
     groups_elsewhere_are_reached
     who_is_in_no_group_hears_all_or_nothing
+    every_wish_of_sources_holds
+    raw_sockets_hear_groups_by_their_address
     options_and_their_errors
 }
 

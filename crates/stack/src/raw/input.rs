@@ -234,18 +234,30 @@ impl Raw {
 }
 
 impl Socket {
-    /// By the socket's addresses and device.
+    /// By the socket's address and device.
     fn is_for(&self, view: &View<'_>) -> bool {
-        (self.local.is_unspecified() || self.local == view.destination)
-            && self.options.device.is_none_or(|device| device == view.port)
+        self.is_addressed(view) && self.is_on(view.port)
     }
 
+    fn is_addressed(&self, view: &View<'_>) -> bool {
+        self.local.is_unspecified() || self.local == view.destination
+    }
+
+    fn is_on(&self, port: PortId) -> bool {
+        self.options.device.is_none_or(|device| device == port)
+    }
+
+    /// As Linux has it: of IPv4 both the address and the wishes about groups have to fit. Of IPv6 one of them is enough: who is
+    /// bound to nobody hears all, and who is bound to an address of the host's hears the groups that it wishes, too.
     fn hears(&self, multicast: &Multicast, view: &View<'_>) -> bool {
         let Options { member, groups, .. } = &self.options;
-        self.remote.is_none_or(|(peer, _)| peer == view.source)
-            && self.is_for(view)
-            && (!view.destination.is_multicast()
-                || multicast.hears_for(*member, view.port, (view.destination, view.source), groups.all))
+        let wished = || multicast.hears_for(*member, view.port, (view.destination, view.source), groups.all);
+        let fits = match self.is_addressed(view) {
+            addressed if !view.destination.is_multicast() => addressed,
+            true => self.ipv6 || wished(),
+            false => self.ipv6 && wished(),
+        };
+        fits && self.is_on(view.port) && self.remote.is_none_or(|(peer, _)| peer == view.source)
     }
 
     /// What the program lets through: the one place where it is decided.
@@ -265,7 +277,7 @@ impl Socket {
     fn has_sent(&self, report: &Report<'_>) -> bool {
         self.remote.is_none_or(|(peer, _)| peer == report.destination)
             && (self.local.is_unspecified() || self.local == report.source)
-            && self.options.device.is_none_or(|device| device == report.port)
+            && self.is_on(report.port)
     }
 
     /// Whether a packet that is too long for its path is the program's affair.

@@ -2,10 +2,11 @@
 
 use super::*;
 use crate::Route;
+use crate::neighbor::NeighborState;
 use sockeye_wire::icmpv4::RedirectCode;
 use sockeye_wire::icmpv6::Message as Icmp;
 use sockeye_wire::ipv6::{self, Repr};
-use sockeye_wire::ndisc::{self, Options};
+use sockeye_wire::ndisc::{self, NdOption, Options};
 use std::net::Ipv6Addr;
 
 const OTHER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 253);
@@ -45,8 +46,16 @@ fn v4_of(code: RedirectCode, router: Ipv4Addr, to: Ipv4Addr, gateway: Ipv4Addr) 
 }
 
 fn v6(router: Ipv6Addr, destination: Ipv6Addr, target: Ipv6Addr) -> Vec<u8> {
+    v6_to(router, destination, target, &[])
+}
+
+/// One that says which station the target is.
+fn v6_to(router: Ipv6Addr, destination: Ipv6Addr, target: Ipv6Addr, station: &[MacAddr]) -> Vec<u8> {
     let dst = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 1);
-    let message = Icmp::Discovery(ndisc::Message::Redirect { target, destination, options: Options::NONE });
+    let mut bytes = [0; 8];
+    let station: Vec<_> = station.iter().map(|&mac| NdOption::TargetLinkLayer(mac)).collect();
+    let options = Options::write(&station, &mut bytes);
+    let message = Icmp::Discovery(ndisc::Message::Redirect { target, destination, options });
     let mut payload = vec![0; message.total_len()];
     message.emit(router, dst, &mut payload);
     let header =
@@ -117,6 +126,54 @@ fn nobody_else_is_believed_and_no_way_leads_off_the_link() {
     host.stack.set_redirects(false);
     host.arrive(&v4(GATEWAY, FAR, OTHER));
     assert_eq!(host.dropped(Drop::RedirectOff), 1);
+}
+
+/// RFC 4861, 8.1: what is refused leaves no trace, not even which station the target is said to be.
+#[test]
+fn a_refused_redirect_tells_nothing_of_a_neighbour() {
+    let thief = MacAddr([2, 0, 0, 0, 0, 9]);
+    let mut refused = host();
+    // Of one neighbour nothing is known yet, the other one has answered.
+    for target in [OTHER6.into(), ROUTER6.into(), IpAddr::from(OTHER), GATEWAY.into()] {
+        refused.stack.ip.link(refused.now, refused.port, target);
+    }
+    refused.arrive(&super::ipv6::advertisement(ROUTER6, PEER_MAC, true));
+    refused.arrive(&arp_reply(GATEWAY, PEER_MAC));
+    refused.sent();
+    let known = |host: &Host| host.stack.neighbors().collect::<Vec<_>>();
+    let before = known(&refused);
+    let states: Vec<_> = before.iter().map(|one| one.state).collect();
+    assert_eq!(states.iter().filter(|&&state| state == NeighborState::Reachable).count(), 2, "{before:?}");
+    let mut from_thief = [v4(OTHER, FAR, GATEWAY), v4(PEER, FAR, OTHER)];
+    for frame in &mut from_thief {
+        frame[6..12].copy_from_slice(&thief.0);
+    }
+    for frame in [
+        // From somebody else, of nobody's destination, of one that is on the link.
+        v6_to(OTHER6, FAR6, ROUTER6, &[thief]),
+        v6_to(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0xfd), FAR6, OTHER6, &[thief]),
+        v6_to(ROUTER6, FAR6, ROUTER6, &[thief]),
+        v6_to(ROUTER6, Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2), OTHER6, &[thief]),
+    ]
+    .iter()
+    .chain(&from_thief)
+    {
+        refused.arrive(frame);
+        assert_eq!((known(&refused), refused.sent()), (before.clone(), vec![]));
+    }
+    assert_eq!(refused.dropped(Drop::RedirectInvalid), 6);
+    refused.stack.set_redirects(false);
+    refused.arrive(&v6_to(ROUTER6, FAR6, OTHER6, &[thief]));
+    assert_eq!((known(&refused), refused.sent()), (before, vec![]));
+    // From the router in use it is a word, of which more than a word is needed where a station is known.
+    let mut host = host();
+    host.stack.ip.link(host.now, host.port, OTHER6.into());
+    host.sent();
+    host.arrive(&v6_to(ROUTER6, FAR6, OTHER6, &[PEER_MAC]));
+    let taken: Vec<_> = known(&host).iter().map(|one| (one.mac, one.state)).collect();
+    assert_eq!(taken, [(Some(PEER_MAC), NeighborState::Delay)]);
+    host.arrive(&v6_to(OTHER6, FAR6, ROUTER6, &[thief]));
+    assert_eq!(known(&host)[0].mac, Some(PEER_MAC));
 }
 
 #[test]
