@@ -83,9 +83,8 @@ pub(crate) fn order(destinations: &mut [Destination]) {
     destinations.sort_by(compare_destinations);
 }
 
-/// `Less` where `a` is to be tried first.
+/// `Less` where `a` is to be tried first. Of two that cannot be reached the rules count that ask for no source.
 fn compare_destinations(a: &Destination, b: &Destination) -> Ordering {
-    let (Some(from_a), Some(from_b)) = (a.source, b.source) else { return b.source.is_some().cmp(&a.source.is_some()) };
     let (to_a, to_b) = (in_ipv6(a.address), in_ipv6(b.address));
     let same_scope = |to: Ipv6Addr, from: Source| scope(to) == scope(in_ipv6(from.address));
     let fits = |to: Ipv6Addr, from: Source| label(to) == label(in_ipv6(from.address));
@@ -93,14 +92,22 @@ fn compare_destinations(a: &Destination, b: &Destination) -> Ordering {
         (IpAddr::V6(to), IpAddr::V6(from)) => Some(common_prefix(to, from).min(64)),
         _ => None,
     };
-    same_scope(to_b, from_b)
-        .cmp(&same_scope(to_a, from_a))
-        .then_with(|| from_a.avoided.cmp(&from_b.avoided))
-        .then_with(|| fits(to_b, from_b).cmp(&fits(to_a, from_a)))
+    let sources = a.source.zip(b.source);
+    let by_source = sources.map_or(Ordering::Equal, |(from_a, from_b)| {
+        same_scope(to_b, from_b)
+            .cmp(&same_scope(to_a, from_a))
+            .then_with(|| from_a.avoided.cmp(&from_b.avoided))
+            .then_with(|| fits(to_b, from_b).cmp(&fits(to_a, from_a)))
+    });
+    let in_common = sources.map(|(from_a, from_b)| (common(a.address, from_a), common(b.address, from_b)));
+    b.source
+        .is_some()
+        .cmp(&a.source.is_some())
+        .then(by_source)
         .then_with(|| precedence(to_b).cmp(&precedence(to_a)))
         .then_with(|| scope(to_a).cmp(&scope(to_b)))
-        .then_with(|| match (common(a.address, from_a), common(b.address, from_b)) {
-            (Some(a), Some(b)) => b.cmp(&a),
+        .then_with(|| match in_common {
+            Some((Some(a), Some(b))) => b.cmp(&a),
             // Of IPv4 the name server's order is kept, as others do: it balances loads.
             _ => Ordering::Equal,
         })
@@ -264,6 +271,8 @@ mod tests {
             &["10.1.2.3 < 10.1.2.4", "2001:db8:1::1"],
             &["10.1.2.3 < 10.1.2.4", "fd00::1 < fd00::2"],
             &["::1 < ::1", "127.0.0.1 < 127.0.0.1"],
+            // Of those that cannot be reached the likelier one, then the nearer one.
+            &["2001:db8:1::1", "169.254.13.78", "10.1.2.3", "fd00::1"],
         ] {
             let expected: Vec<_> = ordered.iter().map(|text| destination(text)).collect();
             let mut turned: Vec<_> = expected.iter().rev().copied().collect();

@@ -18,6 +18,18 @@ pub(crate) struct Own {
     tentative: bool,
 }
 
+impl Own {
+    /// Whether it is this one.
+    pub(crate) fn is(&self, address: &str) -> bool {
+        self.address == address
+    }
+
+    /// Whether it is this one, and somebody else's.
+    pub(crate) fn is_given_up(&self, address: &str) -> bool {
+        self.address == address && self.duplicate
+    }
+}
+
 /// The addresses of IPv6 that the kernel of a side has on its end of the wire.
 pub(crate) fn kernels(scene: &Scene, side: Side) -> Vec<Own> {
     let host = if side == Side::Peer { scene.peer() } else { scene.subject_host() };

@@ -93,28 +93,43 @@ fn noise_changes_nothing(family: Family) {
     attack(family, "noise");
 }
 
-fn a_flood_of_100_000_syns_does_not_shut_a_server_out(family: Family) {
-    let scene = Scene::of(family);
-    let mut serve = scene.command(Side::Subject, "socat");
-    let listen = format!("TCP{}-LISTEN:80,bind={},fork", scene.version(), scene.host(Side::Subject));
-    let _serving = Process::start(serve.args(["-t30", &listen, "PIPE"]));
-    scene.listens(Side::Subject, 80);
-    scene.serves_on();
-    let ask = || {
-        let mut command = scene.command(Side::Peer, "nc");
-        let (asking, mut input) = Process::start_with_input(command.args(["-N", scene.address(Side::Subject), "80"]));
+/// A server on the subject that sends back what it gets.
+struct Echo<'a> {
+    scene: &'a Scene,
+    _serving: Process,
+}
+
+impl Echo<'_> {
+    fn new(scene: &Scene) -> Echo<'_> {
+        let mut serve = scene.command(Side::Subject, "socat");
+        let listen = format!("TCP{}-LISTEN:80,bind={},fork", scene.version(), scene.host(Side::Subject));
+        let serving = Process::start(serve.args(["-t30", &listen, "PIPE"]));
+        scene.listens(Side::Subject, 80);
+        scene.serves_on();
+        Echo { scene, _serving: serving }
+    }
+
+    fn ask(&self) {
+        let mut command = self.scene.command(Side::Peer, "nc");
+        let address = self.scene.address(Side::Subject);
+        let (asking, mut input) = Process::start_with_input(command.args(["-N", address, "80"]));
         std::io::Write::write_all(&mut input, b"still there?\n").unwrap();
         drop(input);
         assert_eq!(asking.success().text(), "still there?\n");
-    };
+    }
+}
+
+fn a_flood_of_100_000_syns_does_not_shut_a_server_out(family: Family) {
+    let scene = Scene::of(family);
+    let echo = Echo::new(&scene);
     std::thread::scope(|scope| {
         let flood = scope.spawn(|| send(&scene, "flood", &["80"]));
         while !flood.is_finished() {
-            ask();
+            echo.ask();
         }
         flood.join().unwrap();
     });
-    ask();
+    echo.ask();
     scene.serves_on();
     if subject() == Subject::Sockeye {
         wait_for("the half-open ones to be bounded", || {
@@ -145,6 +160,51 @@ fn neighbors_and_routers_that_are_none_are_counted(family: Family) {
     counted(&grown, &["nd_"], 20_000);
 }
 
+/// Row B7, from outside: who answers for himself is served while 100,000 are asked for who do not.
+fn a_scan_of_the_link_shuts_no_neighbor_out(family: Family) {
+    let scene = Scene::of(family);
+    let echo = Echo::new(&scene);
+    scene.settles();
+    let before = counters(&scene);
+    std::thread::scope(|scope| {
+        let scan = scope.spawn(|| send(&scene, "scan", &[]));
+        while !scan.is_finished() {
+            echo.ask();
+        }
+        scan.join().unwrap();
+    });
+    echo.ask();
+    scanned(&scene, &before, 20_000);
+}
+
+/// Row B7, by a program of the host's own.
+fn a_program_that_scans_shuts_no_neighbor_out(family: Family) {
+    let scene = Scene::of(family);
+    let _echo = Process::start(&mut scene.script(Side::Peer, "ipv6_peer.py", include_str!("ipv6_peer.py")));
+    scene.listens(Side::Peer, 7000);
+    scene.is_bound(Side::Peer, 7001);
+    let before = counters(&scene);
+    let mut scan = scene.script(Side::Subject, "scan.py", include_str!("scan.py"));
+    Process::start(scan.arg(scene.address(Side::Peer))).success();
+    scanned(&scene, &before, 10_000);
+}
+
+/// A node has told what it did not keep, keeps no more than it may, and knows whom it knew.
+fn scanned(scene: &Scene, before: &BTreeMap<String, u64>, least: u64) {
+    is_bounded(scene, "a scan");
+    scene.serves_on();
+    if subject() == Subject::Kernel {
+        return;
+    }
+    let grown = |name: &str| scene.counters()[name] - before[name];
+    assert!(grown("drop.neighbor_evicted") >= least, "{:#?}", scene.counters());
+    let shown = scene.show("neighbors");
+    let rows = shown.as_array().unwrap();
+    assert!(rows.len() <= 4096, "{} neighbours", rows.len());
+    let peer = rows.iter().find(|row| row["address"] == scene.address(Side::Peer));
+    assert!(peer.is_some_and(|row| row["mac"] != serde_json::Value::Null), "{peer:?}");
+}
+
 /// Row B6.
 fn thousands_of_prefixes_and_routers_are_bounded(family: Family) {
     attack(family, "routers");
@@ -172,6 +232,8 @@ in_both_families! {
         extension_headers_are_counted
         neighbors_and_routers_that_are_none_are_counted
         thousands_of_prefixes_and_routers_are_bounded
+        a_scan_of_the_link_shuts_no_neighbor_out
+        a_program_that_scans_shuts_no_neighbor_out
         questions_about_groups_are_bounded
     ]
     truncated_packets_are_counted

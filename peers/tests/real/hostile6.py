@@ -292,4 +292,11 @@ def flood():
         frame(ipv6(tcp(source=source, sport=1024 + number % 60000, dport=ports[0], seq=number, options=b"\2\4\5\xa0"), TCP, source))
 
 
+def scan():
+    """B7: as many neighbours that are not there, and each wants an answer."""
+    for number in range(100_000):
+        source = f"fd09::6:{number >> 16:x}:{number & 0xFFFF:x}"
+        frame(ipv6(icmp(128, 0, struct.pack("!HH", 1, number & 0xFFFF), source), ICMP, source))
+
+
 globals()[case]()
