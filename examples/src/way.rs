@@ -63,8 +63,7 @@ impl Way {
     pub fn open(&self, to: IpAddr, protocol: Protocol) -> Result<Socket> {
         let socket = raw_socket(to, protocol)?;
         if let Some(interface) = self.routed()? {
-            let bound = socket.bind_device(Some(interface.name.as_bytes()));
-            bound.explain(format_args!("bind a socket to {}", interface.name))?;
+            bind(&socket, &interface)?;
         }
         Ok(socket)
     }
@@ -73,9 +72,8 @@ impl Way {
     pub fn source_toward(&self, to: IpAddr) -> Result<IpAddr> {
         let to = SocketAddr::new(to, 9);
         let socket = Socket::new(Domain::for_address(to), Type::DGRAM, None).explain("open a datagram socket")?;
-        if let Some(name) = &self.interface {
-            let interface = Interface::named(name)?;
-            socket.bind_device(Some(interface.name.as_bytes())).explain(format_args!("bind a socket to {name}"))?;
+        if let Some(interface) = self.interface.as_deref().map(Interface::named).transpose()? {
+            bind(&socket, &interface)?;
         }
         socket.connect(&to.into()).map_err(unsent(to.ip()))?;
         let own = socket.local_addr().explain("ask for the own address")?;
@@ -131,7 +129,9 @@ impl Way {
 
     fn next_hop(&self) -> Result<(Interface, MacAddr)> {
         let name = self.interface.as_deref().ok_or("a packet socket knows no routes: say --interface")?;
-        let mac = self.mac.ok_or("a packet socket resolves no addresses: say --mac")?;
+        let mac = self
+            .mac
+            .ok_or("a packet socket resolves no addresses: say --mac, as `arp ask` or `neighbors ask` tells it")?;
         Ok((Interface::named(name)?, mac))
     }
 }
@@ -155,4 +155,8 @@ fn open(domain: Domain, kind: Type, protocol: i32) -> Result<Socket> {
         io::ErrorKind::PermissionDenied => "a raw or packet socket takes CAP_NET_RAW: run this as root".to_owned(),
         _ => format!("cannot open a socket: {error}"),
     })
+}
+
+fn bind(socket: &Socket, interface: &Interface) -> Result<()> {
+    socket.bind_device(Some(interface.name.as_bytes())).explain(format_args!("bind a socket to {}", interface.name))
 }

@@ -43,8 +43,11 @@ struct Cli {
 #[derive(Subcommand)]
 enum Verb {
     /// Asks who has an address
-    Ask { address: Ipv4Addr },
-    /// Tells everybody what is here
+    Ask {
+        /// The address
+        address: Ipv4Addr,
+    },
+    /// Tells everybody that an address is here
     Announce,
     /// Prints what comes
     Listen {

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! neighbors --interface eth0 solicit fe80::1        who has this address? (to its solicited-node group)
+//! neighbors --interface eth0 ask fe80::1            the same, and prints who answers
 //! neighbors --interface eth0 advertise fe80::1      I have it (to all nodes)
 //! neighbors --interface eth0 routers                which routers are there? (to all routers)
 //! neighbors --interface eth0 router                 I am one (to all nodes; others will believe it!)
@@ -25,6 +26,7 @@ use std::time::{Duration, Instant};
 
 use clap::{Parser, Subcommand};
 use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrIn6, sendmsg};
+use socket2::Socket;
 use sockeye_examples::interface::Interface;
 use sockeye_examples::packet::Header;
 use sockeye_examples::receive::Beside;
@@ -58,9 +60,20 @@ struct Cli {
 #[derive(Subcommand)]
 enum Verb {
     /// Asks who has an address
-    Solicit { address: Ipv6Addr },
-    /// Tells everybody that it is here
-    Advertise { address: Ipv6Addr },
+    Solicit {
+        /// The address
+        address: Ipv6Addr,
+    },
+    /// Asks who has an address, and prints the answer
+    Ask {
+        /// The address
+        address: Ipv6Addr,
+    },
+    /// Tells everybody that an address is here
+    Advertise {
+        /// The address
+        address: Ipv6Addr,
+    },
     /// Asks for routers
     Routers,
     /// Tells everybody that a router is here, and which prefix the link has
@@ -85,31 +98,32 @@ fn main() -> ExitCode {
 
 fn run(cli: &Cli) -> Result<()> {
     let interface = Interface::named(&cli.interface)?;
-    let mut buffer = [0; 64];
-    let mut options =
-        |options: &[NdOption<'_>]| -> Vec<u8> { Options::write(options, &mut buffer).as_bytes().to_vec() };
     let (own, target) = (NdOption::SourceLinkLayer(interface.mac), NdOption::TargetLinkLayer(interface.mac));
+    // Room for all options that are said here.
+    let mut buffer = [0; 64];
     match cli.verb {
-        Verb::Solicit { address } => {
-            let options = options(&[own]);
-            let message = Message::NeighborSolicitation { target: address, options: parsed(&options)? };
-            send(cli, &interface, ipv6::solicited_node(address), message)
+        Verb::Solicit { address } => solicit(cli, &interface, address),
+        Verb::Ask { address } => {
+            // Whoever asks first and listens then may miss the answer.
+            let ears = ears(cli, &interface)?;
+            solicit(cli, &interface, address)?;
+            let answers = |message: &Message<'_>| matches!(message, Message::NeighborAdvertisement(answer) if answer.target == address);
+            hear(cli, &ears, 1, answers).map_err(|error| format!("nobody on {} has {address}: {error}", interface.name))
         }
         Verb::Advertise { address } => {
-            let options = options(&[target]);
             let message = Message::NeighborAdvertisement(NeighborAdvertisement {
                 router: false,
                 // Nobody has asked; but whoever knows another MAC address for it shall forget that one.
                 solicited: false,
                 overrides: true,
                 target: address,
-                options: parsed(&options)?,
+                options: Options::write(&[target], &mut buffer),
             });
             send(cli, &interface, ipv6::ALL_NODES, message)
         }
         Verb::Routers => {
-            let options = options(&[own]);
-            send(cli, &interface, ipv6::ALL_ROUTERS, Message::RouterSolicitation { options: parsed(&options)? })
+            let options = Options::write(&[own], &mut buffer);
+            send(cli, &interface, ipv6::ALL_ROUTERS, Message::RouterSolicitation { options })
         }
         Verb::Router { prefix } => {
             let prefix = PrefixInformation {
@@ -121,7 +135,6 @@ fn run(cli: &Cli) -> Result<()> {
                 valid_lifetime: 7200,
                 preferred_lifetime: 1800,
             };
-            let options = options(&[own, NdOption::Mtu(1500), NdOption::Prefix(prefix)]);
             let message = Message::RouterAdvertisement(RouterAdvertisement {
                 hop_limit: 64,
                 managed: false,
@@ -130,16 +143,23 @@ fn run(cli: &Cli) -> Result<()> {
                 lifetime: 1800,
                 reachable_time: 0,
                 retransmit_time: 0,
-                options: parsed(&options)?,
+                options: Options::write(&[own, NdOption::Mtu(1500), NdOption::Prefix(prefix)], &mut buffer),
             });
             send(cli, &interface, ipv6::ALL_NODES, message)
         }
-        Verb::Listen { count } => listen(cli, &interface, count),
+        Verb::Listen { count } => {
+            let ears = ears(cli, &interface)?;
+            eprintln!("listening on {}", interface.name);
+            hear(cli, &ears, count, |_| true)
+        }
     }
 }
 
-fn parsed(options: &[u8]) -> Result<Options<'_>> {
-    Options::parse(options).explain("read the options that were just written")
+/// Asks the group that whoever has this address is in.
+fn solicit(cli: &Cli, interface: &Interface, address: Ipv6Addr) -> Result<()> {
+    let mut buffer = [0; 8];
+    let options = Options::write(&[NdOption::SourceLinkLayer(interface.mac)], &mut buffer);
+    send(cli, interface, ipv6::solicited_node(address), Message::NeighborSolicitation { target: address, options })
 }
 
 /// Says something to a group of this link.
@@ -170,55 +190,59 @@ fn send(cli: &Cli, interface: &Interface, group: Ipv6Addr, message: Message<'_>)
     sent.map(drop).map_err(|error| unsent(group)(error.into()))
 }
 
-/// On a raw socket with what it gives, on a packet socket with all there is.
-fn listen(cli: &Cli, interface: &Interface, count: usize) -> Result<()> {
+/// A socket that hears discovery: raw, with what it gives, or a packet socket, with all there is.
+fn ears(cli: &Cli, interface: &Interface) -> Result<Socket> {
+    match cli.socket {
+        Kind::Packet => packet_socket(interface, EtherType::IPV6),
+        Kind::Raw => {
+            let socket = raw_socket(ipv6::ALL_NODES.into(), Protocol::ICMPV6)?;
+            receive::ask_beside(&socket)?;
+            // Routers are told by a group that a host does not otherwise hear.
+            socket.join_multicast_v6(&ipv6::ALL_ROUTERS, interface.index).explain("join the group of all routers")?;
+            Ok(socket)
+        }
+        Kind::Hdrincl | Kind::Cooked => Err("listen with --socket raw or packet".into()),
+    }
+}
+
+/// Prints so many of the messages that are wanted.
+fn hear(cli: &Cli, ears: &Socket, count: usize, wanted: impl Fn(&Message<'_>) -> bool) -> Result<()> {
     let until = Instant::now() + Duration::from_secs(cli.wait);
     let mut buffer = vec![0; receive::LARGEST];
-    let socket = match cli.socket {
-        Kind::Raw => raw_socket(ipv6::ALL_NODES.into(), Protocol::ICMPV6)?,
-        Kind::Packet => packet_socket(interface, EtherType::IPV6)?,
-        Kind::Hdrincl | Kind::Cooked => return Err("listen with --socket raw or packet".into()),
-    };
-    if cli.socket == Kind::Raw {
-        receive::ask_beside(&socket)?;
-        // Routers are told by a group that a host does not otherwise hear.
-        socket.join_multicast_v6(&ipv6::ALL_ROUTERS, interface.index).explain("join the group of all routers")?;
-    }
-    eprintln!("listening on {}", interface.name);
     let mut heard = 0;
     while heard < count {
-        let line = if cli.socket == Kind::Raw {
-            let (beside, bytes) = receive::with_header_by(&socket, until, &mut buffer)?.ok_or(SILENCE)?;
-            line(&beside, bytes)
+        let (beside, bytes) = if cli.socket == Kind::Raw {
+            receive::with_header_by(ears, until, &mut buffer)?.ok_or(SILENCE)?
         } else {
-            let frame = receive::by(&socket, until, &mut buffer)?.ok_or(SILENCE)?;
-            from_frame(frame)
+            let frame = receive::by(ears, until, &mut buffer)?.ok_or(SILENCE)?;
+            let Some(message) = from_frame(frame) else { continue };
+            message
         };
-        if let Some(line) = line {
-            println!("{line}");
+        let Ok(icmpv6::Message::Discovery(message)) = icmpv6::Message::parse(bytes, beside.src, beside.dst) else {
+            continue;
+        };
+        if wanted(&message) {
+            println!("{}", line(&beside, &message));
             heard += 1;
         }
     }
     Ok(())
 }
 
-/// A message of discovery, if it is one, and whether it may be believed.
-fn line(beside: &Beside, bytes: &[u8]) -> Option<String> {
+/// What a message says, and whether it may be believed.
+fn line(beside: &Beside, message: &Message<'_>) -> String {
     let Beside { src, dst, hop_limit } = *beside;
-    let Ok(icmpv6::Message::Discovery(message)) = icmpv6::Message::parse(bytes, src, dst) else { return None };
     let arrival = Arrival { src, dst, hop_limit, fragmented: false, router_alert: false };
-    Some(match message.validate(&arrival) {
+    match message.validate(&arrival) {
         Ok(()) => format!("{src}: {message}"),
         Err(reason) => format!("{src}: {message} (not to be believed: {reason:?})"),
-    })
+    }
 }
 
-/// The same in a frame, where all of it is ours to read.
-fn from_frame(frame: &[u8]) -> Option<String> {
+/// A message of ICMPv6 in a frame, where all of it is ours to read.
+fn from_frame(frame: &[u8]) -> Option<(Beside, &[u8])> {
     let frame = ethernet::Frame::parse(frame).ok()?;
     let packet = ipv6::Packet::parse(frame.payload()).ok()?;
-    if packet.next_header() != Protocol::ICMPV6 {
-        return None;
-    }
-    line(&Beside { src: packet.src(), dst: packet.dst(), hop_limit: packet.hop_limit() }, packet.payload())
+    let beside = Beside { src: packet.src(), dst: packet.dst(), hop_limit: packet.hop_limit() };
+    (packet.next_header() == Protocol::ICMPV6).then_some((beside, packet.payload()))
 }

@@ -245,6 +245,11 @@ fn receivers_say_what_was_sent() {
     assert_eq!(seen, commands.len());
     let asked = stage.start(Side::Subject, &format!("arp --interface veth0 ask {PEER}")).success();
     assert!(asked.text().contains(&format!("{PEER} is at {}", stage.peers_mac)), "{asked}");
+    let peer = Side::Peer.address6();
+    for more in ["", "--socket packet"] {
+        let asked = stage.start(Side::Subject, &format!("neighbors --interface veth0 ask {peer} {more}")).success();
+        assert!(asked.text().contains(&format!("{peer} is at {}", stage.peers_mac)), "{asked}");
+    }
 }
 
 #[test]
