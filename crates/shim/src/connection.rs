@@ -15,6 +15,7 @@
 //! There is no lock: a place is taken and given back by one atomic exchange. What a signal's handler or another thread finds taken, it leaves.
 //! A process in which connections are lost again and again is let alone, and opens one for each question.
 
+use crate::sandbox::{self, Call};
 use crate::sys::{self, Descriptor, Errno};
 use crate::{door, environment};
 use libc::{c_int, sockaddr_un};
@@ -147,6 +148,9 @@ impl Connection {
 
     /// A fresh one.
     fn anew() -> Result<Connection, Errno> {
+        if sandbox::forbids(Call::Connect) {
+            return Err(Errno(libc::ENETDOWN));
+        }
         let free =
             |place: &Place| place.state.compare_exchange(EMPTY, TAKEN, Ordering::Acquire, Ordering::Relaxed).is_ok();
         let place = if may_keep() { PLACES.iter().position(free) } else { None };
@@ -229,6 +233,15 @@ impl Drop for Connection {
     }
 }
 
+/// Sees to it that there is one: soon the process cannot open another.
+pub(crate) fn have_one() {
+    if let Ok(connection) = Connection::take()
+        && connection.is_kept()
+    {
+        connection.done();
+    }
+}
+
 /// Makes the page that tells of a fork; without it, nothing is kept. Called at load.
 pub(crate) fn prepare() {
     if let Ok(page) = sys::wiped_in_children::<AtomicU32>() {
@@ -290,6 +303,10 @@ pub(crate) fn out_of_the_way(low: &Descriptor) -> Result<(Descriptor, u64), Errn
 
 /// Whether a number is still that of the socket with this cookie.
 pub(crate) fn is_it(number: c_int, cookie: u64) -> bool {
+    if sandbox::forbids(Call::Option) {
+        // A program that has locked itself in so far takes no number any more.
+        return true;
+    }
     let mut found = 0u64;
     sys::option(number, libc::SO_COOKIE, &mut found).is_ok() && found == cookie
 }

@@ -18,6 +18,7 @@
 use crate::address::Encoded;
 use crate::exchange::{self, NO_NODE};
 use crate::names::identity;
+use crate::sandbox::{self, Call};
 use crate::sys::{self, Errno, outcome};
 use crate::{memory, real, ring, transmit};
 use libc::{c_int, c_void, iovec};
@@ -166,7 +167,7 @@ pub(crate) fn send(
                 Err(_) if identity(fd) != Some(name) => return Ok(len),
                 answer => answer?,
             }
-            if let Some(destination) = destination.filter(|_| !netlink) {
+            if let Some(destination) = destination.filter(|_| !netlink && !sandbox::forbids(Call::SetOption)) {
                 let _ = sys::set_option(fd, libc::SO_RCVLOWAT, &destination);
             }
             Ok(len)
@@ -207,12 +208,14 @@ fn destination(name: SocketName, remote: Option<Address>, control: &[u8], len: u
 
 fn is_last_destination(fd: c_int, destination: c_int) -> bool {
     let mut last: c_int = 0;
-    sys::option(fd, libc::SO_RCVLOWAT, &mut last).is_ok() && last == destination
+    !sandbox::forbids(Call::Option) && sys::option(fd, libc::SO_RCVLOWAT, &mut last).is_ok() && last == destination
 }
 
 /// The next datagram will be asked after.
 pub(crate) fn forget_destination(fd: c_int) {
-    let _ = sys::set_option::<c_int>(fd, libc::SO_RCVLOWAT, &1);
+    if !sandbox::forbids(Call::SetOption) {
+        let _ = sys::set_option::<c_int>(fd, libc::SO_RCVLOWAT, &1);
+    }
 }
 
 /// Takes the error that stands first in the queue, if one does.

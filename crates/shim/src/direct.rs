@@ -42,7 +42,8 @@ interpose! {
                 libc::SYS_chroot => door::chroot(a as *const _).into(),
                 // The other operations only ask.
                 libc::SYS_seccomp if [libc::SECCOMP_SET_MODE_STRICT, libc::SECCOMP_SET_MODE_FILTER].contains(&(a as c_uint)) => {
-                    sandbox::enter(|| real::syscall(number, a, b, c, d, e, f))
+                    let is_filter = a as c_uint == libc::SECCOMP_SET_MODE_FILTER;
+                    sandbox::enter(is_filter.then_some(c as *const _), || real::syscall(number, a, b, c, d, e, f))
                 }
                 _ => real::syscall(number, a, b, c, d, e, f),
             }

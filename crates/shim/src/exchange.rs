@@ -11,6 +11,7 @@
 
 use crate::connection::Connection;
 use crate::environment;
+use crate::sandbox::{self, Call};
 use crate::sys::{self, Descriptor, Errno};
 use libc::{c_int, c_void, cmsghdr, iovec, msghdr, ucred};
 use sockeye_control::{MAX_CALL, MAX_OPTION, Reply, Request, SocketId};
@@ -90,7 +91,9 @@ pub(crate) fn order(fd: c_int, request: &Request<'_>) -> Result<(), Errno> {
 pub(crate) fn socket_error(fd: c_int, id: SocketId) -> Result<c_int, Errno> {
     // The pair may have an error of its own, when the node went with something unread.
     let mut pair = 0;
-    let _ = sys::option(fd, libc::SO_ERROR, &mut pair);
+    if !sandbox::forbids(Call::Option) {
+        let _ = sys::option(fd, libc::SO_ERROR, &mut pair);
+    }
     let request = Request::Option { id, level: libc::SOL_SOCKET, name: libc::SO_ERROR, len: 4 };
     match about(fd, &request, &mut buffer())? {
         Reply::Value(value) => match value.first_chunk().map(|&bytes| c_int::from_ne_bytes(bytes)) {
@@ -218,7 +221,9 @@ pub(crate) fn await_awake<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
         if sys::clock().wrapping_sub(begin) > AWAKE {
             return None;
         }
-        sys::step_aside();
+        if !sandbox::forbids(Call::StepAside) {
+            sys::step_aside();
+        }
     }
     None
 }
@@ -244,6 +249,8 @@ pub(crate) fn ask_for_connection(door: c_int) -> Result<Descriptor, Errno> {
 }
 
 fn send_on(connection: c_int, request: &[u8], along: Along, credentials: bool) -> Result<(), Errno> {
+    // Where a process may not ask who it is, the kernel says it.
+    let credentials = credentials && !sandbox::forbids(Call::Who);
     let mut proof = Proof::new(along.socket, credentials);
     let mut pieces = [piece(request.as_ptr().cast(), request.len()), piece(std::ptr::null(), 0)];
     let mut count = 1;

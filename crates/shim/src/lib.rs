@@ -61,8 +61,8 @@
 //!   one too many.
 //! - *Bad pointers*: option values, payloads and addresses are judged by the kernel (`EFAULT`). Names for the resolver are read as they are, as libc does.
 //! - *A node that was killed*: options that it is only told may seem to be set, a thousand times at most, before it is noticed.
-//! - *Sandboxes*: in a process that gave up system calls (seccomp(2)), a stream's reset with nothing unread is an end, and a fresh stream's
-//!   reads are the pair's.
+//! - *Sandboxes*: in a process that gave up system calls that the shim needs (seccomp(2)), a stream's reset with nothing unread is an end, a fresh stream's
+//!   reads are the pair's, datagram sockets are known by their numbers, and bad pointers are followed (`sandbox`).
 //! - *chroot*: a program that closes the connection that it does not know, or executes another one there, has no way to the node any more
 //!   (`door`).
 

@@ -1,9 +1,10 @@
 //! The program's memory, which may not be where the program says.
 //!
 //! A system call answers a bad pointer with `EFAULT`; a library that follows it dies. So before the shim follows a pointer it
-//! lets the kernel try, by a call that has no other effect. (Another thread may unmap the memory in between; it would have deserved the same
+//! lets the kernel try, by a call that has no other effect; where the program has given that up (`sandbox`), it is believed. (Another thread may unmap the memory in between; it would have deserved the same
 //! from the kernel a moment later.) Where possible the pointer goes to the kernel unread instead: payloads and option values do.
 
+use crate::sandbox::{self, Call};
 use crate::sys::{self, Errno};
 use libc::c_void;
 
@@ -41,6 +42,12 @@ pub(crate) fn read_array<T: Copy>(from: *const T, array: &mut [T]) -> Result<(),
 
 /// Writes bytes to where the program points.
 pub(crate) fn write(to: *mut c_void, bytes: &[u8]) -> Result<(), Errno> {
+    if sandbox::forbids(Call::Judge) {
+        check_readable(to, bytes.len())?;
+        // SAFETY: the program's promise, which nobody can judge here.
+        unsafe { std::ptr::copy(bytes.as_ptr(), to.cast::<u8>(), bytes.len()) };
+        return Ok(());
+    }
     let Some(last) = bytes.len().checked_sub(8) else { return write_few(to, bytes) };
     let end = to.wrapping_byte_add(last);
     let mut at = to;
@@ -79,6 +86,9 @@ fn write_few(to: *mut c_void, bytes: &[u8]) -> Result<(), Errno> {
 
 pub(crate) fn check_readable(from: *const c_void, len: usize) -> Result<(), Errno> {
     let Some(last) = len.checked_sub(1) else { return Ok(()) };
+    if sandbox::forbids(Call::Judge) {
+        return if from.is_null() { Err(FAULT) } else { Ok(()) };
+    }
     let first = from as usize & !7;
     let last = (from as usize).checked_add(last).ok_or(FAULT)? & !7;
     // The word of eight bytes that holds the first byte, the first word of each page that follows, and the last word: none crosses a page.

@@ -10,8 +10,9 @@
 //! where there is none (nor of a number that never was a listener's: a listener has no peer either). One that is closed fresh, or connected by another process, stays counted; that costs system calls, and no more.
 
 use crate::numbers::Numbers;
+use crate::sandbox::{self, Call};
 use crate::sys::{self, Errno};
-use crate::{patience, poll, sandbox};
+use crate::{patience, poll};
 use libc::{c_int, msghdr};
 use sockeye_control::{Family, Kind, SocketName};
 use std::mem::offset_of;
@@ -21,8 +22,6 @@ static MAY_HOLD_DATAGRAM_SOCKETS: AtomicBool = AtomicBool::new(false);
 static FRESH_STREAMS: AtomicU32 = AtomicU32::new(0);
 /// A guess: a connection that comes to such a number costs system calls, and a listener put on another by `dup2` is not noticed.
 static LISTENERS: Numbers = Numbers::none();
-/// Asked only in a process that gave up system calls; complete when it did.
-static DATAGRAM_SOCKETS: Numbers = Numbers::none();
 
 /// What a descriptor says of itself, in every process that holds it. It is kept as the descriptor's priority (`SO_PRIORITY`), which has no
 /// meaning on a Unix socket, and which the program never sees: its own `SO_PRIORITY` goes to the node.
@@ -51,13 +50,16 @@ pub(crate) fn is_marked(fd: c_int, mark: Mark) -> bool {
 }
 
 fn marked(fd: c_int) -> Option<c_int> {
+    if sandbox::forbids(Call::Option) {
+        return None;
+    }
     let mut found: c_int = -1;
     sys::option(fd, libc::SO_PRIORITY, &mut found).ok().map(|()| found)
 }
 
 /// A stream of a node without a connection: a fresh one, or a listener.
 pub(crate) fn unconnected(fd: c_int) -> Option<Mark> {
-    if LISTENERS.has(fd) != Some(true) && FRESH_STREAMS.load(Ordering::Relaxed) == 0 || sandbox::is_entered() {
+    if LISTENERS.has(fd) != Some(true) && FRESH_STREAMS.load(Ordering::Relaxed) == 0 || sandbox::cannot_ask() {
         return None;
     }
     identity(fd).filter(|name| name.kind == Kind::Stream)?;
@@ -109,6 +111,9 @@ pub(crate) fn settle(fd: c_int, as_what: Mark) -> Result<(), Errno> {
 
 /// Which socket of a node this descriptor is; `None` for all other descriptors, open or not.
 pub(crate) fn identity(fd: c_int) -> Option<SocketName> {
+    if sandbox::forbids(Call::Name) {
+        return sandbox::remembered(fd);
+    }
     let (address, len) = sys::own_name(fd).ok()?;
     parse(&address, len)
 }
@@ -128,27 +133,22 @@ pub(crate) fn parse(address: &libc::sockaddr_un, len: usize) -> Option<SocketNam
 
 /// [`identity`], asked only where it can matter: `unusual` arguments, or a process that may hold datagram sockets.
 pub(crate) fn identity_if(unusual: bool, fd: c_int) -> Option<SocketName> {
-    let may_hold = || MAY_HOLD_DATAGRAM_SOCKETS.load(Ordering::Relaxed);
-    if unusual || may_hold() && (!sandbox::is_entered() || DATAGRAM_SOCKETS.has(fd) != Some(false)) {
-        identity(fd)
-    } else {
-        None
-    }
+    if unusual || MAY_HOLD_DATAGRAM_SOCKETS.load(Ordering::Relaxed) { identity(fd) } else { None }
 }
 
-/// Soon it may be too late to ask which descriptors are datagram sockets.
-pub(crate) fn look_for_datagram_sockets() {
+/// Tells of each datagram socket of a node that this process holds.
+pub(crate) fn each_datagram_socket(mut act: impl FnMut(c_int, SocketName)) {
     if MAY_HOLD_DATAGRAM_SOCKETS.load(Ordering::Relaxed) {
         each_descriptor(|fd| {
-            if identity(fd).is_some_and(|name| !name.kind.is_stream()) {
-                DATAGRAM_SOCKETS.add(fd);
+            if let Some(name) = identity(fd).filter(|name| !name.kind.is_stream()) {
+                act(fd, name);
             }
         });
     }
 }
 
-fn each_descriptor(act: fn(c_int)) {
-    if sys::each_descriptor(act).is_err() {
+fn each_descriptor(mut act: impl FnMut(c_int)) {
+    if sys::each_descriptor(&mut act).is_err() {
         (0..64).for_each(act);
     }
 }
@@ -156,10 +156,7 @@ fn each_descriptor(act: fn(c_int)) {
 /// This process came by a descriptor.
 pub(crate) fn learn(fd: c_int) {
     match identity(fd).map(|name| name.kind) {
-        Some(Kind::Datagram | Kind::Raw) => {
-            MAY_HOLD_DATAGRAM_SOCKETS.store(true, Ordering::Relaxed);
-            DATAGRAM_SOCKETS.add(fd);
-        }
+        Some(Kind::Datagram | Kind::Raw) => MAY_HOLD_DATAGRAM_SOCKETS.store(true, Ordering::Relaxed),
         Some(Kind::Stream) if is_marked(fd, Mark::Fresh) => {
             FRESH_STREAMS.fetch_add(1, Ordering::Relaxed);
         }

@@ -104,7 +104,7 @@ pub(crate) fn hide_name(address: *const sockaddr, len: &mut socklen_t) {
 
 /// What the node knows of the end of a stream: its name, and the error, if there was one. `None` where nobody can be asked.
 fn end(fd: c_int) -> Option<(SocketId, Errno)> {
-    if sandbox::is_entered() {
+    if sandbox::cannot_ask() {
         return None;
     }
     let name = identity(fd).filter(|name| name.kind == Kind::Stream)?;
@@ -117,7 +117,7 @@ fn end(fd: c_int) -> Option<(SocketId, Errno)> {
 }
 
 fn after_the_end(fd: c_int) -> Result<(), Errno> {
-    if sandbox::is_entered() || sys::readiness(fd, 0) & libc::POLLHUP == 0 {
+    if sandbox::cannot_ask() || sys::readiness(fd, 0) & libc::POLLHUP == 0 {
         return Ok(());
     }
     match end(fd) {

@@ -303,6 +303,83 @@ static void locked_in(void) {
     close(listener);
 }
 
+/* What is left is what datagrams need; it had its sockets before. */
+static void locked_in_with_datagrams(void) {
+    int server = bound(SOCK_DGRAM, 7920), client = bound(SOCK_DGRAM, 7921);
+    pid_t child = fork();
+    if (child == 0) {
+        struct sock_filter list[] = {
+            BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+            BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_recvfrom, 5, 0),
+            BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_recvmsg, 4, 0),
+            BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_sendto, 3, 0),
+            BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_sendmsg, 2, 0),
+            BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_exit_group, 1, 0),
+            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        };
+        struct sock_fprog program = {sizeof list / sizeof *list, list};
+        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+        must(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) == 0, "seccomp");
+        char buffer[16];
+        struct sockaddr_in from;
+        for (;;) {
+            struct iovec piece = {buffer, sizeof buffer};
+            struct msghdr message = {.msg_name = &from, .msg_namelen = sizeof from, .msg_iov = &piece, .msg_iovlen = 1};
+            ssize_t got = recvmsg(server, &message, 0);
+            if (got == 0) _exit(42);
+            if (got < 0 || sendto(server, buffer, got, 0, (void *)&from, message.msg_namelen) != got) _exit(1);
+        }
+    }
+    close(server);
+    struct sockaddr_in to = address(7920), from;
+    socklen_t len = sizeof from;
+    char buffer[16] = "";
+    for (int i = 0; i < 3; i++) {
+        ssize_t sent = sendto(client, "locked in", 9 - i, 0, (void *)&to, sizeof to);
+        ssize_t got = recvfrom(client, buffer, sizeof buffer, 0, (void *)&from, &len);
+        printf("%zd %zd %d\n", sent, got, ntohs(from.sin_port));
+    }
+    sendto(client, "", 0, 0, (void *)&to, sizeof to);
+    int status;
+    must(waitpid(child, &status, 0) == child, "waitpid");
+    printf("exited %d\n", WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status));
+    close(client);
+}
+
+/* What matters is left: a reset is told, and sockets can be made. */
+static void locked_in_loosely(void) {
+    int listener = bound(SOCK_STREAM, 7922), client = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in a = address(7922);
+    listen(listener, 1);
+    must(connect(client, (void *)&a, sizeof a) == 0, "connect");
+    int server = accept(listener, NULL, NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        close(client);
+        struct sock_filter list[] = {
+            BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+            BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_ptrace, 0, 1),
+            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        };
+        struct sock_fprog program = {sizeof list / sizeof *list, list};
+        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+        must(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0, "seccomp");
+        close(bound(SOCK_DGRAM, 7923));
+        char byte;
+        _exit(read(server, &byte, 1) == -1 ? errno : 0);
+    }
+    close(server);
+    struct linger reset = {1, 0};
+    setsockopt(client, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    close(client);
+    int status;
+    must(waitpid(child, &status, 0) == child, "waitpid");
+    printf("%s\n", WIFEXITED(status) ? strerror(WEXITSTATUS(status)) : "killed");
+    close(listener);
+}
+
 int main(void) {
     setvbuf(stdout, NULL, _IONBF, 0);
     errno = 4242;
@@ -326,6 +403,8 @@ int main(void) {
     spawned();
     broken();
     locked_in();
+    locked_in_with_datagrams();
+    locked_in_loosely();
     puts("done");
     return 0;
 }
