@@ -14,7 +14,8 @@ use std::str::FromStr;
 /// A request that has an `id` carries that socket's descriptor along (SCM_RIGHTS).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Request<'a> {
-    /// `socket(2)`. Answer: [`crate::Reply::Done`] and the program's descriptor, or why not.
+    /// `socket(2)`. Answer: [`crate::Reply::Done`] and the program's descriptor, or why not. Who is not root, and has CAP_NET_RAW, shows a packet socket
+    /// of the kernel's, which nobody makes without it.
     Socket {
         /// `AF_INET`, `AF_INET6`, `AF_PACKET`, `AF_NETLINK`, ...
         family: i32,

@@ -29,6 +29,7 @@ pub mod link;
 mod link_address;
 mod mac;
 pub mod memory;
+pub mod namespace;
 mod packet;
 pub mod pcapng;
 pub mod segment;

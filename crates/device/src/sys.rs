@@ -4,7 +4,7 @@
 
 use std::io;
 use std::mem::{self, MaybeUninit};
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::atomic::AtomicU64;
 
@@ -262,6 +262,33 @@ pub(crate) fn set_interface_up(fd: BorrowedFd<'_>, name: &str) -> io::Result<()>
     request.ifr_ifru.ifru_flags = flags | libc::IFF_UP as i16;
     // SAFETY: as for the first call.
     check(unsafe { libc::ioctl(fd.as_raw_fd(), libc::SIOCSIFFLAGS, &raw mut request) })
+}
+
+/// The network namespace of a socket.
+pub(crate) fn network_namespace(socket: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    /// `SIOCGSKNS`.
+    const OF_SOCKET: libc::Ioctl = 0x894c;
+    owned(|| {
+        // SAFETY: takes no argument, and returns a new descriptor.
+        unsafe { libc::ioctl(socket.as_raw_fd(), OF_SOCKET) }
+    })
+}
+
+/// The user namespace that a namespace belongs to.
+pub(crate) fn user_namespace(namespace: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    /// `NS_GET_USERNS`.
+    const OWNER: libc::Ioctl = 0xb701;
+    owned(|| {
+        // SAFETY: takes no argument, and returns a new descriptor.
+        unsafe { libc::ioctl(namespace.as_raw_fd(), OWNER) }
+    })
+}
+
+fn owned(call: impl FnOnce() -> c_int) -> io::Result<OwnedFd> {
+    let number = call();
+    check(number)?;
+    // SAFETY: the kernel has just made it for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
 fn interface_request(name: &str) -> io::Result<libc::ifreq> {

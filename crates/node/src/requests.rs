@@ -8,7 +8,9 @@ use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use rustix::net::{AddressFamily, sockopt};
 use sockeye_control::{Address, Kind, LinkAddress, Request, SocketId};
+use sockeye_device::namespace;
 use sockeye_socket::names::{
     AF_INET, AF_PACKET, IPPROTO_IPV6, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_UDPLITE, IPV6_ADDRFORM, IPV6_FLOWLABEL_MGR,
     IPV6_PATHMTU, PACKET_FANOUT, PACKET_RX_RING, PACKET_TX_RING, SO_ATTACH_FILTER, SO_ERROR, SO_OOBINLINE, SOCK_PACKET,
@@ -162,7 +164,7 @@ impl Call<'_, '_> {
 
     fn attempt(&mut self, request: &Request<'_>, descriptor: Option<&OwnedFd>) -> Outcome {
         if let Request::Socket { family, kind, protocol, nonblocking } = *request {
-            return self.socket(family, kind, protocol, nonblocking);
+            return self.socket((family, kind, protocol), nonblocking, descriptor);
         }
         let Some(id) = request.id() else { return refuse(Errno::EOPNOTSUPP, "not a request about a socket") };
         let Some(descriptor) = descriptor else {
@@ -208,15 +210,21 @@ impl Call<'_, '_> {
         }
     }
 
-    fn socket(&mut self, family: i32, kind: i32, protocol: i32, nonblocking: bool) -> Outcome {
+    fn socket(
+        &mut self,
+        (family, kind, protocol): (i32, i32, i32),
+        nonblocking: bool,
+        shown: Option<&OwnedFd>,
+    ) -> Outcome {
+        let privilege = if shown.is_some_and(shows_capability) { Privilege::Administrator } else { self.privilege };
         let socket = if family == i32::from(AF_PACKET) {
-            self.packet_socket(kind, protocol)?
+            self.packet_socket(kind, protocol, privilege)?
         } else {
             self.context.host.socket(family, kind, protocol)?
         };
-        if kind == SOCK_RAW && self.privilege == Privilege::User {
+        if kind == SOCK_RAW && privilege == Privilege::User {
             self.context.host.abort(self.context.now, socket);
-            return refuse(Errno::EPERM, "raw sockets are for root");
+            return refuse(Errno::EPERM, "raw sockets are for root, and who has CAP_NET_RAW");
         }
         match self.boundary.open(self.context, socket, self.who, nonblocking) {
             Ok((key, theirs)) => {
@@ -228,9 +236,17 @@ impl Call<'_, '_> {
         }
     }
 
-    fn packet_socket(&mut self, kind: i32, protocol: i32) -> Result<sockeye_socket::SocketId, Refusal> {
-        match self.context.host.packet_socket(kind, protocol, self.privilege) {
-            Err(Errno::EPERM) => refuse(Errno::EPERM, "packet sockets are for root and the user who started the node"),
+    fn packet_socket(
+        &mut self,
+        kind: i32,
+        protocol: i32,
+        privilege: Privilege,
+    ) -> Result<sockeye_socket::SocketId, Refusal> {
+        match self.context.host.packet_socket(kind, protocol, privilege) {
+            Err(Errno::EPERM) => refuse(
+                Errno::EPERM,
+                "packet sockets are for root, the user who started the node, and who has CAP_NET_RAW",
+            ),
             Err(errno) if kind == SOCK_PACKET => refuse(errno, "SOCK_PACKET is no more: use SOCK_RAW"),
             made => Ok(made?),
         }
@@ -239,6 +255,9 @@ impl Call<'_, '_> {
     fn living(&mut self, key: Key, request: &Request<'_>, descriptor: &OwnedFd) -> Outcome {
         let Some(end) = self.boundary.ends.get(key) else { return Err(Errno::EBADF.into()) };
         let socket = end.socket;
+        // Who made a raw socket without being root has shown CAP_NET_RAW.
+        let shown = end.kind == Kind::Raw && end.owner.uid != 0 && end.owner.uid != self.context.uid;
+        let privilege = if shown { Privilege::Administrator } else { self.privilege };
         // What is half a datagram over IPv6 cannot become one over IPv4.
         if let Request::SetOption { level: IPPROTO_IPV6, name: IPV6_ADDRFORM, value, .. } = *request
             && value.first_chunk() == Some(&i32::from(AF_INET).to_ne_bytes())
@@ -326,7 +345,7 @@ impl Call<'_, '_> {
                 flow_label(host.manage_flow_label(*now, socket, holder(self.privilege, self.who), value)?)
             }
             Request::SetOption { level, name, value, .. } | Request::TellOption { level, name, value, .. } => {
-                host.set_option(*now, socket, self.privilege, level, name, value)?;
+                host.set_option(*now, socket, privilege, level, name, value)?;
                 if (level, name) == (SOL_SOCKET, SO_OOBINLINE) {
                     // The pair's own urgent byte follows; the descriptor is the program's.
                     let inline = host.settings(socket).is_some_and(|settings| settings.oob_inline);
@@ -440,6 +459,13 @@ pub(crate) fn directions(how: i32) -> Result<(bool, bool), Errno> {
         SHUT_RDWR => Ok((true, true)),
         _ => Err(Errno::EINVAL),
     }
+}
+
+/// Whether a descriptor shows that somebody has CAP_NET_RAW who is not root. Nobody can be asked: by the time that the node looked, the process may
+/// be another program. But nobody makes a packet socket of the kernel's without it, in a network that is not of his own user namespace.
+fn shows_capability(descriptor: &OwnedFd) -> bool {
+    sockopt::socket_domain(descriptor) == Ok(AddressFamily::PACKET)
+        && namespace::is_of_own_user(descriptor).unwrap_or(false)
 }
 
 #[cfg(test)]

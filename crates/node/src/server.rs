@@ -523,4 +523,45 @@ mod tests {
         drop(server);
         std::fs::remove_dir_all(directory).expect("removed");
     }
+
+    #[test]
+    fn who_comes_by_a_door_is_who_asks() {
+        let directory = directory("door");
+        let path = directory.join("control.sock");
+        let poller = Poller::new().expect("a poller");
+        let mut server = Server::open(&path, 3).expect("opened");
+        let flags = SocketFlags::CLOEXEC;
+        let program = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None);
+        let program = program.expect("a socket");
+        rustix::net::connect(&program, &SocketAddrUnix::new(&path).expect("an address")).expect("connected");
+        let door = server.accept(&poller).expect("admitted");
+        let mut buffer = [0; 16];
+        rustix::net::send(&program, b"admit", SendFlags::NOSIGNAL).expect("asked");
+        assert!(server.receive(door, &mut buffer).expect("asked").is_some());
+        let pair = |kind| rustix::net::socketpair(AddressFamily::UNIX, kind, flags, None).expect("a pair");
+        // Root: of others one has half of what there is.
+        let somebody = Owner { pid: 1, uid: 0 };
+        // What is no end of such a pair gets nothing.
+        let (_, stream) = pair(SocketType::STREAM);
+        assert!(server.admit(door, somebody, &stream, &poller).is_none());
+        let mut admit = |server: &mut Server| {
+            let (asks, answers) = pair(SocketType::SEQPACKET);
+            let key = server.admit(door, somebody, &answers, &poller).expect("admitted");
+            let answer = pair::receive(&asks, &mut buffer).expect("an answer");
+            assert_eq!(Reply::decode(&buffer[..answer.len]), Ok(Reply::Done));
+            (key, answer.descriptor.expect("a connection"))
+        };
+        let (first, connection) = admit(&mut server);
+        // Its first message already says who asks, and not who made the pair: that was the node.
+        assert_eq!(server.clients.get(first).expect("there").who, somebody);
+        rustix::net::send(&connection, b"?", SendFlags::NOSIGNAL).expect("asked");
+        assert!(server.receive(first, &mut [0; 16]).expect("asked").is_some());
+        assert_eq!(server.clients.get(first).expect("there").who.pid, std::process::id() as i32);
+        // The door was idle for longest, and stays.
+        let more = [admit(&mut server), admit(&mut server)];
+        assert_eq!(server.counters.clients_made_way, 1);
+        assert!(server.clients.get(door).is_some() && server.clients.get(first).is_none());
+        drop((more, server));
+        std::fs::remove_dir_all(directory).expect("removed");
+    }
 }

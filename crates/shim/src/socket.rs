@@ -3,7 +3,7 @@
 use crate::address::{self, Raw};
 use crate::exchange::{self, Along, NONSENSE};
 use crate::names::{self, identity};
-use crate::sys::{Errno, answer};
+use crate::sys::{self, Errno, answer};
 use crate::{interpose, real};
 use libc::{c_int, sockaddr, socklen_t};
 use sockeye_control::{Family, Kind, Reply, Request};
@@ -92,8 +92,16 @@ fn open(family: c_int, kind: c_int, protocol: c_int) -> Result<c_int, Errno> {
     }
     let request = Request::Socket { family, kind: kind & KIND, protocol, nonblocking: kind & libc::SOCK_NONBLOCK != 0 };
     let close_on_exec = kind & libc::SOCK_CLOEXEC != 0;
-    let mut buffer = exchange::buffer();
-    let answer = exchange::ask(&request, Along { close_on_exec, ..Along::nothing() }, &mut buffer)?;
+    let along = Along { close_on_exec, ..Along::nothing() };
+    let (mut buffer, mut again) = (exchange::buffer(), exchange::buffer());
+    let answer = match exchange::ask(&request, along, &mut buffer) {
+        Err(refused @ Errno(libc::EPERM)) => {
+            // Who has the capability without being root can make a packet socket of the kernel's, and shows it.
+            let proof = sys::packet_socket().map_err(|_| refused)?;
+            exchange::ask(&request, Along { socket: Some(proof.number()), ..along }, &mut again)?
+        }
+        answer => answer?,
+    };
     if answer.reply != Reply::Done {
         return Err(NONSENSE);
     }

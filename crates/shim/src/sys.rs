@@ -91,6 +91,12 @@ pub(crate) fn seqpacket() -> Result<Descriptor, Errno> {
     syscall!(libc::SYS_socket, libc::AF_UNIX, kind, 0).map(|fd| Descriptor::new(int(fd)))
 }
 
+/// A packet socket of the kernel's, which hears nothing.
+pub(crate) fn packet_socket() -> Result<Descriptor, Errno> {
+    let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC;
+    syscall!(libc::SYS_socket, libc::AF_PACKET, kind, 0).map(|fd| Descriptor::new(int(fd)))
+}
+
 /// Both ends of a pair.
 pub(crate) fn pair() -> Result<(Descriptor, Descriptor), Errno> {
     let mut ends: [c_int; 2] = [-1; 2];

@@ -9,6 +9,7 @@ mod calls;
 mod complaints;
 mod conflicts;
 mod cpython;
+mod daemons;
 mod destinations;
 mod examples;
 mod fanout;
