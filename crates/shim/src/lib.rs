@@ -75,6 +75,7 @@ mod connect;
 mod connection;
 mod datagram;
 mod direct;
+mod discard;
 mod door;
 mod environment;
 mod exchange;

@@ -7,7 +7,7 @@ use crate::address::{self, Raw};
 use crate::datagram::{self, Control, Incoming};
 use crate::names::{self, identity, identity_if};
 use crate::sys::{Errno, answer, errno, set_errno};
-use crate::{interpose, memory, patience, real, stream};
+use crate::{discard, interpose, memory, patience, real, stream};
 use libc::{c_int, c_uint, c_void, iovec, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t, timespec};
 use sockeye_control::{Address, SocketName, ancillary};
 use std::mem::offset_of;
@@ -125,6 +125,9 @@ interpose! {
                 // SAFETY: the program's own arguments, as they came.
                 stream::received(fd, patience::receive(fd, buffer, len, || unsafe { real::recv(fd, buffer, len, 0) }))
             }
+            Way::Kernel | Way::Broken if discard::is_asked(fd, flags) => {
+                stream::received(fd, discard::receive(fd, len, flags))
+            }
             // SAFETY: the program's own arguments, as they came.
             Way::Kernel | Way::Broken => stream::received(fd, unsafe { real::recv(fd, buffer, len, flags) }),
         }
@@ -135,6 +138,11 @@ interpose! {
         match way_in(fd, flags) {
             Way::Datagram(name) => answer(receive_from(fd, name, buffer, len, flags, from, from_len)),
             Way::Refused(errno) => answer(Err(errno)),
+            Way::Kernel | Way::Broken if discard::is_asked(fd, flags) => {
+                let received = stream::received(fd, discard::receive(fd, len, flags));
+                let named = if received < 0 || from.is_null() { Ok(()) } else { memory::write(from_len.cast(), &0u32.to_ne_bytes()) };
+                answer(named.map(|()| received))
+            }
             Way::Kernel | Way::Broken => {
                 // SAFETY: the program's own arguments, as they came.
                 let received = stream::received(fd, unsafe { real::recvfrom(fd, buffer, len, flags, from, from_len) });
@@ -152,6 +160,7 @@ interpose! {
         match way_in(fd, flags) {
             Way::Datagram(name) => answer(receive_message(fd, name, message, flags)),
             Way::Refused(errno) => answer(Err(errno)),
+            Way::Kernel | Way::Broken if discard::is_asked(fd, flags) => answer(discard_message(fd, message, flags)),
             Way::Kernel | Way::Broken => {
                 // SAFETY: the program's own arguments, as they came.
                 let received = stream::received(fd, unsafe { real::recvmsg(fd, message, flags) });
@@ -356,6 +365,19 @@ fn receive_message(fd: c_int, name: SocketName, to: *mut msghdr, flags: c_int) -
     memory::write(field(to, offset_of!(msghdr, msg_controllen)), &control_len.to_ne_bytes())?;
     memory::write(field(to, offset_of!(msghdr, msg_flags)), &(flags | lost).to_ne_bytes())?;
     Ok(len as ssize_t)
+}
+
+/// `MSG_TRUNC` on a stream: as much as there is room for goes to nobody.
+fn discard_message(fd: c_int, to: *mut msghdr, flags: c_int) -> Result<ssize_t, Errno> {
+    let message = memory::read_value(to.cast_const())?;
+    let room = datagram::with_pieces(message.msg_iov, message.msg_iovlen, |pieces| Ok(datagram::total(pieces)))?;
+    let received = stream::received(fd, discard::receive(fd, room, flags));
+    if received >= 0 {
+        memory::write(field(to, offset_of!(msghdr, msg_namelen)), &0u32.to_ne_bytes())?;
+        memory::write(field(to, offset_of!(msghdr, msg_controllen)), &0usize.to_ne_bytes())?;
+        memory::write(field(to, offset_of!(msghdr, msg_flags)), &0u32.to_ne_bytes())?;
+    }
+    Ok(received)
 }
 
 /// Tells whom a datagram came from.

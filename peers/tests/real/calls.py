@@ -1,6 +1,6 @@
 # Socket calls as programs use them, one check a function. What is asserted is what Linux does.
 # Arguments: the check's name, own address, the peer's address. The peer runs calls_peer.py.
-import array, asyncio, errno, fcntl, os, select, socket, struct, subprocess, sys, tempfile, termios, threading, time
+import array, asyncio, ctypes, errno, fcntl, os, select, socket, struct, subprocess, sys, tempfile, termios, threading, time
 
 from common import exactly, fails
 
@@ -294,6 +294,35 @@ def peek_and_wait_for_all():
     s.sendall(b"world")
     assert s.recv(8, socket.MSG_WAITALL) == b"lloworld"
     fails(errno.EAGAIN, s.recv, 1, socket.MSG_DONTWAIT)
+
+
+def what_is_thrown_away():
+    # MSG_TRUNC on a stream: not read, and no memory is needed.
+    s = echo()
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def away(count, flags=0):
+        got = libc.recv(s.fileno(), None, ctypes.c_size_t(count), socket.MSG_TRUNC | flags)
+        return got if got >= 0 else -ctypes.get_errno()
+
+    s.setblocking(True)
+    data = bytes(range(256)) * 100
+    s.sendall(data)
+    assert away(10, socket.MSG_PEEK | socket.MSG_WAITALL) == 10
+    assert s.recv(1) == data[:1]
+    assert away(20_000, socket.MSG_WAITALL) == 20_000
+    assert s.recv(4, socket.MSG_WAITALL) == data[20_001:20_005]
+    buffer = bytearray(b"untouched")
+    assert s.recv_into(buffer, 9, socket.MSG_TRUNC | socket.MSG_WAITALL) == 9 and buffer == b"untouched"
+    got, control, flags, sender = s.recvmsg_into([bytearray(3), bytearray(4)], 0, socket.MSG_TRUNC | socket.MSG_WAITALL)[:4]
+    assert (got, control, flags & ~0x80000000) == (7, [], 0), (got, control, flags)
+    left = len(data) - 20_005 - 16
+    gone = 0
+    while gone < left:
+        gone += away(1 << 20)
+    assert gone == left and away(10, socket.MSG_DONTWAIT) == -errno.EAGAIN
+    s.shutdown(socket.SHUT_WR)
+    assert away(10) == 0
 
 
 def timeouts():

@@ -47,6 +47,7 @@ checks! {
     accept_with_timeout
     listeners_close_frees_the_port
     peek_and_wait_for_all
+    what_is_thrown_away
     timeouts
     scattered_messages
     send_a_file
