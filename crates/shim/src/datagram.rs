@@ -109,8 +109,8 @@ pub(crate) fn send(
     flags: c_int,
 ) -> Result<usize, Errno> {
     let more = flags & libc::MSG_MORE != 0;
-    // UDP has no urgent data; and only its datagrams are written in pieces here.
-    if flags & libc::MSG_OOB != 0 || more && name.kind != Kind::Datagram {
+    // There is no urgent data but a stream's.
+    if flags & libc::MSG_OOB != 0 {
         return Err(UNSUPPORTED);
     }
     let most = match name.family {

@@ -71,7 +71,7 @@ impl RawSettings {
     }
 
     /// True for a raw socket, false for an echo socket.
-    pub(crate) fn is_raw(&self) -> bool {
+    pub fn is_raw(&self) -> bool {
         self.kind != Kind::Echo
     }
 

@@ -267,6 +267,43 @@ def datagrams_are_written_in_pieces():
     assert peer("h.recv(100)") == b"last"
 
 
+def raw_packets_are_written_in_pieces():
+    head = 0 if IPV6 else 20
+    peer("r = socket.socket(FAMILY, socket.SOCK_RAW, 201); r.settimeout(20)")
+    s = socket.socket(FAMILY, SOCK_RAW, 201)
+    there = (PEER, 0)
+    assert s.sendto(b"one ", MSG_MORE, there) == 4
+    # The first says where to.
+    assert s.sendto(b"two ", MSG_MORE, (OWN, 0)) == 4
+    assert s.sendto(b"three", there) == 5
+    assert peer("r.recv(100)")[head:] == b"one two three"
+    s.connect(there)
+    for piece in (b"a", b"", b"bc"):
+        s.send(piece, MSG_MORE)
+    s.send(b"")
+    assert peer("r.recv(100)")[head:] == b"abc"
+    # What becomes too long is given up as a whole.
+    s.send(b"x" * 60000, MSG_MORE)
+    fails(errno.EMSGSIZE, s.send, b"y" * 6000)
+    s.send(b"after")
+    assert peer("r.recv(100)")[head:] == b"after"
+    # What has its header leaves at once, and so do questions.
+    if IPV6:
+        whole = struct.pack("!IHBB", 6 << 28, 5, 201, 64) + bytes(16) + socket.inet_pton(AF_INET6, PEER) + b"whole"
+        s.setsockopt(IPPROTO_IPV6, 36, 1)  # IPV6_HDRINCL
+    else:
+        whole = struct.pack("!BBHHHBBH4x4s", 0x45, 0, 25, 0, 0, 64, 201, 0, socket.inet_aton(PEER)) + b"whole"
+        s.setsockopt(IPPROTO_IP, socket.IP_HDRINCL, 1)
+    s.send(whole, MSG_MORE)
+    assert peer("r.recv(100)")[head:] == b"whole"
+    if SUBJECT == "sockeye":
+        # Where the kernel lets nobody have them, it cannot be asked.
+        echo = socket.socket(FAMILY, SOCK_DGRAM, 58 if IPV6 else 1)
+        echo.settimeout(PATIENCE)
+        echo.sendto(struct.pack("!BBHHH", 128 if IPV6 else 8, 0, 0, 0, 7) + b"ping", MSG_MORE, there)
+        assert echo.recv(100)[8:] == b"ping"
+
+
 def several_datagrams_come_as_one():
     s = datagrams(8010)
     s.setsockopt(IPPROTO_UDP, UDP_GRO, 1)

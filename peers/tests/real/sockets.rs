@@ -35,6 +35,7 @@ checks! {
     program_chooses_among_datagrams
     program_chooses_among_listeners
     datagrams_are_written_in_pieces
+    raw_packets_are_written_in_pieces
     several_datagrams_come_as_one
     options_of_sockets
     datagrams_tell_what_was_lost

@@ -1,4 +1,4 @@
-//! Datagrams that are written in pieces: `MSG_MORE`, and `UDP_CORK`.
+//! Datagrams, and packets without their header, that are written in pieces: `MSG_MORE`, and `UDP_CORK`.
 //!
 //! While either holds, what is written is kept; the first piece says where to and how it shall go, the others only add to it. It leaves with the
 //! first piece that neither holds back, or when the cork is pulled. What becomes too long is given up as a whole, as on Linux, and so is what is
@@ -6,12 +6,12 @@
 //!
 //! # Standards
 //!
-//! Linux udp(7), send(2).
+//! Linux udp(7), raw(7), send(2).
 
 use sockeye_control::Address;
 use sockeye_control::datagram::{Header, Kind};
 use sockeye_socket::settings::Switch;
-use sockeye_socket::{Body, Errno, Host, SocketId};
+use sockeye_socket::{Body, Errno, Host, Settings, SocketId};
 
 /// The longest payload of a datagram.
 const MOST: usize = 65_535;
@@ -40,21 +40,22 @@ pub(super) enum Corked {
 impl Cork {
     /// A program has written a message.
     pub(super) fn take(&mut self, host: &Host, socket: SocketId, message: &[u8]) -> Corked {
-        let corked = || {
-            let is_datagram = matches!(host.body(socket), Some(Body::Datagram(_) | Body::Unbound));
-            is_datagram && host.settings(socket).is_some_and(|settings| settings.advanced.is_on(Switch::CORK))
+        // What has all its headers leaves at once, as on Linux, and so do questions of ICMP.
+        let (waits, corked) = match (host.body(socket), host.settings(socket)) {
+            (Some(Body::Datagram(_) | Body::Unbound), Some(settings)) => (true, settings.advanced.is_on(Switch::CORK)),
+            (Some(Body::Raw(_)), Some(Settings { raw: Some(raw), .. })) => {
+                (raw.is_raw() && !raw.header_included, false)
+            }
+            _ => (false, false),
         };
         // What cannot be read is somebody else's to refuse.
         let Ok((header, control, payload)) = Header::split(message) else { return Corked::Alone };
-        if header.kind != Kind::Data {
+        if header.kind != Kind::Data || !waits {
             return Corked::Alone;
         }
-        let more = header.more || corked();
+        let more = header.more || corked;
         match self.held.take() {
             None if !more => Corked::Alone,
-            None if !matches!(host.body(socket), Some(Body::Datagram(_) | Body::Unbound)) => {
-                Corked::Refused(Errno::EOPNOTSUPP, header)
-            }
             None => {
                 let first = Header { more: false, ..header }.encode();
                 self.held = Some(([&first[..], control, payload].concat(), payload.len()));
