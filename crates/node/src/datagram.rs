@@ -13,6 +13,7 @@ mod cork;
 pub(crate) mod errors;
 mod packet;
 mod raw;
+pub(crate) mod sticky;
 mod udp;
 mod wishes;
 

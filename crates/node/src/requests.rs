@@ -12,9 +12,9 @@ use rustix::net::{AddressFamily, sockopt};
 use sockeye_control::{Address, Kind, LinkAddress, Request, SocketId};
 use sockeye_device::namespace;
 use sockeye_socket::names::{
-    AF_INET, AF_PACKET, IPPROTO_IPV6, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_UDPLITE, IPV6_ADDRFORM, IPV6_FLOWLABEL_MGR,
-    IPV6_PATHMTU, PACKET_FANOUT, PACKET_RX_RING, PACKET_TX_RING, SO_ATTACH_FILTER, SO_ERROR, SO_OOBINLINE, SOCK_PACKET,
-    SOCK_RAW, SOL_PACKET, SOL_SOCKET, TCP_CORK, UDP_CORK,
+    AF_INET, AF_PACKET, IPPROTO_IPV6, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_UDPLITE, IPV6_2292PKTOPTIONS, IPV6_ADDRFORM,
+    IPV6_FLOWLABEL_MGR, IPV6_PATHMTU, PACKET_FANOUT, PACKET_RX_RING, PACKET_TX_RING, SO_ATTACH_FILTER, SO_ERROR,
+    SO_OOBINLINE, SOCK_PACKET, SOCK_RAW, SOL_PACKET, SOL_SOCKET, TCP_CORK, UDP_CORK,
 };
 use sockeye_socket::settings::cut_value;
 use sockeye_socket::table::Key;
@@ -343,6 +343,12 @@ impl Call<'_, '_> {
             }
             Request::SetOption { level: IPPROTO_IPV6, name: IPV6_FLOWLABEL_MGR, value, .. } => {
                 flow_label(host.manage_flow_label(*now, socket, holder(self.privilege, self.who), value)?)
+            }
+            Request::SetOption { level: IPPROTO_IPV6, name: IPV6_2292PKTOPTIONS, value, .. }
+                if host.settings(socket).is_some_and(|settings| settings.ipv6.is_some()) =>
+            {
+                datagram::sticky::set(host, *now, socket, privilege, value)?;
+                Answer::Done
             }
             Request::SetOption { level, name, value, .. } | Request::TellOption { level, name, value, .. } => {
                 host.set_option(*now, socket, privilege, level, name, value)?;

@@ -172,6 +172,11 @@ impl Advanced {
             IPV6_RTHDR => sticky.routing = header,
             _ => sticky.destination = header,
         }
+        self.replace_sticky(sticky)
+    }
+
+    /// All of them at once.
+    pub(crate) fn replace_sticky(&mut self, sticky: Sticky) -> Result<(), Errno> {
         self.headers = Headers::new(&sticky.parts()).map_err(|_| Errno::EINVAL)?.map(Arc::new);
         self.sticky = sticky;
         Ok(())

@@ -10,6 +10,7 @@ use sockeye_device::Instant;
 use sockeye_stack::family::{FLOW_LABEL, FamilyOptions};
 use sockeye_stack::{PortId, Stack};
 
+use crate::advanced::Sticky;
 use crate::errno::Errno;
 use crate::host::{Body, Host, Socket, SocketId};
 use crate::names::*;
@@ -19,6 +20,14 @@ impl Settings {
     /// IP_FREEBIND or IP_TRANSPARENT.
     pub(crate) fn binds_anywhere(&self) -> bool {
         self.advanced.is_on(Switch::BINDS_ANYWHERE) || self.advanced.is_on(Switch::FOREIGN)
+    }
+
+    /// Whether IPV6_2292PKTOPTIONS would have something to tell of what came last.
+    fn asks_what_came(&self) -> bool {
+        let of_headers =
+            [Switch::OLD_PACKET_INFO, Switch::OLD_HOP_LIMIT].iter().any(|&switch| self.advanced.is_on(switch));
+        let of_fields = self.ipv6.is_some_and(|ipv6| ipv6.packet_info || ipv6.receive_hops || ipv6.receive_class);
+        of_headers || of_fields || self.advanced.wants_headers()
     }
 
     /// The label of a peer's address, where such are sent (IPV6_FLOWINFO_SEND).
@@ -137,8 +146,17 @@ impl Host {
             },
             (IPPROTO_IPV6, IPV6_ROUTER_ALERT) if v6 && !is_raw => Ok(int(0)),
             (IPPROTO_IP, IP_PKTOPTIONS) if stream => Ok(Vec::new()),
+            // Who asks for nothing is told nothing; what came, a stream does not keep.
+            (IPPROTO_IPV6, IPV6_2292PKTOPTIONS) if stream && v6 && !settings.asks_what_came() => Ok(Vec::new()),
             _ => return None,
         })
+    }
+
+    /// The extension headers of everything that the socket sends from now on.
+    pub fn set_sticky(&mut self, now: Instant, id: SocketId, sticky: Sticky) -> Result<(), Errno> {
+        self.sockets.get_mut(id.0).ok_or(Errno::EBADF)?.settings.advanced.replace_sticky(sticky)?;
+        self.apply(now, id);
+        Ok(())
     }
 
     /// An index in network order; 0: none in particular.

@@ -362,6 +362,40 @@ def headers_of_streams(talk):
     expect(talk.ask("hears"), "served")
     expect(talk.ask("all", 7009).split(" destination ")[1], "001e04aabbccdd")
 
+def headers_as_one_list(talk):
+    # IPV6_2292PKTOPTIONS: control messages instead of an option for each header.
+    def one(name, data, level=IPV6):
+        return struct.pack("=QII", 16 + len(data), level, name) + data + bytes(-len(data) % 8)
+
+    destination, longer = bytes([0, 0, 0x1e, 4, 1, 2, 3, 4]), bytes([0, 1, 0x1e, 12]) + bytes(range(12))
+    mobile = bytes([0, 2, 2, 1]) + bytes(4) + socket.inet_pton(socket.AF_INET6, PEER6)
+    for kind, protocol in ((socket.SOCK_DGRAM, 0), (socket.SOCK_STREAM, 0), (socket.SOCK_RAW, 253)):
+        s = socket.socket(socket.AF_INET6, kind, protocol)
+        read = lambda: [s.getsockopt(IPV6, name, 64) for name in (54, 55, 57, 59)]
+        put = lambda value: refused(lambda: s.setsockopt(IPV6, 6, value))
+        s.setsockopt(IPV6, 54, destination)
+        expect(put(one(4, destination)), "done")
+        expect(read(), [b"", b"", b"", destination])
+        # IPV6_2292HOPOPTS, IPV6_RTHDRDSTOPTS, IPV6_DSTOPTS.
+        expect(put(one(3, longer) + one(55, destination) + one(59, longer)), "done")
+        expect(read(), [longer, destination, b"", longer])
+        # What is wrong leaves all as it was; what is not of IPv6 is no matter.
+        for wrong in (one(4, destination) * 2, one(3, destination) * 2, one(54, destination) * 2, one(4, destination[:6]), one(999, destination),
+                      one(57, bytes([0, 2, 0, 1]) + bytes(20)), struct.pack("=QII", 99, IPV6, 4), one(2, struct.pack("=16sI", bytes(16), 0)[:19])):
+            expect(put(wrong), "EINVAL")
+        expect(put(one(2, bytes(16) + struct.pack("I", 99))), "ENODEV")
+        expect(put(one(50, socket.inet_pton(socket.AF_INET6, PEER6) + bytes(4))), "EINVAL")
+        expect(read(), [longer, destination, b"", longer])
+        expect(put(one(2, bytes(20)) + one(8, struct.pack("i", 9)) + one(4, destination) + one(1, b"x", 77)), "done")
+        expect(read(), [b"", b"", b"", destination])
+        # What stands before a routing header is for each stop (IPV6_2292RTHDR).
+        if refused(lambda: s.setsockopt(IPV6, 57, mobile)) == "done":
+            expect(put(one(4, destination) + one(5, mobile)), "done")
+            expect(read(), [b"", destination, mobile, b""])
+        expect(put(b""), "done")
+        expect(read(), [b""] * 4)
+        expect(refused(lambda: s.getsockopt(IPV6, 6, 64)), "done" if kind == socket.SOCK_STREAM else "ENOPROTOOPT")
+
 def only_neighbours(talk):
     # IP_MINTTL: who is far away is not heard, and not answered.
     for s, level, name, to, port in [(socket4(socket.SOCK_STREAM), IP, 21, US4, 7010),

@@ -26,6 +26,7 @@ checks! {
     flows_keep_their_label
     labels_on_lease
     headers_of_streams
+    headers_as_one_list
     only_neighbours
     source_filters
     what_errors_say_besides

@@ -85,7 +85,7 @@ impl Wishes {
 }
 
 /// The port that programs know by that number; none for 0.
-fn port_of(host: &Host, index: u32) -> Result<Option<PortId>, Errno> {
+pub(super) fn port_of(host: &Host, index: u32) -> Result<Option<PortId>, Errno> {
     if index == 0 {
         return Ok(None);
     }

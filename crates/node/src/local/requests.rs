@@ -6,12 +6,15 @@ use std::os::fd::OwnedFd;
 use rustix::fs::OFlags;
 use sockeye_control::{Address, Request};
 use sockeye_socket::Errno;
-use sockeye_socket::names::{IPPROTO_IPV6, IPV6_FLOWLABEL_MGR, SO_OOBINLINE, SO_SNDBUF, SO_SNDBUFFORCE, SOL_SOCKET};
+use sockeye_socket::names::{
+    IPPROTO_IPV6, IPV6_2292PKTOPTIONS, IPV6_FLOWLABEL_MGR, SO_OOBINLINE, SO_SNDBUF, SO_SNDBUFFORCE, SOL_SOCKET,
+};
 use sockeye_socket::settings::cut_value;
 use sockeye_socket::table::Key;
 use sockeye_stack::tcp::Side;
 
 use super::room;
+use crate::datagram;
 use crate::pair;
 use crate::requests::{Answer, Call, Outcome, SHUT_RD, directions, flow_label, holder, outstanding};
 
@@ -67,6 +70,12 @@ impl Call<'_, '_> {
             }
             Request::AskOption { level, name, value, .. } => {
                 Answer::Value(host.asked_option(now, socket, level, name, value)?)
+            }
+            Request::SetOption { level: IPPROTO_IPV6, name: IPV6_2292PKTOPTIONS, value, .. }
+                if host.settings(socket).is_some_and(|settings| settings.ipv6.is_some()) =>
+            {
+                datagram::sticky::set(host, now, socket, self.privilege, value)?;
+                Answer::Done
             }
             Request::SetOption { level, name, value, .. } | Request::TellOption { level, name, value, .. } => {
                 host.set_option(now, socket, self.privilege, level, name, value)?;

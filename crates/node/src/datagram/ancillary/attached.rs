@@ -105,6 +105,7 @@ impl<'a> Attached<'a> {
             }
             IPV6_HOPOPTS | IPV6_2292HOPOPTS if self.headers.hop_by_hop.is_some() => return Err(Errno::EINVAL),
             IPV6_HOPOPTS | IPV6_2292HOPOPTS => self.headers.hop_by_hop = Some(options(data, who)?),
+            IPV6_2292DSTOPTS if self.headers.destination.is_some() => return Err(Errno::EINVAL),
             IPV6_DSTOPTS | IPV6_2292DSTOPTS => self.headers.destination = Some(options(data, who)?),
             IPV6_RTHDRDSTOPTS => self.headers.stops = Some(options(data, who)?),
             IPV6_RTHDR | IPV6_2292RTHDR => {
@@ -113,6 +114,12 @@ impl<'a> Attached<'a> {
                     return Err(Errno::EINVAL);
                 }
                 self.headers.routing = Some(header(data)?);
+                // In RFC 2292 what stands before the routing header is for each stop.
+                if kind == IPV6_2292RTHDR
+                    && let Some(stops) = self.headers.destination.take()
+                {
+                    self.headers.stops = Some(stops);
+                }
             }
             _ => return Err(Errno::EINVAL),
         }
