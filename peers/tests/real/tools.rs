@@ -21,6 +21,17 @@ fn says(scene: &Scene, program: &str, arguments: &[&str]) -> Finished {
     start(scene, program, arguments).success()
 }
 
+/// It asks until it is told this: some wait a second for their answer, and who is asked may be busy for longer.
+fn is_told(scene: &Scene, program: &str, arguments: &[&str], expected: &[&str]) {
+    wait_for(&format!("{program} {arguments:?} to say {expected:?}"), || {
+        let said = start(scene, program, arguments).finish();
+        let told = said.status.success() && expected.iter().all(|expected| said.text().contains(expected));
+        // For whoever waits in vain.
+        eprintln!("{said}");
+        told.then_some(())
+    });
+}
+
 /// The hardware address of the peer's end of the link.
 fn mac_of_peer(scene: &Scene) -> String {
     let mut ask = scene.peer().command("ip");
@@ -50,14 +61,13 @@ fn hping3_makes_packets_by_hand() {
     for (arguments, expected) in
         [(&["-1"][..], "icmp_seq=0"), (&["-S", "-p", "9"], closed), (&["-2", "-p", "9"], "ICMP Port Unreachable")]
     {
-        let said = says(&scene, "hping3", &[&["-n", "-I", "veth0", "-c", "1"], arguments, &[PEER]].concat()).text();
-        assert!(said.contains(expected) && said.contains(&format!("ip={PEER}")), "no {expected:?} in {said}");
+        let arguments = [&["-n", "-I", "veth0", "-c", "1"], arguments, &[PEER]].concat();
+        is_told(&scene, "hping3", &arguments, &[expected, &format!("ip={PEER}")]);
     }
     let mut serve = scene.command(Side::Peer, "nc");
     let _serving = Process::start(serve.args(["-l", PEER, "7100"]));
     scene.listens(Side::Peer, 7100);
-    let said = says(&scene, "hping3", &["-n", "-I", "veth0", "-c", "1", "-S", "-p", "7100", PEER]).text();
-    assert!(said.contains("sport=7100 flags=SA"), "{said}");
+    is_told(&scene, "hping3", &["-n", "-I", "veth0", "-c", "1", "-S", "-p", "7100", PEER], &["sport=7100 flags=SA"]);
 }
 
 /// An open port, one that is closed, and one that is silent: a listener whose filter drops whatever comes.
@@ -236,8 +246,7 @@ fn scanners_find_the_peer(family: Family) {
         ("nmap", &["-6", "-n", "-sn", peer], &station),
     ];
     for &(program, arguments, expected) in if family == Family::V4 { of_ipv4 } else { of_ipv6 } {
-        let said = says(&scene, program, arguments);
-        assert!(said.text().contains(expected), "{program} does not say {expected:?}: {said}");
+        is_told(&scene, program, arguments, &[expected]);
     }
 }
 
