@@ -14,7 +14,8 @@ use std::path::PathBuf;
 use rustix::process::Signal;
 use sockeye_lab::Command;
 use sockeye_peers::scene::python;
-use sockeye_peers::{Medium, PEER, Pattern, Process, Scene, Setup, Side, Subject, subject, wait_for};
+use sockeye_peers::{Family, Medium, PEER, Pattern, Process, Scene, Setup, Side, Subject};
+use sockeye_peers::{in_both_families, subject, wait_for};
 
 use cases::Case;
 use decoded::Decoded;
@@ -274,18 +275,23 @@ fn the_way_to_the_peer_is_found() {
     }
 }
 
-#[test]
-fn a_page_is_fetched_by_hand() {
+fn a_page_is_fetched_by_hand(family: Family) {
     let stage = Stage::new(Medium::Veth, Asks::Interface);
     const LEN: usize = 300_000;
     std::fs::write(stage.scene.file("page"), Pattern::bytes(4, LEN)).unwrap();
     let mut serve = stage.scene.command(Side::Peer, python());
-    let _server = Process::start(serve.args(["-u", "-m", "http.server", "8000"]));
+    let _server =
+        Process::start(serve.args(["-u", "-m", "http.server", "8000", "--bind", Side::Peer.address_in(family)]));
     stage.scene.listens(Side::Peer, 8000);
-    let line = format!("http_get {PEER} --port 8000 --path /page --interface veth0 --address 10.9.0.77");
+    let (own, server) = (if family == Family::V4 { "10.9.0.77" } else { "fd09::77" }, Side::Peer.address_in(family));
+    let line = format!("http_get {server} --port 8000 --path /page --interface veth0 --address {own}");
     let got = stage.start(Side::Subject, &line).success().stdout;
     let body = got.windows(4).position(|bytes| bytes == b"\r\n\r\n").expect("a header") + 4;
     assert!(got.starts_with(b"HTTP/1.0 200"));
     Pattern::check(4, LEN as u64, &mut &got[body..]).unwrap();
     assert_eq!(got.len() - body, LEN);
+}
+
+in_both_families! {
+    a_page_is_fetched_by_hand
 }
