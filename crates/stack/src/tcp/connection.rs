@@ -363,16 +363,21 @@ impl Connection {
     /// The window to offer: the right edge of the receive window, which moves only in steps worth telling
     /// (RFC 9293, 3.8.6.2.2: MUST-39) and never to the left (SHLD-14).
     pub(crate) fn next_edge(&self) -> u64 {
-        let next = self.rcv_nxt();
-        let limit = self.receive_limit();
-        let mut free = limit.saturating_sub(self.receiver.queue.len()) as u64;
-        if let Some(clamp) = self.options.window_clamp {
-            free = free.min(u64::from(clamp).max(LEAST_WINDOW as u64));
-        }
-        let free = free.min(u64::from(u16::MAX) << self.negotiated.receive_scale);
-        let edge = next + (free >> self.negotiated.receive_scale << self.negotiated.receive_scale);
-        let step = (limit as u64 / 2).min(u64::from(self.receiver.segment_size));
+        let (next, scale) = (self.rcv_nxt(), self.negotiated.receive_scale);
+        let most = self.window_limit();
+        let room = most.max(self.receive_limit() as u64).saturating_sub(self.receiver.queue.len() as u64);
+        let free = room.min(most).min(u64::from(u16::MAX) << scale);
+        let edge = next + (free >> scale << scale);
+        let step = (most / 2).min(self.receiver.segment_size.into());
         if edge >= self.receiver.edge + step { edge } else { self.receiver.edge.max(next) }
+    }
+
+    /// The largest window that may be offered: what is worth telling is measured by it, and it is never so small that
+    /// its scale makes nothing of it.
+    pub(crate) fn window_limit(&self) -> u64 {
+        let limit = self.receive_limit() as u64;
+        let clamp = self.options.window_clamp.map(|clamp| u64::from(clamp).max(LEAST_WINDOW as u64));
+        clamp.map_or(limit, |clamp| limit.min(clamp)).max(1 << self.negotiated.receive_scale)
     }
 
     /// How far the peer may be ahead of the program, in bytes.

@@ -276,7 +276,7 @@ impl Connection {
         if self.receiver.finished {
             return false;
         }
-        let limit = self.receive_limit() as u64;
+        let limit = self.window_limit();
         let step = (limit / 4).max(2 * u64::from(self.receiver.segment_size)).min(limit / 2);
         let open = self.receiver.edge.saturating_sub(self.rcv_nxt());
         let grown = self.next_edge().saturating_sub(self.receiver.edge);

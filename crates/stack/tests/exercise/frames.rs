@@ -300,8 +300,8 @@ impl Host {
 
         let mut reasons = Vec::new();
         for (reason, count) in after.drops() {
-            // These are about something else that had to go, or about what would have been the answer; and what is for
-            // everybody may find one socket full and another not.
+            // These are about something else that had to go, or about what would have been the answer; what is for everybody may
+            // find one socket full and another not; and of what a router says one thing may be refused after the other.
             let besides = matches!(
                 reason,
                 Drop::FragmentMemory
@@ -311,6 +311,8 @@ impl Host {
                     | Drop::NeighborQueueFull
                     | Drop::NeighborEvicted
                     | Drop::NeighborFailed
+                    | Drop::NdOption
+                    | Drop::NdLimit
                     | Drop::UdpReceiveBuffer
                     | Drop::UdpMemory
             );

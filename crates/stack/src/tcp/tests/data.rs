@@ -189,6 +189,24 @@ fn the_window_closes_as_the_program_does_not_read_and_opens_when_it_does() {
     tx!(bench, at 200, { ack: PEER + 4_001, window: 4_000 });
 }
 
+/// TCP_WINDOW_CLAMP of less than a segment: what is worth telling is less, too, or a full window would stay closed for ever.
+#[test]
+fn a_window_clamped_below_a_segment_opens_again() {
+    let options = Options { receive_buffer: 4_000, window_clamp: Some(1_000), ..Options::default() };
+    let (mut bench, id) = Bench::established(options);
+    let mut seq = PEER + 1;
+    for len in [1_400, 1_400, 1_200] {
+        rx!(bench, at 0, Seg { seq, data: vec![7; len], ..from_peer() });
+        seq += len as u32;
+    }
+    bench.at(100);
+    let last = bench.sent.back().unwrap().clone();
+    assert_eq!((last.ack, last.window), (seq, 0));
+    bench.ignore();
+    assert_eq!(bench.read(id).len(), 4_000);
+    tx!(bench, at 100, { ack: seq, window: 1_152 });
+}
+
 #[test]
 fn a_closed_window_is_probed_and_its_opening_lets_data_through() {
     let (mut bench, id) = Bench::established(Options::default());
