@@ -138,7 +138,7 @@ impl Host {
         Ok(SocketAddr::new(ourselves, meant.port()))
     }
 
-    /// IPV6_ADDRFORM: a socket that is connected over IPv4 becomes one of AF_INET. Its memberships in groups of IPv6 end.
+    /// IPV6_ADDRFORM: a socket that is connected over IPv4 becomes one of AF_INET. Its memberships in groups of IPv6 end, and what it has of flow labels and anycast addresses.
     pub(crate) fn become_ipv4(&mut self, now: Instant, id: SocketId, value: &[u8]) -> Result<(), Errno> {
         if read_int(value)? != i32::from(AF_INET) {
             return Err(Errno::EINVAL);
@@ -167,6 +167,9 @@ impl Host {
         }
         let socket = self.sockets.get_mut(id.0).ok_or(Errno::EBADF)?;
         socket.settings.ipv6 = None;
+        let (labels, shared) = (std::mem::take(&mut socket.flow_labels), std::mem::take(&mut socket.anycast));
+        self.release_flow_labels(now, &labels);
+        self.leave_all_anycast(shared);
         self.apply(now, id);
         Ok(())
     }

@@ -14,7 +14,7 @@ mod raw;
 mod readiness;
 mod stream;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use sockeye_device::Instant;
 use sockeye_stack::tcp::{ConnectionId, JoinedId, ListenerId, Side};
@@ -100,6 +100,8 @@ pub(crate) struct Socket {
     pub(crate) device: Option<PortId>,
     /// What it has to do with groups.
     pub(crate) groups: Groups,
+    /// The anycast addresses that it has joined, the last first.
+    pub(crate) anycast: Vec<(PortId, Ipv6Addr)>,
     /// The labels that it has leased.
     pub(crate) flow_labels: Held,
     /// Whose it is, among whom SO_REUSEPORT shares.
@@ -311,6 +313,7 @@ impl Host {
             address: None,
             device: None,
             groups,
+            anycast: Vec::new(),
             flow_labels: Held::default(),
             owner: 0,
             error: None,
@@ -329,8 +332,11 @@ impl Host {
     }
 
     fn end(&mut self, now: Instant, id: SocketId, abort: bool) {
-        let Some(Socket { state, settings, groups, flow_labels, .. }) = self.sockets.remove(id.0) else { return };
+        let Some(Socket { state, settings, groups, anycast, flow_labels, .. }) = self.sockets.remove(id.0) else {
+            return;
+        };
         self.leave_all_groups(&groups);
+        self.leave_all_anycast(anycast);
         self.release_flow_labels(now, &flow_labels);
         match state {
             State::Fresh | State::Datagram(None) => {}

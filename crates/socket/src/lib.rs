@@ -12,13 +12,14 @@
 //! |---|---|
 //! | `host` | sockets, their states and the calls on them |
 //! | [`settings`], [`advanced`], `switches`, `ipv6`, `raw`, `udp_lite` | what can be set, by level: numbers, bytes, limits, errors |
-//! | `options`, `live`, `info`, `multicast`, `source_filters`, `filter` | what is asked of or done to a living socket by options |
+//! | `options`, `live`, `info`, `multicast`, `anycast`, `source_filters`, `filter` | what is asked of or done to a living socket by options |
 //! | `packet`, `datagram` | calls of packet sockets; datagrams by copy |
 //! | `family`, `flow_labels` | addresses as a program has them, and as the stack has them; labels on lease |
 //! | [`names`], `errno`, `convert` | Linux's numbers, and the stack's answers in them |
 //! | [`table`] | keys that go stale |
 
 pub mod advanced;
+mod anycast;
 mod convert;
 mod datagram;
 pub mod errno;

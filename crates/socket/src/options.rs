@@ -44,6 +44,9 @@ impl Host {
         if let Some(done) = self.set_live_option(now, id, level, name, value) {
             return done;
         }
+        if level == IPPROTO_IPV6 && matches!(name, IPV6_JOIN_ANYCAST | IPV6_LEAVE_ANYCAST) {
+            return self.set_anycast(id, who, name == IPV6_JOIN_ANYCAST, value);
+        }
         if (level, name) == (IPPROTO_IPV6, IPV6_FLOWLABEL_MGR) {
             // Who wants to be told which label it is, asks for it by its own call.
             let user = self.sockets.get(id.0).map_or(0, |socket| socket.owner);

@@ -92,6 +92,7 @@ reasons! {
     NdDuplicate = "nd_duplicate", "Another station has, or wants, an address that we were about to use.";
     NdLooped = "nd_looped", "Our own question for an address, come back.";
     NdTentative = "nd_tentative", "A question for an address that is not ours yet.";
+    NdAnycast = "nd_anycast", "A question for an anycast address, while as many as may wait for an answer.";
     NdOption = "nd_option", "An option of a router's that cannot be: ignored, the rest of the message was not.";
     NdLimit = "nd_limit", "A router said more than this host remembers of a link.";
 

@@ -17,6 +17,7 @@ use crate::flow_labels::Leases;
 use crate::hash::{Keyed, Keys};
 use crate::icmp::Complaint;
 use crate::ipv4::identification::Identifications;
+use crate::ipv6::anycast::Answer;
 use crate::ipv6::autoconf::Autoconf;
 use crate::multicast::{Copies, Multicast};
 use crate::neighbor::Neighbors;
@@ -123,6 +124,8 @@ pub(crate) struct Undeliverable {
 enum Timer {
     /// RFC 5227 §2.3: the second announcement of an address.
     Announce(PortId, IpAddr),
+    /// RFC 4861 §7.2.7: an answer for an anycast address.
+    Answer(Answer),
 }
 
 /// The common ground of all transports.
@@ -157,6 +160,8 @@ pub(crate) struct Ip {
     queued: usize,
     pub(crate) route_generation: u64,
     timers: Wheel<Timer>,
+    /// Answers for anycast addresses that wait.
+    pub(crate) anycast_answers: usize,
 }
 
 /// RFC 5227 §1.1: ANNOUNCE_INTERVAL.
@@ -191,6 +196,7 @@ impl Ip {
             queued: 0,
             route_generation: 0,
             timers: Wheel::new(),
+            anycast_answers: 0,
         };
         let capabilities = Capabilities { checksum: true, tcp_v4: true, tcp_v6: true, udp: false };
         let loopback = PortConfig { name: "lo".into(), mac: MacAddr::ZERO, mtu: 65_535, capabilities };
@@ -436,9 +442,11 @@ impl Ip {
         self.flow_leases.expire(now);
         self.handle_multicast_timeouts(now);
         self.handle_conflict_timeout(now);
-        while let Some(Timer::Announce(port, address)) = self.timers.expire(now) {
-            if self.addresses.is_local(address) {
-                self.announce(now, port, address);
+        while let Some(timer) = self.timers.expire(now) {
+            match timer {
+                Timer::Announce(port, address) if self.addresses.is_local(address) => self.announce(now, port, address),
+                Timer::Announce(..) => {}
+                Timer::Answer(answer) => self.send_waiting_answer(now, &answer),
             }
         }
         if self.path_mtus.expire(now) {
@@ -470,6 +478,10 @@ impl Ip {
                 self.complain(now, &first, unicast, Complaint::Reassembly);
             }
         }
+    }
+
+    pub(crate) fn wait_to_answer(&mut self, until: Instant, answer: Answer) {
+        self.timers.insert(until, Timer::Answer(answer));
     }
 
     fn forget_neighbors(&mut self, port: PortId, address: Option<IpAddr>) {

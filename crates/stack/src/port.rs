@@ -8,6 +8,7 @@
 //! Port 0 is the loopback. It has no device: what is sent there comes back at once.
 
 use crate::Egress;
+use crate::ipv6::anycast::Anycast;
 use sockeye_device::{Capabilities, Full, Instant, Offload, TxFrame};
 use sockeye_wire::ipv6::MIN_MTU;
 use sockeye_wire::{IpPrefix, MacAddr};
@@ -81,6 +82,7 @@ pub struct Port {
     pub(crate) carrier: bool,
     pub(crate) enabled: bool,
     pub(crate) addresses: Vec<IpPrefix>,
+    pub(crate) anycast: Vec<Anycast>,
     pub(crate) queue: Queue,
     /// When an address of IPv4, and one of IPv6, was last defended.
     pub(crate) defended: [Option<Instant>; 2],
@@ -102,6 +104,7 @@ impl Port {
             carrier: true,
             enabled: true,
             addresses: Vec::new(),
+            anycast: Vec::new(),
             queue: Queue::default(),
             defended: [None; 2],
             mtu_v6: mtu,

@@ -1,6 +1,6 @@
 //! Which way a packet goes: by which port, to which next hop, from which of our addresses, and how large it may be.
 //!
-//! An address is one of five things to a host: its own, everybody's on a link (broadcast), a group's (multicast), that of
+//! An address is one of six things to a host: its own, its own and others' (anycast), everybody's on a link (broadcast), a group's (multicast), that of
 //! a host on a link or behind a gateway (unicast), or none (unspecified, reserved, out of place). [`Addresses`] knows what
 //! is configured; the [FIB](crate::fib) knows the rest.
 //!
@@ -59,6 +59,8 @@ pub struct NoRoute;
 pub enum AddressKind {
     /// One of our own.
     Local,
+    /// One that is ours, and others' as well.
+    Anycast,
     /// Another host.
     Unicast,
     /// All hosts of a link.
@@ -78,6 +80,7 @@ pub(crate) struct Addresses {
     v4: Vec<Known>,
     /// A link-local address may be on several.
     v6: Vec<(Ipv6Addr, PortId)>,
+    anycast: Vec<(Ipv6Addr, PortId)>,
 }
 
 /// An IPv4 address that means something to us.
@@ -92,11 +95,13 @@ struct Known {
 impl Addresses {
     /// Reads the ports' addresses anew.
     pub(crate) fn rebuild(&mut self, ports: &[Port]) {
-        let Addresses { v4, v6 } = self;
+        let Addresses { v4, v6, anycast } = self;
         v4.clear();
         v6.clear();
+        anycast.clear();
         for (index, state) in ports.iter().enumerate() {
             let port = PortId(index as u16);
+            anycast.extend(state.anycast.iter().map(|held| (held.address, port)));
             for prefix in &state.addresses {
                 match prefix.addr() {
                     IpAddr::V4(address) => v4.push(Known { address, broadcast: false, port }),
@@ -114,6 +119,7 @@ impl Addresses {
         v4.sort_unstable();
         v4.dedup_by_key(|known| known.address);
         v6.sort_unstable();
+        anycast.sort_unstable();
     }
 
     /// True for one of our own addresses, all of 127/8 included.
@@ -137,6 +143,8 @@ impl Addresses {
             AddressKind::Local
         } else if address.is_unspecified() {
             AddressKind::Invalid
+        } else if !self.anycast.is_empty() && self.anycast_port(address.into()).is_some() {
+            AddressKind::Anycast
         } else {
             AddressKind::Unicast
         }
@@ -145,6 +153,18 @@ impl Addresses {
     /// True for an address of this very port.
     pub(crate) fn is_on(&self, port: PortId, address: Ipv6Addr) -> bool {
         self.v6.binary_search(&(address, port)).is_ok()
+    }
+
+    /// The port that an anycast address is on.
+    pub(crate) fn anycast_port(&self, address: IpAddr) -> Option<PortId> {
+        let IpAddr::V6(address) = address else { return None };
+        let found = self.anycast.binary_search_by_key(&address, |&(held, _)| held);
+        found.ok().map(|index| self.anycast[index].1)
+    }
+
+    /// True for an anycast address of this very port.
+    pub(crate) fn is_anycast_on(&self, port: PortId, address: Ipv6Addr) -> bool {
+        self.anycast.binary_search(&(address, port)).is_ok()
     }
 
     /// The same for IPv4.
@@ -245,6 +265,13 @@ impl Ip {
                     preferences,
                 );
                 entry.ok_or(NoRoute)
+            }
+            AddressKind::Anycast => {
+                // As what goes to ourselves, but not from there.
+                let port = self.addresses.anycast_port(destination).ok_or(NoRoute)?;
+                let ends = (destination, destination);
+                let source = self.entry(port, source, ends, kind, preferences).ok_or(NoRoute)?.source;
+                self.entry(PortId::LOOPBACK, Some(source), ends, kind, preferences).ok_or(NoRoute)
             }
             AddressKind::Broadcast | AddressKind::Multicast => {
                 let port = device

@@ -17,8 +17,8 @@ const REFUSED: [(&str, &str, &[u8]); 5] = [
     ("tcp6", "41", &[25, 80]),
     // IPsec, netfilter.
     ("udp4 udp6 tcp4 tcp6 raw4", "0", &[16, 17, 64, 65, 66, 67, 80]),
-    // Anycast, IPsec, netfilter.
-    ("udp6 tcp6 raw6", "41", &[27, 28, 34, 35, 64, 65, 68, 69]),
+    // IPsec, netfilter.
+    ("udp6 tcp6 raw6", "41", &[34, 35, 64, 65, 68, 69]),
 ];
 
 /// What each option is at first, takes, refuses and reads back: the peer's kernel says what is right.

@@ -37,6 +37,28 @@ checks! {
     options_and_their_errors
 }
 
+/// Who may join which anycast addresses, and what is told of these: the peer's kernel says what is right.
+#[test]
+fn anycast_addresses_are_joined_as_on_linux() {
+    let scene = scene();
+    let [kernel, subject] = [Side::Peer, Side::Subject].map(|side| {
+        let mut table = scene.script(side, "anycast.py", include_str!("anycast.py"));
+        Process::start(table.args(["table", side.address6(), "veth0"])).success().text()
+    });
+    assert_eq!(subject, kernel);
+}
+
+/// A neighbour finds the address, and is answered; from there only where a program says so.
+#[test]
+fn anycast_addresses_are_answered_for() {
+    let scene = scene();
+    let script = |side| scene.script(side, "anycast.py", include_str!("anycast.py"));
+    let mut serving = Process::start(script(Side::Subject).arg("serve"));
+    serving.line_with("ready");
+    let ends = ["ask", Side::Subject.address6(), "fd09::a:1", "veth0"];
+    Process::start(script(Side::Peer).args(ends)).success();
+}
+
 /// What a router on the link is told, in all versions; Wireshark must find nothing wrong with it.
 fn router_is_told(family: &str) {
     let scene = scene();

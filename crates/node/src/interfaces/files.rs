@@ -129,6 +129,7 @@ fn net(node: &Node, all: &[Interface], name: &str) -> Result<String, Errno> {
         "igmp6" => proc_net::igmp6(all),
         "mcfilter" => proc_net::mcfilter(all, false),
         "mcfilter6" => proc_net::mcfilter(all, true),
+        "anycast6" => proc_net::anycast6(all),
         "ip6_flowlabel" => flow_labels::ip6_flowlabel(node.now, &stack.flow_leases()),
         "dev_mcast" => proc_net::dev_mcast(all),
         "tcp" => sockets::tcp(node, false),

@@ -32,6 +32,7 @@ use std::net::Ipv6Addr;
 
 use sockeye_device::{Capabilities, Device, Instant};
 use sockeye_stack::autoconf::{AddressState, AddressView, Origin};
+use sockeye_stack::ipv6::anycast::Anycast;
 use sockeye_stack::multicast::{GroupSummary, Version};
 use sockeye_stack::packet::{Reception, ReceptionCounts};
 use sockeye_stack::{PortId, Stack};
@@ -81,6 +82,8 @@ pub(crate) struct Interface {
     pub(crate) carrier: bool,
     pub(crate) capabilities: Capabilities,
     pub(crate) addresses: Vec<Address>,
+    /// Those that it shares with others, and how often each was joined.
+    pub(crate) anycast: Vec<Anycast>,
     /// Groups that are listened to there, and what is spoken about those of IPv4.
     pub(crate) groups: Vec<GroupSummary>,
     pub(crate) version: Version,
@@ -134,6 +137,7 @@ pub(crate) fn interfaces(now: Instant, stack: &Stack, ports: &Ports) -> Vec<Inte
             carrier: port.has_carrier(),
             capabilities: port.capabilities,
             addresses: stack.addresses_of(id).iter().map(|view| Address::of(now, view)).collect(),
+            anycast: stack.anycast_addresses(id).to_vec(),
             groups: groups.iter().filter(|one| one.port == id).cloned().collect(),
             version: groups
                 .iter()

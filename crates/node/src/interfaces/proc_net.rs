@@ -6,11 +6,12 @@
 //! # Standards
 //!
 //! proc_net(5); `dev_seq_show`, `fib_route_seq_show`, `rt6_info_route`, `if6_seq_show`, `arp_seq_show`, `igmp_mc_seq_show`,
-//! `igmp6_mc_seq_show` and `dev_mc_seq_show` of Linux.
+//! `igmp6_mc_seq_show`, `ac6_seq_show` and `dev_mc_seq_show` of Linux.
 
 use std::cmp::Ordering;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use sockeye_stack::ipv6::anycast::Anycast;
 use sockeye_stack::neighbor::{Neighbor, NeighborState};
 use sockeye_stack::{PortId, Route};
 use sockeye_wire::{IpPrefix, ipv6};
@@ -22,6 +23,7 @@ const RTF_UP: u32 = 0x1;
 const RTF_GATEWAY: u32 = 0x2;
 const RTF_HOST: u32 = 0x4;
 const RTF_REJECT: u32 = 0x200;
+const RTF_ANYCAST: u32 = 0x0010_0000;
 const RTF_NONEXTHOP: u32 = 0x0020_0000;
 const RTF_LOCAL: u32 = 0x8000_0000;
 
@@ -134,6 +136,8 @@ pub(super) fn ipv6_route(all: &[Interface], routes: &[Route]) -> String {
                 Row(IpPrefix::host(prefix.addr()), none, 0, RTF_LOCAL | RTF_NONEXTHOP | RTF_UP, &one.name)
             }),
         );
+        let shared = one.anycast.iter().map(|held| IpPrefix::host(held.address.into()));
+        local.extend(shared.map(|prefix| Row(prefix, none, 0, RTF_ANYCAST | RTF_NONEXTHOP | RTF_UP, &one.name)));
         let groups = IpPrefix::new(Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0).into(), 8);
         local
             .extend(groups.ok().filter(|_| !one.is_loopback()).map(|groups| Row(groups, none, 256, RTF_UP, &one.name)));
@@ -250,6 +254,18 @@ pub(super) fn igmp6(all: &[Interface]) -> String {
             let flags = if group == ipv6::ALL_NODES { LOADED | NO_REPORT } else { LOADED };
             // "%-4d %-15s %pi6 %5d %08X %ld\n"
             line!(text, "{:<4} {:<15} {} {users:>5} {flags:08X} 0", one.index, one.name, plain(group.into()));
+        }
+    }
+    text
+}
+
+/// `/proc/net/anycast6`.
+pub(super) fn anycast6(all: &[Interface]) -> String {
+    let mut text = String::new();
+    for one in all {
+        for &Anycast { address, users } in &one.anycast {
+            // "%-4d %-15s %pi6 %5d\n"
+            line!(text, "{:<4} {:<15} {} {users:>5}", one.index, one.name, plain(address.into()));
         }
     }
     text

@@ -144,7 +144,7 @@ fn may_be_source(source: Ipv4Addr, arrival: Arrival, addresses: &Addresses) -> b
     match addresses.classify_v4(source) {
         AddressKind::Unicast => true,
         AddressKind::Local => arrival.loopback,
-        AddressKind::Broadcast | AddressKind::Multicast | AddressKind::Invalid => false,
+        AddressKind::Broadcast | AddressKind::Multicast | AddressKind::Anycast | AddressKind::Invalid => false,
     }
 }
 
@@ -166,6 +166,7 @@ fn destination(destination: Ipv4Addr, arrival: Arrival, addresses: &Addresses) -
         AddressKind::Local if arrival.link_broadcast => Err(Drop::Ipv4LinkBroadcast),
         kind @ (AddressKind::Local | AddressKind::Broadcast | AddressKind::Multicast) => Ok(kind),
         AddressKind::Unicast => Err(Drop::Ipv4NotForUs),
-        AddressKind::Invalid => Err(Drop::Ipv4Destination),
+        // There are none of IPv4.
+        AddressKind::Anycast | AddressKind::Invalid => Err(Drop::Ipv4Destination),
     }
 }

@@ -81,7 +81,8 @@ impl Stack {
                     ttl: accepted.hop_limit,
                     checksum: frame.offload.checksum,
                     segmentation: frame.offload.segmentation,
-                    unicast: accepted.unicast,
+                    // TCP is between two hosts, and who has an anycast address is not always the same.
+                    unicast: accepted.unicast && !(accepted.anycast && accepted.protocol == Protocol::TCP),
                     packet: accepted.packet,
                     options: 0..0,
                 };

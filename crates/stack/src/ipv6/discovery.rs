@@ -49,7 +49,7 @@ impl Ip {
             Ok(()) => match message {
                 Message::NeighborSolicitation { target, options } => {
                     self.counters.nd_solicitations_received += 1;
-                    self.take_solicitation(now, port, accepted.source, *target, options)
+                    self.take_solicitation(now, port, (accepted.source, accepted.unicast), *target, options)
                 }
                 Message::NeighborAdvertisement(advertisement) => {
                     self.counters.nd_advertisements_received += 1;
@@ -79,7 +79,7 @@ impl Ip {
         &mut self,
         now: Instant,
         port: PortId,
-        source: Ipv6Addr,
+        (source, alone): (Ipv6Addr, bool),
         target: Ipv6Addr,
         options: &Options<'_>,
     ) -> Result<(), Drop> {
@@ -103,17 +103,17 @@ impl Ip {
         if state == Some(AddressState::Tentative) {
             return Err(Drop::NdTentative);
         }
-        if !self.addresses.is_on(port, target) {
-            return outcome;
-        }
         // Who has no address yet (and wants ours) is told by telling all; others where the question came from, so that nothing
         // has to be known of them.
-        if source.is_unspecified() {
-            self.advertise(now, port, target, ipv6::ALL_NODES, None);
+        let whom = if source.is_unspecified() { (ipv6::ALL_NODES, None) } else { (source, mac) };
+        if self.addresses.is_on(port, target) {
+            self.advertise(now, port, target, whom.0, whom.1);
+            Ok(())
+        } else if self.addresses.is_anycast_on(port, target) {
+            self.answer_for_anycast(now, (port, target), whom, alone)
         } else {
-            self.advertise(now, port, target, source, mac);
+            outcome
         }
-        Ok(())
     }
 
     fn take_advertisement(
@@ -166,15 +166,17 @@ impl Ip {
         let mut bytes = [0; MESSAGE_LEN];
         let options = Options::write(&[NdOption::TargetLinkLayer(mac)], &mut bytes);
         let state = self.autoconf.link(port).and_then(|link| link.state(address));
+        let anycast = !self.addresses.is_on(port, address) && self.addresses.is_anycast_on(port, address);
+        let Some(source) = (if anycast { self.source_on_link(port, to) } else { Some(address) }) else { return };
         let message = Message::NeighborAdvertisement(NeighborAdvertisement {
             router: false,
             solicited: !to.is_multicast(),
-            overrides: state != Some(AddressState::Optimistic),
+            overrides: state != Some(AddressState::Optimistic) && !anycast,
             target: address,
             options,
         });
         self.counters.nd_advertisements_sent += 1;
-        self.send_discovery(now, port, address, to, station, &message);
+        self.send_discovery(now, port, source, to, station, &message);
     }
 
     /// Asks for `target`: one station that is known, or those that may have it.

@@ -16,6 +16,7 @@ use crate::ip::{IcmpError, Ip, Outgoing};
 use crate::ipv4::output::{Manner, SendError};
 use crate::ipv6::input::Accepted;
 use crate::raw::View;
+use crate::route::AddressKind;
 use sockeye_device::Instant;
 use sockeye_wire::icmpv6::{self, Message, ParameterCode, TimeExceededCode, UnreachableCode, message_type};
 use sockeye_wire::ipv6::extension::{Extensions, Limits, Upper};
@@ -45,7 +46,14 @@ impl Ip {
             // The words of IPv4.
             Complaint::Protocol | Complaint::Header(_) => return,
         };
-        let from = if quoted.dst().is_multicast() { None } else { Some(quoted.dst()) };
+        // RFC 4443, 2.2: from an address that is ours alone.
+        let from = match self.addresses.classify_v6(quoted.dst()) {
+            AddressKind::Multicast => None,
+            AddressKind::Anycast => {
+                self.addresses.anycast_port(quoted.dst().into()).and_then(|port| self.own_source(port, to))
+            }
+            _ => Some(quoted.dst()),
+        };
         if self.send_icmpv6(now, from, to, 0, &message).is_ok() {
             self.counters.icmp_errors_sent += 1;
         }
@@ -114,8 +122,9 @@ impl Stack {
             Message::EchoRequest { .. } if !accepted.unicast => self.ip.counters.drop(Drop::IcmpBroadcast),
             Message::EchoRequest { ident, seq, data } => {
                 let reply = Message::EchoReply { ident, seq, data };
-                let Accepted { source, destination, traffic_class, .. } = *accepted;
-                if self.ip.send_icmpv6(now, Some(destination), source, traffic_class, &reply).is_ok() {
+                let Accepted { source, destination, traffic_class, anycast, .. } = *accepted;
+                let from = if anycast { self.ip.own_source(port, source) } else { Some(destination) };
+                if self.ip.send_icmpv6(now, from, source, traffic_class, &reply).is_ok() {
                     self.ip.counters.icmp_echoes_answered += 1;
                 }
             }
@@ -138,7 +147,7 @@ impl Stack {
         let Ok(Upper { protocol, at, fragment, .. }) = Extensions::new(quoted, Limits::DEFAULT).upper() else {
             return self.ip.counters.drop(Drop::IcmpMalformed);
         };
-        if !self.ip.is_local(source) || fragment.is_some_and(|fragment| fragment.offset != 0) {
+        if !self.ip.may_send_from(source) || fragment.is_some_and(|fragment| fragment.offset != 0) {
             return self.ip.counters.drop(Drop::IcmpNoSocket);
         }
         let error = match error {

@@ -54,6 +54,8 @@ pub(crate) struct Accepted {
     pub(crate) hop_limit: u8,
     /// To this host alone, on the link and by IP.
     pub(crate) unicast: bool,
+    /// To an address that others have as well.
+    pub(crate) anycast: bool,
     /// It comes from an address of ours, but not from us.
     pub(crate) ours: bool,
     /// Routers were asked to look inside.
@@ -96,11 +98,11 @@ pub(crate) fn decide(
     if !may_be_source(packet.src(), arrival, addresses) {
         return Decision::Drop(Drop::Ipv6Source);
     }
-    let unicast = match destination(packet.dst(), port, arrival, addresses) {
+    let kind = match destination(packet.dst(), port, arrival, addresses) {
         Ok(AddressKind::Multicast) if !multicast.is_member(port, packet.dst().into()) => {
             return Decision::Drop(Drop::Ipv6NotMember);
         }
-        Ok(kind) => kind == AddressKind::Local,
+        Ok(kind) => kind,
         Err(reason) => return Decision::Drop(reason),
     };
     let (start, end) = (range.start, range.start + packet.bytes().len());
@@ -109,7 +111,8 @@ pub(crate) fn decide(
         destination: packet.dst(),
         traffic_class: packet.traffic_class(),
         hop_limit: packet.hop_limit(),
-        unicast,
+        unicast: kind != AddressKind::Multicast,
+        anycast: kind == AddressKind::Anycast,
         ours: !arrival.loopback && addresses.classify_v6(packet.src()) == AddressKind::Local,
         router_alert: false,
         fragmented: false,
@@ -219,7 +222,8 @@ fn take_options(header: &OptionsHeader<'_>, destination: Ipv6Addr) -> Result<boo
 /// What may stand in the source field.
 fn may_be_source(source: Ipv6Addr, arrival: Arrival, addresses: &Addresses) -> bool {
     match addresses.classify_v6(source) {
-        AddressKind::Unicast => source.to_ipv4_mapped().is_none(),
+        // Another who has an anycast address of ours may speak from there (RFC 4291, 2.6).
+        AddressKind::Unicast | AddressKind::Anycast => source.to_ipv4_mapped().is_none(),
         // Who claims an address of ours says so from there; what else comes from there is refused with the message.
         AddressKind::Local => arrival.loopback || !source.is_loopback(),
         // Unspecified.
@@ -234,14 +238,19 @@ fn destination(to: Ipv6Addr, port: PortId, arrival: Arrival, addresses: &Address
         return Err(Drop::Ipv6Destination);
     }
     match addresses.classify_v6(to) {
-        AddressKind::Local if arrival.link_broadcast => Err(Drop::Ipv6LinkMulticast),
+        AddressKind::Local | AddressKind::Anycast if arrival.link_broadcast => Err(Drop::Ipv6LinkMulticast),
         // A link-local address is one of its own link's.
         AddressKind::Local if to.is_unicast_link_local() && !arrival.loopback && !addresses.is_on(port, to) => {
             Err(Drop::Ipv6NotForUs)
         }
+        AddressKind::Anycast
+            if to.is_unicast_link_local() && !arrival.loopback && !addresses.is_anycast_on(port, to) =>
+        {
+            Err(Drop::Ipv6NotForUs)
+        }
         // RFC 4291, 2.7: nobody sends to scope 0, and scope 1 ends at the host.
         AddressKind::Multicast if ipv6::scope(to).0 <= u8::from(!arrival.loopback) => Err(Drop::Ipv6Destination),
-        kind @ (AddressKind::Local | AddressKind::Multicast) => Ok(kind),
+        kind @ (AddressKind::Local | AddressKind::Anycast | AddressKind::Multicast) => Ok(kind),
         AddressKind::Unicast => Err(Drop::Ipv6NotForUs),
         AddressKind::Broadcast | AddressKind::Invalid => Err(Drop::Ipv6Destination),
     }

@@ -7,9 +7,11 @@
 //! | [`output`] | a header, a neighbour, a queue |
 //! | [`headers`] | extension headers to be sent |
 //! | [`discovery`] | who is on the link, and that we are |
+//! | [`anycast`] | addresses that others have as well |
 //! | [`autoconf`] | addresses, routers and name servers that nobody configured |
 //! | [`icmp`] | answering echoes, complaining, and hearing complaints |
 
+pub mod anycast;
 pub mod autoconf;
 pub(crate) mod delivery;
 pub(crate) mod discovery;

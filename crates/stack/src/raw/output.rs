@@ -33,7 +33,7 @@ impl Raw {
         }
         let from = send.from.filter(|from| !from.is_unspecified());
         let foreign = socket.options.foreign;
-        if from.is_some_and(|from| !foreign && !ip.is_local(from)) {
+        if from.is_some_and(|from| !foreign && !ip.may_send_from(from)) {
             return Err(SendError::NotLocal);
         }
         // Who is bound to an address of many hears there, but cannot speak from it.

@@ -276,7 +276,7 @@ pub(super) fn source_for(
     };
     // MUST-46.
     let kind = ip.addresses.classify(remote.ip());
-    if !matches!(kind, AddressKind::Local | AddressKind::Unicast) {
+    if !matches!(kind, AddressKind::Local | AddressKind::Anycast | AddressKind::Unicast) {
         return Err(ConnectError::NotUnicast);
     }
     if remote.port() == 0 {

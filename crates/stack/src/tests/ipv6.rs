@@ -8,9 +8,9 @@ use sockeye_wire::ipv6::{self, Repr};
 use sockeye_wire::ndisc::{self, NdOption, NeighborAdvertisement, Options};
 use std::net::Ipv6Addr;
 
-const US6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 1);
-const PEER6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2);
-const FROM_PEER: Repr =
+pub(super) const US6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 1);
+pub(super) const PEER6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2);
+pub(super) const FROM_PEER: Repr =
     Repr { src: PEER6, dst: US6, next_header: Protocol::ICMPV6, hop_limit: 64, traffic_class: 0, flow_label: 0 };
 
 fn host() -> Host {
@@ -33,7 +33,7 @@ pub(super) fn icmp(message: &Icmp<'_>) -> Vec<u8> {
     icmp_between(PEER6, US6, message)
 }
 
-fn icmp_between(src: Ipv6Addr, dst: Ipv6Addr, message: &Icmp<'_>) -> Vec<u8> {
+pub(super) fn icmp_between(src: Ipv6Addr, dst: Ipv6Addr, message: &Icmp<'_>) -> Vec<u8> {
     let mut bytes = vec![0; message.total_len()];
     message.emit(src, dst, &mut bytes);
     bytes
@@ -50,10 +50,14 @@ fn discovery(src: Ipv6Addr, dst: Ipv6Addr, message: ndisc::Message<'_>) -> Vec<u
 
 /// The peer asks for our address.
 pub(super) fn solicitation(src: Ipv6Addr, dst: Ipv6Addr) -> Vec<u8> {
+    solicitation_for(US6, src, dst)
+}
+
+pub(super) fn solicitation_for(target: Ipv6Addr, src: Ipv6Addr, dst: Ipv6Addr) -> Vec<u8> {
     let mut bytes = [0; 8];
     let option: &[NdOption<'_>] = if src.is_unspecified() { &[] } else { &[NdOption::SourceLinkLayer(PEER_MAC)] };
     let options = Options::write(option, &mut bytes);
-    discovery(src, dst, ndisc::Message::NeighborSolicitation { target: US6, options })
+    discovery(src, dst, ndisc::Message::NeighborSolicitation { target, options })
 }
 
 /// A station tells us that it has `target`.
@@ -65,7 +69,7 @@ pub(super) fn advertisement(target: Ipv6Addr, mac: MacAddr, solicited: bool) -> 
 }
 
 /// A host that has heard from its peer.
-fn acquainted() -> Host {
+pub(super) fn acquainted() -> Host {
     let mut host = host();
     host.stack.ip.link(host.now, host.port, PEER6.into());
     assert_eq!(host.sent(), ["fd00::1 > ff02::1:ff00:2 who-has fd00::2"]);

@@ -4,6 +4,7 @@
 //! one line a frame, as [`describe`] writes it; two hosts can be wired together ([`Wire`]). Time passes when a test
 //! says so.
 
+mod anycast;
 mod autoconf;
 mod conflicts;
 mod fragments;

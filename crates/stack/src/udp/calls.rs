@@ -279,7 +279,7 @@ impl Udp {
             (to, _) => to,
         };
         let foreign = socket.options.foreign;
-        if send.from.is_some_and(|from| !from.is_unspecified() && !foreign && !ip.is_local(from)) {
+        if send.from.is_some_and(|from| !from.is_unspecified() && !foreign && !ip.may_send_from(from)) {
             return Err(SendError::NotLocal);
         }
         // A socket that is bound to everybody's address hears there, but cannot speak from it.
@@ -315,7 +315,7 @@ impl Udp {
             AddressKind::Broadcast => (ttl, Fragmentation::Anywhere),
             AddressKind::Multicast => (groups.hops, Fragmentation::Anywhere),
             AddressKind::Invalid => return Err(SendError::Destination),
-            AddressKind::Local | AddressKind::Unicast => (ttl, fragmentation),
+            AddressKind::Local | AddressKind::Anycast | AddressKind::Unicast => (ttl, fragmentation),
         };
         if !fragmentation.heeds_path() {
             route.mtu = ip.port(route.port).mtu;

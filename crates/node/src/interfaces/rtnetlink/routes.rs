@@ -39,6 +39,7 @@ const RTAX_MTU: u16 = 2;
 
 const RTN_UNICAST: u8 = 1;
 const RTN_LOCAL: u8 = 2;
+const RTN_ANYCAST: u8 = 4;
 const RTN_BROADCAST: u8 = 3;
 const RTN_MULTICAST: u8 = 5;
 
@@ -291,6 +292,8 @@ fn local(all: &[Interface], family: u8) -> Vec<Told> {
                 local.push(Told::local(IpPrefix::host(broadcast.into()), RTN_BROADCAST, one, source));
             }
         }
+        let shared = one.anycast.iter().filter(|_| family == AF_INET6).map(|held| IpPrefix::host(held.address.into()));
+        local.extend(shared.map(|prefix| Told::local(prefix, RTN_ANYCAST, one, None)));
         let groups = IpPrefix::new(Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0).into(), 8);
         if let Ok(groups) = groups
             && family == AF_INET6
@@ -366,6 +369,7 @@ pub(super) fn way(
     let interface = interface(all, port).ok_or(Wrong::NoRoute)?;
     let (table, kind) = match kind {
         AddressKind::Local => (RT_TABLE_LOCAL, RTN_LOCAL),
+        AddressKind::Anycast => (RT_TABLE_LOCAL, RTN_ANYCAST),
         AddressKind::Broadcast => (RT_TABLE_LOCAL, RTN_BROADCAST),
         AddressKind::Multicast => (RT_TABLE_LOCAL, RTN_MULTICAST),
         AddressKind::Unicast | AddressKind::Invalid => (RT_TABLE_MAIN, RTN_UNICAST),
@@ -373,7 +377,7 @@ pub(super) fn way(
     let gateway = Some(next_hop).filter(|&hop| kind == RTN_UNICAST && hop != destination);
     let v6 = destination.is_ipv6();
     let metric = match (v6, gateway, kind) {
-        (false, ..) | (_, _, RTN_LOCAL) => 0,
+        (false, ..) | (_, _, RTN_LOCAL | RTN_ANYCAST) => 0,
         (true, None, _) => 256,
         (true, Some(_), _) => 1024,
     };

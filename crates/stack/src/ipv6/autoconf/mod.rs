@@ -306,7 +306,7 @@ impl Ip {
 
 impl Rng {
     /// A duration of up to `most`.
-    fn up_to(&mut self, most: Duration) -> Duration {
+    pub(crate) fn up_to(&mut self, most: Duration) -> Duration {
         most * self.below(1_025) / 1_024
     }
 }
