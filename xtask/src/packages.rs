@@ -20,7 +20,6 @@ pub(crate) const TEST: &[Program] = &[
     ("hping3", "hping3"),
     ("ifconfig", "net-tools"),
     ("iperf3", "iperf3"),
-    ("lldpd", "lldpd"),
     ("mtr", "mtr-tiny"),
     ("nc", "netcat-openbsd"),
     ("ndisc6", "ndisc6"),
