@@ -22,7 +22,8 @@ PORT = 4444
 
 
 def opened(protocol, kind=socket.SOCK_RAW, name='veth0'):
-    made = socket.socket(AF_PACKET, kind, socket.htons(protocol))
+    # Who is bound to an interface has heard nothing of others before.
+    made = socket.socket(AF_PACKET, kind, 0 if name else socket.htons(protocol))
     if name:
         made.bind((name, protocol))
     made.settimeout(20)
