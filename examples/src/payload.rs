@@ -74,6 +74,9 @@ impl Payload {
         if !self.tcp_options.is_empty() && self.protocol(dst) != Protocol::TCP {
             return Err("--tcp-option is for --payload tcp or http".into());
         }
+        if self.size != 0 && self.kind == Kind::Http {
+            return Err("--payload http has data of its own, without --size".into());
+        }
         let data = || data(self.size);
         Ok(match self.kind {
             Kind::Icmp => echo_request(src, dst, self.id, 1, &data())?,

@@ -33,6 +33,8 @@ fn who_says_too_little_is_told_what_to_say() {
         (ipv6, &["--to", "::1", "--from", "::1", "--socket", "packet"], "--interface"),
         (env!("CARGO_BIN_EXE_arp"), &["--interface", "nowhere", "announce"], "ip link"),
         (env!("CARGO_BIN_EXE_neighbors"), &["--interface", "nowhere", "routers"], "ip link"),
+        (ipv4, &["--to", "127.0.0.1", "--payload", "http", "--size", "9"], "--size"),
+        (env!("CARGO_BIN_EXE_ipsec"), &["--to", "::1", "--protocol", "ah", "--cipher", "null"], "--protocol esp"),
         (env!("CARGO_BIN_EXE_irdp"), &["--interface", "nowhere", "solicit"], "ip link"),
         (env!("CARGO_BIN_EXE_ipsec"), &["--to", "127.0.0.1", "--protocol", "ah", "--header", "hop-by-hop"], "IPv6"),
         (env!("CARGO_BIN_EXE_ipsec"), &["--to", "::1", "--protocol", "ah", "--header", "routing0:::1"], "destination"),

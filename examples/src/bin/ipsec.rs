@@ -67,9 +67,9 @@ struct Cli {
     /// What does it
     #[arg(long, value_enum)]
     protocol: Security,
-    /// How ESP encrypts
-    #[arg(long, value_enum, default_value = "null")]
-    cipher: Cipher,
+    /// How ESP encrypts; null, where nothing is said
+    #[arg(long, value_enum)]
+    cipher: Option<Cipher>,
     /// Which association of the receiver's
     #[arg(long, default_value_t = 0x1234)]
     spi: u32,
@@ -123,8 +123,14 @@ fn run(cli: &Cli) -> Result<()> {
     let headers: Vec<_> = headers.iter().map(Contents::repr).collect();
     let header = Header::plain(src, dst, id)?.with_extensions(&headers)?;
     let packets = match cli.protocol {
+        Security::Ah if cli.cipher.is_some() => {
+            return Err("AH encrypts nothing: --cipher is for --protocol esp".into());
+        }
         Security::Ah => header.packets(Protocol::AH, &prove(cli.spi, &header, carried, &payload)?, cli.fragment)?,
-        Security::Esp => header.packets(Protocol::ESP, &seal(cli.spi, cli.cipher, carried, &payload)?, cli.fragment)?,
+        Security::Esp => {
+            let cipher = cli.cipher.unwrap_or(Cipher::Null);
+            header.packets(Protocol::ESP, &seal(cli.spi, cipher, carried, &payload)?, cli.fragment)?
+        }
     };
     cli.way.send(cli.socket, dst, &packets)
 }
