@@ -55,6 +55,8 @@ fn anycast_addresses_are_answered_for() {
     let script = |side| scene.script(side, "anycast.py", include_str!("anycast.py"));
     let mut serving = Process::start(script(Side::Subject).arg("serve"));
     serving.line_with("ready");
+    // What is not certainly its own it claims less loudly.
+    scene.settles();
     let ends = ["ask", Side::Subject.address6(), "fd09::a:1", "veth0"];
     Process::start(script(Side::Peer).args(ends)).success();
 }
