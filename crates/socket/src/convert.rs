@@ -25,6 +25,7 @@ impl From<ConnectError> for Errno {
         match error {
             ConnectError::NoRoute | ConnectError::NotUnicast => Errno::ENETUNREACH,
             ConnectError::NotLocal | ConnectError::InUse | ConnectError::NoPorts => Errno::EADDRNOTAVAIL,
+            ConnectError::Loopback => Errno::EINVAL,
             ConnectError::NoPort => Errno::ECONNREFUSED,
             ConnectError::Family => Errno::EAFNOSUPPORT,
         }
@@ -52,8 +53,7 @@ impl From<udp::SendError> for Errno {
             udp::SendError::Full => Errno::EAGAIN,
             udp::SendError::Closed => Errno::EBADF,
             udp::SendError::NotConnected => Errno::EDESTADDRREQ,
-            udp::SendError::Destination | udp::SendError::Payload => Errno::EINVAL,
-            udp::SendError::NotLocal => Errno::EADDRNOTAVAIL,
+            udp::SendError::Destination | udp::SendError::Payload | udp::SendError::NotLocal => Errno::EINVAL,
             udp::SendError::Broadcast => Errno::EACCES,
             udp::SendError::NoRoute => Errno::ENETUNREACH,
             udp::SendError::HostUnreachable => Errno::EHOSTUNREACH,

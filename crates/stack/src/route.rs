@@ -50,9 +50,14 @@ pub struct RouteEntry {
     pub hop_limit: u8,
 }
 
-/// There is no way.
+/// Why there is no way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NoRoute;
+pub enum NoRoute {
+    /// No route leads there.
+    Nowhere,
+    /// From an address that is none of ours, or of the loopback, which no other host may see (RFC 1122 §3.2.1.3).
+    Source,
+}
 
 /// What an address is to this host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -255,23 +260,20 @@ impl Ip {
         let device = device.or_else(|| if is_of_a_link(destination) { self.addresses.port_of(source?) } else { None });
         let kind = self.addresses.classify(destination);
         match kind {
-            AddressKind::Invalid => Err(NoRoute),
-            AddressKind::Local => {
-                let entry = self.entry(
-                    PortId::LOOPBACK,
-                    source.or(Some(destination)),
-                    (destination, destination),
-                    kind,
-                    preferences,
-                );
-                entry.ok_or(NoRoute)
-            }
+            AddressKind::Invalid => Err(NoRoute::Nowhere),
+            AddressKind::Local => self.entry(
+                PortId::LOOPBACK,
+                source.or(Some(destination)),
+                (destination, destination),
+                kind,
+                preferences,
+            ),
             AddressKind::Anycast => {
                 // As what goes to ourselves, but not from there.
-                let port = self.addresses.anycast_port(destination).ok_or(NoRoute)?;
+                let port = self.addresses.anycast_port(destination).ok_or(NoRoute::Nowhere)?;
                 let ends = (destination, destination);
-                let source = self.entry(port, source, ends, kind, preferences).ok_or(NoRoute)?.source;
-                self.entry(PortId::LOOPBACK, Some(source), ends, kind, preferences).ok_or(NoRoute)
+                let source = self.entry(port, source, ends, kind, preferences)?.source;
+                self.entry(PortId::LOOPBACK, Some(source), ends, kind, preferences)
             }
             AddressKind::Broadcast | AddressKind::Multicast => {
                 let port = device
@@ -282,8 +284,8 @@ impl Ip {
                     })
                     .or_else(|| self.first_link(destination));
                 let next_hop = if kind == AddressKind::Broadcast { Ipv4Addr::BROADCAST.into() } else { destination };
-                let port = port.filter(|&port| self.is_usable(port)).ok_or(NoRoute)?;
-                self.entry(port, source, (destination, next_hop), kind, preferences).ok_or(NoRoute)
+                let port = port.filter(|&port| self.is_usable(port)).ok_or(NoRoute::Nowhere)?;
+                self.entry(port, source, (destination, next_hop), kind, preferences)
             }
             AddressKind::Unicast => self.route_unicast(destination, source, device, preferences),
         }
@@ -313,10 +315,10 @@ impl Ip {
             (None, Some(port)) if destination.is_ipv4() && self.is_usable(port) && !port.is_loopback() => {
                 (port, destination, source)
             }
-            _ => return Err(NoRoute),
+            _ => return Err(NoRoute::Nowhere),
         };
         let kind = AddressKind::Unicast;
-        let mut entry = self.entry(port, source, (destination, next_hop), kind, preferences).ok_or(NoRoute)?;
+        let mut entry = self.entry(port, source, (destination, next_hop), kind, preferences)?;
         if let Some(mtu) = self.path_mtus.find(destination) {
             entry.mtu = entry.mtu.min(mtu);
         }
@@ -330,8 +332,11 @@ impl Ip {
         (destination, next_hop): (IpAddr, IpAddr),
         kind: AddressKind,
         preferences: Preferences,
-    ) -> Option<RouteEntry> {
-        let state = self.find_port(port)?;
+    ) -> Result<RouteEntry, NoRoute> {
+        if !port.is_loopback() && matches!(source, Some(IpAddr::V4(source)) if source.is_loopback()) {
+            return Err(NoRoute::Source);
+        }
+        let state = self.find_port(port).ok_or(NoRoute::Nowhere)?;
         let (source, mtu, hop_limit) = match destination {
             IpAddr::V4(_) => {
                 let of_family = || state.addresses.iter().filter(|prefix| prefix.addr().is_ipv4());
@@ -339,15 +344,16 @@ impl Ip {
                     let near = of_family().find(|prefix| prefix.contains(next_hop));
                     near.or_else(|| of_family().next()).map(|prefix| prefix.addr())
                 };
-                (source.or_else(chosen)?, state.mtu, self.ttl)
+                (source.or_else(chosen), state.mtu, self.ttl)
             }
             IpAddr::V6(destination) => {
                 let chosen =
                     || Some(selection::source(destination, preferences, self.candidates(port))?.address.into());
-                (source.or_else(chosen)?, state.mtu_v6, state.hop_limit)
+                (source.or_else(chosen), state.mtu_v6, state.hop_limit)
             }
         };
-        Some(RouteEntry { port, source, next_hop, mtu, kind, hop_limit })
+        let source = source.ok_or(NoRoute::Nowhere)?;
+        Ok(RouteEntry { port, source, next_hop, mtu, kind, hop_limit })
     }
 
     /// The addresses of IPv6 from which a port may send.
@@ -419,6 +425,15 @@ impl Ip {
         if self.is_dead(port, address) {
             self.dead_gateways.retain(|&(on, who, _)| (on, who) != (port, address));
             self.route_generation += 1;
+        }
+    }
+
+    /// Whether a program may send from an address that it names. As Linux has it: from somebody else's address of IPv4 no way leads.
+    pub(crate) fn check_source(&self, source: IpAddr) -> Result<(), NoRoute> {
+        match (self.addresses.classify(source), source) {
+            _ if self.may_send_from(source) => Ok(()),
+            (AddressKind::Unicast, IpAddr::V4(_)) => Err(NoRoute::Nowhere),
+            _ => Err(NoRoute::Source),
         }
     }
 

@@ -135,6 +135,30 @@ def what_is_missing_in_a_header_is_filled_in():
     fails(errno.EMSGSIZE, make(AF_INET, SOCK_RAW, UNKNOWN).sendto, bytes(65536), (peer, 0))
 
 
+def nobody_speaks_from_where_he_is_not():
+    at4, at6 = socket.inet_aton, lambda address: socket.inet_pton(AF_INET6, address)
+    for kind, protocol, data in [(SOCK_DGRAM, 0, b"12345678"), (SOCK_RAW, IPPROTO_ICMP, echo())]:
+        s = make(AF_INET, kind, protocol)
+        for source, error in [(peer, errno.ENETUNREACH), ("127.0.0.1", errno.EINVAL), ("224.0.0.1", errno.EINVAL)]:
+            # IP_PKTINFO: index, address to send from, address of a packet that came.
+            info = struct.pack("i", 0) + at4(source) + bytes(4)
+            fails(error, s.sendmsg, [data], [(IPPROTO_IP, 8, info)], 0, (peer, 9))
+        # No other host may see an address of the loopback (RFC 1122, 3.2.1.3).
+        s = make(AF_INET, kind, protocol)
+        s.bind(("127.0.0.1", 0))
+        fails(errno.EINVAL, s.sendto, data, (peer, 9))
+        fails(errno.EINVAL, s.connect, (peer, 9))
+        assert s.sendto(data, ("127.0.0.9", 9)) == len(data)
+    s = make(AF_INET, socket.SOCK_STREAM, 0)
+    s.bind(("127.0.0.1", 0))
+    fails(errno.EINVAL, s.connect, (peer, 9))
+    for kind, protocol, data in [(SOCK_DGRAM, 0, b"12345678"), (SOCK_RAW, IPPROTO_ICMPV6, echo(kind=128))]:
+        s = make(AF_INET6, kind, protocol)
+        for source in (peer6, "ff02::1"):
+            info = at6(source) + struct.pack("I", 0)
+            fails(errno.EINVAL, s.sendmsg, [data], [(IPPROTO_IPV6, socket.IPV6_PKTINFO, info)], 0, (peer6, 9))
+
+
 def unknown_protocols_are_said_to_be_so():
     s, hears = make(AF_INET, SOCK_RAW, UNKNOWN), make(AF_INET, SOCK_RAW, 1)
     s.sendto(b"hello", ("127.0.0.1", 0))

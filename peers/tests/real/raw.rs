@@ -205,6 +205,7 @@ checks! {
     packets_have_their_header_and_each_gets_a_copy
     filters_keep_types_away
     what_is_missing_in_a_header_is_filled_in
+    nobody_speaks_from_where_he_is_not
     unknown_protocols_are_said_to_be_so
     checksums_of_ipv6
     the_header_of_ipv6_is_the_programs

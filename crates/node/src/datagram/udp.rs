@@ -55,8 +55,6 @@ pub(super) fn send(
         };
         match context.host.stack_mut().udp_send(context.now, body, &send) {
             Ok(()) => *pieces_sent += 1,
-            // Who asks for a source that is not ours asks for nonsense; the socket's own can only have been taken away.
-            Err(udp::SendError::NotLocal) if wishes.from.is_some() => return Err(Errno::EINVAL),
             Err(error) => return Err(error.into()),
         }
     }

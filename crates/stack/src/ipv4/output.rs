@@ -132,7 +132,7 @@ impl Ip {
         };
         let sent = match self.route(next, Some(outgoing.source)) {
             Ok(route) => self.send_by(now, &route, outgoing, manner, header, payload),
-            Err(NoRoute) => Err(SendError::NoRoute),
+            Err(NoRoute::Nowhere | NoRoute::Source) => Err(SendError::NoRoute),
         };
         match sent {
             Ok(()) => Ok(()),

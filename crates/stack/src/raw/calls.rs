@@ -87,7 +87,7 @@ impl Stack {
                 let Options { family, device, .. } = socket.options;
                 let device = device.or(family.port.filter(|_| !peer.is_multicast()));
                 let route = ip.route_preferring(peer, own, device, family.preferences);
-                let route = route.map_err(|_| SendError::NoRoute)?;
+                let route = route?;
                 if route.kind == AddressKind::Broadcast && !socket.options.broadcast {
                     return Err(SendError::Broadcast);
                 }

@@ -33,8 +33,8 @@ impl Raw {
         }
         let from = send.from.filter(|from| !from.is_unspecified());
         let foreign = socket.options.foreign;
-        if from.is_some_and(|from| !foreign && !ip.may_send_from(from)) {
-            return Err(SendError::NotLocal);
+        if let Some(from) = from.filter(|_| !foreign) {
+            ip.check_source(from)?;
         }
         // Who is bound to an address of many hears there, but cannot speak from it.
         let own = |own: &IpAddr| ip.is_local(*own) || foreign && !own.is_multicast() && !own.is_unspecified();
@@ -51,7 +51,7 @@ impl Raw {
             way.0 = way.0.or(socket.options.family.port);
         }
         let preferences = socket.options.family.preferences;
-        let route = ip.route_preferring(next, way.1, way.0, preferences).map_err(|_| SendError::NoRoute)?;
+        let route = ip.route_preferring(next, way.1, way.0, preferences)?;
         if route.kind == AddressKind::Broadcast && !socket.options.broadcast {
             return Err(SendError::Broadcast);
         }

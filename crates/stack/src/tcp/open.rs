@@ -14,7 +14,7 @@ use crate::Stack;
 use crate::bind::{Bind, BindError, BindingId, Foreign};
 use crate::family::Preferences;
 use crate::ip::Ip;
-use crate::route::AddressKind;
+use crate::route::{AddressKind, NoRoute};
 use sockeye_device::Instant;
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -24,6 +24,8 @@ use std::net::{IpAddr, SocketAddr};
 pub enum ConnectError {
     /// No route to the peer's network.
     NoRoute,
+    /// The local address is the loopback's, and the peer another host.
+    Loopback,
     /// The local address is not one of the host's.
     NotLocal,
     /// The same two addresses and ports are already connected, or were a moment ago.
@@ -288,6 +290,7 @@ pub(super) fn source_for(
     }
     match ip.route_preferring(remote.ip(), bound, device, preferences) {
         Ok(route) => Ok(bound.unwrap_or(route.source)),
-        Err(_) => Err(ConnectError::NoRoute),
+        Err(NoRoute::Nowhere) => Err(ConnectError::NoRoute),
+        Err(NoRoute::Source) => Err(ConnectError::Loopback),
     }
 }

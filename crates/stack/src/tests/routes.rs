@@ -14,20 +14,30 @@ fn way(host: &Host, to: Ipv4Addr) -> Result<(PortId, IpAddr, IpAddr), NoRoute> {
     host.stack.ip.route(v4(to), None).map(|way| (way.port, way.next_hop, way.source))
 }
 
+/// RFC 1122 section 3.2.1.3 (g): no other host sees an address of the loopback.
+#[test]
+fn from_the_loopback_to_nobody_else() {
+    let host = Host::new();
+    let from_loopback = |to| host.stack.ip.route(to, Some(v4(Ipv4Addr::LOCALHOST))).map(|way| way.port);
+    assert_eq!(from_loopback(v4(PEER)), Err(NoRoute::Source));
+    assert_eq!(from_loopback(v4(US)), Ok(PortId::LOOPBACK));
+    assert_eq!(from_loopback(v4(Ipv4Addr::new(127, 0, 0, 9))), Ok(PortId::LOOPBACK));
+}
+
 #[test]
 fn on_the_link_behind_a_gateway_and_nowhere() {
     let mut host = Host::new();
     let port = host.port;
     assert_eq!(way(&host, PEER), Ok((port, v4(PEER), v4(US))));
-    assert_eq!(way(&host, FAR), Err(NoRoute));
+    assert_eq!(way(&host, FAR), Err(NoRoute::Nowhere));
     host.stack.add_route(route("0.0.0.0/0", Some(GATEWAY), port, 0));
     assert_eq!(way(&host, FAR), Ok((port, v4(GATEWAY), v4(US))));
     host.stack.add_route(route("192.0.2.0/24", Some(PEER), port, 9));
     assert_eq!(way(&host, FAR), Ok((port, v4(PEER), v4(US))), "the longer prefix wins, whatever the metric");
     assert!(host.stack.remove_route(&route("192.0.2.0/24", Some(PEER), port, 0)));
     assert_eq!(way(&host, FAR), Ok((port, v4(GATEWAY), v4(US))));
-    assert_eq!(way(&host, Ipv4Addr::new(240, 0, 0, 1)), Err(NoRoute));
-    assert_eq!(way(&host, Ipv4Addr::UNSPECIFIED), Err(NoRoute));
+    assert_eq!(way(&host, Ipv4Addr::new(240, 0, 0, 1)), Err(NoRoute::Nowhere));
+    assert_eq!(way(&host, Ipv4Addr::UNSPECIFIED), Err(NoRoute::Nowhere));
 }
 
 #[test]
@@ -89,11 +99,11 @@ fn a_link_that_is_named_has_every_host_of_ipv4_that_no_route_leads_to() {
     let by =
         |host: &Host, port| host.stack.ip.route_by(v4(FAR), None, Some(port)).map(|route| (route.port, route.next_hop));
     assert_eq!(by(&host, host.port), Ok((host.port, v4(FAR))));
-    assert_eq!(by(&host, PortId::LOOPBACK), Err(NoRoute));
+    assert_eq!(by(&host, PortId::LOOPBACK), Err(NoRoute::Nowhere));
     host.stack.add_route(route("0.0.0.0/0", Some(GATEWAY), host.port, 0));
     assert_eq!(by(&host, host.port), Ok((host.port, v4(GATEWAY))));
     host.stack.set_link(host.now, host.port, false);
-    assert_eq!(by(&host, host.port), Err(NoRoute));
+    assert_eq!(by(&host, host.port), Err(NoRoute::Nowhere));
 }
 
 #[test]
@@ -104,7 +114,7 @@ fn an_address_comes_with_its_network_and_goes_with_it() {
     host.stack.remove_address(host.port, prefix("10.0.0.1/24"));
     assert_eq!(way(&host, PEER), Ok((host.port, v4(PEER), v4(Ipv4Addr::new(10, 0, 0, 9)))));
     host.stack.remove_address(host.port, prefix("10.0.0.9/24"));
-    assert_eq!(way(&host, PEER), Err(NoRoute));
+    assert_eq!(way(&host, PEER), Err(NoRoute::Nowhere));
 }
 
 proptest! {

@@ -272,8 +272,10 @@ fn what_cannot_be_sent_says_why() {
     assert_eq!(send(&mut host, socket, (PEER, 0), b"x"), Err(SendError::Destination));
     assert_eq!(send(&mut host, socket, (FAR, 53), b"x"), Err(SendError::NoRoute));
     assert_eq!(send(&mut host, socket, (std::net::Ipv6Addr::LOCALHOST, 53), b"x"), Err(SendError::Family));
-    let stolen = Send { to: Some((PEER, 53).into()), from: Some(v4(FAR)), payload: &[b"x"], ..Send::default() };
-    assert_eq!(host.stack.udp_send(host.now, socket, &stolen), Err(SendError::NotLocal));
+    for (from, reason) in [(FAR, SendError::NoRoute), (Ipv4Addr::new(224, 0, 0, 1), SendError::NotLocal)] {
+        let stolen = Send { to: Some((PEER, 53).into()), from: Some(v4(from)), payload: &[b"x"], ..Send::default() };
+        assert_eq!(host.stack.udp_send(host.now, socket, &stolen), Err(reason));
+    }
     host.stack.udp_set_options(socket, never());
     assert_eq!(send(&mut host, socket, (PEER, 53), &[0; 1_473]), Err(SendError::MessageSize));
     assert_eq!(send(&mut host, socket, (PEER, 53), &[0; 1_472]), Ok(()));

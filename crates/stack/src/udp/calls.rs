@@ -82,7 +82,7 @@ impl Stack {
                 let (device, from) = by_group(&options, peer.ip(), options.device, own);
                 let preferences = options.family_of(peer.ip()).preferences;
                 let route = ip.route_preferring(or_ourselves(peer.ip()), from, device, preferences);
-                let route = route.map_err(|_| SendError::NoRoute)?;
+                let route = route?;
                 if route.kind == AddressKind::Broadcast && !options.broadcast {
                     return Err(SendError::Broadcast);
                 }
@@ -279,8 +279,8 @@ impl Udp {
             (to, _) => to,
         };
         let foreign = socket.options.foreign;
-        if send.from.is_some_and(|from| !from.is_unspecified() && !foreign && !ip.may_send_from(from)) {
-            return Err(SendError::NotLocal);
+        if let Some(from) = send.from.filter(|from| !from.is_unspecified() && !foreign) {
+            ip.check_source(from)?;
         }
         // A socket that is bound to everybody's address hears there, but cannot speak from it.
         // One that is connected over IPv6 may send to a mapped address all the same, from another.
@@ -296,7 +296,7 @@ impl Udp {
             Some((last, route, label)) if last == way => (route, label),
             _ => {
                 let found = ip.route_preferring(next, from, device, family.preferences);
-                let found = found.map_err(|_| SendError::NoRoute)?;
+                let found = found?;
                 let label = socket.label(ip, found.source, to);
                 socket.route = Some((way, found, label));
                 (found, label)

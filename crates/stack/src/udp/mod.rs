@@ -38,7 +38,7 @@ use crate::ipv4::output::Fragmentation;
 use crate::ipv6::Headers;
 use crate::multicast::MemberId;
 use crate::port::PortId;
-use crate::route::RouteEntry;
+use crate::route::{NoRoute, RouteEntry};
 use crate::slab::handle;
 use crate::sockets::Sockets;
 use ports::Ports;
@@ -197,7 +197,7 @@ pub enum SendError {
     NotConnected,
     /// A port of zero, or an address that is nobody's.
     Destination,
-    /// The source is not one of our addresses.
+    /// The source is not one of our addresses, or one that the destination may not see.
     NotLocal,
     /// To everybody, without leave (`SO_BROADCAST`).
     Broadcast,
@@ -213,6 +213,15 @@ pub enum SendError {
     Family,
     /// On a raw or an echo socket: what it carries is not what the socket may send.
     Payload,
+}
+
+impl From<NoRoute> for SendError {
+    fn from(error: NoRoute) -> Self {
+        match error {
+            NoRoute::Nowhere => SendError::NoRoute,
+            NoRoute::Source => SendError::NotLocal,
+        }
+    }
 }
 
 /// What the network said of datagrams that were sent.
