@@ -28,7 +28,7 @@
 //! # Rules of this house
 //!
 //! - The code runs in strangers' processes: before `main`, in signal handlers, between `vfork` and `exec`, on small stacks, in threads that may be
-//!   cancelled. So no heap, no locks, no thread-local state; what the shim does for itself are plain system calls (`sys`), which are no
+//!   cancelled. So no heap (but for a filter of system calls, when a program sets one), no locks, no thread-local state; what the shim does for itself are plain system calls (`sys`), which are no
 //!   cancellation points; what may block the program goes through libc's own functions, which are.
 //! - `errno` is touched only by a call that fails.
 //! - Pointers from the program are judged by the kernel, so that bad ones are `EFAULT` as on Linux (`memory`).

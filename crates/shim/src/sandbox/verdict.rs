@@ -1,8 +1,8 @@
 //! What a filter of system calls says to one.
 //!
 //! It is a program of classic BPF over `struct seccomp_data`: the call's number, the architecture, where it comes from, and six arguments. The kernel
-//! verifies it (`seccomp_check_filter`) when it is set, and runs it for each call; here it is run for calls that are not being made. One
-//! that does what the kernel would not let it do allows nothing.
+//! verifies it when it is set, and runs it for each call; here it is run for calls that are not being made, on the machine that runs the filters of
+//! sockets ([`sockeye_filter`]): to that the structure is a packet of words. It is the one place where the shim uses the heap, at a moment that a program chooses for itself.
 //!
 //! # Standards
 //!
@@ -11,6 +11,7 @@
 use crate::memory;
 use crate::sys::Errno;
 use libc::{c_long, sock_filter, sock_fprog};
+use sockeye_filter::{Instruction, Metadata, Packet, Program};
 
 /// `struct seccomp_data`, as words of 32 bits.
 const WORDS: usize = 16;
@@ -25,116 +26,39 @@ const ARCHITECTURE: u32 = if cfg!(target_arch = "x86_64") {
     0
 };
 
-const CLASS: u16 = 0x07;
-const LD: u16 = 0x00;
-const LDX: u16 = 0x01;
-const ST: u16 = 0x02;
-const STX: u16 = 0x03;
-const ALU: u16 = 0x04;
-const JMP: u16 = 0x05;
-const RET: u16 = 0x06;
-const MODE: u16 = 0xe0;
-const IMM: u16 = 0x00;
-const ABS: u16 = 0x20;
-const MEM: u16 = 0x60;
-const LEN: u16 = 0x80;
-const OPERATION: u16 = 0xf0;
-const FROM_X: u16 = 0x08;
-const RET_A: u16 = 0x10;
-const TXA: u16 = 0x80;
-
-/// A filter, where the program has it.
-pub(super) struct Filter {
-    code: *const sock_filter,
-    len: usize,
-}
+/// A filter, where the kernel would take it.
+pub(super) struct Filter(Program);
 
 impl Filter {
-    /// The one that is there.
+    /// The one that is there, in the program's memory.
     pub(super) fn at(filter: *const sock_fprog) -> Result<Filter, Errno> {
         let sock_fprog { len, filter, .. } = memory::read_value(filter)?;
-        let len = usize::from(len);
-        memory::check_readable(filter.cast(), len * size_of::<sock_filter>())?;
-        Ok(Filter { code: filter, len })
+        let mut code = vec![sock_filter { code: 0, jt: 0, jf: 0, k: 0 }; len.into()];
+        memory::read_array(filter, &mut code)?;
+        Filter::new(&code).ok_or(Errno(libc::EINVAL))
+    }
+
+    fn new(code: &[sock_filter]) -> Option<Filter> {
+        let code = code.iter().map(|&sock_filter { code, jt, jf, k }| Instruction { code, jt, jf, k });
+        Program::new(&code.collect::<Vec<_>>()).ok().map(Filter)
     }
 
     /// Whether a call with these first arguments would be made.
     pub(super) fn allows(&self, number: c_long, arguments: [u64; 3]) -> bool {
         const ACTION: u32 = 0xffff_0000;
-        let mut data = [0; WORDS];
-        (data[0], data[1]) = (number as u32, ARCHITECTURE);
+        let mut words = [0; WORDS];
+        (words[0], words[1]) = (number as u32, ARCHITECTURE);
         for (at, argument) in arguments.into_iter().enumerate() {
             // The low half first, where this machine has it.
             let halves = [argument as u32, (argument >> 32) as u32];
-            data[4 + 2 * at] = if cfg!(target_endian = "little") { halves[0] } else { halves[1] };
-            data[5 + 2 * at] = if cfg!(target_endian = "little") { halves[1] } else { halves[0] };
+            words[4 + 2 * at] = if cfg!(target_endian = "little") { halves[0] } else { halves[1] };
+            words[5 + 2 * at] = if cfg!(target_endian = "little") { halves[1] } else { halves[0] };
         }
-        let action = self.run(&data).map(|verdict| verdict & ACTION);
-        matches!(action, Some(libc::SECCOMP_RET_ALLOW | libc::SECCOMP_RET_LOG))
-    }
-
-    fn instruction(&self, at: usize) -> Option<sock_filter> {
-        // SAFETY: as many could be read there, and the program waits for the call that is about them.
-        (at < self.len).then(|| unsafe { self.code.wrapping_add(at).read_unaligned() })
-    }
-
-    /// Jumps only go forward, so there are at most as many steps as instructions.
-    fn run(&self, data: &[u32; WORDS]) -> Option<u32> {
-        let (mut a, mut x, mut memory) = (0u32, 0u32, [0u32; 16]);
-        let mut at = 0;
-        loop {
-            let sock_filter { code, jt, jf, k } = self.instruction(at)?;
-            at += 1;
-            let operand = if code & FROM_X == 0 { k } else { x };
-            match code & CLASS {
-                class @ (LD | LDX) => {
-                    let loaded = match code & MODE {
-                        IMM => k,
-                        ABS => *data.get(k as usize / 4)?,
-                        MEM => *memory.get(k as usize)?,
-                        LEN => 4 * WORDS as u32,
-                        _ => return None,
-                    };
-                    *(if class == LD { &mut a } else { &mut x }) = loaded;
-                }
-                ST => *memory.get_mut(k as usize)? = a,
-                STX => *memory.get_mut(k as usize)? = x,
-                ALU => {
-                    a = match code & OPERATION {
-                        0x00 => a.wrapping_add(operand),
-                        0x10 => a.wrapping_sub(operand),
-                        0x20 => a.wrapping_mul(operand),
-                        // The kernel ends the program with 0 for a divisor of 0.
-                        0x30 => a.checked_div(operand)?,
-                        0x40 => a | operand,
-                        0x50 => a & operand,
-                        0x60 => a.wrapping_shl(operand),
-                        0x70 => a.wrapping_shr(operand),
-                        0x80 => a.wrapping_neg(),
-                        0xa0 => a ^ operand,
-                        _ => return None,
-                    }
-                }
-                JMP => {
-                    let holds = match code & OPERATION {
-                        0x00 => {
-                            at = at.checked_add(k as usize)?;
-                            continue;
-                        }
-                        0x10 => a == operand,
-                        0x20 => a > operand,
-                        0x30 => a >= operand,
-                        0x40 => a & operand != 0,
-                        _ => return None,
-                    };
-                    at += usize::from(if holds { jt } else { jf });
-                }
-                RET => return Some(if code & RET_A == 0 { k } else { a }),
-                // Of the class of the rest, moving between the two.
-                _ if code & TXA == 0 => x = a,
-                _ => a = x,
-            }
-        }
+        // Of packets words are read in the network's byte order.
+        let bytes = words.map(u32::to_be_bytes);
+        let metadata = Metadata::default();
+        let action = self.0.run(&Packet::new(bytes.as_flattened(), &metadata)) & ACTION;
+        matches!(action, libc::SECCOMP_RET_ALLOW | libc::SECCOMP_RET_LOG)
     }
 }
 
@@ -154,7 +78,7 @@ mod tests {
     }
 
     fn allows(list: &[sock_filter], number: c_long, arguments: [u64; 3]) -> bool {
-        Filter { code: list.as_ptr(), len: list.len() }.allows(number, arguments)
+        Filter::new(list).is_some_and(|filter| filter.allows(number, arguments))
     }
 
     #[test]
