@@ -27,6 +27,8 @@ use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, sendmsg};
 use sockeye_control::Address;
 use sockeye_control::ancillary::cut;
 use sockeye_control::datagram::{Header, Kind};
+use sockeye_device::Instant;
+use sockeye_socket::settings::TimestampKind;
 use sockeye_socket::{Body, Errno, Privilege, SocketId};
 
 use self::cork::Corked;
@@ -72,6 +74,8 @@ pub(crate) struct DatagramPump {
     pub(crate) filler: u32,
     /// A turn ended before the datagrams did.
     pub(crate) cut_short: bool,
+    /// When the last packet came that the program has, or can read.
+    newest: Option<Instant>,
 }
 
 impl DatagramPump {
@@ -88,6 +92,11 @@ impl DatagramPump {
     /// The error of a datagram that asked for an answer, for whoever asks next.
     pub(crate) fn keep_answer(&mut self, answer: Option<Errno>) {
         self.answer = answer.or(self.answer);
+    }
+
+    /// When the last packet came that the program has, or can read, in the program's form.
+    pub(crate) fn time_of_newest(&self, kind: TimestampKind, now: Instant) -> Option<Vec<u8>> {
+        self.newest.map(|at| ancillary::timestamp(kind, now, at).to_vec())
     }
 
     /// The program has pulled its cork (`UDP_CORK`).
@@ -125,6 +134,8 @@ struct Message {
     control: Vec<u8>,
     /// The payload.
     data: Vec<u8>,
+    /// When it came, if it is a packet that did.
+    at: Option<Instant>,
 }
 
 /// What became of a message for the program.
@@ -314,6 +325,7 @@ fn output(end: &mut End, pump: &mut DatagramPump, context: &mut Context<'_>) -> 
         };
         match deliver(end, context, message.header, &mut message.control, &message.data) {
             Delivery::Done => {
+                pump.newest = message.at.or(pump.newest);
                 recycle(end.socket, context, message.data);
                 pump.spare = message.control;
             }

@@ -54,7 +54,8 @@ pub(crate) enum Pump {
     Idle,
     Stream(StreamPump),
     Listener(ListenerPump),
-    Datagram(DatagramPump),
+    /// On the heap, as it is three times as large as what streams need.
+    Datagram(Box<DatagramPump>),
 }
 
 /// What is to become of an end after it was pumped.
@@ -118,7 +119,7 @@ impl End {
             ready: Ready { input: false, output: true, end: false, hangup: false, urgent: false },
             pump: match kind {
                 control::Kind::Stream => Pump::Idle,
-                control::Kind::Datagram | control::Kind::Raw => Pump::Datagram(DatagramPump::default()),
+                control::Kind::Datagram | control::Kind::Raw => Pump::Datagram(Box::default()),
             },
             queued: false,
             interest: STREAM,

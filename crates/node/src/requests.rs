@@ -16,7 +16,7 @@ use sockeye_socket::names::{
     IPV6_FLOWLABEL_MGR, IPV6_PATHMTU, PACKET_FANOUT, PACKET_RX_RING, PACKET_TX_RING, SO_ATTACH_FILTER, SO_ERROR,
     SO_OOBINLINE, SOCK_PACKET, SOCK_RAW, SOL_PACKET, SOL_SOCKET, TCP_CORK, UDP_CORK,
 };
-use sockeye_socket::settings::cut_value;
+use sockeye_socket::settings::{TimestampKind, cut_value};
 use sockeye_socket::table::Key;
 use sockeye_socket::{Body, Errno, Holder, Privilege, Progress};
 use sockeye_stack::tcp::Side;
@@ -415,7 +415,15 @@ impl Call<'_, '_> {
                 };
                 Answer::Value((waits as u32).to_ne_bytes().to_vec())
             }
-            Request::Ioctl { command: SIOCGSTAMP | SIOCGSTAMPNS, .. } => return Err(Errno::ENOTTY.into()),
+            Request::Ioctl { command: command @ (SIOCGSTAMP | SIOCGSTAMPNS), .. } => {
+                let kind = if command == SIOCGSTAMP { TimestampKind::Micros } else { TimestampKind::Nanos };
+                let time = match self.boundary.ends.get(key).map(|end| &end.pump) {
+                    Some(Pump::Datagram(pump)) => pump.time_of_newest(kind, *now),
+                    // As Linux: of a stream nobody knows.
+                    _ => None,
+                };
+                Answer::Value(time.ok_or(Errno::ENOENT)?)
+            }
             Request::Ioctl { command, .. } => {
                 let Some(Body::Connection(connection)) = host.body(socket) else { return Err(Errno::EINVAL.into()) };
                 let info = host.stack().tcp_info(*now, connection).ok_or(Errno::EINVAL)?;
@@ -453,6 +461,7 @@ pub(crate) fn outstanding(command: u32, unacknowledged: u32, not_sent: u32) -> R
     let bytes = match command {
         SIOCOUTQ => unacknowledged.saturating_add(not_sent),
         SIOCOUTQNSD => not_sent,
+        SIOCGSTAMP | SIOCGSTAMPNS => return Err(Errno::ENOENT),
         _ => return Err(Errno::ENOTTY),
     };
     Ok(Answer::Value(bytes.to_ne_bytes().to_vec()))

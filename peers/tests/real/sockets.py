@@ -462,6 +462,18 @@ def times_of_datagrams():
     peer("k.sendto(b'x', at(subject, 8013))")
     assert s.recvmsg(100, 200)[1] == []
     fails(errno.EINVAL, s.setsockopt, SOL_SOCKET, SO_TIMESTAMPING, 1 << 30)
+    # SIOCGSTAMP, SIOCGSTAMPNS: when the last one came, wherever nothing tells beside it.
+    for fresh in (datagrams(), socket.socket(FAMILY)):
+        fails(errno.ENOENT, fcntl.ioctl, fresh, 0x8906, bytes(16))
+    watching = socket.socket(socket.AF_PACKET, SOCK_RAW, socket.htons(0x86DD if IPV6 else 0x0800))
+    watching.settimeout(PATIENCE)
+    for command, parts in ((0x8906, 10**6), (0x8907, 10**9)):
+        before = time.time()
+        peer("k.sendto(b'x', at(subject, 8013))")
+        assert s.recv(10) == b"x" and watching.recv(10)
+        for asked in (s, watching):
+            seconds, fraction = struct.unpack("qq", fcntl.ioctl(asked, command, bytes(16)))
+            assert before - 1 <= seconds + fraction / parts <= time.time() + 1
     # How much the next one holds.
     peer("k.sendto(b'12345', at(subject, 8013)); k.sendto(b'1', at(subject, 8013))")
     select.select([s], [], [], PATIENCE)

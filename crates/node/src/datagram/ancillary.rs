@@ -17,7 +17,7 @@ use sockeye_control::ancillary::{Message, messages};
 use sockeye_socket::Errno;
 use sockeye_socket::names::{SCM_CREDENTIALS, SCM_RIGHTS, SOL_SOCKET};
 
-pub(super) use arrival::{Arrival, list, path_mtu, time};
+pub(super) use arrival::{Arrival, list, path_mtu, time, timestamp};
 pub(super) use attached::Attached;
 
 /// What a program attached to a frame: only what concerns every kind of socket means something there.

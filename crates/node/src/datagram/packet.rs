@@ -127,7 +127,8 @@ pub(super) fn receive(
         len: 6,
         address,
     };
-    Some(Message { header: Header::data(Some(Address::Link(from))), control, data })
+    let header = Header::data(Some(Address::Link(from)));
+    Some(Message { header, control, data, at: Some(received.timestamp) })
 }
 
 /// `struct tpacket_auxdata`.

@@ -66,7 +66,7 @@ pub(super) fn receive(
     let arrival = Arrival { at, to: SocketAddr::new(to, 0), port, ttl, tos, lost, segment: 0, fragment_size, headers };
     ancillary::list(&mut control, settings, context.now, &arrival);
     let header = Header::data(Some(Address::Internet(from(&received))));
-    Some(Message { header, control, data: received.data })
+    Some(Message { header, control, data: received.data, at: Some(at) })
 }
 
 /// Whom a packet is from; of a link's address also on which link.

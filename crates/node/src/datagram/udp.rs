@@ -88,5 +88,5 @@ pub(super) fn receive(
         &Arrival { at, to, port, ttl, tos, lost, segment, fragment_size, headers },
     );
     let header = Header::data(Some(Address::Internet(scoped(settings.outward(received.from), Some(received.port)))));
-    Some(Message { header, control, data: received.data })
+    Some(Message { header, control, data: received.data, at: Some(at) })
 }

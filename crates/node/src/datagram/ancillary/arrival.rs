@@ -112,7 +112,7 @@ pub(crate) fn list(list: &mut Vec<u8>, settings: &Settings, now: Instant, arriva
 /// A message without data that says how long packets to an address may be (RFC 3542, 11.3).
 pub(crate) fn path_mtu(to: SocketAddr, mtu: u16, mut control: Vec<u8>) -> crate::datagram::Message {
     put(&mut control, IPPROTO_IPV6, IPV6_PATHMTU, &mtu_info(to, mtu));
-    crate::datagram::Message { header: Header::data(Some(Address::Internet(to))), control, data: Vec::new() }
+    crate::datagram::Message { header: Header::data(Some(Address::Internet(to))), control, data: Vec::new(), at: None }
 }
 
 /// What of options goes back with an answer: the recorded way and the times, as they are by now. Source routes do not come this far.
@@ -246,7 +246,7 @@ pub(crate) fn time(list: &mut Vec<u8>, kind: TimestampKind, now: Instant, arrive
 }
 
 /// A `timeval` or a `timespec`.
-fn timestamp(kind: TimestampKind, now: Instant, arrived: Instant) -> [u8; 16] {
+pub(crate) fn timestamp(kind: TimestampKind, now: Instant, arrived: Instant) -> [u8; 16] {
     let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().saturating_sub(now.since(arrived));
     let fraction = match kind {
         TimestampKind::Micros => at.subsec_micros(),
