@@ -97,6 +97,9 @@ fn extension_headers(sender: Side) {
     let mut receive = scene.command(sender.other(), program);
     let mut receiver = Process::start(receive.args(["receive", "7777", "6"]));
     receiver.line_with("ready");
+    // To a neighbour that is known all goes in order; what is sent while one answers may overtake what has waited for it.
+    let mut ping = scene.command(sender, "ping");
+    Process::start(ping.args(["-c", "1", "-w", "60", sender.other().address6()])).success();
     let mut send = scene.command(sender, program);
     let sent = Process::start(send.args(["send", sender.other().address6(), "7777"])).success();
     assert_eq!(sent.text(), TOLD);

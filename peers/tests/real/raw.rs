@@ -90,9 +90,9 @@ fn ping_says_what_became_of_its_packets() {
         ping(&["-c", "1", "-t", "1", far], &[&who, exceeded, "0 received"]);
         ping(&["-c", "1", "-M", "do", "-s", "3000", to], &["message too long, mtu", "1500", "0 received"]);
         let own = if family == "-4" { SUBJECT } else { Side::Subject.address6() };
-        ping(&["-c", "1", "-I", own, to], &["1 received"]);
+        ping(&["-c", "1", "-I", own, to], &["bytes from"]);
         ping(&["-c", "1", "-M", "do", "-s", too_long[1], far], &["mtu", "1400", "0 received"]);
-        ping(&["-c", "1", "-M", "do", "-s", too_long[0], far], &["1 received"]);
+        ping(&["-c", "1", "-M", "do", "-s", too_long[0], far], &["bytes from"]);
     }
     // Nobody is there.
     chain.says_what(
@@ -124,7 +124,7 @@ fn ping_without_privileges(family: Family) {
     ping(&["-c", "3", to], &[&["64 bytes from"], &ANSWERED[..]].concat());
     ping(&["-c", "2", "-s", "4000", whole], &["4008 bytes from", ANSWERED[0], ANSWERED[1]]);
     ping(&["-c", "1", "-t", "1", far], &[&format!("From {to}"), exceeded, "0 received"]);
-    ping(&["-c", "1", "-I", own, to], &["1 received"]);
+    ping(&["-c", "1", "-I", own, to], &["bytes from"]);
 }
 
 #[test]
