@@ -261,6 +261,13 @@ impl Scene {
         self.node.take().expect("the subject is a node")
     }
 
+    /// Tells the node to end, and waits until it has.
+    pub fn stop_node(&mut self) {
+        let node = self.take_node();
+        self.sockeye(&["down"]).success();
+        node.success();
+    }
+
     /// The path of the node's control socket.
     pub fn control(&self) -> PathBuf {
         self.directory.path().join("control")
@@ -328,9 +335,8 @@ impl Scene {
 
     /// The scene's node gives way to another one, which has more options; without a node nothing happens.
     pub fn replace_node(&mut self, more: &[&str]) {
-        if let Some(node) = self.node.take() {
-            self.sockeye(&["down"]).success();
-            node.success();
+        if self.node.is_some() {
+            self.stop_node();
             self.node = Some(self.start_node_with(more));
         }
     }

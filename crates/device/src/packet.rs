@@ -68,8 +68,8 @@ const HEADROOM: usize = 18;
 const _: () = assert!(BUFFER_LEN >= HEADROOM + MAX_SUPER_FRAME);
 /// Asked of the kernel, which doubles it to allow for its own overhead.
 const SEND_BUFFER: c_int = 1 << 20;
-/// As above: a full TCP window of super-frames and more.
-const RECEIVE_BUFFER: c_int = 4 << 20;
+/// As above: full TCP windows of several flows.
+const RECEIVE_BUFFER: c_int = 16 << 20;
 /// The first kernel whose virtio-net header knows UDP segmentation.
 const UDP_SEGMENTATION: (u32, u32) = (6, 2);
 

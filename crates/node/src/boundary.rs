@@ -324,10 +324,15 @@ impl Boundary {
                 }
                 self.close(context, key, false);
             }
-            Fate::Abort => self.close(context, key, true),
+            Fate::Abort => {
+                // A program that only shut both directions may still ask.
+                if self.ends.get(key).is_some_and(|end| matches!(&end.pump, Pump::Stream(pump) if pump.discard)) {
+                    self.bury(context, key, Some(Errno::ECONNRESET));
+                }
+                self.close(context, key, true);
+            }
             Fate::Failed => {
-                let error = self.ends.get(key).and_then(|end| context.host.take_error(end.socket));
-                self.bury(context, key, error);
+                self.bury(context, key, None);
                 self.close(context, key, false);
             }
         }

@@ -12,6 +12,7 @@ pub use ipv6::default as usual_ipv6;
 
 use core::fmt;
 use core::str::FromStr;
+use std::io::Read;
 use std::net::IpAddr;
 use std::num::NonZeroU8;
 use std::path::{Path, PathBuf};
@@ -23,6 +24,9 @@ use sockeye_wire::IpPrefix;
 use sockeye_wire::ethernet::MacAddr;
 
 use crate::error::Error;
+
+/// More is no configuration.
+const MOST: u64 = 1 << 20;
 
 /// A node's configuration.
 #[derive(Clone, Debug)]
@@ -114,12 +118,13 @@ impl Config {
 
     /// Adds what `file` says. Lists grow; a control path and limits in the file replace those that stand here.
     pub fn load(&mut self, file: &Path) -> Result<(), Error> {
-        let text = std::fs::read_to_string(file).map_err(|error| Error::Config {
-            file: file.into(),
-            line: None,
-            what: error.to_string(),
-        })?;
-        self.parse(file, &text)
+        let refused = |what: String| Error::Config { file: file.into(), line: None, what };
+        let mut text = String::new();
+        let read = std::fs::File::open(file).and_then(|opened| opened.take(MOST).read_to_string(&mut text));
+        match read.map_err(|error| refused(error.to_string()))? {
+            len if len as u64 == MOST => Err(refused("it is longer than a configuration can be".to_owned())),
+            _ => self.parse(file, &text),
+        }
     }
 
     fn parse(&mut self, file: &Path, text: &str) -> Result<(), Error> {

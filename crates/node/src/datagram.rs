@@ -8,7 +8,7 @@
 //! descriptor; or the stack's receive queue does, and drops with a counter, as a host does. What a program sends that
 //! cannot go (no route, too long) comes back as an error message, which its next call reports.
 
-mod ancillary;
+pub(crate) mod ancillary;
 mod cork;
 pub(crate) mod errors;
 mod packet;

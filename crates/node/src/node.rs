@@ -31,7 +31,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::interfaces::Files;
 use crate::poller::{Happened, Poller, Token};
-use crate::ports::{self, Ports};
+use crate::ports::{self, Arrivals, Ports};
 use crate::resolve::Resolver;
 use crate::server::Server;
 use crate::trace::Tracer;
@@ -40,6 +40,8 @@ use hearsay::Hearsays;
 
 /// Descriptors that the node needs for itself.
 const RESERVED: usize = 64;
+/// So many bytes in one turn are bulk: a program that reads them on our processor then does so before the next batch, while they are in the caches.
+const BULK: usize = 512 * 1024;
 /// Rounds of pumping in one turn: an end that was pumped may give another something to do.
 const ROUNDS: usize = 4;
 /// Clients taken in in one turn.
@@ -250,7 +252,7 @@ impl Node {
             self.host.stack_mut().packet_set_time(self.now, time);
         }
         self.ports.settle_reception(self.host.stack_mut());
-        self.receive()?;
+        let received = self.receive()?;
         if self.host.stack().poll_timeout().is_some_and(|due| due <= self.now) {
             self.host.stack_mut().handle_timeout(self.now);
         }
@@ -273,6 +275,9 @@ impl Node {
         }
         self.trace_notes();
         self.transmit()?;
+        if received.bytes >= BULK {
+            rustix::thread::sched_yield();
+        }
         self.restless = self.take_events();
         self.answer_names();
         self.tell_trace();
@@ -291,9 +296,9 @@ impl Node {
     }
 
     /// A batch from each device that has something.
-    fn receive(&mut self) -> Result<(), Error> {
+    fn receive(&mut self) -> Result<Arrivals, Error> {
         let Node { ports, host, tracer, now, .. } = self;
-        ports.receive(*now, host.stack_mut(), tracer).map(drop).map_err(|error| Error::Setup(error.to_string()))
+        ports.receive(*now, host.stack_mut(), tracer).map_err(|error| Error::Setup(error.to_string()))
     }
 
     /// Everything that may go, goes.

@@ -17,10 +17,8 @@ use sockeye_control::{Kind, SocketName, filler};
 
 use crate::end::Owner;
 
-/// How much may wait in a stream's pair for its program, as the kernel counts it: more than a window as it begins. Then what arrives in one turn is
-/// handed over in that turn, and its acknowledgement leaves the window open. With less, the window closes behind each such batch, and the
-/// peer stands still until the program has read.
-const ROOM: usize = 640 * 1024;
+/// The window for which a stream's pair has room from the beginning.
+pub(crate) const WINDOW: usize = 512 * 1024;
 
 /// Both ends, fresh.
 pub(crate) struct Pair {
@@ -46,7 +44,7 @@ impl Pair {
         if name.kind == Kind::Stream {
             // Reading stops before an urgent byte, and then takes it in its place (`is_at_mark`).
             sockopt::set_socket_oobinline(&ours, true)?;
-            set_send_buffer(&ours, ROOM);
+            make_room(&ours, WINDOW);
         }
         let cookie = sockopt::socket_cookie(&theirs)?;
         Ok(Pair { ours, theirs, cookie })
@@ -74,6 +72,13 @@ pub(crate) fn announce(theirs: BorrowedFd<'_>, ours: BorrowedFd<'_>) {
     if rustix::net::send(theirs, &[filler::BYTE], SendFlags::DONTWAIT | SendFlags::NOSIGNAL).is_ok() {
         let _ = rustix::net::recv(ours, &mut [0; 1], RecvFlags::DONTWAIT);
     }
+}
+
+/// Lets a whole window wait in a stream's pair for its program, and more, as the kernel counts it. Then what arrives in one turn is handed over in that
+/// turn, and its acknowledgement leaves the window open. With less, the window closes behind each such batch, and the peer stands still until the
+/// program has read.
+pub(crate) fn make_room(ours: &OwnedFd, window: usize) {
+    set_send_buffer(ours, window + window / 4);
 }
 
 /// How much may be on the way from `end` to the other; as much of it as the kernel allows.

@@ -35,6 +35,15 @@ pub trait Observer {
     fn sent(&mut self, now: Instant, frame: &TxFrame<'_>);
 }
 
+/// What came in one turn; no frames when nothing was there.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Arrivals {
+    /// Frames.
+    pub frames: usize,
+    /// Their bytes, of those that the stack took.
+    pub bytes: usize,
+}
+
 /// Nobody looks.
 impl Observer for () {
     fn received(&mut self, _: Instant, _: &[u8]) {}
@@ -122,11 +131,11 @@ impl Ports {
         Ok(id)
     }
 
-    /// Hands a batch of each readable device to the stack. How many frames that were: 0 when nothing was there.
+    /// Hands a batch of each readable device to the stack.
     ///
     /// Errors are final: an interface is gone.
-    pub fn receive(&mut self, now: Instant, stack: &mut Stack, observer: &mut impl Observer) -> io::Result<usize> {
-        let mut total = 0;
+    pub fn receive(&mut self, now: Instant, stack: &mut Stack, observer: &mut impl Observer) -> io::Result<Arrivals> {
+        let mut total = Arrivals::default();
         for port in self.0.iter_mut().filter(|port| port.readable) {
             let count = port.device.receive(&mut port.batch).map_err(|error| gone(&*port.device, &error))?;
             // Fewer than fit: the rest, if there is one, is announced by the descriptor.
@@ -134,11 +143,12 @@ impl Ports {
             let mut kept = 0;
             if !stack.is_enabled(port.id) {
                 stack.refuse_frames(count);
-                total += count;
+                total.frames += count;
                 continue;
             }
             for frame in port.batch.frames_mut() {
                 observer.received(now, frame.bytes());
+                total.bytes += frame.bytes().len();
                 stack.handle_frame(now, port.id, frame);
                 kept += usize::from(frame.buffer.is_empty());
             }
@@ -151,7 +161,7 @@ impl Ports {
                 tracing::info!(interface = port.device.name(), up, "link");
                 stack.set_link(now, port.id, up);
             }
-            total += count;
+            total.frames += count;
         }
         Ok(total)
     }
@@ -223,7 +233,8 @@ impl Ports {
 
 /// Default routes, each by the port on whose link the gateway is. The first is preferred.
 pub fn add_gateways(stack: &mut Stack, gateways: &[IpAddr]) -> Result<(), Error> {
-    for (metric, gateway) in gateways.iter().enumerate() {
+    for (index, gateway) in gateways.iter().enumerate() {
+        let metric = gateways[..index].iter().filter(|before| before.is_ipv4() == gateway.is_ipv4()).count();
         // Also by an address that is still being asked for.
         let beside = |port| stack.addresses_of(port).iter().any(|own| own.prefix.contains(*gateway));
         let Some(port) = stack.ports().map(|(port, _)| port).find(|&port| beside(port)) else {

@@ -4,25 +4,20 @@
 //! can be read by everybody, the descriptor is had only by those whom somebody gave it. Who asks matters for ports below
 //! 1024, for SO_MARK and its like, and for quotas; the kernel says who it is.
 
+mod birth;
+mod living;
+
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use rustix::net::{AddressFamily, sockopt};
-use sockeye_control::{Address, Kind, LinkAddress, Request, SocketId};
-use sockeye_device::namespace;
-use sockeye_socket::names::{
-    AF_INET, AF_PACKET, IPPROTO_IPV6, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_UDPLITE, IPV6_2292PKTOPTIONS, IPV6_ADDRFORM,
-    IPV6_FLOWLABEL_MGR, IPV6_PATHMTU, PACKET_FANOUT, PACKET_RX_RING, PACKET_TX_RING, SO_ATTACH_FILTER, SO_ERROR,
-    SO_OOBINLINE, SOCK_PACKET, SOCK_RAW, SOL_PACKET, SOL_SOCKET, TCP_CORK, UDP_CORK,
-};
-use sockeye_socket::settings::{TimestampKind, cut_value};
+use sockeye_control::{Address, Request, SocketId};
+use sockeye_socket::names::{IPPROTO_TCP, IPPROTO_UDP, IPPROTO_UDPLITE, PACKET_FANOUT, SOL_PACKET, TCP_CORK, UDP_CORK};
 use sockeye_socket::table::Key;
-use sockeye_socket::{Body, Errno, Holder, Privilege, Progress};
+use sockeye_socket::{Errno, Holder, Privilege};
 use sockeye_stack::tcp::Side;
 
 use crate::boundary::{Boundary, Context};
-use crate::datagram;
 use crate::end::{End, Owner, Pump};
 use crate::pair;
 use crate::poller::{Happened, Token};
@@ -61,7 +56,7 @@ impl From<Errno> for Refusal {
     }
 }
 
-fn refuse<T>(errno: Errno, reason: impl Into<String>) -> Result<T, Refusal> {
+pub(crate) fn refuse<T>(errno: Errno, reason: impl Into<String>) -> Result<T, Refusal> {
     Err(Refusal { errno, reason: reason.into() })
 }
 
@@ -138,7 +133,7 @@ impl Call<'_, '_> {
             self.uncork(key, request);
         } else {
             let grave = self.boundary.graveyard.get_mut(id).ok_or(Errno::ENOTCONN)?;
-            grave.settings.set(grave.kind == Kind::Stream, self.privilege, level, name, value)?;
+            grave.remains.set(self.privilege, level, name, value)?;
         }
         Ok(())
     }
@@ -209,230 +204,6 @@ impl Call<'_, '_> {
             _ => refuse(Errno::EPERM, "the descriptor that came along is not that socket"),
         }
     }
-
-    fn socket(
-        &mut self,
-        (family, kind, protocol): (i32, i32, i32),
-        nonblocking: bool,
-        shown: Option<&OwnedFd>,
-    ) -> Outcome {
-        let privilege = if shown.is_some_and(shows_capability) { Privilege::Administrator } else { self.privilege };
-        let socket = if family == i32::from(AF_PACKET) {
-            self.packet_socket(kind, protocol, privilege)?
-        } else {
-            self.context.host.socket(family, kind, protocol)?
-        };
-        if kind == SOCK_RAW && privilege == Privilege::User {
-            self.context.host.abort(self.context.now, socket);
-            return refuse(Errno::EPERM, "raw sockets are for root, and who has CAP_NET_RAW");
-        }
-        match self.boundary.open(self.context, socket, self.who, nonblocking) {
-            Ok((key, theirs)) => {
-                self.boundary.freshen(key);
-                Ok((Answer::Done, Some(theirs)))
-            }
-            Err(errno @ (Errno::ENFILE | Errno::EMFILE)) => refuse(errno, "the node's quota of sockets is used up"),
-            Err(errno) => Err(errno.into()),
-        }
-    }
-
-    fn packet_socket(
-        &mut self,
-        kind: i32,
-        protocol: i32,
-        privilege: Privilege,
-    ) -> Result<sockeye_socket::SocketId, Refusal> {
-        match self.context.host.packet_socket(kind, protocol, privilege) {
-            Err(Errno::EPERM) => refuse(
-                Errno::EPERM,
-                "packet sockets are for root, the user who started the node, and who has CAP_NET_RAW",
-            ),
-            Err(errno) if kind == SOCK_PACKET => refuse(errno, "SOCK_PACKET is no more: use SOCK_RAW"),
-            made => Ok(made?),
-        }
-    }
-
-    fn living(&mut self, key: Key, request: &Request<'_>, descriptor: &OwnedFd) -> Outcome {
-        let Some(end) = self.boundary.ends.get(key) else { return Err(Errno::EBADF.into()) };
-        let socket = end.socket;
-        // Who made a raw socket without being root has shown CAP_NET_RAW.
-        let shown = end.kind == Kind::Raw && end.owner.uid != 0 && end.owner.uid != self.context.uid;
-        let privilege = if shown { Privilege::Administrator } else { self.privilege };
-        // What is half a datagram over IPv6 cannot become one over IPv4.
-        if let Request::SetOption { level: IPPROTO_IPV6, name: IPV6_ADDRFORM, value, .. } = *request
-            && value.first_chunk() == Some(&i32::from(AF_INET).to_ne_bytes())
-            && let Pump::Datagram(pump) = &end.pump
-            && pump.makes_ipv6(self.context.host.peer_address(socket).ok())
-        {
-            return Err(Errno::EBUSY.into());
-        }
-        if let Request::Connect { address: Some(Address::Internet(address)), .. } = *request
-            && let Some(answer) = self.connect_local(key, address, descriptor)
-        {
-            return Ok((answer, None));
-        }
-        let Context { host, now, .. } = &mut *self.context;
-        let answer = match *request {
-            Request::Bind { address: Address::Link(address), .. } => {
-                host.packet_bind(socket, address.protocol, address.port)?;
-                self.boundary.mark(key);
-                Answer::Done
-            }
-            Request::LocalAddress { .. } if matches!(host.body(socket), Some(Body::Packet(_))) => {
-                let name = host.packet_name(socket)?;
-                let mut address = LinkAddress {
-                    protocol: name.protocol,
-                    port: name.index,
-                    hardware: name.hardware,
-                    ..LinkAddress::default()
-                };
-                if let Some(own) = name.address {
-                    address.len = 6;
-                    address.address[..6].copy_from_slice(&own);
-                }
-                Answer::Address(address.into())
-            }
-            Request::Connect { address: Some(Address::Link(_) | Address::Netlink(_)), .. } => {
-                return Err(Errno::EOPNOTSUPP.into());
-            }
-            Request::Bind { address: Address::Internet(address), .. } => {
-                match host.bind(*now, socket, address, self.privilege) {
-                    Err(Errno::EACCES) => {
-                        return refuse(Errno::EACCES, format!("port {} is below 1024: for root only", address.port()));
-                    }
-                    Err(Errno::EADDRNOTAVAIL) => {
-                        return refuse(
-                            Errno::EADDRNOTAVAIL,
-                            format!("{} is not an address of this node", address.ip()),
-                        );
-                    }
-                    Err(errno) => return Err(errno.into()),
-                    Ok(()) => Answer::Done,
-                }
-            }
-            Request::Listen { backlog, .. } => {
-                host.listen(socket, backlog)?;
-                self.boundary.listen(self.context, key, descriptor, backlog);
-                Answer::Done
-            }
-            Request::Connect { address, .. } => {
-                match host.connect(*now, socket, address.and_then(Address::internet))? {
-                    Progress::Done => {
-                        self.boundary.mark(key);
-                        Answer::Done
-                    }
-                    Progress::Started => {
-                        if let Err(errno) = self.boundary.connect(key, descriptor) {
-                            self.boundary.close(self.context, key, true);
-                            return Err(errno.into());
-                        }
-                        Answer::InProgress
-                    }
-                }
-            }
-            Request::LocalAddress { .. } => Answer::Address(host.local_address(socket)?.into()),
-            Request::PeerAddress { .. } => Answer::Address(host.peer_address(socket)?.into()),
-            Request::SetOption { level: SOL_PACKET, name: name @ (PACKET_RX_RING | PACKET_TX_RING), value, .. } => {
-                return self.set_ring(key, name, value);
-            }
-            Request::Memory { .. } => return self.ring_memory(key),
-            Request::Transmit { address, .. } => return self.transmit(key, address, descriptor),
-            Request::Option { level: SOL_SOCKET, name: SO_ATTACH_FILTER, len, .. } => {
-                const MOST: usize = 120;
-                Answer::Value(host.filter_part(socket, len as usize, MOST))
-            }
-            Request::SetOption { level: IPPROTO_IPV6, name: IPV6_FLOWLABEL_MGR, value, .. } => {
-                flow_label(host.manage_flow_label(*now, socket, holder(self.privilege, self.who), value)?)
-            }
-            Request::SetOption { level: IPPROTO_IPV6, name: IPV6_2292PKTOPTIONS, value, .. }
-                if host.settings(socket).is_some_and(|settings| settings.ipv6.is_some()) =>
-            {
-                datagram::sticky::set(host, *now, socket, privilege, value)?;
-                Answer::Done
-            }
-            Request::SetOption { level, name, value, .. } | Request::TellOption { level, name, value, .. } => {
-                host.set_option(*now, socket, privilege, level, name, value)?;
-                if (level, name) == (SOL_SOCKET, SO_OOBINLINE) {
-                    // The pair's own urgent byte follows; the descriptor is the program's.
-                    let inline = host.settings(socket).is_some_and(|settings| settings.oob_inline);
-                    let _ = rustix::net::sockopt::set_socket_oobinline(descriptor, inline);
-                }
-                self.uncork(key, request);
-                Answer::Done
-            }
-            Request::Flush { .. } => match self.boundary.flush(self.context, key) {
-                Some(errno) => return Err(errno.into()),
-                None => Answer::Done,
-            },
-            Request::AskOption { level, name, value, .. } => {
-                Answer::Value(host.asked_option(*now, socket, level, name, value)?)
-            }
-            Request::Option { level, name, len, .. } => {
-                if (level, name) == (SOL_SOCKET, SO_ERROR)
-                    && let Some(errno) = self.boundary.take_untold(key)
-                {
-                    return Ok((Answer::Value(errno.raw().to_ne_bytes().to_vec()), None));
-                }
-                let is_v6 = host.settings(socket).is_some_and(|settings| settings.ipv6.is_some());
-                // The one value that is given whole or not at all.
-                if (level, name) == (IPPROTO_IPV6, IPV6_PATHMTU) && is_v6 && len < 32 {
-                    return Err(Errno::EINVAL.into());
-                }
-                let value = host.option(*now, socket, level, name)?;
-                if (level, name) == (SOL_SOCKET, SO_ERROR) {
-                    self.boundary.asked_for_error(key, value.iter().any(|&byte| byte != 0));
-                }
-                let value = cut_value(level, name, value, len as usize)?;
-                Answer::Value(value)
-            }
-            Request::WriteInVain { .. } => return Err(Errno::EPIPE.into()),
-            Request::TakeError { .. } => {
-                let reported = host.take_report(socket).ok_or(Errno::EAGAIN);
-                let settings = host.settings(socket).ok_or(Errno::EBADF)?;
-                let message = reported.map(|reported| datagram::errors::message(settings, *now, &reported));
-                self.boundary.asked_for_error(key, message.is_ok());
-                Answer::Message(message?)
-            }
-            Request::Shutdown { how, .. } => {
-                let (read, _) = directions(how)?;
-                // What was written before stands in the pair; its end there is what ends the stream.
-                host.may_shut_down(socket)?;
-                if matches!(host.body(socket), Some(Body::Listener(_))) {
-                    host.shutdown(*now, socket)?;
-                    self.boundary.abandon_unheard(self.context);
-                }
-                if let Some(end) = self.boundary.ends.get_mut(key)
-                    && let Pump::Stream(pump) = &mut end.pump
-                {
-                    pump.discard |= read;
-                }
-                Answer::Done
-            }
-            Request::Ioctl { command: SIOCOUTQ, .. } if !host.is_stream(socket) => {
-                let waits = match self.boundary.ends.get(key).map(|end| &end.pump) {
-                    Some(Pump::Datagram(pump)) => pump.unsent(),
-                    _ => 0,
-                };
-                Answer::Value((waits as u32).to_ne_bytes().to_vec())
-            }
-            Request::Ioctl { command: command @ (SIOCGSTAMP | SIOCGSTAMPNS), .. } => {
-                let kind = if command == SIOCGSTAMP { TimestampKind::Micros } else { TimestampKind::Nanos };
-                let time = match self.boundary.ends.get(key).map(|end| &end.pump) {
-                    Some(Pump::Datagram(pump)) => pump.time_of_newest(kind, *now),
-                    // As Linux: of a stream nobody knows.
-                    _ => None,
-                };
-                Answer::Value(time.ok_or(Errno::ENOENT)?)
-            }
-            Request::Ioctl { command, .. } => {
-                let Some(Body::Connection(connection)) = host.body(socket) else { return Err(Errno::EINVAL.into()) };
-                let info = host.stack().tcp_info(*now, connection).ok_or(Errno::EINVAL)?;
-                outstanding(command, info.unacknowledged, info.not_sent)?
-            }
-            _ => return Err(Errno::EOPNOTSUPP.into()),
-        };
-        Ok((answer, None))
-    }
 }
 
 /// Who asks for a flow label.
@@ -476,17 +247,10 @@ pub(crate) fn directions(how: i32) -> Result<(bool, bool), Errno> {
     }
 }
 
-/// Whether a descriptor shows that somebody has CAP_NET_RAW who is not root. Nobody can be asked: by the time that the node looked, the process may
-/// be another program. But nobody makes a packet socket of the kernel's without it, in a network that is not of his own user namespace.
-fn shows_capability(descriptor: &OwnedFd) -> bool {
-    sockopt::socket_domain(descriptor) == Ok(AddressFamily::PACKET)
-        && namespace::is_of_own_user(descriptor).unwrap_or(false)
-}
-
 #[cfg(test)]
 mod tests {
     use sockeye_socket::Settings;
-    use sockeye_socket::names::{SO_KEEPALIVE, SO_REUSEADDR, SO_REUSEPORT, TCP_NODELAY, TCP_QUICKACK};
+    use sockeye_socket::names::{SO_KEEPALIVE, SO_REUSEADDR, SO_REUSEPORT, SOL_SOCKET, TCP_NODELAY, TCP_QUICKACK};
 
     use super::*;
 

@@ -227,8 +227,8 @@ fn counters(node: &Node) -> Table {
         rows.push(vec![json!(group), json!(name), json!(value), json!(meaning)]);
     };
     let counters = node.host.stack().counters();
-    for (name, value) in counters.iter() {
-        row("stack", name, value, "");
+    for (name, value, meaning) in counters.iter() {
+        row("stack", name, value, meaning);
     }
     for (reason, value) in counters.drops() {
         row("drop", reason.name(), value, reason.meaning());

@@ -32,6 +32,8 @@ const SLICES: usize = 16;
 /// How much one read asks for: at first, and at most.
 const READ_FIRST: usize = 4 * 1024;
 const READ_MOST: usize = 256 * 1024;
+/// The largest window that a pair has room for.
+const WIDEST: usize = 6 << 20;
 /// What one turn reads from one program, so that others have theirs.
 const TURN: usize = 1024 * 1024;
 
@@ -52,6 +54,8 @@ pub(crate) struct StreamPump {
     pub(crate) discard: bool,
     /// The program is about to write an urgent byte.
     pub(crate) expects_urgent: bool,
+    /// The window that the pair has room for.
+    window: usize,
 }
 
 impl StreamPump {
@@ -65,6 +69,7 @@ impl StreamPump {
             cut_short: false,
             discard: false,
             expects_urgent: false,
+            window: pair::WINDOW,
         }
     }
 }
@@ -84,12 +89,20 @@ pub(crate) fn pump(
         // A program that lets go of a connection in the making: nothing was said on it.
         return if end.ready.hangup { Fate::Abort } else { Fate::Keep };
     }
+    if pump.filler > 0 && status.state == State::Closed && !has_data(connection, host.stack()) {
+        // What the program did not read is what makes its end poll ERR.
+        return Fate::Failed;
+    }
     if pump.filler > 0 {
         pump.filler = pair::drain(end.fd.as_fd(), pump.filler, scratch);
     }
     let fate = flow(end, &mut pump, connection, host, status, now, poller);
     end.pump = Pump::Stream(pump);
     fate
+}
+
+fn has_data(connection: ConnectionId, stack: &Stack) -> bool {
+    stack.tcp_chunks(connection, &mut [IoSlice::new(&[])]) > 0
 }
 
 fn flow(
@@ -105,7 +118,8 @@ fn flow(
         Ok(drained) => drained,
         Err(fate) => return fate,
     };
-    if drained && host.has_error(end.socket) {
+    // What is said of a connection that goes on waits for who asks.
+    if drained && status.state == State::Closed && host.has_error(end.socket) {
         return Fate::Failed;
     }
     if drained && status.peer_closed && !pump.output_done {
@@ -141,6 +155,10 @@ fn output(
             return Ok(true);
         }
         if pump.discard {
+            // As Linux: nobody reads, nobody writes, and the peer still does.
+            if pump.input_done {
+                return Err(Fate::Abort);
+            }
             stack.tcp_consume(now, connection, total);
             continue;
         }
@@ -160,18 +178,21 @@ fn output(
         match sent {
             Ok(sent) => {
                 stack.tcp_consume(now, connection, sent);
-                if sent < total {
-                    end.blocked(poller);
-                    return Ok(false);
+                if sent == total {
+                    continue;
                 }
             }
-            Err(Errno::AGAIN) => {
-                end.blocked(poller);
-                return Ok(false);
-            }
+            Err(Errno::AGAIN) => {}
             // The program closed, and data came after: RFC 1122 section 4.2.2.13 wants a reset.
             Err(_) => return Err(Fate::Abort),
         }
+        let window = stack.tcp_window(connection).min(WIDEST);
+        if window <= pump.window {
+            end.blocked(poller);
+            return Ok(false);
+        }
+        pump.window = window;
+        pair::make_room(&end.fd, window);
     }
 }
 

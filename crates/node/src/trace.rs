@@ -34,6 +34,8 @@ use crate::ports::Observer;
 const FLOWS_MAX: usize = 4_096;
 /// More text than this waits for nobody.
 const TEXT_MAX: usize = 1 << 20;
+/// Names of programs that are remembered.
+const PROGRAMS: usize = 1024;
 /// Enough of a frame for its headers, and the start of an ICMP message's contents.
 const HEADERS: usize = 256;
 
@@ -64,6 +66,8 @@ pub(crate) struct Tracer {
     text: String,
     lost: u64,
     initial: HashMap<(SocketAddr, SocketAddr), SeqNumber>,
+    /// Those that have called, for what is noticed when they are gone.
+    programs: HashMap<i32, String>,
 }
 
 impl Tracer {
@@ -95,8 +99,13 @@ impl Tracer {
     /// A call: who, what, and what came of it.
     pub(crate) fn call(&mut self, now: Instant, pid: i32, call: &str, outcome: &str) {
         if self.is_on() {
-            let program = program_name(pid).unwrap_or_else(|| "?".to_owned());
+            let found = program_name(pid).or_else(|| self.programs.remove(&pid));
+            let program = found.unwrap_or_else(|| "?".to_owned());
             self.line(now, format_args!("{program}[{pid}] {call} = {outcome}"));
+            if self.programs.len() >= PROGRAMS {
+                self.programs.clear();
+            }
+            self.programs.insert(pid, program);
         }
     }
 

@@ -9,7 +9,7 @@
 use crate::exchange::{self, NO_NODE, Received};
 use crate::names::{self, Mark, identity};
 use crate::sys::{self, Descriptor, Errno, answer, outcome};
-use crate::{address, interpose, patience, real};
+use crate::{address, connect, interpose, patience, real};
 use libc::{c_int, sockaddr, socklen_t};
 use sockeye_control::{Accepted, Kind, Request, SocketName, credit};
 
@@ -23,7 +23,7 @@ interpose! {
             return unsafe { real::listen(fd, backlog) };
         };
         let listen = || {
-            exchange::order(fd, &Request::Listen { id: name.id, backlog })?;
+            connect::begin(fd, &Request::Listen { id: name.id, backlog })?;
             names::settle(fd, Mark::Listener)
         };
         answer(listen().map(|()| 0))
@@ -62,6 +62,7 @@ fn take(fd: c_int, name: SocketName, to: *mut sockaddr, len: *mut socklen_t, fla
     }
     let (accepted, connection) = next(fd, name, flags)?;
     patience::has_stream(connection.number());
+    names::inherit_times(fd, connection.number())?;
     if flags & libc::SOCK_NONBLOCK != 0 {
         sys::fcntl(connection.number(), libc::F_SETFL, libc::O_NONBLOCK)?;
     }

@@ -7,10 +7,11 @@
 //! with `SA_RESTART`. Which signal it was cannot be known, so the wait goes on if each handler of the program has the flag. One that comes
 //! between the question to the node and the wait must interrupt it, too: until then signals are blocked.
 //!
-//! A socket whose connection failed may be connected again on Linux. Its pair cannot, as the node has closed it; so the answer may bring a
+//! A socket whose connection failed may be bound, listen or be connected again on Linux. Its pair cannot, as the node has closed it; so the answer may bring a
 //! new descriptor, which takes the old one's place with the same flags, and in the sets of epoll ([`watches`](crate::watches)). (A duplicate of the
 //! old one stays with the failure.)
 
+use crate::accept::is_listener;
 use crate::address::Raw;
 use crate::datagram;
 use crate::exchange::{self, Along, NO_NODE, NONSENSE};
@@ -55,8 +56,15 @@ fn start(
                 replace(fd, flags, new)?;
                 current = identity(fd).ok_or(NONSENSE)?;
             }
-            let told = address.is_some() && name.kind == Kind::Stream && names::is_told(fd);
+            let told = name.kind == Kind::Stream && names::is_told(fd);
             match (answer.reply, name.kind) {
+                (Reply::Done, Kind::Stream) if address.is_none() => {
+                    if is_listener(fd) {
+                        names::born(fd)
+                    } else {
+                        Ok(())
+                    }
+                }
                 (Reply::Done, Kind::Stream) if told => Err(Errno(libc::EISCONN)),
                 (Reply::Done, Kind::Stream) => names::settle(fd, Mark::Connection),
                 (Reply::InProgress, Kind::Stream) => names::settle(fd, Mark::Connection).and(Err(IN_PROGRESS)),
@@ -72,28 +80,36 @@ fn start(
     let waits = name.kind == Kind::Stream && flags & libc::O_NONBLOCK == 0;
     match result {
         // EALREADY: an earlier wait was interrupted, or another thread waits.
-        Err(IN_PROGRESS | Errno(libc::EALREADY)) if waits => wait(fd, current, signals),
+        Err(state @ (IN_PROGRESS | Errno(libc::EALREADY))) if waits => wait(fd, current, signals, state),
         result => result,
     }
+}
+
+/// Orders what begins something on a socket. True if it had failed, and has a new descriptor now.
+pub(crate) fn begin(fd: c_int, request: &Request<'_>) -> Result<bool, Errno> {
+    let mut buffer = exchange::buffer();
+    let answer = exchange::ask(request, Along::socket(fd), &mut buffer)?;
+    if answer.reply != Reply::Done {
+        return Err(NONSENSE);
+    }
+    let Some(new) = answer.descriptor else { return Ok(false) };
+    replace(fd, sys::fcntl(fd, libc::F_GETFL, 0)?, new)?;
+    Ok(true)
 }
 
 /// Puts a new descriptor in an old one's place.
 fn replace(fd: c_int, flags: c_int, new: Descriptor) -> Result<(), Errno> {
     let close_on_exec = sys::fcntl(fd, libc::F_GETFD, 0)? & libc::FD_CLOEXEC != 0;
     sys::fcntl(new.number(), libc::F_SETFL, flags)?;
-    for option in [libc::SO_RCVTIMEO, libc::SO_SNDTIMEO] {
-        let mut time = timeval { tv_sec: 0, tv_usec: 0 };
-        sys::option(fd, option, &mut time)?;
-        sys::set_option(new.number(), option, &time)?;
-    }
+    sys::copy_times(fd, new.number())?;
     let watches = Watches::of(fd);
     sys::duplicate_over(new.number(), fd, if close_on_exec { libc::O_CLOEXEC } else { 0 })?;
     watches.renew(fd);
     Ok(())
 }
 
-/// Waits until the connection stands or has failed.
-fn wait(fd: c_int, name: SocketName, signals: &Blocked) -> Result<(), Errno> {
+/// Waits until the connection stands or has failed. When the time is over it is what it was before the wait.
+fn wait(fd: c_int, name: SocketName, signals: &Blocked, state: Errno) -> Result<(), Errno> {
     let mut limit = timeval { tv_sec: 0, tv_usec: 0 };
     sys::option(fd, libc::SO_SNDTIMEO, &mut limit)?;
     let limited = limit.tv_sec != 0 || limit.tv_usec != 0;
@@ -106,7 +122,7 @@ fn wait(fd: c_int, name: SocketName, signals: &Blocked) -> Result<(), Errno> {
     loop {
         // SAFETY: structures of ours, which outlive the call.
         match outcome(|| unsafe { libc::ppoll(&mut poll, 1, limit, &through) }) {
-            Ok(0) => return Err(IN_PROGRESS),
+            Ok(0) => return Err(state),
             Ok(_) if poll.revents & libc::POLLNVAL != 0 => return Err(Errno(libc::EBADF)),
             Ok(_) => break,
             Err(Errno(libc::EINTR)) if !limited && all_handlers_restart() => {}

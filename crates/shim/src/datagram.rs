@@ -250,8 +250,10 @@ fn receive_error<T: Default>(
     pieces: &[iovec],
     control: impl FnOnce(&mut [u8]) -> Result<T, Errno>,
 ) -> Result<(Incoming, T), Errno> {
-    // The message that tells of it goes with it.
-    if let Some((_, true)) = first_error(fd) {
+    // The message that tells of it goes with it; a stream has none.
+    if !name.kind.is_stream()
+        && let Some((_, true)) = first_error(fd)
+    {
         take_next(fd);
     }
     let mut buffer = exchange::buffer();

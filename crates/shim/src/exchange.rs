@@ -94,13 +94,17 @@ pub(crate) fn socket_error(fd: c_int, id: SocketId) -> Result<c_int, Errno> {
     if !sandbox::forbids(Call::Option) {
         let _ = sys::option(fd, libc::SO_ERROR, &mut pair);
     }
-    let request = Request::Option { id, level: libc::SOL_SOCKET, name: libc::SO_ERROR, len: 4 };
-    match about(fd, &request, &mut buffer())? {
-        Reply::Value(value) => match value.first_chunk().map(|&bytes| c_int::from_ne_bytes(bytes)) {
-            Some(0) => Ok(pair),
-            Some(error) if error > 0 => Ok(error),
-            _ => Err(NONSENSE),
-        },
+    match number(fd, id, libc::SOL_SOCKET, libc::SO_ERROR)? {
+        0 => Ok(pair),
+        error if error > 0 => Ok(error),
+        _ => Err(NONSENSE),
+    }
+}
+
+/// An option that is an int.
+pub(crate) fn number(fd: c_int, id: SocketId, level: c_int, name: c_int) -> Result<c_int, Errno> {
+    match about(fd, &Request::Option { id, level, name, len: 4 }, &mut buffer())? {
+        Reply::Value(value) => value.first_chunk().map(|&bytes| c_int::from_ne_bytes(bytes)).ok_or(NONSENSE),
         _ => Err(NONSENSE),
     }
 }

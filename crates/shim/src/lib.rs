@@ -50,14 +50,15 @@
 //! - *Streams*: a fresh one polls `IN|OUT` rather than `OUT|HUP`; a fresh one that was inherited over `exec` without the shim, or read by `io_uring`, yields a
 //!   byte that nobody sent. A listener polls `OUT`, too. After a reset
 //!   without anything unread there is `HUP` without `ERR`, and `write` (not `send`) raises SIGPIPE at once. `recvmmsg` takes a reset
-//!   for the end. `MSG_FASTOPEN` is refused. `MSG_TRUNC` does not discard but reads.
+//!   for the end. `MSG_FASTOPEN` is refused. Who asked for errors (`IP_RECVERR`, on that descriptor) is told by the next read or write what is said of a connection that goes on; one that sleeps is not
+//!   woken, and `poll` does not say `ERR`.
 //! - *connect*: a duplicate made before a failed `connect` stays failed when the other is connected again. A signal whose
 //!   handler has `SA_RESTART` restarts the wait only if all of the program's handlers have it.
 //! - *Datagrams*: what is wrong with a datagram (no peer, no route, no permission to broadcast, too long) the call that sends it tells for the first one to each
 //!   destination, and after each change of an option. If the same becomes wrong later (a route goes), it is told by the next call on the socket. A destination
 //!   that is not the last one costs an exchange with the node. A pending error that stands behind datagrams in the queue is told
 //!   when they are read. An error makes the socket polled `IN` rather than `ERR`, but for `poll` and `ppoll` in a process that
-//!   asked for errors one by one (`IP_RECVERR`); there a socket with an error behind datagrams polls `IN` until they are read. `MSG_MORE` is refused on raw sockets; 1,024 pieces in one call are
+//!   asked for errors one by one (`IP_RECVERR`); there a socket with an error behind datagrams polls `IN` until they are read. 1,024 pieces in one call are
 //!   one too many.
 //! - *Bad pointers*: option values, payloads and addresses are judged by the kernel (`EFAULT`). Names for the resolver are read as they are, as libc does.
 //! - *A node that was killed*: options that it is only told may seem to be set, a thousand times at most, before it is noticed.

@@ -11,7 +11,7 @@ use libc::c_void;
 const FAULT: Errno = Errno(libc::EFAULT);
 
 /// No page is smaller.
-const PAGE: usize = 4096;
+pub(crate) const PAGE: usize = 4096;
 
 /// Reads a `T`, one of C's plain structures, that the program points to, aligned or not.
 pub(crate) fn read_value<T: Copy>(from: *const T) -> Result<T, Errno> {

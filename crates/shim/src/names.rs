@@ -19,6 +19,7 @@ use std::mem::offset_of;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 static MAY_HOLD_DATAGRAM_SOCKETS: AtomicBool = AtomicBool::new(false);
+static HAS_TIMES: AtomicBool = AtomicBool::new(false);
 static FRESH_STREAMS: AtomicU32 = AtomicU32::new(0);
 /// A guess: a connection that comes to such a number costs system calls, and a listener put on another by `dup2` is not noticed.
 static LISTENERS: Numbers = Numbers::none();
@@ -84,6 +85,17 @@ pub(crate) fn become_ipv4(fd: c_int) -> Result<(), Errno> {
 /// Whether a `connect` that waited has said that the stream has its connection.
 pub(crate) fn is_told(fd: c_int) -> bool {
     is_marked(fd, Mark::Told) || is_marked(fd, Mark::Ipv4Told)
+}
+
+/// The process has set a timeout of some socket.
+pub(crate) fn has_times() {
+    HAS_TIMES.store(true, Ordering::Relaxed);
+}
+
+/// What is accepted waits as long as its listener. (Unless the listener had its timeouts from another program: nobody is asked where there may be none.)
+pub(crate) fn inherit_times(listener: c_int, connection: c_int) -> Result<(), Errno> {
+    let may_have = HAS_TIMES.load(Ordering::Relaxed) && !sandbox::forbids(Call::Option);
+    if may_have { sys::copy_times(listener, connection) } else { Ok(()) }
 }
 
 /// This process made a stream.

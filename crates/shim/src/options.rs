@@ -8,7 +8,7 @@ use crate::accept::is_listener;
 use crate::exchange::{self, Along, NONSENSE};
 use crate::names::{self, identity};
 use crate::sys::{self, Errno, answer};
-use crate::{datagram, filter, interpose, memory, poll, real, statement};
+use crate::{datagram, filter, interpose, memory, poll, real, statement, stream};
 use libc::{c_int, c_void, socklen_t};
 use sockeye_control::{Family, Kind, MAX_OPTION, Reply, Request, SocketName};
 
@@ -36,8 +36,13 @@ interpose! {
             Some(socket) if !belongs_to_descriptor(level, name) => {
                 answer(set(fd, socket, level, name, value, len).map(|()| 0))
             }
+            Some(_) => {
+                names::has_times();
+                // SAFETY: the program's own arguments, as they came.
+                unsafe { real::setsockopt(fd, level, name, value, len) }
+            }
             // SAFETY: the program's own arguments, as they came.
-            _ => unsafe { real::setsockopt(fd, level, name, value, len) },
+            None => unsafe { real::setsockopt(fd, level, name, value, len) },
         }
     }
 }
@@ -178,11 +183,15 @@ fn set(
     if (level, name) == (libc::IPPROTO_IPV6, IPV6_ADDRFORM) {
         names::become_ipv4(fd)?;
     }
+    let about_errors =
+        matches!((level, name), (libc::IPPROTO_IP, libc::IP_RECVERR) | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR));
     if !socket.kind.is_stream() {
-        if matches!((level, name), (libc::IPPROTO_IP, libc::IP_RECVERR) | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR)) {
+        if about_errors {
             poll::expect_errors();
         }
         datagram::forget_destination(fd);
+    } else if about_errors {
+        stream::expect_errors(fd);
     } else if concerns_descriptor(level, name) {
         sys::set_option(fd, name, &memory::read_value(value.cast::<c_int>())?)?;
     }

@@ -13,6 +13,7 @@
 //! kernel wipes in a child ([`connection::free_in_children`]), as nobody there would give them back; and a place is in use from when all of it is written.
 
 use crate::exchange::{self, Along, NONSENSE};
+use crate::memory::PAGE;
 use crate::names::{identity, identity_if};
 use crate::sys::{self, Errno, set_errno};
 use crate::{connection, interpose, real};
@@ -153,8 +154,8 @@ fn map(
         _ => return Err(NONSENSE),
     };
     let file = answer.descriptor.ok_or(NONSENSE)?;
-    // As the kernel has it: all of it, from the beginning.
-    if len != rings {
+    // As the kernel has it: all of it, from the beginning, and whole pages.
+    if len.checked_next_multiple_of(PAGE) != Some(rings) {
         return Err(INVALID);
     }
     let whole = rings.checked_add(ring::LEN).ok_or(NONSENSE)?;

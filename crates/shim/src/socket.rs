@@ -1,10 +1,11 @@
 //! `socket`, `bind`, the names of both sides, and `shutdown`.
 
+use crate::accept::is_listener;
 use crate::address::{self, Raw};
 use crate::exchange::{self, Along, NONSENSE};
 use crate::names::{self, identity};
 use crate::sys::{self, Errno, answer};
-use crate::{interpose, real};
+use crate::{connect, interpose, real};
 use libc::{c_int, sockaddr, socklen_t};
 use sockeye_control::{Family, Kind, Reply, Request};
 
@@ -35,7 +36,7 @@ interpose! {
         };
         let bind = || {
             let address = Raw::read(address, len)?.to_bind(names::family(fd, name))?;
-            exchange::order(fd, &Request::Bind { id: name.id, address })
+            if connect::begin(fd, &Request::Bind { id: name.id, address })? { names::born(fd) } else { Ok(()) }
         };
         answer(bind().map(|()| 0))
     }
@@ -65,6 +66,10 @@ interpose! {
             return unsafe { real::shutdown(fd, how) };
         };
         let ordered = exchange::order(fd, &Request::Shutdown { id: name.id, how });
+        // A listener has nothing to write, and listens on.
+        if how == libc::SHUT_WR && is_listener(fd) {
+            return answer(ordered.map(|()| 0));
+        }
         // Linux shuts an unconnected datagram socket down, too, and still returns ENOTCONN.
         let valid = matches!(how, libc::SHUT_RD | libc::SHUT_WR | libc::SHUT_RDWR);
         let dissolves = !matches!(name.family, Family::Packet | Family::Netlink) && !name.kind.is_stream() && valid;

@@ -11,18 +11,59 @@
 //! *Sending after a reset is `EPIPE` at once*, where TCP first returns the reason and raises no signal. `send` can ask for no signal, look
 //! for the reason, and repeat itself for the signal if there is none. `write` cannot ask; there the signal comes first.
 //!
+//! *What is said of a connection that goes on* (`IP_RECVERR`) fails one call. A pair cannot fail and go on, nor wake anybody for that; so on a descriptor
+//! on which a program asked for it the node is asked before each write, and before each read that finds nothing.
+//!
 //! *So is sending to a program of the same node that has closed.* TCP takes the first such write, and the peer's answer is a reset; only the node
 //! knows which one is the first (`WriteInVain`).
 
 use crate::exchange::{self, NO_NODE};
 use crate::names::identity;
+use crate::numbers::Numbers;
 use crate::sandbox;
 use crate::sys::{self, Errno, answer, errno, set_errno};
-use libc::{c_int, sockaddr, sockaddr_un, socklen_t, ssize_t};
+use libc::{c_int, c_short, sockaddr, sockaddr_un, socklen_t, ssize_t};
 use sockeye_control::{Kind, Request, SocketId};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 const NONE: Errno = Errno(0);
 const PIPE: Errno = Errno(libc::EPIPE);
+
+/// The descriptors on which this process asked to be told what is said of a connection that goes on. A guess: the node knows what is set.
+static ASKED: Numbers = Numbers::none();
+static MAY_HAVE_ASKED: AtomicBool = AtomicBool::new(false);
+
+/// A stream may be told of errors that do not end it.
+pub(crate) fn expect_errors(fd: c_int) {
+    ASKED.add(fd);
+    MAY_HAVE_ASKED.store(true, Ordering::Relaxed);
+}
+
+/// What is said of a stream, before something is written to it.
+pub(crate) fn told_to_writers(fd: c_int) -> Option<Errno> {
+    if MAY_HAVE_ASKED.load(Ordering::Relaxed) { told(fd, 0) } else { None }
+}
+
+/// What is said of a stream, before something is read from it: data come first.
+pub(crate) fn told_to_readers(fd: c_int) -> Option<Errno> {
+    if MAY_HAVE_ASKED.load(Ordering::Relaxed) { told(fd, libc::POLLIN) } else { None }
+}
+
+/// An end is told by the call itself, and to who did not ask nothing is said but when he asks why.
+#[cold]
+#[inline(never)]
+fn told(fd: c_int, first: c_short) -> Option<Errno> {
+    if ASKED.has(fd) == Some(false) || sandbox::cannot_ask() || sys::readiness(fd, first) & (first | libc::POLLHUP) != 0
+    {
+        return None;
+    }
+    let name = identity(fd).filter(|name| name.kind == Kind::Stream)?;
+    let asked = |level, option| exchange::number(fd, name.id, level, option).is_ok_and(|value| value != 0);
+    if !asked(libc::IPPROTO_IP, libc::IP_RECVERR) && !asked(libc::IPPROTO_IPV6, libc::IPV6_RECVERR) {
+        return None;
+    }
+    exchange::socket_error(fd, name.id).ok().map(Errno).filter(|&error| error != NONE)
+}
 
 /// Looks again at what the kernel returned for reading.
 pub(crate) fn received(fd: c_int, len: ssize_t) -> ssize_t {

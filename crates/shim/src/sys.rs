@@ -140,6 +140,16 @@ pub(crate) fn set_option<T: Copy>(fd: c_int, name: c_int, value: &T) -> Result<(
     syscall!(libc::SYS_setsockopt, fd, libc::SOL_SOCKET, name, std::ptr::from_ref(value), len).map(drop)
 }
 
+/// Gives one descriptor the timeouts of another.
+pub(crate) fn copy_times(from: c_int, to: c_int) -> Result<(), Errno> {
+    for name in [libc::SO_RCVTIMEO, libc::SO_SNDTIMEO] {
+        let mut time = libc::timeval { tv_sec: 0, tv_usec: 0 };
+        option(from, name, &mut time)?;
+        set_option(to, name, &time)?;
+    }
+    Ok(())
+}
+
 pub(crate) fn fcntl(fd: c_int, command: c_int, argument: c_int) -> Result<c_int, Errno> {
     syscall!(libc::SYS_fcntl, fd, command, argument).map(int)
 }

@@ -22,7 +22,7 @@ const SHORT_LIST: usize = 256;
 enum Way {
     /// The kernel's own.
     Kernel,
-    /// A datagram socket's.
+    /// A datagram socket's, or a stream's queue of errors.
     Datagram(SocketName),
     /// Not possible on a stream, or not on this one.
     Refused(Errno),
@@ -30,29 +30,24 @@ enum Way {
     Broken,
 }
 
-/// Flags whose meaning a pair does not have, and what they are on a stream.
-fn way(fd: c_int, flags: c_int, refused: c_int, error: Errno) -> Way {
-    match identity_if(flags & refused != 0, fd) {
-        None => Way::Kernel,
-        Some(name) if !name.kind.is_stream() => Way::Datagram(name),
-        Some(_) if flags & refused != 0 => Way::Refused(error),
-        Some(_) => Way::Kernel,
-    }
-}
-
 /// Without Fast Open, as Linux says where it is switched off; a pair would ignore it.
 fn way_out(fd: c_int, flags: c_int) -> Way {
-    match way(fd, flags, libc::MSG_FASTOPEN, UNSUPPORTED) {
-        Way::Kernel if names::unconnected(fd).is_some() => Way::Broken,
-        way => way,
+    let opens = flags & libc::MSG_FASTOPEN != 0;
+    match identity_if(opens, fd) {
+        Some(name) if !name.kind.is_stream() => Way::Datagram(name),
+        Some(_) if opens => Way::Refused(UNSUPPORTED),
+        _ if names::unconnected(fd).is_some() => Way::Broken,
+        _ => stream::told_to_writers(fd).map_or(Way::Kernel, Way::Refused),
     }
 }
 
-/// There is nothing in a queue of errors; a pair would take data from it.
+/// A queue of errors is the node's; a pair would give data in its stead.
 fn way_in(fd: c_int, flags: c_int) -> Way {
-    match way(fd, flags, libc::MSG_ERRQUEUE, Errno(libc::EAGAIN)) {
-        Way::Kernel if names::unconnected(fd).is_some() => Way::Refused(Errno(libc::ENOTCONN)),
-        way => way,
+    let errors = flags & libc::MSG_ERRQUEUE != 0;
+    match identity_if(errors, fd) {
+        Some(name) if errors || !name.kind.is_stream() => Way::Datagram(name),
+        _ if names::unconnected(fd).is_some() => Way::Refused(Errno(libc::ENOTCONN)),
+        _ => stream::told_to_readers(fd).map_or(Way::Kernel, Way::Refused),
     }
 }
 

@@ -22,7 +22,7 @@ use sockeye_stack::{PortId, Stack, tcp};
 use crate::errno::Errno;
 use crate::host::{Host, Socket, SocketId, State};
 use crate::names::{AF_INET, AF_INET6};
-use crate::settings::{Settings, read_int};
+use crate::settings::{Settings, Switch, read_int};
 
 impl Settings {
     /// AF_INET or AF_INET6.
@@ -69,10 +69,11 @@ impl Settings {
     }
 }
 
-/// True for an address that means something on one link only.
+/// True for an address that means something on one link, or in one host, only.
 fn is_of_a_link(address: IpAddr) -> bool {
     match address {
-        IpAddr::V6(address) => address.is_unicast_link_local() || address.octets()[..2] == [0xff, 0x02],
+        IpAddr::V6(address) if address.is_multicast() => matches!(address.octets()[1] & 0x0f, 1 | 2),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
         IpAddr::V4(_) => false,
     }
 }
@@ -89,28 +90,60 @@ pub fn scoped(address: SocketAddr, port: Option<PortId>) -> SocketAddr {
 }
 
 impl Socket {
-    /// The port that a program means by an address of a link; none where it does not say, or need not. `unknown` is for a
-    /// scope that is none.
-    pub(crate) fn zone(&self, stack: &Stack, address: SocketAddr, unknown: Errno) -> Result<Option<PortId>, Errno> {
-        let SocketAddr::V6(address) = address else { return Ok(self.device) };
+    /// The port that a program means by the scope of an address; none where it does not say, or need not. An error names what is no port here, if it
+    /// can be one anywhere.
+    fn named_zone(&self, stack: &Stack, address: SocketAddr) -> Option<Result<PortId, Option<PortId>>> {
+        let SocketAddr::V6(address) = address else { return None };
         if !is_of_a_link((*address.ip()).into()) || address.scope_id() == 0 {
-            return Ok(self.device);
+            return None;
         }
         let port = PortId::from_interface_index(address.scope_id());
-        let port = port.filter(|port| stack.ports().any(|(id, _)| id == *port)).ok_or(unknown)?;
-        if self.device.is_some_and(|device| device != port) { Err(Errno::EINVAL) } else { Ok(Some(port)) }
+        let known = port.filter(|&port| stack.ports().any(|(id, _)| id == port));
+        Some(known.ok_or(port))
     }
 
-    /// The same for one that has to be named: a host's address.
-    pub(crate) fn bound_zone(
-        &self,
-        stack: &Stack,
-        address: SocketAddr,
-        unknown: Errno,
-    ) -> Result<Option<PortId>, Errno> {
-        let zone = self.zone(stack, address, unknown)?;
-        let needed = matches!(address.ip(), IpAddr::V6(address) if address.is_unicast_link_local());
-        if needed && zone.is_none() { Err(Errno::EINVAL) } else { Ok(zone.filter(|_| needed).or(self.device)) }
+    /// The port by which a message is to go to an address.
+    pub(crate) fn zone(&self, stack: &Stack, address: SocketAddr) -> Result<Option<PortId>, Errno> {
+        match self.named_zone(stack, address) {
+            None => Ok(self.device),
+            Some(Ok(port)) if self.device.is_none_or(|device| device == port) => Ok(Some(port)),
+            Some(_) => Err(Errno::ENETUNREACH),
+        }
+    }
+
+    /// The port that a socket is on once it is bound to an address: that of its scope, whatever it was on. An address of a link needs one, and has to
+    /// be there.
+    pub(crate) fn own_zone(&self, stack: &Stack, address: SocketAddr) -> Result<Option<PortId>, Errno> {
+        let named = self.named_zone(stack, address).transpose().map_err(|_| Errno::ENODEV)?;
+        let zone = named.or(self.device);
+        let IpAddr::V6(ip) = address.ip() else { return Ok(zone) };
+        if is_of_a_link(ip.into()) && zone.is_none() {
+            return Err(Errno::EINVAL);
+        }
+        let on = |port: PortId| stack.ports().find(|&(id, _)| id == port).map(|(_, port)| port.addresses());
+        match zone.and_then(on) {
+            Some(there) if ip.is_loopback() || ip.is_unicast_link_local() => {
+                let free = [Switch::FOREIGN, Switch::BINDS_ANYWHERE].map(|switch| self.settings.advanced.is_on(switch))
+                    != [false; 2];
+                let is_there = free || there.iter().any(|prefix| prefix.addr() == ip);
+                is_there.then_some(zone).ok_or(Errno::EADDRNOTAVAIL)
+            }
+            _ => Ok(zone),
+        }
+    }
+
+    /// The port that a socket is on once it is connected: an address of a link needs one.
+    pub(crate) fn peer_zone(&self, stack: &Stack, address: SocketAddr) -> Result<Option<PortId>, Errno> {
+        let zone = match (self.named_zone(stack, address), self.device) {
+            (Some(Ok(port)), Some(device)) if device != port => return Err(Errno::EINVAL),
+            (Some(Err(port)), Some(device)) if port != Some(device) => return Err(Errno::EINVAL),
+            (Some(Err(_)), _) => return Err(Errno::ENETUNREACH),
+            (Some(Ok(port)), _) => Some(port),
+            (None, Some(device)) => Some(device),
+            (None, None) if address.ip().is_multicast() && is_of_a_link(address.ip()) => self.groups.options[1].port,
+            (None, None) => None,
+        };
+        if zone.is_none() && is_of_a_link(address.ip()) { Err(Errno::EINVAL) } else { Ok(zone) }
     }
 
     /// Where it is, as far as it is bound without a port.
@@ -181,7 +214,7 @@ impl Host {
 
     /// The port by which a datagram to an address is to go, where the program says or the socket is bound to one.
     pub fn zone(&self, id: SocketId, address: SocketAddr) -> Result<Option<PortId>, Errno> {
-        self.sockets.get(id.0).ok_or(Errno::EBADF)?.zone(&self.stack, address, Errno::ENETUNREACH)
+        self.sockets.get(id.0).ok_or(Errno::EBADF)?.zone(&self.stack, address)
     }
 
     /// From now on the socket is bound to a port's link.

@@ -19,7 +19,7 @@ use crate::names::*;
 use crate::settings::{int, read_int};
 
 /// A socket's filter.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Filtering {
     program: Option<Arc<Program>>,
     /// SO_LOCK_FILTER.
@@ -164,6 +164,17 @@ impl Filtering {
     /// The program, once it is whole.
     pub(crate) fn program(&self) -> Option<&Arc<Program>> {
         self.program.as_ref()
+    }
+
+    /// Without what has come of another program.
+    pub(crate) fn whole(self) -> Filtering {
+        Filtering { staged: Vec::new(), ..self }
+    }
+
+    /// What keeping it costs, in bytes.
+    pub(crate) fn memory(&self) -> usize {
+        let programs = self.program.iter().chain(&self.selection);
+        programs.map(|program| size_of_val(program.instructions())).sum()
     }
 
     fn attach(&mut self, value: &[u8]) -> Result<(), Errno> {

@@ -22,7 +22,7 @@ use sockeye_stack::family::FLOW_LABEL;
 use sockeye_stack::flow_labels::{LeaseError, Share, Term, Wanted};
 
 use crate::errno::Errno;
-use crate::host::{Body, Host, SocketId};
+use crate::host::{Host, SocketId};
 use crate::settings::Privilege;
 
 /// The length of a `struct in6_flowlabel_req`.
@@ -210,10 +210,7 @@ impl Host {
         let socket = self.sockets.get(id.0).ok_or(Errno::EBADF)?;
         let mut answer = vec![0; REQUEST];
         if asked.flags & REMOTE != 0 {
-            let label = match self.body(id) {
-                Some(Body::Connection(connection)) => self.stack.tcp_remote_flow_label(connection),
-                _ => 0,
-            };
+            let label = self.heard(id, true).label();
             answer[16..20].copy_from_slice(&label.to_be_bytes());
             return Ok(answer);
         }

@@ -12,6 +12,7 @@ mod calls;
 mod joined;
 mod raw;
 mod readiness;
+mod remains;
 mod stream;
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -28,11 +29,13 @@ use crate::multicast::Groups;
 use crate::names::*;
 use crate::packet::PacketSocket;
 use crate::raw::RawSettings;
+use crate::reports::Reports;
 use crate::settings::{Ipv6Settings, Settings, UdpLiteSettings};
 use crate::table::{Key, Table};
 use crate::udp_lite::open_datagram;
 
 pub use readiness::Readiness;
+pub use remains::Remains;
 
 /// Names a socket of a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -108,6 +111,10 @@ pub(crate) struct Socket {
     pub(crate) owner: u32,
     /// The last failure, until somebody asks (SO_ERROR).
     pub(crate) error: Option<Errno>,
+    /// Of a stream without a connection: where the one was that failed.
+    pub(crate) was: Option<SocketAddr>,
+    /// Of a stream: messages that ended connections in the making, until somebody asks (MSG_ERRQUEUE).
+    pub(crate) reports: Reports,
     pub(crate) filtering: Filtering,
 }
 
@@ -115,9 +122,11 @@ pub(crate) struct Socket {
 pub(crate) enum State {
     Fresh,
     Bound(BindingId),
-    /// `announced`: the program knows of the success (connect returned 0), so another connect is EISCONN.
+    /// `bound`: by the program, which keeps that for as long as it has the socket. `announced`: the program knows of the success (connect returned
+    /// 0), so another connect is EISCONN.
     Connection {
         id: ConnectionId,
+        bound: Option<BindingId>,
         established: bool,
         announced: bool,
     },
@@ -188,6 +197,9 @@ impl Host {
             Ok(AF_INET6) => Some(Ipv6Settings::default()),
             _ => return Err(Errno::EAFNOSUPPORT),
         };
+        if !(0..SOCK_MAX).contains(&kind) || !(0..IPPROTO_MAX).contains(&protocol) {
+            return Err(Errno::EINVAL);
+        }
         let state = match (kind, protocol) {
             (SOCK_STREAM, 0 | IPPROTO_TCP) => State::Fresh,
             (SOCK_DGRAM, 0 | IPPROTO_UDP | IPPROTO_UDPLITE) => State::Datagram(None),
@@ -200,11 +212,6 @@ impl Host {
         };
         let udp_lite = ((kind, protocol) == (SOCK_DGRAM, IPPROTO_UDPLITE)).then(UdpLiteSettings::default);
         Ok(self.insert(state, Settings { ipv6, udp_lite, ..Settings::default() }))
-    }
-
-    /// A fresh socket with the settings of one that failed, to connect once more.
-    pub fn socket_like(&mut self, stream: bool, settings: Settings) -> SocketId {
-        self.insert(if stream { State::Fresh } else { State::Datagram(None) }, settings)
     }
 
     /// close(2): what was sent still goes out, in order. With SO_LINGER of zero seconds the connection is reset.
@@ -317,6 +324,8 @@ impl Host {
             flow_labels: Held::default(),
             owner: 0,
             error: None,
+            was: None,
+            reports: Reports::default(),
             filtering: Filtering::default(),
         }))
     }
@@ -341,8 +350,9 @@ impl Host {
         match state {
             State::Fresh | State::Datagram(None) => {}
             State::Bound(binding) => self.stack.tcp_unbind(binding),
-            State::Connection { id, .. } => {
+            State::Connection { id, bound, .. } => {
                 clear_back(&mut self.connections, id.index());
+                bound.into_iter().for_each(|binding| self.stack.tcp_unbind(binding));
                 if abort || settings.linger == Some(0) {
                     self.stack.tcp_abort(now, id);
                 }

@@ -65,7 +65,7 @@ impl Ipv6Settings {
     pub(crate) fn set(&mut self, stream: bool, name: i32, bytes: &[u8]) -> Result<(), Errno> {
         // What is not known is not known of any length.
         if !matches!(name, IPV6_MTU | IPV6_ADDRFORM) {
-            self.value(stream, name)?;
+            self.value(name)?;
         }
         let value = read_int(bytes)?;
         match name {
@@ -86,7 +86,7 @@ impl Ipv6Settings {
             IPV6_ADDRFORM => return Err(Errno::EINVAL),
             IPV6_MINHOPCOUNT => self.min_hops = within(value, 0, 255)? as u8,
             IPV6_ADDR_PREFERENCES => self.source_preferences = preferences(value)?,
-            IPV6_RECVERR if !stream => self.receive_errors = value != 0,
+            IPV6_RECVERR => self.receive_errors = value != 0,
             IPV6_RECVPKTINFO => self.packet_info = value != 0,
             IPV6_RECVHOPLIMIT => self.receive_hops = value != 0,
             IPV6_RECVTCLASS => self.receive_class = value != 0,
@@ -95,7 +95,7 @@ impl Ipv6Settings {
         Ok(())
     }
 
-    pub(crate) fn value(&self, stream: bool, name: i32) -> Result<i32, Errno> {
+    pub(crate) fn value(&self, name: i32) -> Result<i32, Errno> {
         Ok(match name {
             IPV6_V6ONLY => self.only.into(),
             IPV6_UNICAST_HOPS => self.hops.map_or(TTL, i32::from),
@@ -104,7 +104,7 @@ impl Ipv6Settings {
             IPV6_MINHOPCOUNT => self.min_hops.into(),
             IPV6_ADDR_PREFERENCES => self.source_preferences,
             IPV6_UNICAST_IF => network_order(self.unicast_port),
-            IPV6_RECVERR if !stream => self.receive_errors.into(),
+            IPV6_RECVERR => self.receive_errors.into(),
             IPV6_RECVPKTINFO => self.packet_info.into(),
             IPV6_RECVHOPLIMIT => self.receive_hops.into(),
             IPV6_RECVTCLASS => self.receive_class.into(),

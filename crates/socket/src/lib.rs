@@ -12,7 +12,7 @@
 //! |---|---|
 //! | `host` | sockets, their states and the calls on them |
 //! | [`settings`], [`advanced`], `switches`, `ipv6`, `raw`, `udp_lite` | what can be set, by level: numbers, bytes, limits, errors |
-//! | `options`, `live`, `info`, `multicast`, `anycast`, `source_filters`, `filter` | what is asked of or done to a living socket by options |
+//! | `options`, `live`, `info`, `heard`, `multicast`, `anycast`, `source_filters`, `filter` | what is asked of or done to a living socket by options |
 //! | `packet`, `datagram` | calls of packet sockets; datagrams by copy |
 //! | `family`, `flow_labels` | addresses as a program has them, and as the stack has them; labels on lease |
 //! | [`names`], `errno`, `convert` | Linux's numbers, and the stack's answers in them |
@@ -26,6 +26,7 @@ pub mod errno;
 mod family;
 mod filter;
 mod flow_labels;
+mod heard;
 mod host;
 mod info;
 mod ipv6;
@@ -35,6 +36,7 @@ pub mod names;
 mod options;
 pub mod packet;
 mod raw;
+mod reports;
 pub mod settings;
 mod source_filters;
 mod switches;
@@ -44,7 +46,8 @@ mod udp_lite;
 pub use errno::Errno;
 pub use family::scoped;
 pub use flow_labels::{Holder, share_number};
-pub use host::{Body, Host, Progress, Readiness, SocketId, SocketView};
+pub use host::{Body, Host, Progress, Readiness, Remains, SocketId, SocketView};
 pub use live::mtu_info;
 pub use options::closed_info;
+pub use reports::Reports;
 pub use settings::{Privilege, Settings};

@@ -22,14 +22,6 @@ impl Settings {
         self.advanced.is_on(Switch::BINDS_ANYWHERE) || self.advanced.is_on(Switch::FOREIGN)
     }
 
-    /// Whether IPV6_2292PKTOPTIONS would have something to tell of what came last.
-    fn asks_what_came(&self) -> bool {
-        let of_headers =
-            [Switch::OLD_PACKET_INFO, Switch::OLD_HOP_LIMIT].iter().any(|&switch| self.advanced.is_on(switch));
-        let of_fields = self.ipv6.is_some_and(|ipv6| ipv6.packet_info || ipv6.receive_hops || ipv6.receive_class);
-        of_headers || of_fields || self.advanced.wants_headers()
-    }
-
     /// The label of a peer's address, where such are sent (IPV6_FLOWINFO_SEND).
     pub(crate) fn flow_label_of(&self, remote: Option<SocketAddr>) -> u32 {
         match remote {
@@ -127,7 +119,6 @@ impl Host {
     pub(crate) fn live_option(&self, id: SocketId, level: i32, name: i32) -> Option<Result<Vec<u8>, Errno>> {
         let settings = self.settings(id)?;
         let v6 = settings.ipv6.is_some();
-        let stream = self.is_stream(id);
         let is_raw = settings.raw.is_some_and(|raw| raw.is_raw());
         Some(match (level, name) {
             (IPPROTO_IP, IP_TTL) => Ok(int(settings.ip.ttl.unwrap_or(self.stack().ttl()).into())),
@@ -145,9 +136,6 @@ impl Host {
                 None => self.peer_address(id).map(|_| int(AF_INET6.into())),
             },
             (IPPROTO_IPV6, IPV6_ROUTER_ALERT) if v6 && !is_raw => Ok(int(0)),
-            (IPPROTO_IP, IP_PKTOPTIONS) if stream => Ok(Vec::new()),
-            // Who asks for nothing is told nothing; what came, a stream does not keep.
-            (IPPROTO_IPV6, IPV6_2292PKTOPTIONS) if stream && v6 && !settings.asks_what_came() => Ok(Vec::new()),
             _ => return None,
         })
     }

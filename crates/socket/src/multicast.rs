@@ -104,15 +104,22 @@ impl Host {
     pub(crate) fn group_option(&self, id: SocketId, level: i32, name: i32) -> Option<Result<Vec<u8>, Errno>> {
         let socket = self.sockets.get(id.0)?;
         let [v4, v6] = &socket.groups.options;
+        let stream = self.is_stream(id);
         Some(Ok(match (level, name) {
             (IPPROTO_IP, IP_MULTICAST_IF) => match v4.source {
                 Some(IpAddr::V4(address)) => address.octets().to_vec(),
                 _ => Ipv4Addr::UNSPECIFIED.octets().to_vec(),
             },
+            // No stream sends to groups; what stands there is what came.
+            (IPPROTO_IP, IP_MULTICAST_TTL) if stream => int(self.heard(id, false).hops.into()),
             (IPPROTO_IP, IP_MULTICAST_TTL) => int(v4.hops.into()),
             (IPPROTO_IP, IP_MULTICAST_LOOP) => int(v4.loops.into()),
             (IPPROTO_IP, IP_MULTICAST_ALL) => int(v4.all.into()),
             (IPPROTO_IPV6, _) if socket.settings.ipv6.is_none() => return None,
+            (IPPROTO_IPV6, IPV6_MULTICAST_IF) if stream => {
+                int(self.heard(id, true).port().map_or(0, index_of).cast_signed())
+            }
+            (IPPROTO_IPV6, IPV6_MULTICAST_HOPS) if stream => int(self.heard(id, true).hops.into()),
             (IPPROTO_IPV6, IPV6_MULTICAST_IF) => int(v6.port.map_or(0, index_of).cast_signed()),
             (IPPROTO_IPV6, IPV6_MULTICAST_HOPS) => int(v6.hops.into()),
             (IPPROTO_IPV6, IPV6_MULTICAST_LOOP) => int(v6.loops.into()),

@@ -11,6 +11,10 @@ pub const SOCK_STREAM: i32 = 1;
 pub const SOCK_DGRAM: i32 = 2;
 pub const SOCK_RAW: i32 = 3;
 pub const SOCK_PACKET: i32 = 10;
+/// All kinds are less.
+pub(crate) const SOCK_MAX: i32 = 11;
+/// All protocols are less.
+pub(crate) const IPPROTO_MAX: i32 = 263;
 
 pub const IPPROTO_IP: i32 = 0;
 pub const IPPROTO_ICMP: i32 = 1;

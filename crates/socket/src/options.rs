@@ -58,7 +58,10 @@ impl Host {
             let device = if name == SO_BINDTODEVICE { self.device(value)? } else { self.device_by_index(value)? };
             let socket = self.sockets.get_mut(id.0).ok_or(Errno::EBADF)?;
             socket.device = device;
-            if let State::Bound(binding) | State::Listening { binding, .. } = socket.state {
+            if let State::Bound(binding)
+            | State::Listening { binding, .. }
+            | State::Connection { bound: Some(binding), .. } = socket.state
+            {
                 self.stack.tcp_set_device(binding, device);
             }
             self.apply(now, id);
@@ -70,6 +73,7 @@ impl Host {
             return Err(Errno::EINVAL);
         }
         socket.settings.set(stream, who, level, name, value)?;
+        socket.reports.heed(&socket.settings, level, name);
         self.apply(now, id);
         Ok(())
     }
@@ -236,6 +240,7 @@ pub(crate) fn tcp_options(socket: &Socket) -> tcp::Options {
         flow_label: settings.advanced.flow_label,
         extras: settings.advanced.extras(),
         filter: socket.filtering.program().cloned(),
+        interest: settings.interest(),
     }
 }
 

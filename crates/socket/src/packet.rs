@@ -303,7 +303,22 @@ impl Host {
         }
         let options = &mut packet.options;
         let mut set = || {
-            let on = read_int(value);
+            let on = match name {
+                // As Linux judges these: not a byte more than an int.
+                PACKET_VERSION
+                | PACKET_COPY_THRESH
+                | PACKET_RESERVE
+                | PACKET_LOSS
+                | PACKET_TIMESTAMP
+                | PACKET_TX_HAS_OFF
+                | PACKET_QDISC_BYPASS
+                | PACKET_IGNORE_OUTGOING
+                    if value.len() != size_of::<i32>() =>
+                {
+                    Err(Errno::EINVAL)
+                }
+                _ => read_int(value),
+            };
             match name {
                 PACKET_IGNORE_OUTGOING => match on? {
                     on @ (0 | 1) => options.ignore_outgoing = on == 1,
@@ -382,6 +397,7 @@ impl Host {
             }
             (SOL_PACKET, PACKET_TX_HAS_OFF) => Ok(int(options.placed.into())),
             (SOL_PACKET, PACKET_LOSS) => Ok(int(options.loss.into())),
+            (SOL_PACKET, PACKET_COPY_THRESH) => Ok(int(options.copy_threshold)),
             (SOL_PACKET, PACKET_TIMESTAMP) => Ok(int(options.timestamp)),
             (SOL_PACKET, PACKET_RESERVE) => Ok(int(options.reserve.cast_signed())),
             (SOL_PACKET, PACKET_VERSION) => Ok(int(options.version as i32)),

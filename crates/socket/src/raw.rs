@@ -18,6 +18,9 @@ use crate::host::Socket;
 use crate::names::*;
 use crate::settings::{Switch, int, read_int, read_int_or_byte};
 
+/// Linux's: no protocol has this number, nor a greater one.
+const IPPROTO_MAX: i32 = 263;
+
 /// What a raw or an echo socket has besides other options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RawSettings {
@@ -45,6 +48,9 @@ pub struct RouterAlert {
 impl RawSettings {
     /// Of a fresh socket; none if there are no such sockets.
     pub(crate) fn new(ipv6: bool, kind: i32, protocol: i32) -> Result<RawSettings, Errno> {
+        if !(0..IPPROTO_MAX).contains(&protocol) {
+            return Err(Errno::EINVAL);
+        }
         let kind = match (kind, u8::try_from(protocol), ipv6) {
             (SOCK_DGRAM, Ok(1), false) | (SOCK_DGRAM, Ok(58), true) => Kind::Echo,
             (SOCK_RAW, Ok(protocol @ 1..), _) => Kind::Protocol(protocol),
@@ -226,12 +232,14 @@ mod tests {
         for (ipv6, kind, protocol) in [
             (false, SOCK_RAW, 0),
             (false, SOCK_RAW, 256),
-            (false, SOCK_RAW, -1),
             (false, SOCK_DGRAM, 58),
             (true, SOCK_DGRAM, 1),
             (true, SOCK_DGRAM, 2),
         ] {
             assert_eq!(RawSettings::new(ipv6, kind, protocol), Err(Errno::EPROTONOSUPPORT), "{ipv6} {kind} {protocol}");
+        }
+        for protocol in [-1, IPPROTO_MAX, i32::MAX] {
+            assert_eq!(RawSettings::new(false, SOCK_RAW, protocol), Err(Errno::EINVAL), "{protocol}");
         }
         assert_eq!(RawSettings::new(true, SOCK_DGRAM, 58).map(|raw| raw.kind), Ok(Kind::Echo));
         assert!(raw(false, 255).header_included && raw(true, 255).header_included && !raw(false, 1).header_included);

@@ -114,6 +114,11 @@ pub fn datagram_level(level: i32) -> i32 {
 }
 
 impl Settings {
+    /// Whether errors are kept for the program one by one (IP_RECVERR, IPV6_RECVERR).
+    pub fn receives_errors(&self) -> bool {
+        self.ip.receive_errors || self.ipv6.is_some_and(|ipv6| ipv6.receive_errors)
+    }
+
     /// setsockopt on a stream (`stream`) or datagram socket.
     pub fn set(&mut self, stream: bool, who: Privilege, level: i32, name: i32, bytes: &[u8]) -> Result<(), Errno> {
         let ipv6 = self.ipv6.is_some();
@@ -152,8 +157,8 @@ impl Settings {
         match level {
             SOL_SOCKET => self.socket_value(stream, name),
             IPPROTO_TCP if stream => self.tcp.value(name),
-            IPPROTO_IP => self.ip.value(stream, name).map(int),
-            IPPROTO_IPV6 if let Some(ipv6) = &self.ipv6 => ipv6.value(stream, name).map(int),
+            IPPROTO_IP => self.ip.value(name).map(int),
+            IPPROTO_IPV6 if let Some(ipv6) = &self.ipv6 => ipv6.value(name).map(int),
             IPPROTO_UDP if !stream => Err(Errno::ENOPROTOOPT),
             // The last to be asked is IP, of either kind, and each says so in its own way.
             _ => Err(if self.ipv6.is_some() { Errno::ENOPROTOOPT } else { Errno::EOPNOTSUPP }),

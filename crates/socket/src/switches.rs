@@ -2,7 +2,7 @@
 //!
 //! Of some of them little comes on this host, as on a Linux whose devices or modules are the same: nobody labels packets (IP_PASSSEC), no device sums
 //! them up whole (IP_CHECKSUM), and nothing that is sent is put together again on its way out (IP_NODEFRAG). A stream has no control messages, so
-//! what asks for these is kept and told there, and no more; as on Linux, again.
+//! what asks for these is kept there, and what it asks for is told only to who asks again (`heard.rs`); as on Linux, again.
 //!
 //! # Standards
 //!

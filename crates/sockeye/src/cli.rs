@@ -137,7 +137,9 @@ Examples:
 
 The program's children are on the node too. A program must be linked with the
 system's C library, dynamically, and not be setuid: others cannot be reached,
-and are refused rather than run on the kernel's stack unasked.";
+and are refused rather than run on the kernel's stack unasked. What a program
+starts is not looked at: its children must be such programs too, and keep the
+environment (`env -i` does not), or they are on the kernel's stack.";
 
 const SHOW: &str = "\
 Examples:

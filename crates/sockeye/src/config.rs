@@ -92,7 +92,10 @@ fn check(config: &Config) -> Result<(), Failure> {
         if addresses.is_empty() && ipv6.is_none() && !link_local.contains(name) {
             return Err(Failure::usage(format!("interface {name} has no address; add -a ADDR/LEN")));
         }
-        for prefix in addresses {
+        for (index, prefix) in addresses.iter().enumerate() {
+            if addresses[..index].iter().any(|other| other.addr() == prefix.addr()) {
+                return Err(Failure::usage(format!("{prefix} on {name} is given twice; give it once")));
+            }
             if let Some(what) = unfit(*prefix) {
                 return Err(Failure::usage(format!("{prefix} on {name} is {what}; give a host's address")));
             }
@@ -132,6 +135,8 @@ fn unfit(prefix: IpPrefix) -> Option<&'static str> {
         Some("a loopback address")
     } else if address.is_multicast() {
         Some("a group's address")
+    } else if matches!(address, IpAddr::V6(address) if address.to_ipv4_mapped().is_some()) {
+        Some("one of IPv4 in disguise")
     } else if prefix.broadcast().is_some_and(|broadcast| address == IpAddr::V4(broadcast)) {
         Some("its network's broadcast address")
     } else if prefix.broadcast().is_some() && address == prefix.network().addr() {

@@ -197,9 +197,9 @@ macro_rules! counters {
         }
 
         impl Counters {
-            /// All that is not a drop, by name.
-            pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + use<> {
-                [$((stringify!($name), self.$name),)*].into_iter()
+            /// All that is not a drop: name, value, and what it means.
+            pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64, &'static str)> + use<> {
+                [$((stringify!($name), self.$name, concat!($($meaning),*).trim_ascii_start()),)*].into_iter()
             }
         }
     };
@@ -208,7 +208,7 @@ macro_rules! counters {
 counters! {
     /// Frames from devices.
     link_frames_received;
-    /// Frames handed to devices by IP and ARP (TCP hands over its own).
+    /// Frames handed to devices; a super-frame counts once.
     link_frames_sent;
     /// Frames that we sent to ourselves.
     loopback_frames;
@@ -232,7 +232,7 @@ counters! {
     ipv4_packets_received;
     /// IPv4 packets delivered to a transport protocol.
     ipv4_packets_delivered;
-    /// IPv4 packets sent, before they were cut (TCP counts its own).
+    /// IPv4 packets sent, before they were cut.
     ipv4_packets_sent;
     /// IPv4 packets that had no way to go.
     ipv4_no_route;
@@ -443,9 +443,12 @@ mod tests {
         counters.udp_datagrams_sent += 2;
         let counted: Vec<_> = counters.drops().filter(|&(_, count)| count > 0).collect();
         assert_eq!(counted, [(Drop::UdpChecksum, 1)]);
-        assert_eq!(counters.iter().find(|&(name, _)| name == "udp_datagrams_sent"), Some(("udp_datagrams_sent", 2)));
+        assert_eq!(
+            counters.iter().find(|&(_, count, _)| count > 0),
+            Some(("udp_datagrams_sent", 2, "UDP datagrams sent."))
+        );
         let names: HashSet<_> =
-            Drop::ALL.iter().map(|reason| reason.name()).chain(counters.iter().map(|(name, _)| name)).collect();
+            Drop::ALL.iter().map(|reason| reason.name()).chain(counters.iter().map(|(name, ..)| name)).collect();
         assert_eq!(names.len(), Drop::ALL.len() + counters.iter().count());
         for &reason in Drop::ALL {
             assert!(reason.meaning().ends_with('.'), "{reason:?}");

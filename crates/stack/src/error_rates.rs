@@ -2,7 +2,7 @@
 //!
 //! Their rate is limited twice: for each destination (a few at once, then one a second), and for all (a thousand a second). The limit for all
 //! is blurred at random: if it could be counted exactly, it would tell a third party which ports are open (SAD DNS). Whether a port without a
-//! socket is spoken of at all can be chosen, too: who scans a host learns less from one that is silent.
+//! socket is spoken of at all can be chosen, too: who scans a host learns less from one that is silent. What a host says to itself has no limit.
 //!
 //! # Standards
 //!
@@ -13,6 +13,7 @@ use crate::hash::Keyed;
 use crate::icmp::Complaint;
 use crate::ip::Ip;
 use crate::rng::Rng;
+use crate::route::AddressKind;
 use sockeye_device::Instant;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -94,7 +95,9 @@ impl Ip {
         if complaint == Complaint::Port && !self.limiter.rates.ports {
             return false;
         }
-        let allowed = self.limiter.allow(now, &mut self.rng, destination);
+        // Who is told is a program of this host, and nothing leaves.
+        let inside = self.addresses.classify(destination) == AddressKind::Local;
+        let allowed = inside || self.limiter.allow(now, &mut self.rng, destination);
         if !allowed {
             self.counters.drop(Drop::IcmpRateLimit);
         }

@@ -49,7 +49,10 @@ pub(crate) struct Incoming {
     pub(crate) fragment_size: u16,
     pub(crate) source: IpAddr,
     pub(crate) destination: IpAddr,
+    /// By which it came, as sockets are told ([`Ip::port_told`]).
     pub(crate) port: PortId,
+    /// By which it came.
+    pub(crate) arrived_by: PortId,
     pub(crate) tos: u8,
     pub(crate) ttl: u8,
     /// What the device says of the transport checksum.
@@ -487,6 +490,12 @@ impl Ip {
     fn forget_neighbors(&mut self, port: PortId, address: Option<IpAddr>) {
         self.neighbors.forget(port, address);
         self.count_evicted();
+    }
+
+    /// The port by which sockets are told that a packet to `destination` came: what comes by the loopback for an address of another port is
+    /// that port's, as on Linux, and heard by who is bound to it.
+    pub(crate) fn port_told(&self, port: PortId, destination: IpAddr) -> PortId {
+        if port.is_loopback() { self.addresses.port_of(destination).unwrap_or(port) } else { port }
     }
 
     /// Announces an address now, and again a little later.

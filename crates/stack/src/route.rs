@@ -261,13 +261,11 @@ impl Ip {
         let kind = self.addresses.classify(destination);
         match kind {
             AddressKind::Invalid => Err(NoRoute::Nowhere),
-            AddressKind::Local => self.entry(
-                PortId::LOOPBACK,
-                source.or(Some(destination)),
-                (destination, destination),
-                kind,
-                preferences,
-            ),
+            AddressKind::Local => {
+                // As on Linux: all of 127/8 is asked from 127.0.0.1, which is the one that access lists know.
+                let itself = Some(destination).filter(|address| !(address.is_ipv4() && address.is_loopback()));
+                self.entry(PortId::LOOPBACK, source.or(itself), (destination, destination), kind, preferences)
+            }
             AddressKind::Anycast => {
                 // As what goes to ourselves, but not from there.
                 let port = self.addresses.anycast_port(destination).ok_or(NoRoute::Nowhere)?;

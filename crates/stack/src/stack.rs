@@ -27,7 +27,7 @@ use crate::packet::Packets;
 use crate::port::{Port, PortConfig, PortId};
 use crate::raw::Raw;
 use crate::reassembly::{Outcome, Piece, Whole};
-use crate::tcp::{Flow, Tcp};
+use crate::tcp::Tcp;
 use crate::udp::{self, Udp};
 use crate::wheel::earlier;
 use crate::{Config, Egress, Event, link};
@@ -36,7 +36,7 @@ use sockeye_wire::ipv4::Packet;
 use sockeye_wire::ipv6::extension::{Extensions, Limits};
 use sockeye_wire::{EtherType, IpPrefix, MacAddr, Protocol, ethernet};
 use std::collections::VecDeque;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::ops::Range;
 
 /// A host.
@@ -371,13 +371,7 @@ impl Stack {
                 self.raw.handle_report(now, &mut self.ip, None, &report);
                 match protocol {
                     Protocol::UDP | Protocol::UDP_LITE => self.udp.handle_unreachable(now, &mut self.ip, &report),
-                    Protocol::TCP => {
-                        if let Ok(quoted) = sockeye_wire::tcp::Quoted::parse(payload) {
-                            let local = SocketAddr::new(source, quoted.src_port);
-                            let remote = SocketAddr::new(destination, quoted.dst_port);
-                            self.tcp.handle_unreachable(now, &mut self.ip, &Flow { local, remote });
-                        }
-                    }
+                    Protocol::TCP => self.tcp.handle_unreachable(now, &mut self.ip, &report),
                     _ => {}
                 }
             }

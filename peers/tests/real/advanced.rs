@@ -9,12 +9,11 @@ fn scene() -> Scene {
 }
 
 /// What a node has not, by kind of socket, level and number; the reasons stand in docs/options.md. There it answers as it does to what is unknown.
-const REFUSED: [(&str, &str, &[u8]); 5] = [
+const REFUSED: [(&str, &str, &[u8]); 4] = [
     // A membership that cannot be is left on no interface, or on one.
     ("udp4 udp6 raw4", "0", &[36]),
-    // Errors of streams; what netfilter has.
-    ("tcp4 tcp6", "0", &[11]),
-    ("tcp6", "41", &[25, 80]),
+    // What netfilter has.
+    ("tcp6", "41", &[80]),
     // IPsec, netfilter.
     ("udp4 udp6 tcp4 tcp6 raw4", "0", &[16, 17, 64, 65, 66, 67, 80]),
     // IPsec, netfilter.

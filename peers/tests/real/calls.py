@@ -139,6 +139,62 @@ def refused_without_blocking():
     assert s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
 
 
+def what_failed_begins_anew():
+    def failed(*address):
+        s = tcp(None)
+        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 7)
+        for address in address:
+            s.bind(address)
+        fails(errno.ECONNREFUSED, s.connect, CLOSED)
+        return s
+
+    def echoes(s):
+        s.connect(ECHO)
+        s.send(b"hello")
+        assert exactly(s, 5) == b"hello" and s.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT) == 7
+
+    s = failed((OWN, 4567))
+    assert s.getsockname() == at(OWN, 4567)
+    echoes(s)
+    assert s.getsockname() == at(OWN, 4567)
+    s = failed()
+    assert s.getsockname()[1] != 0
+    s.bind((OWN, 0))
+    own = s.getsockname()
+    fails(errno.EINVAL, s.bind, (OWN, 0))
+    echoes(s)
+    assert s.getsockname() == own and own[1] != 0
+    for s in (failed((OWN, 0)), failed()):
+        s.listen()
+        client = socket.create_connection((OWN, s.getsockname()[1]), PATIENCE)
+        assert s.accept()[1] == client.getsockname()
+    # It is watched still.
+    s, epoll = failed(), select.epoll()
+    epoll.register(s, select.EPOLLIN)
+    s.listen()
+    client = socket.create_connection((OWN, s.getsockname()[1]), PATIENCE)
+    assert epoll.poll(PATIENCE) == [(s.fileno(), select.EPOLLIN)]
+
+
+def listeners_begin_anew():
+    server = tcp()
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    server.bind((OWN, 4567))
+    for _ in range(2):
+        server.listen()
+        client = socket.create_connection((OWN, 4567), PATIENCE)
+        connection, name = server.accept()
+        assert name == client.getsockname()
+        client.send(b"hello")
+        assert exactly(connection, 5) == b"hello"
+        server.shutdown(socket.SHUT_RD)
+        fails(errno.EINVAL, server.accept)
+        assert server.getsockname() == at(OWN, 4567)
+        fails(errno.ECONNREFUSED, tcp().connect, (OWN, 4567))
+        client.send(b"still")
+        assert exactly(connection, 5) == b"still"
+
+
 def unreachable():
     # Nobody has this address on the link; the neighbour's silence must become an error.
     s = tcp(60)
@@ -155,6 +211,7 @@ def bind_errors():
 
 
 def calls_in_the_wrong_state():
+    fails(errno.EINVAL, socket.socket, FAMILY, socket.SOCK_STREAM, 263)
     fails(errno.ENOTCONN, tcp().getpeername)
     fails(errno.ENOTCONN, tcp().recv, 1)
     fails(errno.EPIPE, tcp().send, b"x")
@@ -166,6 +223,77 @@ def calls_in_the_wrong_state():
     fails(errno.EINVAL, s.accept)
     s.shutdown(socket.SHUT_WR)
     fails(errno.EPIPE, s.send, b"x")
+
+
+def a_connect_is_given_up():
+    s = tcp()
+    s.setblocking(False)
+    assert s.connect_ex(at(NOBODY, 80)) == errno.EINPROGRESS
+    s.shutdown(socket.SHUT_RDWR)
+    assert s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ECONNRESET
+    fails(errno.ENOTCONN, s.shutdown, socket.SHUT_RDWR)
+    # Another thread, which waits, is told.
+    s, told = socket.socket(FAMILY), []
+    waiting = threading.Thread(target=lambda: told.append(s.connect_ex(at(NOBODY, 80))), daemon=True)
+    waiting.start()
+    while waiting.is_alive():
+        try:
+            s.shutdown(socket.SHUT_RDWR)
+            break
+        except OSError as error:
+            assert error.errno == errno.ENOTCONN, error
+    waiting.join(PATIENCE)
+    assert told == [errno.ECONNRESET], told
+
+
+def let_go(s):
+    """connect(2) to nobody."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    assert libc.connect(s.fileno(), struct.pack("H14x", socket.AF_UNSPEC), 16) == 0, ctypes.get_errno()
+
+
+def a_stream_lets_go_of_its_peer():
+    connection, orders = accepted()
+    orders.begin("hear")
+    let_go(connection)
+    assert orders.answer() == "reset 0"
+    fails(errno.ENOTCONN, connection.getpeername)
+    # Then it is free for another; while that is being looked for, too; and one that has none has nobody to let go of.
+    s = tcp()
+    s.setblocking(False)
+    let_go(s)
+    assert s.connect_ex(at(NOBODY, 80)) == errno.EINPROGRESS
+    let_go(s)
+    for free in (connection, s):
+        free.settimeout(PATIENCE)
+        free.connect(ECHO)
+        free.sendall(b"again")
+        assert exactly(free, 5) == b"again"
+    server = listener()
+    let_go(server)
+    server.setblocking(False)
+    fails(errno.EINVAL, server.accept)
+
+
+def a_listener_has_nothing_to_write():
+    orders, server = Orders(), listener()
+    server.shutdown(socket.SHUT_WR)
+    orders(f"connect {server.getsockname()[1]}")
+    server.accept()
+    port = server.getsockname()[1]
+    server.shutdown(socket.SHUT_RD)
+    fails(errno.EINVAL, server.accept)
+    fails(errno.ECONNREFUSED, tcp().connect, at(OWN, port))
+
+
+def data_after_both_ends_is_a_reset():
+    connection, orders = accepted()
+    connection.shutdown(socket.SHUT_RDWR)
+    for _ in range(10_000):
+        orders.begin("say 1")
+        if orders.lines.readline().startswith("failed"):
+            return
+    raise AssertionError("the peer can still write")
 
 
 def half_close():
@@ -267,6 +395,17 @@ def accept_with_timeout():
         raise AssertionError("somebody connected")
     except TimeoutError:
         pass
+
+
+def what_is_accepted_waits_as_long():
+    orders, server = Orders(), listener()
+    times = [struct.pack("ll", seconds, 0) for seconds in (3, 4)]
+    for option, time in zip((socket.SO_RCVTIMEO, socket.SO_SNDTIMEO), times):
+        server.setsockopt(socket.SOL_SOCKET, option, time)
+    orders(f"connect {server.getsockname()[1]}")
+    connection, _ = server.accept()
+    told = [connection.getsockopt(socket.SOL_SOCKET, option, 16) for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO)]
+    assert told == times, told
 
 
 def listeners_close_frees_the_port():
@@ -734,6 +873,12 @@ def to_the_loopback():
     connection, _ = server.accept()
     client.sendall(b"to myself")
     assert exactly(connection, 9) == b"to myself"
+    if not IPV6:
+        # Whichever of its addresses is asked: it asks from the one that access lists know.
+        server = socket.create_server((ANY, 0), family=FAMILY)
+        for client in (tcp(), udp()):
+            client.connect(("127.1.2.3", server.getsockname()[1]))
+            assert client.getsockname()[0] == LOOPBACK
     s, t = udp(), udp()
     s.bind((LOOPBACK, 0))
     t.sendto(b"datagram", s.getsockname())

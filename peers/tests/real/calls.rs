@@ -31,9 +31,15 @@ checks! {
     connect_edge_triggered
     refused_blocking
     refused_without_blocking
+    what_failed_begins_anew
+    listeners_begin_anew
     unreachable
     bind_errors
     calls_in_the_wrong_state
+    a_connect_is_given_up
+    a_stream_lets_go_of_its_peer
+    a_listener_has_nothing_to_write
+    data_after_both_ends_is_a_reset
     half_close
     reset_by_the_peer
     reset_seen_by_so_error
@@ -45,6 +51,7 @@ checks! {
     accept_queue
     accept_after_close_of_the_peer
     accept_with_timeout
+    what_is_accepted_waits_as_long
     listeners_close_frees_the_port
     peek_and_wait_for_all
     what_is_thrown_away

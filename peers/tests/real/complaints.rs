@@ -34,7 +34,7 @@ fn told(family: Family, kind: Subject) -> Vec<String> {
     let mut script = scene.script(Side::Subject, "complaints.py", include_str!("complaints.py"));
     let said = Process::start(script.arg(far).args(errors)).success().text();
     let lines: Vec<_> = said.lines().map(str::to_owned).collect();
-    assert_eq!(lines.len(), errors.len() * 5, "{said}");
+    assert_eq!(lines.len(), errors.len() * 8, "{said}");
     lines
 }
 

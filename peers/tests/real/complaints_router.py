@@ -1,5 +1,5 @@
 # A router that forwards nothing, and complains of each packet as the port says that it is sent to (see complaints.py). Then it answers in
-# the name of the destination. Arguments: interface, own addresses of both families.
+# the name of the destination. Where the port's highest bit is set, it lets a connection open, and complains of data. Arguments: interface, own addresses of both families.
 import socket, sys
 
 from scapy.all import ICMP, IP, TCP, UDP, Ether, IPv6, Raw
@@ -10,6 +10,7 @@ wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
 wire.bind((interface, 0))
 print("ready", flush=True)
 
+OPEN = 0x8000
 ERRORS6 = {1: ICMPv6DestUnreach, 2: ICMPv6PacketTooBig, 3: ICMPv6TimeExceeded, 4: ICMPv6ParamProblem}
 
 
@@ -34,7 +35,15 @@ while True:
     answer = type(packet)(src=packet.dst, dst=packet.src)
     if isinstance(upper, UDP):
         answer /= UDP(sport=upper.dport, dport=upper.sport) / Raw(b"answer")
-    else:
+    elif upper.dport & OPEN == 0:
         answer /= TCP(sport=upper.dport, dport=upper.sport, flags="RA", ack=upper.seq + 1)
-    for told in (complaint(packet, upper.dport >> 8, upper.dport & 255), answer):
+    elif upper.flags.S:
+        wire.send(bytes(back / answer / TCP(sport=upper.dport, dport=upper.sport, flags="SA", ack=upper.seq + 1)))
+        continue
+    elif upper.flags.P and bytes(upper.payload) == b"complain":
+        after = upper.seq + len(upper.payload)
+        answer /= TCP(sport=upper.dport, dport=upper.sport, flags="PA", seq=1, ack=after) / Raw(b"answer")
+    else:
+        continue
+    for told in (complaint(packet, upper.dport >> 8 & 0x7F, upper.dport & 255), answer):
         wire.send(bytes(back / told))

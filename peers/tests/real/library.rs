@@ -249,9 +249,7 @@ fn a_library_sends_datagrams_and_hears_refusals(family: Family) {
 fn a_library_believes_a_router() {
     let mut scene = Scene::new();
     if subject() == Subject::Sockeye {
-        let node = scene.take_node();
-        scene.sockeye(&["down"]).success();
-        node.success();
+        scene.stop_node();
     }
     let _radvd = router(&scene);
     if subject() == Subject::Kernel {

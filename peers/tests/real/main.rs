@@ -17,6 +17,7 @@ mod faults;
 mod filter;
 mod formats;
 mod fragments;
+mod heard;
 mod hostile;
 mod http;
 mod interfaces;

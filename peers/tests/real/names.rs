@@ -96,14 +96,34 @@ fn a_truncated_answer_is_asked_for_again_by_stream(family: Family) {
     assert!(count.parse::<u32>().unwrap() > 20, "{count} addresses");
 }
 
+/// A name server of which a router says that it cannot be reached is not waited for.
+#[test]
+fn a_name_server_that_cannot_be_reached_is_passed_over() {
+    let mut scene = Scene::new();
+    scene.stop_node();
+    for line in ["sysctl -qw net.ipv4.ip_forward=1", "ip route add unreachable 10.9.7.0/24"] {
+        let (program, arguments) = line.split_once(' ').unwrap();
+        Process::start(scene.peer().command(program).args(arguments.split(' '))).success();
+    }
+    let mut up = scene.subject_host().command(&sockeye_path());
+    up.args(["up", "-i", "veth0", "-a", "10.9.0.2/24", "-g", "10.9.0.1", "--dns", "10.9.7.7", "--dns", "10.9.0.1"]);
+    let mut node = Process::start(up.arg("--control").arg(scene.control()));
+    node.line_with("ready");
+    let _names = Process::start(names(&scene).arg("10.9.0.1"));
+    scene.is_bound(Side::Peer, 53);
+    assert_eq!(asks(&scene, "socket.gethostbyname('web.lab')"), "10.9.0.1");
+    let counters = scene.sockeye(&["show", "counters", "--json"]).success().text();
+    let counters: serde_json::Value = serde_json::from_str(&counters).unwrap();
+    let count = |name: &str| counters["names"][name].as_u64();
+    assert_eq!([count("questions"), count("answers_failed"), count("timeouts")], [Some(1), Some(1), Some(0)]);
+}
+
 /// A name server that only routers have named.
 #[test]
 fn a_router_names_the_name_server() {
     let mut scene = Scene::new();
     // The usual node was given one.
-    let node = scene.take_node();
-    scene.sockeye(&["down"]).success();
-    node.success();
+    scene.stop_node();
     let mut up = scene.subject_host().command(&sockeye_path());
     let mut node =
         Process::start(up.args(["up", "-i", "veth0", "-a", "10.9.0.2/24", "--control"]).arg(scene.control()));

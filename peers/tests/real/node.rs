@@ -70,9 +70,7 @@ fn a_program_goes_on_with_the_next_node(family: Family) {
 #[test]
 fn a_node_stops_when_told() {
     let mut scene = Scene::new();
-    let node = scene.take_node();
-    scene.sockeye(&["down"]).success();
-    node.success();
+    scene.stop_node();
     assert!(!scene.control().exists(), "the control socket was left");
     let node = scene.start_node();
     node.signal(Signal::TERM);

@@ -94,6 +94,9 @@ fn ping_says_what_became_of_its_packets() {
         ping(&["-c", "1", "-M", "do", "-s", too_long[1], far], &["mtu", "1400", "0 received"]);
         ping(&["-c", "1", "-M", "do", "-s", too_long[0], far], &["bytes from"]);
     }
+    // Each host on the way writes where it sends from, the first one, too.
+    let way = format!("RR: \t{SUBJECT}\n\t{PEER}\n\t{PEER}\n\t{SUBJECT}");
+    chain.says_what("ping", &["-n", "-c", "1", "-W", "10", "-R", PEER], &[&way]);
     // Nobody is there.
     chain.says_what(
         "ping",
@@ -131,7 +134,7 @@ fn ping_without_privileges(family: Family) {
 fn traceroute_finds_the_way_by_each_method() {
     let chain = chain();
     for (family, router, far) in [("-4", PEER, FAR), ("-6", Side::Peer.address6(), FAR6)] {
-        for method in [&[][..], &["-I"], &["-T"]] {
+        for method in [&[][..], &["-I"], &["-T"], &["-M", "tcpconn"]] {
             let said = chain.says("traceroute", &[&[family, "-n", "-w", "10"], method, &[far]].concat()).success();
             assert_eq!(hops(&said.text()), [[router], [far]], "{family} {method:?}: {said}");
         }

@@ -10,6 +10,7 @@
 
 mod arrival;
 mod attached;
+pub(crate) mod stream;
 #[cfg(test)]
 mod tests;
 

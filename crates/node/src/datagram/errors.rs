@@ -10,7 +10,7 @@ use sockeye_control::datagram::Header;
 use sockeye_device::Instant;
 use sockeye_socket::names::{IP_RECVERR, IPPROTO_IP, IPPROTO_IPV6, IPV6_RECVERR};
 use sockeye_socket::settings::Switch;
-use sockeye_socket::{Errno, Settings};
+use sockeye_socket::{Errno, Settings, scoped};
 use sockeye_stack::errors::{Cause, Extension, Reported};
 use std::net::{IpAddr, SocketAddr};
 
@@ -72,7 +72,8 @@ pub(crate) fn message(settings: &Settings, now: Instant, reported: &Reported) ->
     }
     let (level, kind) = if settings.ipv6.is_some() { (IPPROTO_IPV6, IPV6_RECVERR) } else { (IPPROTO_IP, IP_RECVERR) };
     put(&mut list, level, kind, &extended(settings, reported));
-    let remote = Some(Address::Internet(settings.outward(reported.destination)));
+    let heard = reported.offender.map(|_| reported.port);
+    let remote = Some(Address::Internet(scoped(settings.outward(reported.destination), heard)));
     // Neither the list nor the quoted packet is longer than a few hundred bytes and a small packet.
     let header = Header { control: list.len() as u16, ..Header::data(remote) };
     [&header.encode()[..], &list, &reported.data].concat()

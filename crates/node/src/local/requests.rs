@@ -15,6 +15,7 @@ use sockeye_stack::tcp::Side;
 
 use super::room;
 use crate::datagram;
+use crate::datagram::ancillary::stream;
 use crate::pair;
 use crate::requests::{Answer, Call, Outcome, SHUT_RD, directions, flow_label, holder, outstanding};
 
@@ -60,6 +61,8 @@ impl Call<'_, '_> {
                 host.bind(now, socket, address, self.privilege).map(|()| Answer::Done)?
             }
             Request::Listen { backlog, .. } => host.listen(socket, backlog).map(|()| Answer::Done)?,
+            // Neither end is at hand to be taken away.
+            Request::Connect { address: None, .. } => return Err(Errno::EISCONN.into()),
             Request::Connect { address, .. } => {
                 host.connect(now, socket, address.and_then(Address::internet)).map(|_| Answer::Done)?
             }
@@ -93,6 +96,11 @@ impl Call<'_, '_> {
                 }
                 Answer::Done
             }
+            Request::Option { level, name, len, .. }
+                if let Some(told) = stream::option(host, socket, level, name, len) =>
+            {
+                Answer::Value(told)
+            }
             Request::Option { level, name, len, .. } => {
                 let value = cut_value(level, name, host.option(now, socket, level, name)?, len as usize)?;
                 Answer::Value(value)
@@ -110,6 +118,8 @@ impl Call<'_, '_> {
                 host.write_in_vain(socket, empty).map(|()| Answer::Done)?
             }
             Request::WriteInVain { .. } => return Err(Errno::EPIPE.into()),
+            // No router says anything of it.
+            Request::TakeError { .. } => return Err(Errno::EAGAIN.into()),
             // The pair keeps an urgent byte apart.
             Request::Flush { .. } => Answer::Done,
             // What was written is with the other end already.

@@ -7,8 +7,10 @@ use std::net::SocketAddr;
 
 use rustix::rand::{GetRandomFlags, getrandom};
 use sockeye_device::Instant;
-use sockeye_socket::names::{AF_INET, AF_INET6, SOCK_DGRAM, SOCK_STREAM};
-use sockeye_socket::{Errno, Host, SocketId};
+use sockeye_socket::names::{
+    AF_INET, AF_INET6, IP_RECVERR, IPPROTO_IP, IPPROTO_IPV6, IPV6_RECVERR, SOCK_DGRAM, SOCK_STREAM,
+};
+use sockeye_socket::{Errno, Host, Privilege, SocketId};
 
 use super::Counters;
 use super::cache::{Cache, Known};
@@ -119,6 +121,9 @@ impl Exchange {
             Stream { unsent, received: Vec::new() }
         });
         self.flight = Some(Flight { socket, id, deadline: now + settings.timeout, stream });
+        // A server that routers say cannot be reached is not waited for.
+        let (level, name) = if server.is_ipv4() { (IPPROTO_IP, IP_RECVERR) } else { (IPPROTO_IPV6, IPV6_RECVERR) };
+        host.set_option(now, socket, Privilege::User, level, name, &1i32.to_ne_bytes())?;
         host.connect(now, socket, Some(server))
             .map(|_| ())
             .and_then(|()| if over_tcp { Ok(()) } else { host.send_to(now, socket, &question, None).map(|_| ()) })

@@ -77,7 +77,7 @@ counters! {
         questions: "",
         questions_refused: "Too many at once.",
         answers_ignored: "Not to our question, or no answer at all: forged or broken.",
-        answers_failed: "The server could not or would not say; another was asked.",
+        answers_failed: "The server could not or would not say, or cannot be reached; another was asked.",
         answers_truncated: "Asked again over TCP.",
         timeouts: "A server said nothing in time; it, or another, was asked again.",
     }

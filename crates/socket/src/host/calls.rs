@@ -17,7 +17,10 @@ impl Host {
     /// bind(2).
     pub fn bind(&mut self, now: Instant, id: SocketId, address: SocketAddr, who: Privilege) -> Result<(), Errno> {
         let socket = self.sockets.get_mut(id.0).ok_or(Errno::EBADF)?;
-        let zone = socket.bound_zone(&self.stack, address, Errno::ENODEV)?;
+        if address.is_ipv6() && address.ip().is_multicast() && matches!(socket.state, State::Fresh) {
+            return Err(Errno::EINVAL);
+        }
+        let zone = socket.own_zone(&self.stack, address)?;
         let address = socket.settings.inward(address, Errno::EINVAL)?;
         if let State::Raw(raw) = socket.state {
             self.raw_bind(raw, address)?;
@@ -105,7 +108,7 @@ impl Host {
             return Ok(self.insert(State::Joined { id, side: Side::Accepting, announced: true }, settings));
         }
         let connection = self.stack.tcp_accept(listener).ok_or(Errno::EAGAIN)?;
-        let state = State::Connection { id: connection, established: true, announced: true };
+        let state = State::Connection { id: connection, bound: None, established: true, announced: true };
         let accepted = self.insert(state, settings);
         set_back(&mut self.connections, connection.index(), accepted);
         let filter = self.stack.tcp_options(connection).and_then(|options| options.filter.clone());
@@ -117,8 +120,11 @@ impl Host {
     pub fn connect(&mut self, now: Instant, id: SocketId, remote: Option<SocketAddr>) -> Result<Progress, Errno> {
         let meant = remote.map(|remote| self.peer_meant(id, remote)).transpose()?;
         let socket = self.sockets.get_mut(id.0).ok_or(Errno::EBADF)?;
+        let messages = matches!(socket.state, State::Datagram(_) | State::Raw(_));
         let zone = match remote {
-            Some(remote) => socket.bound_zone(&self.stack, remote, Errno::ENETUNREACH)?,
+            // No stream leads to a group, wherever it is.
+            Some(remote) if remote.ip().is_multicast() && !messages => socket.device,
+            Some(remote) => socket.peer_zone(&self.stack, remote)?,
             None => socket.device,
         };
         let narrowed = zone != socket.device;
@@ -140,6 +146,9 @@ impl Host {
         }
         if let State::Raw(raw) = socket.state {
             self.name_flow(id, said)?;
+            if narrowed {
+                self.narrow(now, id, zone);
+            }
             return self.raw_connect(raw, remote).map(|()| Progress::Done);
         }
         // A device, an address and a range of ports are parts of a binding.
@@ -161,7 +170,8 @@ impl Host {
                 return Err(Errno::EISCONN);
             }
         }
-        let remote = remote.ok_or(Errno::EAFNOSUPPORT)?;
+        // There is nobody to let go of.
+        let Some(remote) = remote else { return Ok(Progress::Done) };
         self.name_flow(id, said)?;
         let socket = self.sockets.get_mut(id.0).ok_or(Errno::EBADF)?;
         let options = tcp_options(socket);
@@ -181,7 +191,9 @@ impl Host {
                 return Err(error.into());
             }
         };
-        socket.state = State::Connection { id: connection, established: false, announced: false };
+        let bound = if let State::Bound(binding) = socket.state { Some(binding) } else { None };
+        bound.into_iter().for_each(|binding| self.stack.tcp_hold(binding));
+        socket.state = State::Connection { id: connection, bound, established: false, announced: false };
         socket.device = zone;
         socket.error = None;
         set_back(&mut self.connections, connection.index(), id);
@@ -205,7 +217,8 @@ impl Host {
         let socket = self.sockets.get(id.0).ok_or(Errno::EBADF)?;
         let any = socket.portless();
         let address = match socket.state {
-            State::Fresh | State::Datagram(None) => any,
+            State::Fresh => socket.was.unwrap_or(any),
+            State::Datagram(None) => any,
             State::Bound(binding) | State::Listening { binding, .. } => {
                 self.stack.tcp_binding_address(binding).unwrap_or(any)
             }

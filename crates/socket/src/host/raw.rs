@@ -47,8 +47,7 @@ impl Host {
 
     /// Whether errors are kept for the program one by one.
     pub fn receives_errors(&self, id: SocketId) -> bool {
-        self.settings(id)
-            .is_some_and(|settings| settings.ip.receive_errors || settings.ipv6.is_some_and(|ipv6| ipv6.receive_errors))
+        self.settings(id).is_some_and(Settings::receives_errors)
     }
 
     /// On a socket that receives errors: whether poll(2) says POLLERR, because of the pending error or of those in the queue; and the number of the
@@ -71,10 +70,12 @@ impl Host {
 
     /// The oldest error of the queue (MSG_ERRQUEUE).
     pub fn take_report(&mut self, id: SocketId) -> Option<Reported> {
-        match self.sockets.get(id.0)?.state {
+        let socket = self.sockets.get_mut(id.0)?;
+        match socket.state {
             State::Datagram(Some(udp)) => self.stack.udp_take_report(udp),
             State::Raw(raw) => self.stack.raw_take_report(raw),
-            _ => None,
+            State::Datagram(None) | State::Packet(_) => None,
+            _ => socket.reports.take(&mut socket.error),
         }
     }
 }

@@ -56,6 +56,12 @@ impl Host {
         }
     }
 
+    /// The failure that ends a call on a stream, which clears it. What may pass is only told to who asks ([`Host::take_error`]).
+    pub(super) fn take_failure(&mut self, id: SocketId) -> Option<Errno> {
+        self.refresh(id);
+        self.sockets.get_mut(id.0)?.error.take()
+    }
+
     /// Whether there is a failure that the program has not been told of.
     pub fn has_error(&self, id: SocketId) -> bool {
         self.sockets.get(id.0).is_some_and(|socket| socket.error.is_some())
@@ -130,10 +136,13 @@ impl Host {
     /// Brings a connection's socket up to what the stack says: established, or failed and fresh again.
     pub(super) fn refresh(&mut self, id: SocketId) {
         let Some(socket) = self.sockets.get_mut(id.0) else { return };
-        let State::Connection { id: connection, established, .. } = &mut socket.state else { return };
+        let State::Connection { id: connection, bound, established, .. } = &mut socket.state else { return };
         let status = self.stack.tcp_status(*connection);
         if status.error.is_some() {
             socket.error = self.stack.tcp_take_error(*connection).map(Errno::from);
+            if let Some(reported) = self.stack.tcp_take_report(*connection) {
+                socket.reports.push(*reported);
+            }
         }
         if *established || matches!(status.state, tcp::State::SynSent | tcp::State::SynReceived) {
             return;
@@ -144,7 +153,8 @@ impl Host {
         }
         let connection = *connection;
         socket.error = socket.error.or(Some(Errno::ECONNREFUSED));
-        socket.state = State::Fresh;
+        socket.was = self.stack.tcp_addresses(connection).map(|flow| flow.local);
+        socket.state = bound.map_or(State::Fresh, State::Bound);
         clear_back(&mut self.connections, connection.index());
         // It is over already: this only lets go of what is left of it, at no particular time.
         self.stack.tcp_close(Instant::ZERO, connection);

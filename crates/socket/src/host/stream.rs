@@ -10,7 +10,7 @@ impl Host {
     pub fn send(&mut self, now: Instant, id: SocketId, bytes: &[u8]) -> Result<usize, Errno> {
         let connection = self.connection(id)?;
         let status = self.stack.tcp_status(connection);
-        if let Some(error) = self.take_error(id) {
+        if let Some(error) = self.take_failure(id) {
             return Err(error);
         }
         if status.local_closed {
@@ -30,7 +30,7 @@ impl Host {
             return Ok(count);
         }
         let finished = self.stack.tcp_status(connection).peer_closed;
-        match self.take_error(id) {
+        match self.take_failure(id) {
             Some(error) => Err(error),
             None if finished => Ok(0),
             None => Err(Errno::EAGAIN),
@@ -62,11 +62,12 @@ impl Host {
                 self.stack.tcp_joined_shutdown(id, side);
                 Ok(())
             }
-            State::Listening { id: listener, .. } => {
+            State::Listening { id: listener, binding } => {
+                self.stack.tcp_hold(binding);
                 self.stack.tcp_unlisten(now, listener);
                 clear_back(&mut self.listeners, listener.index());
                 if let Some(socket) = self.sockets.get_mut(id.0) {
-                    socket.state = State::Fresh;
+                    socket.state = State::Bound(binding);
                 }
                 Ok(())
             }

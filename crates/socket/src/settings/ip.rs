@@ -63,7 +63,7 @@ impl IpSettings {
             IP_TTL => self.ttl = Some(within(value, 1, 255)? as u8),
             IP_MTU_DISCOVER => self.mtu_discover = within(value, IP_PMTUDISC_DONT, IP_PMTUDISC_OMIT)?,
             IP_MINTTL => self.min_ttl = within(value, 0, 255)? as u8,
-            IP_RECVERR if !stream => self.receive_errors = value != 0,
+            IP_RECVERR => self.receive_errors = value != 0,
             IP_PKTINFO => self.packet_info = value != 0,
             IP_RECVTTL => self.receive_ttl = value != 0,
             IP_RECVTOS => self.receive_tos = value != 0,
@@ -73,7 +73,7 @@ impl IpSettings {
         Ok(())
     }
 
-    pub(super) fn value(&self, stream: bool, name: i32) -> Result<i32, Errno> {
+    pub(super) fn value(&self, name: i32) -> Result<i32, Errno> {
         Ok(match name {
             IP_TOS => self.tos.into(),
             IP_TTL => self.ttl.map_or(TTL, i32::from),
@@ -81,7 +81,7 @@ impl IpSettings {
             IP_PKTINFO => self.packet_info.into(),
             IP_RECVTTL => self.receive_ttl.into(),
             IP_RECVTOS => self.receive_tos.into(),
-            IP_RECVERR if !stream => self.receive_errors.into(),
+            IP_RECVERR => self.receive_errors.into(),
             IP_BIND_ADDRESS_NO_PORT => self.bind_address_no_port.into(),
             IP_MINTTL => self.min_ttl.into(),
             IP_UNICAST_IF => network_order(self.unicast_port),

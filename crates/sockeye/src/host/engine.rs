@@ -91,7 +91,7 @@ impl Engine {
         if due {
             self.sockets.stack_mut().handle_timeout(self.now);
         }
-        if received == 0 && !due {
+        if received.frames == 0 && !due {
             return Ok(false);
         }
         self.transmit()?;

@@ -26,7 +26,7 @@ use crate::resolution::Link;
 use crate::route::{AddressKind, NoRoute, RouteEntry};
 use sockeye_device::{Full, Instant, Offload, SegmentKind, Segmentation};
 use sockeye_wire::checksum::pseudo_header;
-use sockeye_wire::ipv4::options::OptionBuffer;
+use sockeye_wire::ipv4::options::{MAX_LEN as MAX_OPTIONS, OptionBuffer, record_route};
 use sockeye_wire::ipv4::{self, Repr};
 use sockeye_wire::{EtherType, MacAddr, Protocol, ethernet};
 use std::net::IpAddr;
@@ -166,6 +166,12 @@ impl Ip {
             (IpAddr::V4(src), IpAddr::V4(dst)) => (src, dst),
             _ => return self.send_v6_by(now, route, outgoing, manner, header, payload),
         };
+        let mut own = [0; MAX_OPTIONS];
+        let own = own.get_mut(..options.len()).ok_or(SendError::MessageSize)?;
+        own.copy_from_slice(options);
+        // A recorded way begins with ourselves. What is malformed goes as its program wrote it.
+        let _malformed = record_route(own, src);
+        let options = &*own;
         let len = header.len() + payload.iter().map(|slice| slice.len()).sum::<usize>();
         let header_len = ipv4::HEADER_LEN + options.len().next_multiple_of(4);
         if header_len + len > usize::from(u16::MAX) {

@@ -65,8 +65,9 @@ impl Stack {
 
     /// A whole packet.
     fn deliver_ipv6(&mut self, now: Instant, port: PortId, accepted: Accepted, frame: &mut RxFrame) {
+        let told = self.ip.port_told(port, accepted.destination.into());
         let heard = !self.raw.is_empty() && {
-            let view = accepted.view(port, frame);
+            let view = accepted.view(told, frame);
             self.show_raw(now, &view)
         };
         match accepted.protocol {
@@ -76,7 +77,8 @@ impl Stack {
                     fragment_size: accepted.fragment_size,
                     source: accepted.source.into(),
                     destination: accepted.destination.into(),
-                    port,
+                    port: told,
+                    arrived_by: port,
                     tos: accepted.traffic_class,
                     ttl: accepted.hop_limit,
                     checksum: frame.offload.checksum,
@@ -94,7 +96,7 @@ impl Stack {
             }
             Protocol::ICMPV6 => {
                 self.ip.counters.ipv6_packets_delivered += 1;
-                self.handle_icmpv6(now, &accepted, &accepted.view(port, frame));
+                self.handle_icmpv6(now, port, &accepted, &accepted.view(told, frame));
             }
             _ if heard => self.ip.counters.ipv6_packets_delivered += 1,
             _ => {

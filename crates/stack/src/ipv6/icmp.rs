@@ -15,6 +15,7 @@ use crate::icmp::Complaint;
 use crate::ip::{IcmpError, Ip, Outgoing};
 use crate::ipv4::output::{Manner, SendError};
 use crate::ipv6::input::Accepted;
+use crate::port::PortId;
 use crate::raw::View;
 use crate::route::AddressKind;
 use sockeye_device::Instant;
@@ -102,9 +103,8 @@ impl Ip {
 
 impl Stack {
     /// An ICMPv6 message has arrived: what `view` carries.
-    pub(crate) fn handle_icmpv6(&mut self, now: Instant, accepted: &Accepted, view: &View<'_>) {
+    pub(crate) fn handle_icmpv6(&mut self, now: Instant, port: PortId, accepted: &Accepted, view: &View<'_>) {
         self.ip.counters.icmp_messages_received += 1;
-        let port = view.port;
         let message = match Message::parse(view.payload, accepted.source, accepted.destination) {
             Ok(message) => message,
             Err(Malformed::Checksum) => return self.ip.counters.drop(Drop::IcmpChecksum),

@@ -57,7 +57,7 @@ impl Ip {
             src,
             dst,
             next_header: outgoing.protocol,
-            hop_limit: outgoing.ttl.max(1),
+            hop_limit: outgoing.ttl,
             traffic_class: outgoing.tos,
             flow_label,
         };

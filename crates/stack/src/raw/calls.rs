@@ -192,13 +192,13 @@ impl Stack {
         }
     }
 
-    /// The largest packet on the way to the peer (`IP_MTU`), if connected.
+    /// The largest packet on the way to the peer (`IP_MTU`), if connected; also of a socket that does not heed it.
     pub fn raw_path_mtu(&self, id: SocketId) -> Option<u16> {
         let socket = self.raw.sockets.get(id)?;
         let own = Some(socket.local).filter(|own| self.ip.is_local(*own));
         let route =
             self.ip.route_by(socket.remote?.0, own, socket.options.device.or(socket.options.family.port)).ok()?;
-        Some(if socket.heeds_path() { route.mtu } else { self.ip.port(route.port).mtu })
+        Some(route.mtu)
     }
 
     /// The end of a socket, and of what it has not read.

@@ -208,13 +208,10 @@ impl Socket {
             return dispatch(ip.send_packet(now, route, EtherType::IPV6, &packet));
         }
         let header_len = usize::from(packet.first().copied().unwrap_or(0) & 0x0f) * 4;
-        if packet.len() < ipv4::HEADER_LEN || packet.len() < header_len {
+        if !(ipv4::HEADER_LEN..=packet.len()).contains(&header_len) {
             return Err(SendError::Payload);
         }
-        // One that says that it is shorter than any header goes as it is.
-        if header_len >= ipv4::HEADER_LEN {
-            self.fill_in(ip, route, &mut packet, header_len);
-        }
+        self.fill_in(ip, route, &mut packet, header_len);
         dispatch(ip.send_packet(now, route, EtherType::IPV4, &packet))?;
         if packet.get(9) == Some(&Protocol::ICMP.0) {
             ip.counters.icmp.note_sent(packet.get(header_len..).unwrap_or_default());

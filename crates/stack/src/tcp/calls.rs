@@ -10,6 +10,7 @@ use super::demux::Flow;
 use super::options::Options;
 use super::{ConnectionId, Error, Info, State, Summary, Tcp};
 use crate::Stack;
+use crate::errors::Reported;
 use crate::ip::Ip;
 use sockeye_device::Instant;
 use std::io::IoSlice;
@@ -54,11 +55,6 @@ impl Stack {
         self.tcp.connections.get(id).map(|connection| connection.path.mtu())
     }
 
-    /// The flow label with which the peer opened a connection that was accepted (`IPV6_FL_F_REMOTE`); of others 0.
-    pub fn tcp_remote_flow_label(&self, id: ConnectionId) -> u32 {
-        self.tcp.connections.get(id).map_or(0, |connection| connection.remote_label)
-    }
-
     /// What there is to know when something has changed.
     pub fn tcp_status(&self, id: ConnectionId) -> Status {
         let Some(connection) = self.tcp.connections.get(id) else { return OVER };
@@ -72,6 +68,11 @@ impl Stack {
             urgent: connection.receiver.urgent.filter(|&end| end > start).map(|end| (end - start) as usize),
             error: connection.error,
         }
+    }
+
+    /// How far the peer may be ahead of the owner, in bytes: the receive window as it is now, with nothing in it.
+    pub fn tcp_window(&self, id: ConnectionId) -> usize {
+        self.tcp.connections.get(id).map_or(0, |connection| connection.receive_limit())
     }
 
     /// Our end and the peer's.
@@ -233,6 +234,7 @@ impl Stack {
         let restyled = before.filter != after.filter
             || before.family != after.family
             || (before.flow_label, &before.extras) != (after.flow_label, &after.extras);
+        let interest_changed = before.interest != after.interest;
         if before.cork && !after.cork || !before.nodelay && after.nodelay {
             // Also where nothing is held: what was written before may still be on its way here.
             connection.sender.push_now = true;
@@ -244,9 +246,11 @@ impl Stack {
             connection.refit();
         }
         if restyled {
-            let Flow { local, remote } = connection.flow;
             connection.path.restyle(ip, &connection.flow, &connection.options);
-            // What is near enough is asked again.
+        }
+        if restyled || interest_changed {
+            // What is near enough is asked again, and whether each packet is to be looked at.
+            let Flow { local, remote } = connection.flow;
             tcp.demux.predictions.forget(local.port(), remote.port());
         }
         if connection.sender.wants_space && connection.send_space() > 0 {
@@ -266,6 +270,11 @@ impl Stack {
     pub fn tcp_take_error(&mut self, id: ConnectionId) -> Option<Error> {
         let connection = self.tcp.connections.get_mut(id)?;
         connection.error.take().or_else(|| connection.soft_error.take())
+    }
+
+    /// The message that ended a connection in the making, for a program that asks for errors one by one; over IPv4 for any (`MSG_ERRQUEUE`).
+    pub fn tcp_take_report(&mut self, id: ConnectionId) -> Option<Box<Reported>> {
+        self.tcp.connections.get_mut(id)?.report.take()
     }
 
     /// Every TCP socket, as `show sockets` lists them.
@@ -310,7 +319,8 @@ impl Tcp {
         if self.orphan_memory + charge > ORPHAN_MEMORY {
             return false;
         }
-        connection.orphan_charge = charge;
+        // Less than ORPHAN_MEMORY.
+        connection.orphan_charge = charge as u32;
         self.orphan_memory += charge;
         true
     }

@@ -6,6 +6,7 @@
 
 use super::congestion::{CongestionControl, NewReno};
 use super::demux::Flow;
+use super::heard::Heard;
 use super::options::Options;
 use super::path::Path;
 use super::reassembly::Reassembly;
@@ -17,7 +18,7 @@ use super::window::WindowSize;
 use super::{Error, ListenerId, State};
 use crate::bind::BindingId;
 use crate::buffer::{ByteQueue, Pool};
-use crate::errors::Cause;
+use crate::errors::{Cause, Report, Reported};
 use crate::ip::IcmpError;
 use sockeye_device::Instant;
 use sockeye_wire::SeqNumber;
@@ -150,16 +151,20 @@ pub(crate) struct Connection {
     pub(crate) path: Path,
     pub(crate) binding: Option<BindingId>,
     pub(crate) timestamp_offset: u32,
-    /// The label of the packet by which the peer opened it.
-    pub(crate) remote_label: u32,
+    /// What the packet told by which the peer opened it, or a later one.
+    pub(crate) heard: Heard,
+    /// Why it ended; or what was said of one that lives, where the program wants to know at once.
     pub(crate) error: Option<Error>,
+    /// What was said against it since the peer was last heard.
     pub(crate) soft_error: Option<Error>,
+    /// The message that ended it in the making.
+    pub(crate) report: Option<Box<Reported>>,
     /// The owner has let go; nobody reads, and nobody is told.
     pub(crate) orphan: bool,
     /// The owner has aborted it: what was written goes as far as it may at once, and then a RST.
     pub(crate) aborting: bool,
     /// What it counts for among the connections without an owner, in bytes.
-    pub(crate) orphan_charge: usize,
+    pub(crate) orphan_charge: u32,
     /// In the accept queue of a listener, or on the way there.
     pub(crate) waiting_in: Option<ListenerId>,
     /// A SYN or SYN-ACK is to be sent.
@@ -243,9 +248,10 @@ impl Connection {
             path,
             binding: None,
             timestamp_offset: 0,
-            remote_label: 0,
+            heard: Heard::default(),
             error: None,
             soft_error: None,
+            report: None,
             orphan: false,
             aborting: false,
             orphan_charge: 0,
@@ -426,7 +432,8 @@ impl Connection {
     }
 
     /// RFC 9293, 3.9.2.2, read with RFC 5927: nothing that a router says ends a connection that is open.
-    pub(crate) fn handle_icmp(&mut self, error: IcmpError, cause: Cause, pool: &mut Pool) {
+    pub(crate) fn handle_icmp(&mut self, now: Instant, error: IcmpError, report: &Report<'_>, pool: &mut Pool) {
+        let cause = report.cause;
         let (error, hard) = match error {
             IcmpError::TimeExceeded => (Error::HostUnreachable, false),
             IcmpError::NetworkUnreachable
@@ -442,18 +449,27 @@ impl Connection {
                 return;
             }
         };
-        if hard && matches!(self.state, State::SynSent | State::SynReceived) {
+        if hard && self.state == State::SynReceived {
             self.finish(Some(error), pool);
         } else {
-            self.handle_soft_error(error, pool);
+            self.handle_soft_error(now, error, report, pool);
         }
     }
 
-    /// Something is wrong on the way; it may pass. A connection that is not open yet is given up, as on Linux.
-    pub(crate) fn handle_soft_error(&mut self, error: Error, pool: &mut Pool) {
-        self.soft_error = Some(error);
+    /// Something is wrong on the way; it may pass. A connection that is not open yet is given up, as on Linux, and then who says so is kept, over
+    /// IPv4 for everybody. One that is open goes on, and the program is told at once if it asked for that.
+    pub(crate) fn handle_soft_error(&mut self, now: Instant, error: Error, report: &Report<'_>, pool: &mut Pool) {
+        let asks = self.options.of(self.flow.remote.is_ipv6()).receive_errors;
         if self.state == State::SynSent {
+            if asks || self.flow.remote.is_ipv4() {
+                self.report = Some(Box::new(report.keep(now, self.flow.remote.port(), report.transport)));
+            }
             self.finish(Some(error), pool);
+        } else if asks {
+            self.error = Some(error);
+            self.notify = true;
+        } else {
+            self.soft_error = Some(error);
         }
     }
 }

@@ -62,16 +62,20 @@ impl Tcp {
         }
         match found {
             Some(Endpoint::Connection(index)) => {
-                let filter = self.connections.at(index as usize).and_then(|found| found.options.filter.as_deref());
-                if let Some(filter) = filter {
+                let Some(found) = self.connections.at(index as usize) else { return };
+                let noted = place.note(found.options.interest, frame);
+                if let Some(filter) = found.options.filter.as_deref() {
                     if !place.passes(ip, filter, frame, &mut arrival) {
                         return;
                     }
-                } else {
+                } else if noted.is_none() {
                     let generation = ip.route_generation();
-                    self.demux.predictions.learn(frame, place.segment.start, incoming.port, generation, index);
+                    self.demux.predictions.learn(frame, place.segment.start, incoming.arrived_by, generation, index);
                 }
                 self.handle_for_connection(now, ip, index, &arrival, frame);
+                if let Some(noted) = noted {
+                    self.keep(index, &arrival, noted);
+                }
             }
             Some(Endpoint::HalfOpen(index)) => {
                 let listener = self.half_open.at(index as usize).map(|record| record.listener);
@@ -220,6 +224,7 @@ impl Tcp {
             }
         } else if arrival.flags.contains(Flags::SYN) {
             self.handle_syn_for_listener(now, ip, listener, flow, arrival, None);
+            self.note_syn(listener, &flow, place, frame);
         } else {
             ip.counters.drop(Drop::TcpNoSyn);
         }
@@ -227,7 +232,7 @@ impl Tcp {
 
     /// An ICMP error about something that we sent, with the original's transport header (RFC 9293, 3.9.2.2).
     pub(crate) fn handle_icmp(&mut self, now: Instant, ip: &mut Ip, error: IcmpError, report: &Report<'_>) {
-        let Report { cause, source, destination, .. } = *report;
+        let Report { source, destination, .. } = *report;
         let Ok(quoted) = sockeye_wire::tcp::Quoted::parse(report.transport) else {
             ip.counters.drop(Drop::IcmpMalformed);
             return;
@@ -260,16 +265,19 @@ impl Tcp {
             }
             ip.learn_path_mtu(now, destination, mtu, packet);
         }
-        connection.handle_icmp(error, cause, &mut self.pool);
+        connection.handle_icmp(now, error, report, &mut self.pool);
         self.settle(now, ip, index);
     }
 
-    /// A neighbour does not answer: what waits for it learns so.
-    pub(crate) fn handle_unreachable(&mut self, now: Instant, ip: &mut Ip, flow: &Flow) {
-        if let Some(Endpoint::Connection(index)) = self.demux.find(flow)
+    /// A neighbour does not answer: what waits for it learns so. `report` says it in the words of ICMP.
+    pub(crate) fn handle_unreachable(&mut self, now: Instant, ip: &mut Ip, report: &Report<'_>) {
+        let Ok(quoted) = sockeye_wire::tcp::Quoted::parse(report.transport) else { return };
+        let local = SocketAddr::new(report.source, quoted.src_port);
+        let remote = SocketAddr::new(report.destination, quoted.dst_port);
+        if let Some(Endpoint::Connection(index)) = self.demux.find(&Flow { local, remote })
             && let Some(connection) = self.connections.at_mut(index as usize)
         {
-            connection.handle_soft_error(Error::HostUnreachable, &mut self.pool);
+            connection.handle_soft_error(now, Error::HostUnreachable, report, &mut self.pool);
             self.settle(now, ip, index);
         }
     }

@@ -29,7 +29,7 @@ impl Flow {
 }
 
 /// What stands at the end of a flow: an index into one of four tables.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Endpoint {
     Connection(u32),
     HalfOpen(u32),

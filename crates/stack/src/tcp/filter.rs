@@ -18,7 +18,6 @@ use crate::ip::{Incoming, Ip};
 use crate::socket_filter::{self, About};
 use sockeye_device::RxFrame;
 use sockeye_filter::Program;
-use sockeye_wire::ipv6;
 use std::ops::Range;
 
 /// Where a segment stands in its packet.
@@ -33,11 +32,6 @@ impl Place<'_> {
     pub(super) fn packet<'b>(&self, frame: &'b RxFrame) -> (&'b [u8], usize) {
         let start = self.incoming.packet.start;
         (&frame.buffer[start..self.segment.end], self.segment.start - start)
-    }
-
-    /// What the packet's flow is called; 0 over IPv4.
-    pub(super) fn flow_label(&self, frame: &RxFrame) -> u32 {
-        ipv6::Packet::parse(self.packet(frame).0).map_or(0, |packet| packet.flow_label())
     }
 
     /// What a program may ask besides.

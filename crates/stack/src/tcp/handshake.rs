@@ -6,6 +6,7 @@
 use super::connection::{Connection, Negotiated};
 use super::demux::{Endpoint, Flow};
 use super::filter::Place;
+use super::heard::Kept;
 use super::hop::{Extras, Hop};
 use super::input::Arrival;
 use super::isn::CookieOptions;
@@ -166,7 +167,8 @@ impl Tcp {
         if let Some(timer) = record.timer {
             self.wheel.cancel(timer);
         }
-        self.open_from(now, ip, record, (place, arrival), frame);
+        let kept = self.take_kept(Endpoint::HalfOpen(index));
+        self.open_from(now, ip, (record, kept), (place, arrival), frame);
     }
 
     /// The third segment of a handshake of which we kept nothing. False when it is no such thing.
@@ -218,16 +220,19 @@ impl Tcp {
             sent_at: now,
             timer: None,
         };
-        self.open_from(now, ip, record, (place, arrival), frame);
+        // The SYN is forgotten.
+        let kept = place.opening(listener.options.interest, frame);
+        self.open_from(now, ip, (record, kept), (place, arrival), frame);
         true
     }
 
-    /// A half-open connection becomes a whole one, and goes to the accept queue; `arrival` is its third segment.
+    /// A half-open connection becomes a whole one, and goes to the accept queue; `arrival` is its third segment. `kept` are the headers of the packet
+    /// that began it, where somebody asks for these.
     fn open_from(
         &mut self,
         now: Instant,
         ip: &mut Ip,
-        record: HalfOpen,
+        (record, kept): (HalfOpen, Option<Kept>),
         (place, arrival): (&Place<'_>, &Arrival),
         frame: &mut RxFrame,
     ) {
@@ -236,7 +241,7 @@ impl Tcp {
         let mut connection =
             Connection::new(record.flow, State::SynReceived, record.iss, listener.options.clone(), path, now);
         connection.timestamp_offset = record.timestamp_offset;
-        connection.remote_label = place.flow_label(frame);
+        connection.heard = place.heard(frame);
         self.bindings.retain(listener.binding);
         connection.binding = Some(listener.binding);
         connection.waiting_in = Some(record.listener);
@@ -257,6 +262,9 @@ impl Tcp {
             connection.timers.set(Timer::DeferAccept, now + delay);
         }
         let id: RecordId = self.connections.insert(connection);
+        if let Some(kept) = kept {
+            self.kept.insert(Endpoint::Connection(id.index), kept);
+        }
         if defer.is_some() {
             listener.deferred.push(id.index);
         } else {
@@ -303,6 +311,7 @@ impl Tcp {
 
     pub(super) fn drop_half_open(&mut self, index: u32) {
         let Some(record) = self.half_open.remove(index as usize) else { return };
+        self.take_kept(Endpoint::HalfOpen(index));
         if let Some(timer) = record.timer {
             self.wheel.cancel(timer);
         }

@@ -118,6 +118,7 @@ impl Connection {
         }
         self.receiver.last_heard = now;
         self.keep_probes = 0;
+        self.soft_error = None;
 
         let una = self.sender.board.una();
         let to = una as i64 + i64::from(arrival.ack - self.send_seq(una));

@@ -10,6 +10,7 @@
 
 use super::demux::{Endpoint, Flow};
 use super::handshake::RECEIVE_SCALE;
+use super::heard::Heard;
 use super::listener::Waiting;
 use super::open::source_for;
 use super::{Info, JoinedId, ListenerId, State, Tcp};
@@ -19,7 +20,7 @@ use crate::port::PortId;
 use crate::route::AddressKind;
 use crate::{Event, Stack};
 use sockeye_device::Instant;
-use sockeye_wire::{ipv4, ipv6};
+use sockeye_wire::{Protocol, ipv4, ipv6};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -94,7 +95,8 @@ impl Stack {
         let bound = binding.and_then(|binding| tcp.bindings.get(binding)).copied();
         let local = source_for(ip, bound.as_ref(), remote, Preferences::Host).ok()?;
         // Before a port is looked for.
-        tcp.listener_without_segment(&Flow { local: remote, remote: SocketAddr::new(local, 0) })?;
+        let port = ip.port_told(PortId::LOOPBACK, remote.ip());
+        tcp.listener_without_segment(&Flow { local: remote, remote: SocketAddr::new(local, 0) }, port)?;
         let (flow, chosen) = match bound {
             Some(bound) => {
                 let flow = Flow { local: SocketAddr::new(local, bound.port), remote };
@@ -105,7 +107,7 @@ impl Stack {
                 (flow, Some(binding))
             }
         };
-        let joined = tcp.join(now, flow, binding.or(chosen));
+        let joined = tcp.join(now, flow, port, binding.or(chosen));
         if joined.is_none() {
             tcp.release(chosen);
         } else {
@@ -130,6 +132,14 @@ impl Stack {
     /// The addresses of one end of a connection within the host.
     pub fn tcp_joined_addresses(&self, id: JoinedId, side: Side) -> Option<Flow> {
         self.tcp.joined.get(id).map(|joined| joined.flow(side))
+    }
+
+    /// What one end would hear of a packet of the other's.
+    pub fn tcp_joined_heard(&self, id: JoinedId, side: Side) -> Heard {
+        let Some(joined) = self.tcp.joined.get(id) else { return Heard::default() };
+        let Flow { local, remote } = joined.flow(side);
+        let flow = self.ip.flow_label(Protocol::TCP, remote, local);
+        Heard::new(self.port_to_tell(PortId::LOOPBACK, local.ip()), self.ip.ttl, flow)
     }
 
     /// What there is to tell of one end: its state, and what segments would be like. How many bytes went by only the
@@ -186,9 +196,9 @@ impl Stack {
 }
 
 impl Tcp {
-    fn join(&mut self, now: Instant, flow: Flow, binding: Option<BindingId>) -> Option<JoinedId> {
+    fn join(&mut self, now: Instant, flow: Flow, port: PortId, binding: Option<BindingId>) -> Option<JoinedId> {
         let reversed = flow.reversed();
-        let index = self.listener_without_segment(&reversed)? as usize;
+        let index = self.listener_without_segment(&reversed, port)? as usize;
         // An old connection over the loopback may still be waiting for its end.
         if !self.may_connect(now, &reversed) {
             return None;

@@ -61,10 +61,10 @@ impl Tcp {
         self.by_hash(flow, matching)
     }
 
-    /// The listener for a connection that needs no segments; none where a program would have to look at one.
-    pub(super) fn listener_without_segment(&self, flow: &Flow) -> Option<u32> {
+    /// The listener for a connection by `port` that needs no segments; none where a program would have to look at one.
+    pub(super) fn listener_without_segment(&self, flow: &Flow, port: PortId) -> Option<u32> {
         let found = self.at_address(flow)?;
-        let matching = || self.matching(flow, PortId::LOOPBACK, found);
+        let matching = || self.matching(flow, port, found);
         match self.selection_of(matching().next()?) {
             Some(_) => None,
             None => self.by_hash(flow, matching),

@@ -19,6 +19,7 @@
 //! | [`reassembly`] | what arrived ahead of a gap |
 //! | [`listener`], [`lookup`], [`handshake`] | passive opens |
 //! | [`filter`] | what a program's filter leaves of a segment |
+//! | [`heard`] | what is remembered of the packets around segments |
 //! | [`joined`] | connections within the host |
 //! | [`isn`] | numbers that cannot be guessed, SYN cookies |
 //! | [`ephemeral`] | ports for connections that have none |
@@ -36,6 +37,7 @@ mod demux;
 mod ephemeral;
 mod filter;
 mod handshake;
+mod heard;
 mod hop;
 mod info;
 mod input;
@@ -63,6 +65,7 @@ mod tests;
 
 pub use calls::Status;
 pub use demux::Flow;
+pub use heard::{Heard, Interest, Kept};
 pub use hop::Extras;
 pub use info::{Info, Summary, TimerInfo};
 pub use joined::Side;
@@ -175,6 +178,8 @@ pub(crate) struct Tcp {
     recent_options: Arc<Options>,
     /// Some socket does not hear from everywhere, or did not once (IP_MINTTL).
     hears_near: bool,
+    /// Headers of packets, of the connections that keep some.
+    kept: HashMap<Endpoint, Kept, crate::hash::Keyed>,
     pub(crate) pool: Pool,
     pub(crate) bindings: Bindings,
 }
@@ -197,6 +202,7 @@ impl Tcp {
             orphan_memory: 0,
             recent_options: Arc::default(),
             hears_near: false,
+            kept: HashMap::with_hasher(keys.hasher(b"tcp kept")),
             pool: Pool::default(),
             bindings: Bindings::new(keys.hasher(b"tcp bindings")),
         }
@@ -390,7 +396,8 @@ impl Tcp {
 
     fn remove(&mut self, index: u32) {
         if let Some(mut connection) = self.connections.remove(index as usize) {
-            self.orphan_memory -= connection.orphan_charge;
+            self.orphan_memory -= connection.orphan_charge as usize;
+            self.take_kept(Endpoint::Connection(index));
             connection.sender.queue.clear(&mut self.pool);
             connection.receiver.queue.clear(&mut self.pool);
             connection.receiver.reassembly.clear(&mut self.pool);

@@ -55,6 +55,16 @@ impl Stack {
         self.tcp.bindings.address(binding)
     }
 
+    /// What was reserved, to be reserved again; the port is the one that was given.
+    pub fn tcp_binding(&self, binding: BindingId) -> Option<Bind> {
+        self.tcp.bindings.get(binding).copied()
+    }
+
+    /// Reserves it once more: it stays until each holder has given it up.
+    pub fn tcp_hold(&mut self, binding: BindingId) {
+        self.tcp.bindings.retain(binding);
+    }
+
     /// Gives up what was reserved, and neither listens nor connects.
     pub fn tcp_unbind(&mut self, binding: BindingId) {
         self.tcp.bindings.release(binding);

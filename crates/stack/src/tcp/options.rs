@@ -1,5 +1,6 @@
 //! What a socket's owner may set, under the names that tcp(7) gives.
 
+use super::heard::Interest;
 use super::hop::Extras;
 use crate::family::FamilyOptions;
 use sockeye_filter::Program;
@@ -51,6 +52,8 @@ pub struct Options {
     pub extras: Option<Arc<Extras>>,
     /// `SO_ATTACH_FILTER`: what arrives goes through it first. A listener's judges SYNs and third segments, too.
     pub filter: Option<Arc<Program>>,
+    /// What is to be heard of packets of IPv6, besides how the connection began.
+    pub interest: Interest,
 }
 
 impl Default for Options {
@@ -77,6 +80,7 @@ impl Default for Options {
             flow_label: 0,
             extras: None,
             filter: None,
+            interest: Interest::default(),
         }
     }
 }

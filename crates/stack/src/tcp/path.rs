@@ -277,6 +277,9 @@ impl Path {
         let pieces = cut.map_or(1, |size| length(payload).div_ceil(usize::from(size)).max(1));
         self.identification = self.identification.wrapping_add(pieces as u16);
         ip.counters.tcp_segments_sent += 1;
+        ip.counters.link_frames_sent += 1;
+        let packets = if self.ipv6 { &mut ip.counters.ipv6_packets_sent } else { &mut ip.counters.ipv4_packets_sent };
+        *packets += 1;
         Ok(())
     }
 }

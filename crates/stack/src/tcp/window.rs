@@ -1,11 +1,13 @@
 //! How far the peer may be ahead of the program: the receive window, sized by use.
 //!
 //! A window has to hold what can be under way in one round trip, and its double while the peer still speeds up. What is
-//! larger than that helps nobody: where the receiver is the slow one it only makes the queue long, so that each byte is out of the
-//! caches by the time it is read (a quarter of the throughput of several flows between two hosts on one machine), and
-//! each idle connection may be sent a megabyte. So a window begins with [`INITIAL`] and grows, up to the socket's
-//! buffer, to twice what the program has taken in one *least* round trip. The least one has no queues in it, ours
-//! included; with the current one a window would feed on the queue that it makes.
+//! larger than that helps nobody: it only makes the queue long, and each idle connection may be sent a megabyte. So a window begins
+//! with [`INITIAL`] and grows, up to the socket's buffer, to twice what the program has taken in one *least* round trip.
+//! The least one has no queues in it, ours included; with the current one a window would feed on the queue that it makes.
+//!
+//! Beside a path of microseconds it is the host itself that takes time: a batch is received, handed over and read before the window
+//! opens again. So no round trip counts for less than [`TURN`]. A peer on the same machine that is held by the window sends only when our
+//! acknowledgement lets it, in the interrupt of that, on our processor; one that is not held sends on its own.
 //!
 //! The program's reads are what is measured, not arrivals: a program that does not read needs no room. It is measured
 //! over a round trip, or [`SPAN`] where that is shorter, since bytes come in bursts of a whole batch.
@@ -20,6 +22,8 @@ use sockeye_device::Instant;
 
 /// What a window begins with: 4 Gbit/s over a round trip of one millisecond.
 const INITIAL: usize = 512 * 1024;
+/// What a host needs for a turn: to receive a batch of 64 super-frames, and to have it read.
+const TURN: Duration = Duration::from_millis(1);
 /// The shortest time worth measuring over.
 const SPAN: Duration = Duration::from_millis(4);
 /// Where no round trip was measured (a connection that came by a SYN cookie): a long one, on the safe side.
@@ -47,7 +51,7 @@ impl WindowSize {
 
     /// The program has now taken `taken` bytes in all. `round_trip` is the least that was seen.
     pub(crate) fn take(&mut self, now: Instant, taken: u64, round_trip: Option<Duration>, most: usize) {
-        let round_trip = round_trip.unwrap_or(UNKNOWN);
+        let round_trip = round_trip.unwrap_or(UNKNOWN).max(TURN);
         let elapsed = now.since(self.since);
         if elapsed < round_trip.max(SPAN) {
             return;
@@ -77,8 +81,11 @@ mod tests {
     }
 
     #[test]
-    fn a_short_round_trip_needs_no_more_than_the_beginning() {
-        assert_eq!(after_a_second(1 << 30, Some(Duration::from_micros(100))), INITIAL);
+    fn a_short_round_trip_counts_as_a_turn() {
+        let near = Some(Duration::from_micros(100));
+        assert_eq!(after_a_second(200_000_000, near), INITIAL);
+        let size = after_a_second(1_000_000_000, near);
+        assert!((1_900_000..2_100_000).contains(&size), "{size}");
     }
 
     #[test]

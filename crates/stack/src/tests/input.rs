@@ -182,12 +182,23 @@ fn the_loopback_loops() {
         assert_eq!(host.sent(), [""; 0]);
         let got = host.stack.udp_recv(server).unwrap();
         assert_eq!((got.from.ip(), got.to, got.data.len()), (v4(source), (address, 53).into(), 40_000));
-        assert!(got.port.is_loopback());
+        // Who is bound to a link hears what goes to its address, wherever from.
+        let told = if address == US { host.port } else { PortId::LOOPBACK };
+        assert_eq!(got.port, told);
+        let of_link = crate::Bind { device: Some(told), ..crate::Bind::new(v4(Ipv4Addr::UNSPECIFIED), 55) };
+        let of_link = host.stack.udp_open(&of_link).unwrap();
+        host.stack.udp_send(host.now, client, &crate::udp::Send { to: Some((address, 55).into()), ..send }).unwrap();
+        host.sent();
+        assert_eq!(host.stack.udp_recv(of_link).map(|got| got.port), Some(told));
+        host.stack.udp_close(of_link);
     }
     // Nobody there: the host tells itself.
     let client_address = host.stack.udp_local(client).unwrap();
     host.stack.udp_connect(client, Some((US, 54).into())).unwrap();
-    host.stack.udp_send(host.now, client, &crate::udp::Send { payload: &[b"x"], ..Default::default() }).unwrap();
-    host.sent();
-    assert_eq!(host.stack.udp_take_error(client), Some(crate::udp::Error::Refused), "{client_address}");
+    // As often as somebody asks.
+    for _ in 0..20 {
+        host.stack.udp_send(host.now, client, &crate::udp::Send { payload: &[b"x"], ..Default::default() }).unwrap();
+        host.sent();
+        assert_eq!(host.stack.udp_take_error(client), Some(crate::udp::Error::Refused), "{client_address}");
+    }
 }

@@ -48,6 +48,8 @@ fn ourselves_and_everybody() {
         way(&host, Ipv4Addr::LOCALHOST),
         Ok((PortId::LOOPBACK, v4(Ipv4Addr::LOCALHOST), v4(Ipv4Addr::LOCALHOST)))
     );
+    let other = Ipv4Addr::new(127, 0, 0, 9);
+    assert_eq!(way(&host, other), Ok((PortId::LOOPBACK, v4(other), v4(Ipv4Addr::LOCALHOST))));
     for broadcast in [Ipv4Addr::BROADCAST, Ipv4Addr::new(10, 0, 0, 255)] {
         assert_eq!(way(&host, broadcast), Ok((host.port, v4(Ipv4Addr::BROADCAST), v4(US))));
         assert_eq!(host.stack.ip.route(v4(broadcast), None).unwrap().kind, AddressKind::Broadcast);

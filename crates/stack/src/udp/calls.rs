@@ -17,7 +17,6 @@ use crate::route::{AddressKind, or_ourselves};
 use sockeye_device::Instant;
 use sockeye_filter::Program;
 use sockeye_wire::Protocol;
-use sockeye_wire::ipv4::options::{MAX_LEN as OPTIONS_LEN, record};
 use sockeye_wire::ipv6::{self, Scope};
 use sockeye_wire::udp::{CHECKSUM_OFFSET, HEADER_LEN, Repr};
 use std::collections::VecDeque;
@@ -203,13 +202,13 @@ impl Stack {
         }
     }
 
-    /// The largest packet on the way to the peer (`IP_MTU`), if connected.
+    /// The largest packet on the way to the peer (`IP_MTU`), if connected; also of a socket that does not heed it.
     pub fn udp_path_mtu(&self, id: SocketId) -> Option<u16> {
         let socket = self.udp.sockets.get(id)?;
         let remote = socket.remote?.ip();
         let family = socket.options.family_of(remote);
         let route = self.ip.route_by(remote, Some(socket.local.ip()), socket.options.device.or(family.port)).ok()?;
-        Some(if family.fragmentation.heeds_path() { route.mtu } else { self.ip.port(route.port).mtu })
+        Some(route.mtu)
     }
 
     /// The end of a socket, and of what it has not read.
@@ -342,15 +341,8 @@ impl Udp {
         } else {
             Repr { src_port: socket.local.port(), dst_port: to.port() }.emit(len, &mut header);
         }
-        let mut options = [0; OPTIONS_LEN];
-        let options = options.get_mut(..send.options.len()).ok_or(SendError::MessageSize)?;
-        options.copy_from_slice(send.options);
-        // A recorded way begins with ourselves.
-        if let (IpAddr::V4(source), false) = (outgoing.source, options.is_empty()) {
-            let _malformed = record(options, source, 0);
-        }
         let flow_label = send.flow_label.unwrap_or(label);
-        let manner = Manner { fragmentation, options, headers: send.headers, flow_label };
+        let manner = Manner { fragmentation, options: send.options, headers: send.headers, flow_label };
         let comes_back = !route.port.is_loopback()
             && match route.kind {
                 AddressKind::Multicast => groups.loops && ip.multicast.admits(route.port, to.ip(), outgoing.source),
@@ -387,7 +379,9 @@ impl Udp {
                 }
                 let Some(socket) = self.sockets.get_mut(id) else { return Err(SendError::MessageSize) };
                 if socket.receives_errors(to.is_ipv6()) {
-                    let to = SocketAddr::new(to.ip(), socket.remote.map_or(0, |remote| remote.port()));
+                    // Of IPv4 Linux tells the peer's port only.
+                    let peer = socket.remote.map_or(0, |remote| remote.port());
+                    let to = SocketAddr::new(to.ip(), if to.is_ipv6() { to.port() } else { peer });
                     let (memory, limit) = (socket.memory, socket.options.receive_buffer);
                     if !socket.reports.push_too_long(now, outgoing.source, to, route.mtu, (memory, limit)) {
                         ip.counters.drop(Drop::ErrorQueueFull);

@@ -1,6 +1,6 @@
 //! What a program's options ask for with a datagram that came.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use sockeye_control::Address;
@@ -42,7 +42,7 @@ pub(crate) struct Arrival<'a> {
     pub(crate) headers: &'a [u8],
 }
 
-/// Appends what a socket's options ask for, in Linux's order.
+/// Appends what a socket's options ask for with a message, in Linux's order.
 pub(crate) fn list(list: &mut Vec<u8>, settings: &Settings, now: Instant, arrival: &Arrival<'_>) {
     if let Some(kind) = settings.timestamp {
         time(list, kind, now, arrival.at);
@@ -59,6 +59,11 @@ pub(crate) fn list(list: &mut Vec<u8>, settings: &Settings, now: Instant, arriva
     if arrival.segment > 0 {
         put(list, IPPROTO_UDP, UDP_GRO, &i32::from(arrival.segment).to_ne_bytes());
     }
+    of_packet(list, settings, arrival);
+}
+
+/// Appends what the options of IP ask for.
+pub(super) fn of_packet(list: &mut Vec<u8>, settings: &Settings, arrival: &Arrival<'_>) {
     if let Some(ipv6) = &settings.ipv6 {
         if ipv6.packet_info {
             put(list, IPPROTO_IPV6, IPV6_PKTINFO, &packet_info(settings, arrival));
@@ -70,11 +75,7 @@ pub(crate) fn list(list: &mut Vec<u8>, settings: &Settings, now: Instant, arriva
     let Arrival { to, port, ttl, tos, .. } = *arrival;
     if let IpAddr::V4(destination) = to.ip() {
         if settings.ip.packet_info {
-            let mut info = [0; 12];
-            info[..4].copy_from_slice(&port.to_ne_bytes());
-            info[4..8].copy_from_slice(&destination.octets());
-            info[8..].copy_from_slice(&destination.octets());
-            put(list, IPPROTO_IP, IP_PKTINFO, &info);
+            put(list, IPPROTO_IP, IP_PKTINFO, &packet_info_v4(port, destination));
         }
         if settings.ip.receive_ttl {
             put(list, IPPROTO_IP, IP_TTL, &i32::from(ttl).to_ne_bytes());
@@ -199,13 +200,28 @@ fn list_v6(list: &mut Vec<u8>, settings: &Settings, arrival: &Arrival<'_>) {
     }
 }
 
+/// `struct in_pktinfo`.
+pub(super) fn packet_info_v4(port: u32, destination: Ipv4Addr) -> [u8; 12] {
+    let mut info = [0; 12];
+    info[..4].copy_from_slice(&port.to_ne_bytes());
+    info[4..8].copy_from_slice(&destination.octets());
+    info[8..].copy_from_slice(&destination.octets());
+    info
+}
+
 /// `struct in6_pktinfo` of a datagram of either family.
 fn packet_info(settings: &Settings, arrival: &Arrival<'_>) -> [u8; 20] {
-    let mut info = [0; 20];
-    if let IpAddr::V6(destination) = settings.outward(arrival.to).ip() {
-        info[..16].copy_from_slice(&destination.octets());
+    match settings.outward(arrival.to).ip() {
+        IpAddr::V6(destination) => packet_info_v6(arrival.port, destination),
+        IpAddr::V4(_) => [0; 20],
     }
-    info[16..].copy_from_slice(&arrival.port.to_ne_bytes());
+}
+
+/// `struct in6_pktinfo`.
+pub(super) fn packet_info_v6(port: u32, address: Ipv6Addr) -> [u8; 20] {
+    let mut info = [0; 20];
+    info[..16].copy_from_slice(&address.octets());
+    info[16..].copy_from_slice(&port.to_ne_bytes());
     info
 }
 

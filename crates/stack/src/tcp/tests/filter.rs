@@ -82,7 +82,11 @@ fn a_program_chooses_a_listener() {
         assert!(bench.stack.tcp_selection(late).is_some(), "who joins has it, too");
         bench.stack.tcp_unlisten(bench.now, late);
         let flow = crate::tcp::Flow { local: (OUR_IP, OUR_PORT).into(), remote: (PEER_IP, 9).into() };
-        assert_eq!(bench.stack.tcp.listener_without_segment(&flow), None, "there is nothing to look at");
+        assert_eq!(
+            bench.stack.tcp.listener_without_segment(&flow, PortId::LOOPBACK),
+            None,
+            "there is nothing to look at"
+        );
         bench.rx(u64::from(wanted), Seg { seq: PEER + 100 * wanted, flags: SYN, ..from_peer() });
         bench.ignore();
         let half_open = |id| bench.stack.tcp.listeners.get(id).map(|listener| listener.half_open);

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::counters::Drop;
+use crate::tcp::Error;
 use crate::{FamilyOptions, Fragmentation};
 
 fn still_works(bench: &mut Bench, id: ConnectionId) {
@@ -223,6 +224,29 @@ fn unreachable_is_no_more_than_a_hint_for_an_open_connection() {
         bench.rx_unreachable(code, 0, US + 1);
         bench.silent();
         assert_eq!(bench.state(id), State::Established, "{code}");
+    }
+}
+
+#[test]
+fn a_hint_lasts_until_the_peer_is_heard_and_is_told_at_once_to_who_wants_that() {
+    for asks in [false, true] {
+        let family = [FamilyOptions { receive_errors: asks, ..FamilyOptions::default() }; 2];
+        let (mut bench, id) = Bench::established(Options { family, nodelay: true, ..Options::default() });
+        let told = Some(Error::HostUnreachable);
+        for heard in [false, true] {
+            bench.write(id, b"x");
+            bench.ignore();
+            let seq = US + 1 + u32::from(heard);
+            bench.rx_unreachable(icmpv4::UnreachableCode::HOST, 0, seq);
+            assert_eq!(bench.status(id).error, told.filter(|_| asks));
+            if heard {
+                rx!(bench, at 1, Seg { ack: seq + 1, ..from_peer() });
+            }
+            let expected = told.filter(|_| asks || !heard);
+            assert_eq!(bench.stack.tcp_take_error(id), expected, "asks: {asks}, heard: {heard}");
+            assert_eq!((bench.stack.tcp_take_error(id), bench.state(id)), (None, State::Established));
+            bench.ignore();
+        }
     }
 }
 

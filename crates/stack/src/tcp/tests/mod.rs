@@ -7,6 +7,7 @@
 mod closing;
 mod data;
 mod filter;
+mod heard;
 mod hostile;
 mod joined;
 mod opening;
@@ -222,6 +223,12 @@ impl Bench {
     }
 
     pub(super) fn rx_from(&mut self, source: Ipv4Addr, seg: Seg) {
+        let segment = self.segment(seg);
+        self.rx_bytes(source, segment);
+    }
+
+    /// A segment of the peer's, without its checksum.
+    fn segment(&self, seg: Seg) -> Vec<u8> {
         let iss = self.iss.unwrap_or(SeqNumber(US));
         let repr = tcp::Repr {
             src_port: self.peer_port,
@@ -236,19 +243,23 @@ impl Bench {
         let mut bytes = vec![0; repr.header_len()];
         repr.emit(&mut bytes);
         bytes.extend_from_slice(&seg.data);
-        self.rx_bytes(source, bytes);
+        bytes
     }
 
     /// The peer sends these bytes as a TCP segment; the checksum is made right.
     pub(super) fn rx_bytes(&mut self, source: Ipv4Addr, mut segment: Vec<u8>) {
         if segment.len() >= 20 {
-            segment[16..18].fill(0);
-            let (source, own) = (self.address(source), self.address(OUR_IP));
-            let mut sum = checksum::pseudo_header(source, own, Protocol::TCP.0, segment.len() as u32);
-            sum.add(&segment);
-            segment[16..18].copy_from_slice(&sum.finish().to_be_bytes());
+            self.sum(source, &mut segment);
         }
         self.rx_raw(source, &segment);
+    }
+
+    fn sum(&self, source: Ipv4Addr, segment: &mut [u8]) {
+        segment[16..18].fill(0);
+        let (source, own) = (self.address(source), self.address(OUR_IP));
+        let mut sum = checksum::pseudo_header(source, own, Protocol::TCP.0, segment.len() as u32);
+        sum.add(segment);
+        segment[16..18].copy_from_slice(&sum.finish().to_be_bytes());
     }
 
     /// A router says that the segment with this number was too large.

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::counters::Drop;
+use crate::errors::Cause;
 use crate::tcp::{ConnectError, Error};
 
 fn connecting() -> (Bench, ConnectionId) {
@@ -37,6 +38,9 @@ fn an_open_that_reaches_nobody_says_so() {
     tx!(bench, at 0, { seq: US, flags: SYN, ack: 0 });
     bench.rx_unreachable(icmpv4::UnreachableCode::PORT, 0, US);
     assert_eq!((bench.state(id), bench.status(id).error), (State::Closed, Some(Error::Refused)));
+    let report = bench.stack.tcp_take_report(id).expect("who says so is kept");
+    assert_eq!((report.cause, report.destination), (Cause::Icmp { kind: 3, code: 3 }, peer_address()));
+    assert_eq!(bench.stack.tcp_take_report(id), None);
 }
 
 #[test]

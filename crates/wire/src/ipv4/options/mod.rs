@@ -31,7 +31,7 @@ mod write;
 use core::iter::FusedIterator;
 use core::net::Ipv4Addr;
 
-pub use write::{NoRoom, OptionBuffer, follow_source_route, record};
+pub use write::{NoRoom, OptionBuffer, follow_source_route, record, record_route};
 
 use super::HEADER_LEN;
 use crate::Malformed;

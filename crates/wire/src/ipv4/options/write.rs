@@ -39,6 +39,19 @@ pub fn record(options: &mut [u8], address: Ipv4Addr, time: u32) -> Result<(), Ba
     Ok(())
 }
 
+/// Fills `address` into a recorded route only, as who sends the packet does.
+pub fn record_route(options: &mut [u8], address: Ipv4Addr) -> Result<(), BadOption> {
+    let mut at = 0;
+    while let Some((_, option)) = next_mut(options, &mut at)? {
+        if option[0] == RECORD_ROUTE
+            && let Some(slot) = take_slot(option)
+        {
+            *slot = address.octets();
+        }
+    }
+    Ok(())
+}
+
 /// Takes one step of a source route: returns the address to send the packet to, having left `local` (our address on the
 /// way out) in its place. None when there is no source route or it is at its end, that is, when the packet is ours.
 ///
