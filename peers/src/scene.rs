@@ -103,6 +103,10 @@ impl Scene {
             }
             Medium::Narrow(mtu) => {
                 let (near_peer, near_subject) = (lab.host("router")?, lab.host("router")?);
+                // A router asks for its neighbours by its link-local address, if that is known to be its own.
+                for router in [&near_peer, &near_subject] {
+                    router.sysctl("ipv6/conf/default/accept_dad", "0")?;
+                }
                 lab.link(&peer, "veth0", &near_peer, "host")?;
                 lab.link(&subject, "veth0", &near_subject, "host")?;
                 lab.link(&near_peer, "hop", &near_subject, "hop")?;
@@ -123,9 +127,6 @@ impl Scene {
                     router.sysctl("ipv4/ip_forward", "1")?;
                     router.sysctl("ipv6/conf/all/forwarding", "1")?;
                     router.mtu("hop", mtu)?;
-                    for interface in ["host", "hop"] {
-                        router.sysctl(&format!("ipv6/conf/{interface}/accept_dad"), "0")?;
-                    }
                     for family in 0..2 {
                         router.address("host", near[family])?;
                         router.address("hop", hop[family])?;

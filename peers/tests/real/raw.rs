@@ -21,11 +21,14 @@ fn chain() -> Chain {
     let lab = Lab::new().unwrap();
     let far = lab.host("far").unwrap();
     let router = scene.peer().clone();
+    // A router asks for its neighbours by its link-local address, if that is known to be its own.
+    for host in [&router, &far] {
+        host.sysctl("ipv6/conf/default/accept_dad", "0").unwrap();
+    }
     lab.link(&router, "down", &far, "veth0").unwrap();
     for (host, interface, addresses) in
         [(&router, "down", ["10.9.1.1/24", "fd09:1::1/64"]), (&far, "veth0", ["10.9.1.2/24", "fd09:1::2/64"])]
     {
-        host.sysctl(&format!("ipv6/conf/{interface}/accept_dad"), "0").unwrap();
         host.mtu(interface, NARROW).unwrap();
         for address in addresses {
             host.address(interface, address).unwrap();

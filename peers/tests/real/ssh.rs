@@ -95,7 +95,7 @@ impl Login {
     /// A connection here leads to whom the server connects to.
     fn forwards_a_port(&self) {
         let mut behind = self.scene.command(self.server, "socat");
-        let _behind = Process::start(behind.args(["TCP4-LISTEN:7001,bind=127.0.0.1", "PIPE"]));
+        let _behind = Process::start(behind.args(["-t30", "TCP4-LISTEN:7001,bind=127.0.0.1", "PIPE"]));
         self.scene.listens(self.server, 7001);
         let mut forward = self.client("ssh");
         forward.args(["-N", "-o", "ExitOnForwardFailure=yes", "-L", "127.0.0.1:7000:127.0.0.1:7001"]);

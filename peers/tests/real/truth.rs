@@ -161,7 +161,7 @@ fn queues_are_shown_where_the_bytes_are(family: Family) {
 fn nothing_is_left_when_the_programs_have_ended(family: Family) {
     let scene = Scene::of(family);
     let mut listen = scene.command(Side::Subject, "socat");
-    let serving = Process::start(listen.args([&format!("TCP{}-LISTEN:7000,fork", scene.version()), "PIPE"]));
+    let serving = Process::start(listen.args(["-t30", &format!("TCP{}-LISTEN:7000,fork", scene.version()), "PIPE"]));
     let mut datagrams = scene.command(Side::Subject, "socat");
     let echo = Process::start(datagrams.args([&format!("UDP{}-LISTEN:7001,fork", scene.version()), "PIPE"]));
     scene.listens(Side::Subject, 7000);
