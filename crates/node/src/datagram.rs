@@ -241,10 +241,6 @@ fn send(
         Corked::Whole(whole) => transmit(end, pump, context, &whole, counters).inspect_err(|()| {
             pump.unsent = Some(whole);
         }),
-        Corked::Refused(errno, header) => {
-            refuse(pump, &header, errno, counters);
-            Ok(())
-        }
     }
 }
 
@@ -282,7 +278,9 @@ fn transmit(
             udp::send(context, end.socket, &header, who, (control, payload), &mut pump.pieces_sent)
         }
         Body::Raw(body) => raw::send(context, end.socket, body, &header, who, (control, payload)),
-        Body::Packet(_) => ancillary::check(control).and_then(|()| packet::send(context, end.socket, &header, payload)),
+        Body::Packet(_) => {
+            ancillary::check(control, who).and_then(|()| packet::send(context, end.socket, &header, payload))
+        }
         Body::Idle | Body::Connection(_) | Body::Joined(..) | Body::Listener(_) => Err(Errno::EOPNOTSUPP),
     };
     if sent != Err(Errno::EAGAIN) {

@@ -149,7 +149,8 @@ pub(crate) fn send(
         return Err(Errno(libc::ENOBUFS));
     }
     let to_neighbor = flags & libc::MSG_DONTROUTE != 0 && !netlink && name.family != Family::Packet;
-    let destination = if to_neighbor { None } else { destination };
+    // What is held back is judged with what follows it.
+    let destination = if to_neighbor || more { None } else { destination };
     // The answer to a question is there when the call returns.
     let known = !netlink && destination.is_some_and(|destination| is_last_destination(fd, destination));
     let header = Header { answer: !known, control: listed as u16, more, to_neighbor, ..Header::data(remote) }.encode();

@@ -37,18 +37,20 @@ impl Settings {
 
     /// A program's address as the stack has it. `refused` is for a mapped one where only IPv6 is spoken.
     pub(crate) fn inward(&self, address: SocketAddr, refused: Errno) -> Result<SocketAddr, Errno> {
+        // An echo socket of ICMPv6 speaks nothing else.
+        let only = self.ipv6.is_some_and(|ipv6| ipv6.only) || self.raw.is_some_and(|raw| !raw.is_raw());
         match (address, &self.ipv6) {
             (SocketAddr::V4(_), None) => Ok(address),
             // As it is: a datagram socket may say it so.
-            (SocketAddr::V4(_), Some(ipv6)) => {
-                if ipv6.only {
+            (SocketAddr::V4(_), Some(_)) => {
+                if only {
                     Err(refused)
                 } else {
                     Ok(address)
                 }
             }
-            (SocketAddr::V6(address), Some(ipv6)) => match address.ip().to_ipv4_mapped() {
-                Some(_) if ipv6.only => Err(refused),
+            (SocketAddr::V6(address), Some(_)) => match address.ip().to_ipv4_mapped() {
+                Some(_) if only => Err(refused),
                 Some(mapped) => Ok(SocketAddr::new(mapped.into(), address.port())),
                 None => Ok(SocketAddr::new((*address.ip()).into(), address.port())),
             },
@@ -209,7 +211,8 @@ impl Host {
 
     /// The address that a datagram is to go to, or to come from, as the stack has it.
     pub fn inward(&self, id: SocketId, address: SocketAddr) -> Result<SocketAddr, Errno> {
-        self.settings(id).ok_or(Errno::EBADF)?.inward(address, Errno::ENETUNREACH)
+        let settings = self.settings(id).ok_or(Errno::EBADF)?;
+        settings.inward(address, if settings.raw.is_some() { Errno::EINVAL } else { Errno::ENETUNREACH })
     }
 
     /// The port by which a datagram to an address is to go, where the program says or the socket is bound to one.

@@ -1,6 +1,7 @@
 //! setsockopt and getsockopt on a socket: what can be set is kept in its [`Settings`] and handed down to the stack; what
 //! asks about the socket itself is answered here.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use sockeye_device::Instant;
@@ -108,6 +109,7 @@ impl Host {
                 _ => IPPROTO_UDP,
             })),
             (SOL_SOCKET, SO_ACCEPTCONN) => Ok(int(matches!(body, Body::Listener(_)).into())),
+            (SOL_SOCKET, SO_PEERNAME) => self.peer_address(id).map(sockaddr).map_err(|_| Errno::ENOTCONN),
             (SOL_SOCKET, SO_COOKIE) => Ok((id.index() as u64 + 1).to_ne_bytes().to_vec()),
             (SOL_SOCKET, SO_BINDTODEVICE) => {
                 let device = self.sockets.get(id.0).and_then(|socket| socket.device);
@@ -204,6 +206,27 @@ impl Host {
             State::Packet(packet) => packet.apply(stack, settings),
         }
     }
+}
+
+/// `struct sockaddr_in` or `sockaddr_in6`.
+fn sockaddr(address: SocketAddr) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(28);
+    match address {
+        SocketAddr::V4(address) => {
+            bytes.extend(AF_INET.to_ne_bytes());
+            bytes.extend(address.port().to_be_bytes());
+            bytes.extend(address.ip().octets());
+            bytes.extend([0; 8]);
+        }
+        SocketAddr::V6(address) => {
+            bytes.extend(AF_INET6.to_ne_bytes());
+            bytes.extend(address.port().to_be_bytes());
+            bytes.extend(address.flowinfo().to_be_bytes());
+            bytes.extend(address.ip().octets());
+            bytes.extend(address.scope_id().to_ne_bytes());
+        }
+    }
+    bytes
 }
 
 /// TCP_INFO of a connection that is no more.

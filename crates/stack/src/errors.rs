@@ -74,6 +74,8 @@ pub struct Reported {
     pub info: u32,
     /// Where the packet was going.
     pub destination: SocketAddr,
+    /// Its class and its label, over IPv6.
+    pub flow: u32,
     /// Who says so; none if it is this host.
     pub offender: Option<IpAddr>,
     /// To which of our addresses it was said.
@@ -84,6 +86,8 @@ pub struct Reported {
     pub ttl: u8,
     /// Of the packet that brought it.
     pub tos: u8,
+    /// Of the packet that brought it, over IPv6.
+    pub flow_label: u32,
     /// When it came.
     pub timestamp: Instant,
     /// What the packet carried, as far as it is known.
@@ -113,6 +117,7 @@ pub(crate) struct Report<'a> {
     pub(crate) port: PortId,
     pub(crate) ttl: u8,
     pub(crate) tos: u8,
+    pub(crate) flow_label: u32,
     /// Of the packet.
     pub(crate) source: IpAddr,
     pub(crate) destination: IpAddr,
@@ -124,17 +129,25 @@ pub(crate) struct Report<'a> {
 }
 
 impl Report<'_> {
+    /// The packet's class and label; over IPv4 there are none.
+    fn flow(&self) -> u32 {
+        let first = self.packet.first_chunk().filter(|_| self.destination.is_ipv6());
+        first.map_or(0, |&word| u32::from_be_bytes(word) & 0x0fff_ffff)
+    }
+
     /// For a socket: `port` is what it calls the packet's destination there, `data` what it knows of the packet.
     pub(crate) fn keep(&self, now: Instant, port: u16, data: &[u8]) -> Reported {
         Reported {
             cause: self.cause,
             info: self.info,
             destination: SocketAddr::new(self.destination, port),
+            flow: self.flow(),
             offender: Some(self.offender),
             to: self.to,
             port: self.port,
             ttl: self.ttl,
             tos: self.tos,
+            flow_label: self.flow_label,
             timestamp: now,
             data: data[..data.len().min(QUOTE)].to_vec(),
             extension: self.extension(&data[..data.len().min(QUOTE)], self.packet.len().saturating_sub(data.len())),
@@ -203,11 +216,13 @@ impl ErrorQueue {
             cause: Cause::MessageSize,
             info: mtu.into(),
             destination: to,
+            flow: 0,
             offender: None,
             to: from,
             port: PortId::LOOPBACK,
             ttl: 0,
             tos: 0,
+            flow_label: 0,
             timestamp: now,
             data: Vec::new(),
             extension: None,

@@ -112,11 +112,10 @@ impl Addresses {
                     IpAddr::V4(address) => v4.push(Known { address, broadcast: false, port }),
                     IpAddr::V6(address) => v6.push((address, port)),
                 }
-                if let (Some(ones), IpAddr::V4(zeros)) = (prefix.broadcast(), prefix.network().addr())
-                    && index > 0
-                {
-                    // RFC 1122 §3.3.6: both the all-ones and the ancient all-zeros form.
-                    v4.extend([ones, zeros].map(|address| Known { address, broadcast: true, port }));
+                if let (Some(ones), IpAddr::V4(zeros)) = (prefix.broadcast(), prefix.network().addr()) {
+                    // RFC 1122 §3.3.6: both the all-ones and the ancient all-zeros form; of the loopback Linux has the former only.
+                    let forms = [ones, zeros].into_iter().take(if port.is_loopback() { 1 } else { 2 });
+                    v4.extend(forms.map(|address| Known { address, broadcast: true, port }));
                 }
             }
         }
@@ -127,7 +126,7 @@ impl Addresses {
         anycast.sort_unstable();
     }
 
-    /// True for one of our own addresses, all of 127/8 included.
+    /// True for one of our own addresses, all of 127/8 but its broadcast included.
     pub(crate) fn is_local(&self, address: IpAddr) -> bool {
         self.classify(address) == AddressKind::Local
     }
@@ -176,7 +175,7 @@ impl Addresses {
     #[inline]
     pub(crate) fn classify_v4(&self, address: Ipv4Addr) -> AddressKind {
         match (self.find(address), address.octets()[0]) {
-            (Some(Known { broadcast: false, .. }), _) | (_, 127) => AddressKind::Local,
+            (Some(Known { broadcast: false, .. }), _) | (None, 127) => AddressKind::Local,
             (_, 224..=239) => AddressKind::Multicast,
             (Some(_), _) => AddressKind::Broadcast,
             (None, _) if address.is_broadcast() => AddressKind::Broadcast,

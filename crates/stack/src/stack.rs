@@ -362,6 +362,7 @@ impl Stack {
                     port: lost.port,
                     ttl: 64,
                     tos: 0,
+                    flow_label: 0,
                     source,
                     destination,
                     protocol,

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod advanced;
+mod answers;
 mod autoconf;
 mod bulk;
 mod calls;

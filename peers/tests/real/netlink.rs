@@ -81,10 +81,8 @@ fn clean(mut value: Value) -> Value {
             }
         }
         Value::Array(members) => {
-            // Linux lets nobody use it, and tells of it.
-            let of_loopback = |one: &Value| one["dst"] == "127.255.255.255";
             let empty = |one: &Value| one.as_object().is_some_and(|one| one.is_empty());
-            *members = members.drain(..).map(clean).filter(|one| !empty(one) && !of_loopback(one)).collect();
+            *members = members.drain(..).map(clean).filter(|one| !empty(one)).collect();
         }
         Value::String(text) if text.starts_with("fe80:") => *text = "of the link".to_owned(),
         // The loopback's: one byte more than a packet of IPv4 can have.

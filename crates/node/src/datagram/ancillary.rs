@@ -15,27 +15,30 @@ pub(crate) mod stream;
 mod tests;
 
 use sockeye_control::ancillary::{Message, messages};
-use sockeye_socket::Errno;
-use sockeye_socket::names::{SCM_CREDENTIALS, SCM_RIGHTS, SOL_SOCKET};
+use sockeye_socket::names::{SCM_CREDENTIALS, SCM_RIGHTS, SO_MARK, SO_PRIORITY, SOL_SOCKET};
+use sockeye_socket::{Errno, Privilege};
 
 pub(super) use arrival::{Arrival, list, path_mtu, time, timestamp};
 pub(super) use attached::Attached;
 
 /// What a program attached to a frame: only what concerns every kind of socket means something there.
-pub(super) fn check(list: &[u8]) -> Result<(), Errno> {
+pub(super) fn check(list: &[u8], who: Privilege) -> Result<(), Errno> {
     for message in messages(list) {
         let message = message.map_err(|_| Errno::EINVAL)?;
         if message.level == SOL_SOCKET {
-            socket(message)?;
+            socket(message, who)?;
         }
     }
     Ok(())
 }
 
-/// Descriptors and credentials mean nothing to a datagram of the internet; Linux ignores them.
-fn socket(message: Message<'_>) -> Result<(), Errno> {
-    match message.kind {
-        SCM_RIGHTS | SCM_CREDENTIALS => Ok(()),
+/// Descriptors and credentials mean nothing to a datagram of the internet; Linux ignores them. A priority is judged, and has no effect, as the option.
+fn socket(message: Message<'_>, who: Privilege) -> Result<(), Errno> {
+    match (message.kind, message.data.try_into().map(i32::from_ne_bytes)) {
+        (SCM_RIGHTS | SCM_CREDENTIALS, _) => Ok(()),
+        (SO_PRIORITY, Ok(0..=6)) => Ok(()),
+        (SO_PRIORITY, Ok(_)) if who == Privilege::Administrator => Ok(()),
+        (SO_PRIORITY, Ok(_)) | (SO_MARK, _) => Err(Errno::EPERM),
         _ => Err(Errno::EINVAL),
     }
 }

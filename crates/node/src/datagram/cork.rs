@@ -11,7 +11,7 @@
 use sockeye_control::Address;
 use sockeye_control::datagram::{Header, Kind};
 use sockeye_socket::settings::Switch;
-use sockeye_socket::{Body, Errno, Host, Settings, SocketId};
+use sockeye_socket::{Body, Host, Settings, SocketId};
 
 /// The longest payload of a datagram.
 const MOST: usize = 65_535;
@@ -31,10 +31,8 @@ pub(super) enum Corked {
     Alone,
     /// It is kept.
     Held,
-    /// It is the last piece of this.
+    /// It is the last piece of this, which may be too long.
     Whole(Vec<u8>),
-    /// All of it is given up.
-    Refused(Errno, Header),
 }
 
 impl Cork {
@@ -55,16 +53,22 @@ impl Cork {
         }
         let more = header.more || corked;
         match self.held.take() {
-            None if !more => Corked::Alone,
+            None if !more || payload.len() > MOST => Corked::Alone,
             None => {
                 let first = Header { more: false, ..header }.encode();
                 self.held = Some(([&first[..], control, payload].concat(), payload.len()));
                 Corked::Held
             }
-            Some((_, len)) if len + payload.len() > MOST => Corked::Refused(Errno::EMSGSIZE, header),
             Some((mut held, len)) => {
-                held.extend_from_slice(payload);
-                if !more {
+                // The stack refuses what is too long, and keeps an error that says what would do. It need not see all of it.
+                let most = if matches!(host.body(socket), Some(Body::Raw(_))) { MOST + 1 } else { MOST };
+                held.extend_from_slice(&payload[..payload.len().min(most.saturating_sub(len))]);
+                if !more || len + payload.len() > MOST {
+                    // It is for the last piece that an answer is due.
+                    if let Ok((first, ..)) = Header::split(&held) {
+                        let first = Header { answer: header.answer, ..first }.encode();
+                        held[..first.len()].copy_from_slice(&first);
+                    }
                     return Corked::Whole(held);
                 }
                 self.held = Some((held, len + payload.len()));

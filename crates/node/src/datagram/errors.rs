@@ -55,7 +55,9 @@ impl Notice {
 pub(crate) fn message(settings: &Settings, now: Instant, reported: &Reported) -> Vec<u8> {
     let mut list = Vec::new();
     if reported.offender.is_some() {
-        let Reported { to, ttl, tos, timestamp: at, .. } = *reported;
+        let Reported { to, ttl, tos, flow_label, timestamp: at, .. } = *reported;
+        // The first word of the header, which is all that is known of it.
+        let first = 6 << 28 | u32::from(tos) << 20 | flow_label;
         let port = reported.port.interface_index();
         let arrival = Arrival {
             at,
@@ -66,14 +68,19 @@ pub(crate) fn message(settings: &Settings, now: Instant, reported: &Reported) ->
             lost: 0,
             segment: 0,
             fragment_size: 0,
-            headers: &[],
+            error: true,
+            headers: &first.to_be_bytes(),
         };
         ancillary::list(&mut list, settings, now, &arrival);
     }
     let (level, kind) = if settings.ipv6.is_some() { (IPPROTO_IPV6, IPV6_RECVERR) } else { (IPPROTO_IP, IP_RECVERR) };
     put(&mut list, level, kind, &extended(settings, reported));
     let heard = reported.offender.map(|_| reported.port);
-    let remote = Some(Address::Internet(scoped(settings.outward(reported.destination), heard)));
+    let mut remote = scoped(settings.outward(reported.destination), heard);
+    if let (SocketAddr::V6(remote), true) = (&mut remote, settings.advanced.is_on(Switch::SENDS_FLOW)) {
+        remote.set_flowinfo(reported.flow);
+    }
+    let remote = Some(Address::Internet(remote));
     // Neither the list nor the quoted packet is longer than a few hundred bytes and a small packet.
     let header = Header { control: list.len() as u16, ..Header::data(remote) };
     [&header.encode()[..], &list, &reported.data].concat()

@@ -63,7 +63,8 @@ pub(super) fn receive(
     let settings = context.host.settings(socket)?;
     let raw::Received { to, ttl, tos, timestamp: at, lost, fragment_size, ref headers, .. } = received;
     let port = received.port.interface_index();
-    let arrival = Arrival { at, to: SocketAddr::new(to, 0), port, ttl, tos, lost, segment: 0, fragment_size, headers };
+    let to = SocketAddr::new(to, 0);
+    let arrival = Arrival { at, to, port, ttl, tos, lost, segment: 0, fragment_size, error: false, headers };
     ancillary::list(&mut control, settings, context.now, &arrival);
     let header = Header::data(Some(Address::Internet(from(&received))));
     Some(Message { header, control, data: received.data, at: Some(at) })

@@ -85,7 +85,7 @@ pub(super) fn receive(
         &mut control,
         settings,
         context.now,
-        &Arrival { at, to, port, ttl, tos, lost, segment, fragment_size, headers },
+        &Arrival { at, to, port, ttl, tos, lost, segment, fragment_size, error: false, headers },
     );
     let header = Header::data(Some(Address::Internet(scoped(settings.outward(received.from), Some(received.port)))));
     Some(Message { header, control, data: received.data, at: Some(at) })

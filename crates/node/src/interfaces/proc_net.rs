@@ -250,8 +250,15 @@ pub(super) fn igmp6(all: &[Interface]) -> String {
     const NO_REPORT: u32 = 0x8;
     let mut text = String::new();
     for one in all.iter().filter(|one| one.enabled) {
-        for (group, users) in v6_groups(one) {
-            let flags = if group == ipv6::ALL_NODES { LOADED | NO_REPORT } else { LOADED };
+        // All nodes of the interface itself, which nothing is sent to that anybody could hear (RFC 4291, 2.8).
+        let own = (!v6_groups(one).any(|(group, _)| group == INTERFACE_ALL_NODES)).then_some((INTERFACE_ALL_NODES, 0));
+        for (group, mut users) in v6_groups(one).chain(own) {
+            let flags = match group {
+                group if is_of_interface(group) => NO_REPORT,
+                ipv6::ALL_NODES => LOADED | NO_REPORT,
+                _ => LOADED,
+            };
+            users += u32::from(group == INTERFACE_ALL_NODES);
             // "%-4d %-15s %pi6 %5d %08X %ld\n"
             line!(text, "{:<4} {:<15} {} {users:>5} {flags:08X} 0", one.index, one.name, plain(group.into()));
         }
@@ -279,7 +286,7 @@ pub(super) fn dev_mcast(all: &[Interface]) -> String {
             let [_, b, c, d] = group.octets();
             [0x01, 0x00, 0x5e, b & 0x7f, c, d]
         });
-        let of_v6 = v6_groups(one).map(|(group, _)| {
+        let of_v6 = v6_groups(one).filter(|(group, _)| !is_of_interface(*group)).map(|(group, _)| {
             let [.., a, b, c, d] = group.octets();
             [0x33, 0x33, a, b, c, d]
         });
@@ -319,6 +326,13 @@ fn v4_groups(one: &Interface) -> impl Iterator<Item = (Ipv4Addr, u32)> + '_ {
     one.groups
         .iter()
         .filter_map(|told| if let IpAddr::V4(group) = told.group { Some((group, told.listeners)) } else { None })
+}
+
+const INTERFACE_ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff01, 0, 0, 0, 0, 0, 0, 1);
+
+/// True for a group that no card has to listen to.
+fn is_of_interface(group: Ipv6Addr) -> bool {
+    ipv6::scope(group).0 <= ipv6::Scope::INTERFACE_LOCAL.0
 }
 
 fn v6_groups(one: &Interface) -> impl Iterator<Item = (Ipv6Addr, u32)> + '_ {

@@ -251,12 +251,13 @@ pub(super) fn snmp6(node: &Node) -> String {
 /// `/proc/net/sockstat` or `sockstat6`.
 pub(super) fn sockstat(node: &Node, v6: bool) -> String {
     let (mut tcp, mut all_tcp, mut udp, mut lite, mut raw) = (0, 0, 0, 0, 0);
+    let is_raw = |id| node.host.settings(id).and_then(|settings| settings.raw).is_some_and(|raw| raw.is_raw());
     for view in node.host.iter() {
         let one = i32::from(view.local.is_some_and(|local| local.is_ipv6() == v6));
         match view.body {
             Body::Datagram(_) if node.host.is_udp_lite(view.id) => lite += one,
             Body::Datagram(_) => udp += one,
-            Body::Raw(_) => raw += one,
+            Body::Raw(_) => raw += i32::from(is_raw(view.id)) * one,
             Body::Connection(_) | Body::Joined(..) | Body::Listener(_) => (tcp, all_tcp) = (tcp + one, all_tcp + 1),
             Body::Idle => all_tcp += 1,
             Body::Unbound | Body::Packet(_) => {}

@@ -17,7 +17,8 @@ impl Host {
     /// bind(2).
     pub fn bind(&mut self, now: Instant, id: SocketId, address: SocketAddr, who: Privilege) -> Result<(), Errno> {
         let socket = self.sockets.get_mut(id.0).ok_or(Errno::EBADF)?;
-        if address.is_ipv6() && address.ip().is_multicast() && matches!(socket.state, State::Fresh) {
+        let is_echo = socket.settings.raw.is_some_and(|raw| !raw.is_raw());
+        if address.is_ipv6() && address.ip().is_multicast() && (matches!(socket.state, State::Fresh) || is_echo) {
             return Err(Errno::EINVAL);
         }
         let zone = socket.own_zone(&self.stack, address)?;

@@ -93,8 +93,11 @@ impl IpSettings {
 /// What getsockopt copies of a value to a buffer of `len` bytes: at the IP level a number that fits into a byte is one, where there is no room for an
 /// int. Some are given whole or not at all.
 pub fn cut_value(level: i32, name: i32, mut value: Vec<u8>, len: usize) -> Result<Vec<u8>, Errno> {
-    if (level, name) == (SOL_SOCKET, SO_COOKIE) && len < value.len() {
-        return Err(Errno::EINVAL);
+    match (level, name) {
+        (SOL_SOCKET, SO_COOKIE) if len < value.len() => return Err(Errno::EINVAL),
+        // No more may be asked for than there is.
+        (SOL_SOCKET, SO_PEERNAME) if len > value.len() => return Err(Errno::EINVAL),
+        _ => {}
     }
     let number = value.first_chunk().map(|&bytes| i32::from_ne_bytes(bytes));
     if level == IPPROTO_IP

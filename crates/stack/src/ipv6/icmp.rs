@@ -23,7 +23,7 @@ use sockeye_wire::icmpv6::{self, Message, ParameterCode, TimeExceededCode, Unrea
 use sockeye_wire::ipv6::extension::{Extensions, Limits, Upper};
 use sockeye_wire::ipv6::{HEADER_LEN, MIN_MTU, Packet};
 use sockeye_wire::{Malformed, Protocol, ndisc};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 impl Ip {
     /// Tells the sender of `packet` (from its IP header on, possibly cut) what is wrong with it, if that is allowed.
@@ -84,7 +84,9 @@ impl Ip {
                     checksum_offset: None,
                     segment_size: None,
                 };
-                let manner = Manner::default();
+                let (from, to) = (SocketAddr::new(source.into(), 0), SocketAddr::new(destination.into(), 0));
+                let flow_label = self.flow_label(Protocol::ICMPV6, from, to);
+                let manner = Manner { flow_label, ..Manner::default() };
                 self.send_v6_by(now, &route, &outgoing, &manner, &header, &[message.data()])
             }
             Err(_) => Err(SendError::NoRoute),

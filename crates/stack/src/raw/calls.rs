@@ -75,12 +75,17 @@ impl Stack {
     }
 
     /// Connects to a peer: others are not heard any more, and errors are. None undoes it. The port is given back and means nothing.
+    ///
+    /// As on Linux a raw socket of IPv6 may be connected to somebody of IPv4. It can then do nothing but say so.
     pub fn raw_connect(&mut self, id: SocketId, peer: Option<(IpAddr, u16)>) -> Result<(), SendError> {
         let Stack { raw, ip, .. } = self;
         let socket = raw.sockets.get(id).ok_or(SendError::Closed)?;
         let (local, remote) = match peer {
             None => (socket.bound, None),
-            Some((peer, _)) if peer.is_ipv6() != socket.ipv6 => return Err(SendError::Family),
+            Some((peer, _)) if !socket.may_name(peer) => return Err(SendError::Family),
+            Some((peer, _)) if peer.is_ipv4() && socket.ipv6 && !socket.bound.is_unspecified() => {
+                return Err(SendError::Destination);
+            }
             Some((peer, port)) => {
                 let peer = or_ourselves(peer);
                 let own = Some(socket.bound).filter(|own| ip.is_local(*own));
@@ -88,6 +93,9 @@ impl Stack {
                 let device = device.or(family.port.filter(|_| !peer.is_multicast()));
                 let route = ip.route_preferring(peer, own, device, family.preferences);
                 let route = route?;
+                if socket.options.to_neighbors && !route.is_to_neighbor(peer) {
+                    return Err(SendError::NoRoute);
+                }
                 if route.kind == AddressKind::Broadcast && !socket.options.broadcast {
                     return Err(SendError::Broadcast);
                 }
@@ -224,6 +232,18 @@ impl Stack {
             sent: socket.sent,
             dropped: socket.dropped,
         })
+    }
+}
+
+impl Socket {
+    /// True for whom it can be connected to.
+    fn may_name(&self, peer: IpAddr) -> bool {
+        match (self.ipv6, peer) {
+            (false, peer) => peer.is_ipv4(),
+            (true, IpAddr::V4(_)) => self.kind != Kind::Echo,
+            // One that was connected over IPv4 comes from there.
+            (true, IpAddr::V6(_)) => self.local.is_ipv6(),
+        }
     }
 }
 

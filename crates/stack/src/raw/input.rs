@@ -4,6 +4,7 @@ use super::{Kind, OVERHEAD, Options, Raw, Received, Socket};
 use crate::Stack;
 use crate::counters::Drop;
 use crate::errors::{Cause, Report};
+use crate::family::FLOW_LABEL;
 use crate::ip::{IcmpError, Ip};
 use crate::ipv4::output::Fragmentation;
 use crate::multicast::Multicast;
@@ -36,6 +37,12 @@ pub(crate) struct View<'a> {
 }
 
 impl View<'_> {
+    /// Over IPv4 there is none.
+    fn flow_label(&self) -> u32 {
+        let first = self.packet.first_chunk().filter(|_| self.source.is_ipv6());
+        first.map_or(0, |&word| u32::from_be_bytes(word) & FLOW_LABEL)
+    }
+
     /// What this packet, a message of ICMP, says of one of ours: between which addresses that went and of which protocol, from its IP header and its
     /// transport header on.
     pub(crate) fn report<'b>(
@@ -61,6 +68,7 @@ impl View<'_> {
             port: self.port,
             ttl: self.ttl,
             tos: self.tos,
+            flow_label: self.flow_label(),
             source,
             destination,
             protocol,

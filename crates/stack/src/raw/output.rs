@@ -25,8 +25,13 @@ impl Raw {
         self.identified(ip, id)?;
         let socket = self.sockets.get_mut(id).ok_or(SendError::Closed)?;
         let to = or_ourselves(send.to.or(socket.remote.map(|(peer, _)| peer)).ok_or(SendError::NotConnected)?);
-        if to.is_ipv6() != socket.ipv6 {
-            return Err(SendError::Family);
+        match (to.is_ipv6(), socket.ipv6) {
+            (false, false) => {}
+            (true, true) if socket.local.is_ipv6() => {}
+            // As Linux, which looks for a way to a mapped address; nobody has such.
+            (false, true) if socket.kind == Kind::Echo => return Err(SendError::Destination),
+            (false, true) => return Err(SendError::NoRoute),
+            (true, _) => return Err(SendError::Family),
         }
         if send.payload.len() > MAX {
             return Err(SendError::MessageSize);

@@ -361,5 +361,23 @@ fn ipv6_has_no_header_and_checksums() {
     assert_eq!(host.dropped(Drop::RawChecksum), 1);
     assert_eq!(host.stack.raw_send(host.now, asks, &to_us(&[1, 2, 3])), Err(SendError::Payload));
     let v4_destination = Send { to: Some(v4(PEER)), payload: b"x", ..Send::default() };
-    assert_eq!(host.stack.raw_send(host.now, asks, &v4_destination), Err(SendError::Family));
+    assert_eq!(host.stack.raw_send(host.now, asks, &v4_destination), Err(SendError::NoRoute));
+}
+
+/// As on Linux, where a mapped address is one to be connected to, and leads nowhere.
+#[test]
+fn one_of_ipv6_that_is_connected_over_ipv4_is_mute() {
+    let mut host = Host::new();
+    let socket = host.stack.raw_open(true, Kind::Protocol(OTHER.0));
+    host.stack.raw_connect(socket, Some((v4(PEER), 0))).unwrap();
+    assert_eq!(host.stack.raw_local(socket), Some((v4(US), OTHER.0.into())));
+    let to = |to| Send { to, payload: b"x", ..Send::default() };
+    assert_eq!(host.stack.raw_send(host.now, socket, &to(None)), Err(SendError::NoRoute));
+    let v6 = IpAddr::from(Ipv6Addr::LOCALHOST);
+    assert_eq!(host.stack.raw_send(host.now, socket, &to(Some(v6))), Err(SendError::Family));
+    assert_eq!(host.stack.raw_connect(socket, Some((v6, 0))), Err(SendError::Family));
+    host.stack.raw_connect(socket, None).unwrap();
+    host.stack.raw_connect(socket, Some((v6, 0))).unwrap();
+    let echo = host.stack.raw_open(true, Kind::Echo);
+    assert_eq!(host.stack.raw_connect(echo, Some((v4(PEER), 0))), Err(SendError::Family));
 }

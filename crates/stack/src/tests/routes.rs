@@ -50,6 +50,11 @@ fn ourselves_and_everybody() {
     );
     let other = Ipv4Addr::new(127, 0, 0, 9);
     assert_eq!(way(&host, other), Ok((PortId::LOOPBACK, v4(other), v4(Ipv4Addr::LOCALHOST))));
+    // All-ones of the loopback is everybody, too; all-zeros is one more of its addresses, as on Linux.
+    let all = host.stack.ip.route(v4(Ipv4Addr::new(127, 255, 255, 255)), None).unwrap();
+    assert_eq!((all.port, all.kind, all.source), (PortId::LOOPBACK, AddressKind::Broadcast, v4(Ipv4Addr::LOCALHOST)));
+    let zeros = host.stack.ip.route(v4(Ipv4Addr::new(127, 0, 0, 0)), None).unwrap();
+    assert_eq!(zeros.kind, AddressKind::Local);
     for broadcast in [Ipv4Addr::BROADCAST, Ipv4Addr::new(10, 0, 0, 255)] {
         assert_eq!(way(&host, broadcast), Ok((host.port, v4(Ipv4Addr::BROADCAST), v4(US))));
         assert_eq!(host.stack.ip.route(v4(broadcast), None).unwrap().kind, AddressKind::Broadcast);

@@ -82,6 +82,9 @@ impl Stack {
                 let preferences = options.family_of(peer.ip()).preferences;
                 let route = ip.route_preferring(or_ourselves(peer.ip()), from, device, preferences);
                 let route = route?;
+                if options.to_neighbors && !route.is_to_neighbor(or_ourselves(peer.ip())) {
+                    return Err(SendError::NoRoute);
+                }
                 if route.kind == AddressKind::Broadcast && !options.broadcast {
                     return Err(SendError::Broadcast);
                 }
@@ -268,10 +271,11 @@ impl Udp {
             return Err(SendError::Destination);
         }
         let len = send.payload.iter().map(|slice| slice.len()).sum::<usize>();
-        // Over IPv6 a program that asks for errors is told what would do, however long this is: so IPv6 itself refuses.
-        if to.is_ipv4() && len > max_payload(to.ip()) {
+        // Over IPv6 a program that asks for errors is told what would do, however long this is; over IPv4 only of what a length can say.
+        if to.is_ipv4() && len > usize::from(u16::MAX) {
             return Err(SendError::MessageSize);
         }
+        let too_long = to.is_ipv4() && len > max_payload(to.ip());
         // A routing header's first stop decides which way it goes.
         let next = match (to.ip(), send.headers) {
             (IpAddr::V6(to), Some(headers)) => headers.next_stop(to).into(),
@@ -350,6 +354,7 @@ impl Udp {
             };
         let leaves = route.kind != AddressKind::Multicast || outgoing.ttl > 0 && !stays(to.ip());
         let sent = match (comes_back && !ip.copies.has_room(), leaves || route.port.is_loopback()) {
+            _ if too_long => Err(IpError::MessageSize),
             (true, _) => Err(IpError::Full),
             (false, true) => ip.send_by(now, &route, &outgoing, &manner, &header, send.payload),
             (false, false) => Ok(()),

@@ -38,6 +38,8 @@ pub(crate) struct Arrival<'a> {
     pub(crate) lost: u32,
     /// Of several datagrams in one piece the length of each; 0 for one.
     pub(crate) segment: u16,
+    /// It brought an error: which of our addresses would answer is not said.
+    pub(crate) error: bool,
     /// The packet's header with options and extension headers, if the socket keeps them.
     pub(crate) headers: &'a [u8],
 }
@@ -75,7 +77,8 @@ pub(super) fn of_packet(list: &mut Vec<u8>, settings: &Settings, arrival: &Arriv
     let Arrival { to, port, ttl, tos, .. } = *arrival;
     if let IpAddr::V4(destination) = to.ip() {
         if settings.ip.packet_info {
-            put(list, IPPROTO_IP, IP_PKTINFO, &packet_info_v4(port, destination));
+            let own = if arrival.error { Ipv4Addr::UNSPECIFIED } else { destination };
+            put(list, IPPROTO_IP, IP_PKTINFO, &packet_info_v4(port, own, destination));
         }
         if settings.ip.receive_ttl {
             put(list, IPPROTO_IP, IP_TTL, &i32::from(ttl).to_ne_bytes());
@@ -97,7 +100,7 @@ pub(super) fn of_packet(list: &mut Vec<u8>, settings: &Settings, arrival: &Arriv
         {
             put(list, IPPROTO_IP, IP_RETOPTS, returned(options, destination).as_bytes());
         }
-        if is_on(Switch::ORIGINAL_DESTINATION) {
+        if is_on(Switch::ORIGINAL_DESTINATION) && !arrival.error {
             let mut address = [0; 16];
             address[..2].copy_from_slice(&2u16.to_ne_bytes());
             address[2..4].copy_from_slice(&to.port().to_be_bytes());
@@ -184,6 +187,7 @@ fn list_v6(list: &mut Vec<u8>, settings: &Settings, arrival: &Arrival<'_>) {
         });
     }
     if is_on(Switch::ORIGINAL_DESTINATION_V6)
+        && !arrival.error
         && let IpAddr::V6(destination) = to.ip()
     {
         let mut address = [0; 28];
@@ -201,10 +205,10 @@ fn list_v6(list: &mut Vec<u8>, settings: &Settings, arrival: &Arrival<'_>) {
 }
 
 /// `struct in_pktinfo`.
-pub(super) fn packet_info_v4(port: u32, destination: Ipv4Addr) -> [u8; 12] {
+pub(super) fn packet_info_v4(port: u32, own: Ipv4Addr, destination: Ipv4Addr) -> [u8; 12] {
     let mut info = [0; 12];
     info[..4].copy_from_slice(&port.to_ne_bytes());
-    info[4..8].copy_from_slice(&destination.octets());
+    info[4..8].copy_from_slice(&own.octets());
     info[8..].copy_from_slice(&destination.octets());
     info
 }

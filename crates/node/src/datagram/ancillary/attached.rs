@@ -46,7 +46,7 @@ impl<'a> Attached<'a> {
         for message in messages(list) {
             let message = message.map_err(|_| Errno::EINVAL)?;
             match message.level {
-                SOL_SOCKET => socket(message)?,
+                SOL_SOCKET => socket(message, who)?,
                 IPPROTO_UDP => attached.udp(message)?,
                 IPPROTO_IP if v4 => attached.ip(message, who)?,
                 IPPROTO_IPV6 if v4 && settings.ipv6.is_some() && message.kind == IPV6_PKTINFO => {

@@ -75,7 +75,7 @@ fn of_ipv4(settings: &Settings, local: Option<SocketAddr>, heard: &Heard) -> Vec
             Some(IpAddr::V6(own)) if !own.is_unspecified() => NOT_IPV4,
             _ => Ipv4Addr::UNSPECIFIED,
         };
-        put(&mut list, IPPROTO_IP, IP_PKTINFO, &packet_info_v4(index_of(heard), own));
+        put(&mut list, IPPROTO_IP, IP_PKTINFO, &packet_info_v4(index_of(heard), own, own));
     }
     if settings.ip.receive_ttl {
         put(&mut list, IPPROTO_IP, IP_TTL, &i32::from(heard.hops).to_ne_bytes());
@@ -99,6 +99,7 @@ fn of_kept(settings: &Settings, local: SocketAddr, kept: &Kept) -> Vec<u8> {
         fragment_size,
         lost: 0,
         segment: 0,
+        error: false,
         headers,
     };
     of_packet(&mut list, settings, &arrival);

@@ -26,6 +26,7 @@ fn arrival(to: &str) -> Arrival<'static> {
         fragment_size: 0,
         lost: 0,
         segment: 0,
+        error: false,
         headers: &[],
     }
 }

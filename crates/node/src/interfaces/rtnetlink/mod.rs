@@ -272,12 +272,12 @@ mod tests {
         assert_eq!(asked(RTM_GETADDR, true, &of_v4[..8], false), Ok(vec![20, 20, 3]));
         assert_eq!(asked(RTM_GETNEIGH, true, &[0; 12], false), Ok(vec![3]));
         assert_eq!(asked(RTM_GETRULE, true, &of_v4[..12], false), Ok(vec![32, 32, 32, 3]));
-        // The network of eth0; its address, its broadcast address, and three of the loopback.
+        // The network of eth0; its address, its broadcast address, and four of the loopback.
         let mut main = of_v4[..12].to_vec();
         main[4] = RT_TABLE_MAIN;
         assert_eq!(asked(RTM_GETROUTE, true, &main, false), Ok(vec![24, 3]));
         main[4] = RT_TABLE_LOCAL;
-        assert_eq!(asked(RTM_GETROUTE, true, &main, false), Ok(vec![24, 24, 24, 24, 3]));
+        assert_eq!(asked(RTM_GETROUTE, true, &main, false), Ok(vec![24, 24, 24, 24, 24, 3]));
         assert_eq!(asked(RTM_GETLINK, true, &[], false), Ok(vec![]));
     }
 

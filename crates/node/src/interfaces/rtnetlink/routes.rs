@@ -288,7 +288,7 @@ fn local(all: &[Interface], family: u8) -> Vec<Told> {
                 local.push(Told::local(prefix.network(), RTN_LOCAL, one, source));
             }
             local.push(Told::local(IpPrefix::host(prefix.addr()), RTN_LOCAL, one, source));
-            if let Some(broadcast) = prefix.broadcast().filter(|_| !one.is_loopback()) {
+            if let Some(broadcast) = prefix.broadcast() {
                 local.push(Told::local(IpPrefix::host(broadcast.into()), RTN_BROADCAST, one, source));
             }
         }
