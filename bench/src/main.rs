@@ -5,7 +5,7 @@ use std::{fs, io};
 
 use clap::{Parser, ValueEnum};
 use sockeye_bench::outcome::{CaseOutcome, Outcome, Participant, Turns};
-use sockeye_bench::scene::{Scene, Wire};
+use sockeye_bench::scene::{Scene, Turn, Wire};
 use sockeye_bench::subject::Subject;
 use sockeye_bench::workload::{self, Case};
 use sockeye_bench::{Result, Tools, machine, picture, table};
@@ -26,6 +26,9 @@ struct Cli {
     /// Seconds of each turn
     #[arg(long)]
     seconds: Option<f64>,
+    /// Pins nobody to a core: who runs where is the scheduler's choice, as for people who start these programs
+    #[arg(long)]
+    unpinned: bool,
     /// A look instead of a table: few cases, the kernel and a node, one round of a second
     #[arg(long)]
     quick: bool,
@@ -60,12 +63,13 @@ fn main() -> Result<()> {
     };
     let rounds = cli.rounds.unwrap_or(if cli.quick { 1 } else { 3 }).max(1);
     let seconds = cli.seconds.unwrap_or(if cli.quick { 1.0 } else { 2.0 });
+    let turn = Turn { seconds, pinned: !cli.unpinned };
     let tools = Tools::new(&subjects)?;
     sockeye_lab::become_root()?;
     machine::raise_limits();
 
     let mut outcome =
-        Outcome { machine: machine::description(), rounds, seconds, subjects: Vec::new(), cases: Vec::new() };
+        Outcome { machine: machine::description(), rounds, turn, subjects: Vec::new(), cases: Vec::new() };
     if let (Some(directory), true) = (&cli.out, cli.add) {
         let path = directory.join("bench.json");
         outcome.cases = match fs::read(&path) {
@@ -79,7 +83,7 @@ fn main() -> Result<()> {
     outcome.subjects =
         participants.map(|subject| Participant { subject: *subject, note: subject.note().to_owned() }).collect();
     for case in &cases {
-        let done = CaseOutcome::new(case, &take_turns(&tools, case, &subjects, rounds, seconds));
+        let done = CaseOutcome::new(case, &take_turns(&tools, case, &subjects, rounds, turn));
         println!("{}", table::block(&done));
         outcome.add(done);
         // As it comes, so that a run that is cut short has not been for nothing.
@@ -94,12 +98,12 @@ fn main() -> Result<()> {
 }
 
 /// A B A B. A subject that fails once is out of the case.
-fn take_turns(tools: &Tools, case: &Case, subjects: &[Subject], rounds: usize, seconds: f64) -> Vec<Turns> {
+fn take_turns(tools: &Tools, case: &Case, subjects: &[Subject], rounds: usize, turn: Turn) -> Vec<Turns> {
     let text = |error: Box<dyn std::error::Error>| error.to_string();
     let wire = case.wire.unwrap_or(Wire::OFFLOADS);
     let admitted = subjects.iter().copied().filter(|subject| (case.admits)(*subject));
     let (mut scenes, mut turns): (Vec<_>, Vec<Turns>) = admitted
-        .map(|subject| match Scene::new(tools, subject, wire, seconds) {
+        .map(|subject| match Scene::new(tools, subject, wire, turn) {
             Ok(scene) => (Some(scene), (subject, Ok(Vec::new()))),
             Err(error) => (None, (subject, Err(text(error)))),
         })

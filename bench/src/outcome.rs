@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::scene::Turn;
 use crate::statistics::Summary;
 use crate::subject::Subject;
 use crate::workload::{Base, Better, Case, Figure};
@@ -13,8 +14,9 @@ pub struct Outcome {
     pub machine: String,
     /// Turns of each subject in each case.
     pub rounds: usize,
-    /// Seconds of each turn.
-    pub seconds: f64,
+    /// What is the same for each of them.
+    #[serde(flatten)]
+    pub turn: Turn,
     /// Whoever took part, and what is to be known of it.
     pub subjects: Vec<Participant>,
     /// In the order of measurement.
@@ -181,7 +183,13 @@ pub(crate) mod tests {
         ];
         let subjects = vec![Participant { subject: Subject::Kernel, note: "the kernel".into() }];
         let machine = "a machine".to_owned();
-        Outcome { machine, rounds: 3, seconds: 1.0, subjects, cases: vec![CaseOutcome::new(&case, &turns)] }
+        Outcome {
+            machine,
+            rounds: 3,
+            turn: Turn { seconds: 1.0, pinned: true },
+            subjects,
+            cases: vec![CaseOutcome::new(&case, &turns)],
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //! Whatever belongs to the subject is pinned to one core: program and node, program and translator. The peer's programs have the
 //! other. A veth pair delivers a frame on the core of its sender, so a part of the receiving kernel's work is done on the
 //! core of the other side, for every subject alike: the processor time of the whole machine tells what the rate does not.
+//! A run may also leave all of it to the scheduler ([`Turn`]).
 
 use std::fs;
 use std::io::{Read, Write};
@@ -19,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
 use sockeye_lab::{Command, Host, Lab, Offloads};
 
 use crate::process::Process;
@@ -73,6 +75,21 @@ pub enum Side {
     Subject,
 }
 
+/// How each measurement is made.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+pub struct Turn {
+    /// How long it takes, in seconds.
+    pub seconds: f64,
+    /// Whether each side has a core to itself.
+    #[serde(default = "yes")]
+    pub pinned: bool,
+}
+
+/// What outcomes mean that do not say.
+fn yes() -> bool {
+    true
+}
+
 /// The two hosts, and what belongs to them.
 #[derive(Debug)]
 pub struct Scene<'a> {
@@ -80,6 +97,7 @@ pub struct Scene<'a> {
     pub subject: Subject,
     /// How long each measurement takes, in seconds.
     pub seconds: f64,
+    pinned: bool,
     tools: &'a Tools,
     /// A node or a translator.
     service: Option<Process>,
@@ -91,7 +109,7 @@ pub struct Scene<'a> {
 
 impl<'a> Scene<'a> {
     /// Two hosts, ready to run programs.
-    pub fn new(tools: &'a Tools, subject: Subject, wire: Wire, seconds: f64) -> Result<Scene<'a>> {
+    pub fn new(tools: &'a Tools, subject: Subject, wire: Wire, turn: Turn) -> Result<Scene<'a>> {
         let lab = Lab::new()?;
         let (peer, host) = (lab.host("peer")?, lab.host("subject")?);
         lab.link(&peer, "veth0", &host, "veth0")?;
@@ -115,7 +133,8 @@ impl<'a> Scene<'a> {
             host.route("default", PEER.parse()?)?;
         }
         let directory = Directory::new()?;
-        let mut scene = Scene { subject, seconds, tools, service: None, peer, host, programs, directory };
+        let Turn { seconds, pinned } = turn;
+        let mut scene = Scene { subject, seconds, pinned, tools, service: None, peer, host, programs, directory };
         scene.service = match subject {
             Subject::Sockeye => Some(scene.node()?),
             Subject::Passt => Some(scene.passt()?),
@@ -125,7 +144,7 @@ impl<'a> Scene<'a> {
         Ok(scene)
     }
 
-    /// A program on one side, pinned to the side's core.
+    /// A program on one side, on the side's core.
     pub fn command(&self, side: Side, program: &str) -> Command {
         match side {
             Side::Peer => self.pinned(&self.peer, PEERS_CORE, program),
@@ -295,10 +314,8 @@ impl<'a> Scene<'a> {
     fn pinned(&self, host: &Host, core: usize, program: &str) -> Command {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let mut command = host.command("taskset");
-        command
-            .args(["-c", &core.min(cores - 1).to_string(), program])
-            .env("LC_ALL", "C")
-            .current_dir(&self.directory.0);
+        let place = if self.pinned { core.min(cores - 1).to_string() } else { format!("0-{}", cores - 1) };
+        command.args(["-c", &place, program]).env("LC_ALL", "C").current_dir(&self.directory.0);
         command
     }
 }

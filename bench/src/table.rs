@@ -3,6 +3,7 @@
 use std::fmt::{self, Write};
 
 use crate::outcome::{CaseOutcome, Failure, FigureOutcome, Outcome, Participant};
+use crate::scene::Turn;
 use crate::subject::Subject;
 use crate::workload::{Base, Better};
 
@@ -22,8 +23,9 @@ pub fn block(case: &CaseOutcome) -> String {
 }
 
 fn write(to: &mut impl Write, outcome: &Outcome) -> fmt::Result {
-    let Outcome { machine, rounds, seconds, subjects, cases } = outcome;
-    writeln!(to, "{machine}; {rounds} rounds of {seconds} s")?;
+    let Outcome { machine, rounds, turn: Turn { seconds, pinned }, subjects, cases } = outcome;
+    let place = if *pinned { "" } else { "; nobody pinned to a core" };
+    writeln!(to, "{machine}; {rounds} rounds of {seconds} s{place}")?;
     writeln!(to, "median, ± half the range, and the ratio to the kernel's median; CPU is that of the whole machine\n")?;
     for case in cases {
         write_case(to, case)?;
