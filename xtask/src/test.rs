@@ -60,7 +60,7 @@ pub(crate) fn run(test: &Test) -> ExitCode {
     ]));
 
     report.section("Documentation");
-    let mut doc = cargo(&["doc", "--workspace", "--no-deps", "--locked", "--quiet"]);
+    let mut doc = cargo(&["doc", "--workspace", "--no-deps", "--document-private-items", "--locked", "--quiet"]);
     report.step(doc.env("RUSTDOCFLAGS", "-D warnings"));
 
     report.section("Build");

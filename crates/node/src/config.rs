@@ -12,6 +12,7 @@ pub use ipv6::default as usual_ipv6;
 
 use core::fmt;
 use core::str::FromStr;
+use std::collections::HashSet;
 use std::io::Read;
 use std::net::IpAddr;
 use std::num::NonZeroU8;
@@ -122,7 +123,9 @@ impl Config {
         let mut text = String::new();
         let read = std::fs::File::open(file).and_then(|opened| opened.take(MOST).read_to_string(&mut text));
         match read.map_err(|error| refused(error.to_string()))? {
-            len if len as u64 == MOST => Err(refused("it is longer than a configuration can be".to_owned())),
+            len if len as u64 == MOST => {
+                Err(refused("it is longer than the 1,048,575 bytes that a configuration can have".to_owned()))
+            }
             _ => self.parse(file, &text),
         }
     }
@@ -138,6 +141,11 @@ impl Config {
         self.ttl = ttl.map_or(self.ttl, |Hops(ttl)| ttl);
         self.gateways.extend(gateways.into_iter().map(|Parsed(address)| address));
         self.dns.extend(dns.into_iter().map(|Parsed(address)| address));
+        if let Some(twice) = twice(&interface) {
+            let line = text.lines().enumerate().filter(|(_, line)| line.contains(&twice.to_string())).last();
+            let what = format!("addresses: {twice} is given twice; leave one of the two out");
+            return Err(Error::Config { file: file.into(), line: line.map(|(index, _)| index + 1), what });
+        }
         let chosen = interface.iter().filter(|table| table.link_local);
         self.link_local.extend(chosen.map(|table| table.name.clone()));
         self.interfaces.extend(interface.into_iter().map(
@@ -153,9 +161,13 @@ impl Config {
         }
         icmp.apply(&mut self.error_rates);
         let LimitsTable { sockets, sockets_per_user, clients } = limits;
-        self.limits.sockets = sockets.unwrap_or(self.limits.sockets);
-        self.limits.sockets_per_user = sockets_per_user.unwrap_or(self.limits.sockets_per_user);
-        self.limits.clients = clients.unwrap_or(self.limits.clients);
+        for (limit, said) in [
+            (&mut self.limits.sockets, sockets),
+            (&mut self.limits.sockets_per_user, sockets_per_user),
+            (&mut self.limits.clients, clients),
+        ] {
+            *limit = said.map_or(*limit, |Count(count)| count);
+        }
         Ok(())
     }
 }
@@ -197,9 +209,9 @@ struct InterfaceTable {
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct LimitsTable {
-    sockets: Option<usize>,
-    sockets_per_user: Option<usize>,
-    clients: Option<usize>,
+    sockets: Option<Count>,
+    sockets_per_user: Option<Count>,
+    clients: Option<Count>,
 }
 
 /// A value that stands in the file as a string.
@@ -209,6 +221,18 @@ impl<'de, T: FromStr<Err: fmt::Display>> Deserialize<'de> for Parsed<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         text.parse().map(Parsed).map_err(|error| serde::de::Error::custom(format!("{text:?}: {error}")))
+    }
+}
+
+/// How many there may be: somebody at least.
+struct Count(usize);
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match i64::deserialize(deserializer)? {
+            number @ 1.. => Ok(Count(usize::try_from(number).unwrap_or(usize::MAX))),
+            number => Err(serde::de::Error::custom(format!("{number} lets no program in; it is 1 or more"))),
+        }
     }
 }
 
@@ -257,6 +281,13 @@ impl<'de> Deserialize<'de> for DriverWord {
             _ => Err(serde::de::Error::custom(format!("{text:?} is neither \"packet\" nor \"tap\" nor \"xdp\""))),
         }
     }
+}
+
+/// An address that the interfaces of a file have twice.
+fn twice(interfaces: &[InterfaceTable]) -> Option<IpAddr> {
+    let mut known = HashSet::new();
+    let mut all = interfaces.iter().flat_map(|table| &table.addresses).map(|Parsed(prefix)| prefix.addr());
+    all.find(|address| !known.insert(*address))
 }
 
 /// File, line and key of an error: the line is where the parser stood, the key is the last one set up to there.
@@ -361,8 +392,37 @@ mod tests {
         assert!(error.starts_with("node.toml:2: identifiers: \"mine\""), "{error}");
         let error = wrong("ttl = 0\n");
         assert_eq!(error, "node.toml:1: ttl: 0 is not from 1 to 255");
+        for (limit, number) in [("sockets", "0"), ("sockets_per_user", "-1"), ("clients", "0")] {
+            let error = wrong(&format!("[limits]\n{limit} = {number}\n"));
+            assert_eq!(error, format!("node.toml:2: {limit}: {number} lets no program in; it is 1 or more"));
+        }
+        for count in ["99", "11", "-1", "'often'"] {
+            let error = wrong(&format!("[ipv6]\nduplicate_detection = {count}\n"));
+            let expected = "node.toml:2: duplicate_detection: neither true nor false nor how often, from 0 to 10";
+            assert_eq!(error, expected, "{count}");
+        }
+        let error = wrong(
+            "[[interface]]\nname = 'a'\naddresses = ['10.0.0.2/24', 'fd00::1/64']\n[[interface]]\nname = 'b'\naddresses = ['fd00::1/48']\n",
+        );
+        assert_eq!(error, "node.toml:6: addresses: fd00::1 is given twice; leave one of the two out");
         let error = wrong("control = \n");
         assert!(error.starts_with("node.toml:1: control: "), "{error}");
         assert!(!error.contains('\n'), "{error}");
+    }
+
+    #[test]
+    fn a_file_has_an_end() {
+        let path = std::env::temp_dir().join(format!("sockeye-config-{}", std::process::id()));
+        let said = |len: usize| {
+            std::fs::write(&path, [b"ttl = 9\n".as_slice(), &vec![b'#'; len]].concat()).expect("a file is written");
+            let mut config = Config::new("/nowhere");
+            let loaded = config.load(&path).map_err(|error| error.to_string());
+            loaded.map(|()| config.ttl.get())
+        };
+        let (short, long) = (said(1_000_000), said(1 << 20));
+        std::fs::remove_file(&path).expect("it is there");
+        assert_eq!(short, Ok(9));
+        let error = long.expect_err("too long");
+        assert!(error.starts_with(&path.display().to_string()) && error.contains("1,048,575 bytes"), "{error}");
     }
 }

@@ -5,7 +5,7 @@
 //! program that the kernel runs for each call, so when it is set the shim runs it for its own ones ([`verdict`]), and from then on does without those that it forbids
 //! ([`forbids`]):
 //!
-//! - *What a descriptor is* (`getsockname`): datagram sockets are remembered by their numbers from before ([`names`](crate::names)); a stream is what is not remembered.
+//! - *What a descriptor is* (`getsockname`): datagram sockets are remembered by their numbers from before ([`names`]); a stream is what is not remembered.
 //!   Of a stream's end nobody asks for a reason ([`cannot_ask`]).
 //! - *Who asks* (`geteuid`): the kernel says it. *Whether a pointer is good* (`rt_sigprocmask`): it is believed. *Where a datagram went last*: the node is
 //!   asked each time.

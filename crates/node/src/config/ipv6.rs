@@ -33,10 +33,23 @@ fn yes() -> bool {
 
 /// How often it is asked whether somebody has an address.
 #[derive(Clone, Copy, Deserialize)]
-#[serde(untagged, expecting = "neither true nor false nor how often, from 0 to 255")]
+#[serde(untagged, expecting = "neither true nor false nor how often, from 0 to 10")]
 enum Questions {
     Asked(bool),
-    Times(u8),
+    Times(Times),
+}
+
+/// A question takes a second: more of them would be a mistake.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(try_from = "u8")]
+struct Times(u8);
+
+impl TryFrom<u8> for Times {
+    type Error = &'static str;
+
+    fn try_from(times: u8) -> Result<Self, Self::Error> {
+        if times <= 10 { Ok(Times(times)) } else { Err("too often") }
+    }
 }
 
 impl Default for Questions {
@@ -49,7 +62,7 @@ impl Questions {
     fn count(self) -> u8 {
         match self {
             Questions::Asked(asked) => asked.into(),
-            Questions::Times(times) => times,
+            Questions::Times(Times(times)) => times,
         }
     }
 }

@@ -68,6 +68,12 @@ struct Prediction {
 }
 
 impl Predictions {
+    /// By which ports the frames came that are known.
+    #[cfg(test)]
+    pub(crate) fn ports(&self) -> Vec<PortId> {
+        self.slots.iter().flatten().map(|known| known.port).collect()
+    }
+
     /// The connection that a frame is for, and where its segment stands in the frame's buffer. `generation` is that of
     /// the host's addresses.
     #[inline]

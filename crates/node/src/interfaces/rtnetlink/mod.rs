@@ -2,7 +2,7 @@
 //!
 //! The kernel answers a dump with one message after another: a header, a fixed part by the message's type, and
 //! attributes, each aligned to four bytes ([`messages`]). That form is every C library's own for interfaces, so it is also what the
-//! shim is given for `getifaddrs` ([`file`]): all links first, then the addresses of IPv4, then those of IPv6, as glibc asks for them.
+//! shim is given for `getifaddrs` ([`file()`]): all links first, then the addresses of IPv4, then those of IPv6, as glibc asks for them.
 //!
 //! Who has a netlink socket ([`crate::netlink`]) asks for each kind by itself ([`answer`]), for all of it or for one. A dump that may be
 //! filtered is filtered if the socket says that it means what it writes (NETLINK_GET_STRICT_CHK), as Linux does, and what says more

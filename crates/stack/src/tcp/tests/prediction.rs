@@ -223,3 +223,53 @@ fn all_but_the_first_of_a_row(ipv6: bool) {
     }
     assert_eq!(counts, [0, 1, 2, 2, 2, 3, 3]);
 }
+
+/// What begins alike is no part of the connection if it comes by another port: there, nobody has judged it.
+#[test]
+fn a_frame_is_known_on_its_own_port_only() {
+    for ipv6 in [false, true] {
+        let mut side = Side::new(ipv6, false);
+        let step = Step::Segment {
+            ahead: 0,
+            unacknowledged: 0,
+            flags: ACK.0,
+            len: 5,
+            window: 1_000,
+            stamp: None,
+            change: Change::Nothing,
+        };
+        let device = side.bench.port;
+        side.forget();
+        side.take(&step);
+        assert_eq!(side.bench.stack.tcp.demux.predictions.ports(), [device]);
+        let frame = side.frame(&step);
+        let generation = side.bench.stack.ip.route_generation();
+        let known = |predictions: &Predictions, port| predictions.find(&frame, port, generation);
+        let (index, segment) = known(&side.bench.stack.tcp.demux.predictions, device).expect("it was learnt");
+        assert_eq!(known(&side.bench.stack.tcp.demux.predictions, PortId::LOOPBACK), None);
+        let mut predictions = Predictions::default();
+        predictions.learn(&frame, segment.start, PortId::LOOPBACK, generation, index);
+        assert_eq!(known(&predictions, device), None);
+        assert_eq!(known(&predictions, PortId::LOOPBACK), Some((index, segment)));
+    }
+}
+
+/// To an address of the device, too, whose port is what sockets are told.
+#[test]
+fn what_comes_by_the_loopback_is_learnt_as_from_there() {
+    for ipv6 in [false, true] {
+        let (mut bench, listener) = Bench::of(ipv6).listens(10, Options::default());
+        let to = SocketAddr::new(bench.address(OUR_IP), OUR_PORT);
+        let client = bench.stack.tcp_connect(bench.now, None, to, Options::default()).unwrap();
+        bench.poll();
+        let server = bench.stack.tcp_accept(listener).expect("a connection to accept");
+        for _ in 0..3 {
+            bench.write(client, b"hello");
+            bench.poll();
+        }
+        assert_eq!(bench.read(server), b"hellohellohello");
+        let ports = bench.stack.tcp.demux.predictions.ports();
+        assert!(!ports.is_empty() && ports.iter().all(|port| port.is_loopback()), "{ports:?}");
+        assert!(bench.sent.is_empty());
+    }
+}
