@@ -73,6 +73,18 @@ impl Host {
         if (level, name) == (IPPROTO_IPV6, IPV6_V6ONLY) && socket.settings.ipv6.is_some() && !unbound {
             return Err(Errno::EINVAL);
         }
+        if level == IPPROTO_TCP {
+            let (closed, listens) = (
+                matches!(socket.state, State::Fresh | State::Bound(_)),
+                matches!(socket.state, State::Listening { .. }),
+            );
+            match name {
+                // A window may be without a bound, and a listener begin to take data early, only before there is a connection.
+                TCP_WINDOW_CLAMP if stream && !closed && read_int(value) == Ok(0) => return Err(Errno::EINVAL),
+                TCP_FASTOPEN if stream && !closed && !listens => return Err(Errno::EINVAL),
+                _ => {}
+            }
+        }
         socket.settings.set(stream, who, level, name, value)?;
         socket.reports.heed(&socket.settings, level, name);
         self.apply(now, id);
@@ -137,6 +149,11 @@ impl Host {
                 Body::Listener(_) => info::of_state(tcp::State::Listen),
                 _ => info::of_state(tcp::State::Closed),
             }),
+            (IPPROTO_TCP, TCP_TIMESTAMP) if stream => Ok(int(match body {
+                Body::Connection(connection) => self.stack().tcp_timestamp(now, connection).unwrap_or(0).cast_signed(),
+                // The clock itself.
+                _ => now.as_millis() as i32,
+            })),
             (IPPROTO_TCP, TCP_MAXSEG) if let Body::Connection(connection) = body => {
                 let info = self.stack().tcp_info(now, connection).ok_or(Errno::ENOTCONN)?;
                 Ok(int(info.send_mss.cast_signed()))

@@ -135,7 +135,7 @@ impl Settings {
         }
         match level {
             SOL_SOCKET => self.set_socket(stream, who, name, bytes),
-            IPPROTO_TCP if stream => self.tcp.set(name, bytes),
+            IPPROTO_TCP if stream => self.tcp.set(who, name, bytes),
             IPPROTO_IP => self.ip.set(stream, name, bytes),
             IPPROTO_IPV6 => self.ipv6.as_mut().ok_or(Errno::ENOPROTOOPT)?.set(stream, name, bytes),
             _ => Err(Errno::ENOPROTOOPT),

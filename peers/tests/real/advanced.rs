@@ -9,7 +9,7 @@ fn scene() -> Scene {
 }
 
 /// What a node has not, by kind of socket, level and number; the reasons stand in docs/options.md. There it answers as it does to what is unknown.
-const REFUSED: [(&str, &str, &[u8]); 4] = [
+const REFUSED: [(&str, &str, &[u8]); 5] = [
     // A membership that cannot be is left on no interface, or on one.
     ("udp4 udp6 raw4", "0", &[36]),
     // What netfilter has.
@@ -18,6 +18,8 @@ const REFUSED: [(&str, &str, &[u8]); 4] = [
     ("udp4 udp6 tcp4 tcp6 raw4", "0", &[16, 17, 64, 65, 66, 67, 80]),
     // IPsec, netfilter.
     ("udp6 tcp6 raw6", "41", &[34, 35, 64, 65, 68, 69]),
+    // Signatures, repair, data in a SYN, and what else streams do not do.
+    ("tcp4 tcp6", "6", &[14, 16, 19, 26, 27, 30, 32, 33, 34, 35, 36, 37, 42, 44, 45, 46]),
 ];
 
 /// What each option is at first, takes, refuses and reads back: the peer's kernel says what is right.

@@ -2,8 +2,8 @@
 # and which lengths may be set, what reads back, and what others than root may. And whom each kind takes for a group. What it prints is the same on each stack that does as Linux does.
 import errno, os, socket, struct
 
-SOL, IP, IPV6, UDP = 1, 0, 41, 17
-NUMBERS = {SOL: [11, 29, 35], IP: range(82), IPV6: range(82), UDP: [101, 102, 103]}
+SOL, IP, IPV6, UDP, TCP = 1, 0, 41, 17, 6
+NUMBERS = {SOL: [11, 29, 35], IP: range(82), IPV6: range(82), UDP: [101, 102, 103], TCP: range(50)}
 VALUES = [-2, -1, 0, 1, 2, 3, 4, 5, 6, 8, 10, 63, 64, 128, 255, 256, 1279, 1280, 1281, 65535, 65536, 0x7fffffff]
 LENGTHS = [0, 1, 2, 3, 5, 8, 12, 16, 20, 24, 32, 40]
 KINDS = [("udp4", socket.AF_INET, socket.SOCK_DGRAM, 0), ("udp6", socket.AF_INET6, socket.SOCK_DGRAM, 0),
@@ -21,8 +21,8 @@ def attempt(call):
 def show(value):
     return value if isinstance(value, str) else value.hex() if len(value) != 4 else str(struct.unpack("i", value)[0])
 
-# What is asked of these stands in the buffer, and python's has anything in it.
-QUESTIONS = [(IP, 41), (IP, 48), (IPV6, 48), (IPV6, 32)]
+# What is asked of these stands in the buffer, and python's has anything in it; or it is each host's affair: TCP_INFO, the congestion control, the clock.
+QUESTIONS = [(IP, 41), (IP, 48), (IPV6, 48), (IPV6, 32), (TCP, 11), (TCP, 13), (TCP, 24)]
 
 def get(s, level, name, length=4):
     if (level, name) in QUESTIONS:
@@ -52,6 +52,8 @@ def ranges(s, level, name):
 def table(kind, family, sort, protocol, level, name):
     # Streams and raw packets have no more of these than that a checksum could be left out.
     if (level, name) != (SOL, 11) and level in (SOL, UDP) and sort != socket.SOCK_DGRAM:
+        return
+    if level == TCP and sort != socket.SOCK_STREAM:
         return
     whole, parts, others = [socket.socket(family, sort, protocol) for _ in range(3)]
     print(kind, level, name, "first", get(whole, level, name), get(whole, level, name, 64))

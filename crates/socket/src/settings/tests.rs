@@ -29,7 +29,8 @@ fn every_int_option_comes_back_as_it_was_set() {
         (IPPROTO_TCP, TCP_SYNCNT, 3),
         (IPPROTO_TCP, TCP_LINGER2, 9),
         (IPPROTO_TCP, TCP_LINGER2, -1),
-        (IPPROTO_TCP, TCP_DEFER_ACCEPT, 4),
+        (IPPROTO_TCP, TCP_DEFER_ACCEPT, 7),
+        (IPPROTO_TCP, TCP_FASTOPEN, 4),
         (IPPROTO_TCP, TCP_WINDOW_CLAMP, 9_000),
         (IPPROTO_TCP, TCP_USER_TIMEOUT, 1_500),
         (IPPROTO_TCP, TCP_NOTSENT_LOWAT, 16_384),
@@ -74,15 +75,45 @@ fn linger_is_two_ints() {
 #[test]
 fn what_is_not_done_is_refused() {
     let mut settings = Settings::default();
-    // SO_ATTACH_FILTER, SO_MAX_PACING_RATE, TCP_FASTOPEN, TCP_ULP, TCP_MD5SIG, IP_HDRINCL, IP_IPSEC_POLICY,
+    // SO_ATTACH_FILTER, SO_MAX_PACING_RATE, TCP_ZEROCOPY_RECEIVE, TCP_MD5SIG, IP_HDRINCL, IP_IPSEC_POLICY,
     // IP_ADD_MEMBERSHIP, IPV6_V6ONLY
-    let refused = [(1, 26), (1, 47), (6, 23), (6, 31), (6, 14), (0, 3), (0, 16), (0, 35), (41, 26), (-1, 0)];
+    let refused = [(1, 26), (1, 47), (6, 35), (6, 14), (0, 3), (0, 16), (0, 35), (41, 26), (-1, 0)];
     for (level, name) in refused {
         assert_eq!(set(&mut settings, level, name, 1), Err(Errno::ENOPROTOOPT), "{level}/{name}");
         let unknown = if level == 41 || level == -1 { Errno::EOPNOTSUPP } else { Errno::ENOPROTOOPT };
         assert_eq!(settings.value(true, level, name), Err(unknown), "{level}/{name}");
     }
     assert_eq!(settings, Settings::default());
+}
+
+/// What this host does not do is off, and can be turned off.
+#[test]
+fn switches_of_tcp_that_are_off() {
+    let mut settings = Settings::default();
+    let switches = [TCP_THIN_LINEAR_TIMEOUTS, TCP_SAVE_SYN, TCP_FASTOPEN_NO_COOKIE, TCP_INQ, TCP_TX_DELAY];
+    for name in switches {
+        assert_eq!(set(&mut settings, IPPROTO_TCP, name, 0), Ok(()));
+        assert_eq!(set(&mut settings, IPPROTO_TCP, name, 1), Err(Errno::ENOPROTOOPT));
+        assert_eq!(set(&mut settings, IPPROTO_TCP, name, -1), Err(Errno::EINVAL));
+        assert_eq!(value(&settings, IPPROTO_TCP, name), 0);
+    }
+    assert_eq!(set(&mut settings, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 1), Err(Errno::EOPNOTSUPP));
+    let root = |value: i32| {
+        Settings::default().set(true, Privilege::Administrator, IPPROTO_TCP, TCP_REPAIR, &value.to_ne_bytes())
+    };
+    let said = [i32::MIN, -2, -1, 0, 1, 2].map(root);
+    let (wrong, no) = (Err(Errno::EINVAL), Err(Errno::ENOPROTOOPT));
+    assert_eq!(said, [wrong, wrong, Ok(()), Ok(()), no, wrong]);
+    assert_eq!(settings, Settings::default());
+}
+
+#[test]
+fn waiting_for_data_lasts_as_long_as_so_many_syns() {
+    let mut settings = Settings::default();
+    for (asked, told) in [(-1, 0), (0, 0), (1, 1), (2, 3), (4, 7), (64, 127), (128, 247), (i32::MAX, 29_887)] {
+        set(&mut settings, IPPROTO_TCP, TCP_DEFER_ACCEPT, asked).unwrap();
+        assert_eq!(value(&settings, IPPROTO_TCP, TCP_DEFER_ACCEPT), told, "{asked}");
+    }
 }
 
 #[test]

@@ -266,6 +266,11 @@ impl Stack {
         self.tcp.connections.get(id).map(|connection| connection.info(now))
     }
 
+    /// The clock that segments of the connection would tell (`TCP_TIMESTAMP`).
+    pub fn tcp_timestamp(&self, now: Instant, id: ConnectionId) -> Option<u32> {
+        self.tcp.connections.get(id).map(|connection| connection.timestamp(now))
+    }
+
     /// Why the connection ended, or what was last said against it; forgotten by this (`SO_ERROR`).
     pub fn tcp_take_error(&mut self, id: ConnectionId) -> Option<Error> {
         let connection = self.tcp.connections.get_mut(id)?;

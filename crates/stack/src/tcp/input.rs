@@ -25,7 +25,7 @@ const SYN_AGAIN: Duration = Duration::from_millis(4);
 /// A timestamp older than this proves nothing (RFC 7323, 5.5).
 const PAWS_IDLE: Duration = Duration::from_secs(24 * 24 * 3_600);
 /// RFC 9293, MUST-40: below half a second; 40 ms, as Linux has it.
-pub(crate) const ACK_DELAY: Duration = Duration::from_millis(40);
+pub const ACK_DELAY: Duration = Duration::from_millis(40);
 
 /// A segment, read.
 pub(crate) struct Arrival {

@@ -68,9 +68,11 @@ pub use demux::Flow;
 pub use heard::{Heard, Interest, Kept};
 pub use hop::Extras;
 pub use info::{Info, Summary, TimerInfo};
+pub use input::ACK_DELAY;
 pub use joined::Side;
 pub use open::ConnectError;
 pub use options::Options;
+pub use rtt::{MAX_RTO, MIN_RTO};
 
 use crate::bind::{BindingId, Bindings};
 use crate::buffer::Pool;

@@ -10,10 +10,10 @@ use std::time::Duration;
 
 /// Before the first sample (RFC 6298, 2.1).
 const INITIAL_RTO: Duration = Duration::from_secs(1);
-/// The standard's floor is one second; every large stack has had 200 ms for decades, and so have we.
-pub(crate) const MIN_RTO: Duration = Duration::from_millis(200);
+/// What a timeout is above the round trip at least. The standard's floor is one second; every large stack has had 200 ms for decades, and so have we.
+pub const MIN_RTO: Duration = Duration::from_millis(200);
 /// (2.5) An upper bound of at least 60 seconds; Linux has 120.
-pub(crate) const MAX_RTO: Duration = Duration::from_secs(120);
+pub const MAX_RTO: Duration = Duration::from_secs(120);
 
 /// Smoothed round-trip time, its variation, and the timeout that follows; in nanoseconds, which every acknowledgement
 /// reckons with.
