@@ -97,6 +97,7 @@ mod codec;
 pub mod datagram;
 mod name;
 mod path;
+pub mod program;
 mod reply;
 mod request;
 pub mod ring;

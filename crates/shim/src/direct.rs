@@ -5,7 +5,7 @@
 //! where the payload should be. So the numbers that have a function here go there; all others (futex above all, which is why the decision is
 //! one jump) go to the kernel. The results are the same as those of libc's functions: -1 and `errno`.
 
-use crate::{accept, connect, door, interpose, ioctl, options, real, sandbox, socket, transfer};
+use crate::{accept, connect, door, exec, interpose, ioctl, options, real, sandbox, socket, transfer};
 use libc::{c_int, c_long, c_uint, c_ulong, c_void};
 
 interpose! {
@@ -39,6 +39,8 @@ interpose! {
                 libc::SYS_setsockopt => options::setsockopt(fd, int(b), int(c), d as *const c_void, e as u32).into(),
                 libc::SYS_ioctl => ioctl::ioctl(fd, b as c_ulong, c as *mut c_void).into(),
                 libc::SYS_prctl => sandbox::prctl(fd, b as c_ulong, c as c_ulong, d as c_ulong, e as c_ulong).into(),
+                libc::SYS_execve => exec::execve(a as *const _, b as *const _, c as *const _).into(),
+                libc::SYS_execveat => exec::execveat(fd, b as *const _, c as *const _, d as *const _, int(e)).into(),
                 libc::SYS_chroot => door::chroot(a as *const _).into(),
                 // The other operations only ask.
                 libc::SYS_seccomp if [libc::SECCOMP_SET_MODE_STRICT, libc::SECCOMP_SET_MODE_FILTER].contains(&(a as c_uint)) => {

@@ -22,6 +22,8 @@ unsafe impl Sync for Remembered {}
 
 static REMEMBERED: Remembered =
     Remembered { ready: AtomicBool::new(false), path: UnsafeCell::new(Err(PathError::Unset)) };
+/// The path stood in the environment.
+static SET: AtomicBool = AtomicBool::new(false);
 static DEBUG: AtomicBool = AtomicBool::new(false);
 static COMPLAINED: AtomicBool = AtomicBool::new(false);
 
@@ -31,6 +33,7 @@ pub(crate) fn remember() {
         return;
     }
     DEBUG.store(variable(c"SOCKEYE_DEBUG").is_some(), Ordering::Relaxed);
+    SET.store(variable(c"SOCKEYE_CONTROL").is_some(), Ordering::Relaxed);
     // SAFETY: `ready` is not set, so nobody reads; and only the loader calls this, once.
     unsafe { *REMEMBERED.path.get() = work_out() };
     REMEMBERED.ready.store(true, Ordering::Release);
@@ -46,14 +49,25 @@ pub(crate) fn control_path() -> Result<ControlPath, PathError> {
     }
 }
 
+/// The way to the node for who is started: the path, and whether it stood in the environment. None before the program is loaded.
+pub(crate) fn way() -> (Option<&'static [u8]>, bool) {
+    if !REMEMBERED.ready.load(Ordering::Acquire) {
+        return (None, false);
+    }
+    // SAFETY: `ready` is set, so nobody writes any more.
+    let path = unsafe { &*REMEMBERED.path.get() };
+    (path.as_ref().ok().map(ControlPath::as_bytes), SET.load(Ordering::Relaxed))
+}
+
 fn work_out() -> Result<ControlPath, PathError> {
     // SAFETY: has no condition and cannot fail.
     let user = unsafe { libc::geteuid() };
     ControlPath::default(variable(c"SOCKEYE_CONTROL"), variable(c"XDG_RUNTIME_DIR"), user)
 }
 
-fn variable(name: &CStr) -> Option<&'static [u8]> {
-    // SAFETY: the value ends in a zero byte; it is copied at once, before the program can change it.
+/// A variable as it is now.
+pub(crate) fn variable(name: &CStr) -> Option<&'static [u8]> {
+    // SAFETY: the value ends in a zero byte; what is kept of it is copied at once, before the program can change it.
     unsafe {
         let value = libc::getenv(name.as_ptr());
         (!value.is_null()).then(|| CStr::from_ptr(value).to_bytes())

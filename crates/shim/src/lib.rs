@@ -17,11 +17,12 @@
 //! | `open`, `fopen`, `opendir`, `stat`, `readlink`, `access` of `/proc/net` and `/sys/class/net` | asks the node for a file that tells of its own world |
 //! | `mmap` on a packet socket | maps the node's memory; `poll`, `select` and `epoll_wait` look there first |
 //! | `getaddrinfo`, `getnameinfo`, `gethostby*` | asks the node for names, and libc for the rest |
-//! | `syscall` | the socket calls, `read` and `write` by their numbers are those of above |
+//! | `exec*`, `posix_spawn`, `posix_spawnp` | passes on what keeps the new program on the node, and starts files with capabilities of the network by their loader |
+//! | `syscall` | the socket calls, `read`, `write` and `execve` by their numbers are those of above |
 //!
 //! There is no table of descriptors: whether a descriptor is a node's socket, and which, is in the name that it is bound to
 //! (`names`). So nothing here can go stale over dup, fork, exec, or descriptors passed between processes, and there is no lock. The only
-//! state of the process is the addresses of libc's own functions (`real`), the control path (`environment`), the connections to the node that
+//! state of the process is the addresses of libc's own functions (`real`), the control path (`environment`), where the program comes from (`exec`), the connections to the node that
 //! it keeps and checks before each use (`connection`), which sockets it has shown on them (`statement`), and a flag and a counter that
 //! stay zero in a process without datagram sockets and fresh streams, so that its `read` and `write` go straight through (`names`).
 //!
@@ -39,7 +40,8 @@
 //! What a pair or libc's seams cannot do otherwise; everything that a node does not do yet is the node's to say.
 //!
 //! - *Not reached*: programs that make system calls without libc (static ones, Go's), libc's own inner calls (stdio reads a stream, but takes a
-//!   reset for its end; the resolver's `res_*` ask the kernel's network), `io_uring`, `sendfile` and `splice` into a datagram socket.
+//!   reset for its end; the resolver's `res_*` ask the kernel's network; `system` and `popen` pass the environment on as the program has it), set-id programs and files
+//!   with capabilities beyond the network, `io_uring`, `sendfile` and `splice` into a datagram socket.
 //! - *Files*: a path of `/proc/net` or `/sys/class/net` is known by how it begins; one that is relative, or leads there through a link or `..`, is
 //!   the kernel's, and so are `scandir` and `realpath` by libc. A file of `/proc/net` holds what was so when it was opened. A directory in `/sys` is not for a program
 //!   that has another root directory than the node.
@@ -80,6 +82,7 @@ mod discard;
 mod door;
 mod environment;
 mod exchange;
+mod exec;
 mod files;
 mod filter;
 mod hosts;
@@ -129,6 +132,7 @@ static AT_LOAD: extern "C" fn() = {
     extern "C" fn at_load() {
         real::find_all();
         environment::remember();
+        exec::remember();
         connection::prepare();
         names::look_for_inherited_sockets();
     }

@@ -11,6 +11,8 @@
 //!   asked each time.
 //! - *A connection to the node* (`socket`, `connect`): one is opened and kept before.
 //!
+//! - *Whether a file that is started needs its loader* ([`exec`](crate::exec)): it is started as it is.
+//!
 //! Nobody waits awake there ([`patience`](crate::patience)). Without `sendmsg` and `recvmsg` there are no datagrams and no questions; the calls are made still, as the
 //! program has made one like them itself.
 //!
@@ -50,6 +52,8 @@ pub(crate) enum Call {
     Exchange,
     /// `socket` and `connect`: another connection to the node.
     Connect,
+    /// What it takes to look at a file before it is started, and memory for that.
+    Look,
 }
 
 /// The system calls that each of them is, with arguments that the filter may look at.
@@ -67,10 +71,22 @@ const CALLS: &[(Call, c_long, [u64; 3])] = &[
     (Call::Exchange, libc::SYS_recvmsg, [3, POINTER, libc::MSG_DONTWAIT as u64]),
     (Call::Connect, libc::SYS_socket, [libc::AF_UNIX as u64, libc::SOCK_SEQPACKET as u64, 0]),
     (Call::Connect, libc::SYS_connect, [3, POINTER, 110]),
+    (Call::Look, libc::SYS_geteuid, [0; 3]),
+    (Call::Look, libc::SYS_getxattr, [POINTER, POINTER, POINTER]),
+    (Call::Look, libc::SYS_faccessat, [CURRENT, POINTER, libc::R_OK as u64]),
+    (Call::Look, libc::SYS_newfstatat, [CURRENT, POINTER, POINTER]),
+    (Call::Look, libc::SYS_openat, [CURRENT, POINTER, libc::O_CLOEXEC as u64]),
+    (Call::Look, libc::SYS_pread64, [3, POINTER, 64]),
+    (Call::Look, libc::SYS_close, [3, 0, 0]),
+    (Call::Look, libc::SYS_mmap, [0, 8192, (libc::PROT_READ | libc::PROT_WRITE) as u64]),
+    (Call::Look, libc::SYS_munmap, [POINTER, 8192, 0]),
 ];
 
 /// Where a pointer may point.
 const POINTER: u64 = 0x7fff_0000_0000;
+
+/// The current directory, as the kernel takes it in a word.
+const CURRENT: u64 = libc::AT_FDCWD as u64;
 
 /// Whether this process has given up system calls.
 pub(crate) fn is_entered() -> bool {

@@ -54,6 +54,8 @@ macro_rules! syscall {
     }};
 }
 
+pub(crate) mod files;
+
 /// A descriptor of the shim's own, closed when it goes.
 #[derive(Debug)]
 pub(crate) struct Descriptor(c_int);

@@ -149,6 +149,7 @@ same! {
     event_loops_run: "events.py";
     compiled_programs_run: "calls.c";
     another_root_leads_to_the_node: "rooted.py";
+    what_is_started_stays: "starting.c";
 }
 
 #[test]

@@ -138,8 +138,8 @@ Examples:
 The program's children are on the node too. A program must be linked with the
 system's C library, dynamically, and not be setuid: others cannot be reached,
 and are refused rather than run on the kernel's stack unasked. What a program
-starts is not looked at: its children must be such programs too, and keep the
-environment (`env -i` does not), or they are on the kernel's stack.";
+starts is not refused: children that cannot be reached are on the kernel's
+stack, and so are those that were started with LD_PRELOAD set to nothing.";
 
 const SHOW: &str = "\
 Examples:

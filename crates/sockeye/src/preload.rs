@@ -17,6 +17,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::{Path, PathBuf};
 
 use rustix::fs::StatVfsMountFlags;
+use sockeye_control::program;
 
 use crate::failure::Failure;
 
@@ -46,8 +47,8 @@ pub(crate) fn preload_list(library: &Path, present: Option<OsString>) -> OsStrin
     let mut list = library.as_os_str().to_owned();
     for entry in present.unwrap_or_default().as_bytes().split(|byte| matches!(byte, b':' | b' ')) {
         let entry = OsStr::from_bytes(entry);
-        // A `run` inside a `run` has the shim there already.
-        if !entry.is_empty() && entry != library.as_os_str() {
+        // A `run` inside a `run` has the shim there already, be it from another user's directory or of another version.
+        if !entry.is_empty() && entry != library.as_os_str() && !program::is_shim(entry.as_bytes()) {
             list.push(":");
             list.push(entry);
         }
@@ -172,5 +173,6 @@ mod tests {
         assert_eq!(preload_list(shim, None), "/run/sockeye/shim.so");
         assert_eq!(preload_list(shim, Some("/a.so /b.so".into())), "/run/sockeye/shim.so:/a.so:/b.so");
         assert_eq!(preload_list(shim, Some("/run/sockeye/shim.so:/a.so".into())), "/run/sockeye/shim.so:/a.so");
+        assert_eq!(preload_list(shim, Some("/a.so:/x/shim-0123456789abcdef.so".into())), "/run/sockeye/shim.so:/a.so");
     }
 }

@@ -9,7 +9,10 @@
 //! - the loader must be that of the system's C library, for the machine that the shim is built for;
 //! - setuid, setgid and file capabilities make the loader ignore `LD_PRELOAD` (ld.so(8), secure-execution mode).
 //!
-//! A script is as good as its interpreter, also by way of `env`. What a program itself starts later is not looked at.
+//! One kind of file is not refused: capabilities of the network alone, as ping has them, are nothing that a program on a node needs of the kernel,
+//! since the node decides by its own rules. It is started as an argument of its loader ([`Found::loader`], and `sockeye_control::program` for why).
+//!
+//! A script is as good as its interpreter, also by way of `env`. What a program itself starts later is the shim's business.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
@@ -18,19 +21,16 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use sockeye_control::program::{self, PT_INTERP, PT_NOTE, Segment, Segments};
+
 use crate::failure::Failure;
 
 /// Interpreters of interpreters; the kernel follows as many.
 const MAX_DEPTH: usize = 5;
 /// More of a `#!` line than this the kernel does not read.
 const SCRIPT_LINE: usize = 256;
-/// Program headers of a hostile file are not read beyond this.
-const MAX_HEADERS: u16 = 512;
-/// Nor notes.
+/// Notes of a hostile file are not read beyond this.
 const MAX_NOTE: u64 = 64 * 1024;
-
-const PT_INTERP: u32 = 3;
-const PT_NOTE: u32 = 4;
 
 /// What keeps the shim out of a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +41,7 @@ enum Obstacle {
     Loader(String),
     Setuid,
     Capabilities,
+    Interpreter,
 }
 
 impl Obstacle {
@@ -56,16 +57,28 @@ impl Obstacle {
                 "is setuid or setgid, so the loader keeps the shim out; run it as its owner or use a plain copy".into()
             }
             Obstacle::Capabilities => {
-                "has file capabilities, so the loader keeps the shim out; run it as root or use a plain copy".into()
+                "has file capabilities beyond the network, so the loader keeps the shim out; run it as root or use a plain copy".into()
+            }
+            Obstacle::Interpreter => {
+                "has file capabilities, so the loader keeps the shim out; give it as the program, and the script as its argument".into()
             }
         }
     }
 }
 
+/// A program that the shim can reach.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// The file.
+    pub(crate) path: PathBuf,
+    /// The loader, if the file must be started as its argument.
+    pub(crate) loader: Option<PathBuf>,
+}
+
 /// Finds PROGRAM as a shell would and refuses what the shim cannot reach.
-pub(crate) fn find(name: &OsStr) -> Result<PathBuf, Failure> {
+pub(crate) fn find(name: &OsStr) -> Result<Found, Failure> {
     let path = locate(name)?;
-    let mut current = path.clone();
+    let (mut current, mut by_env) = (path.clone(), false);
     for _ in 0..MAX_DEPTH {
         let culprit = || {
             if current == path { show(name) } else { format!("{} (interpreter of {})", current.display(), show(name)) }
@@ -73,12 +86,18 @@ pub(crate) fn find(name: &OsStr) -> Result<PathBuf, Failure> {
         let kind = inspect(&current)
             .map_err(|error| Failure::new(format!("cannot read {}: {error}; check its permissions", culprit())))?;
         match kind {
-            Kind::Fine => return Ok(path),
+            Kind::Fine => return Ok(Found { path, loader: None }),
+            Kind::Argument(loader) if current == path => return Ok(Found { path, loader: Some(loader.into()) }),
+            // `env` will start it, and the shim in `env` knows how.
+            Kind::Argument(_) if by_env => return Ok(Found { path, loader: None }),
+            Kind::Argument(_) => {
+                return Err(Failure::new(format!("{} {}", culprit(), Obstacle::Interpreter.reason())));
+            }
             Kind::Obstructed(obstacle) => return Err(Failure::new(format!("{} {}", culprit(), obstacle.reason()))),
-            Kind::Script(next) => current = locate(&next)?,
+            Kind::Script { interpreter, is_env } => (current, by_env) = (locate(&interpreter)?, is_env),
         }
     }
-    Ok(path)
+    Ok(Found { path, loader: None })
 }
 
 fn show(name: &OsStr) -> String {
@@ -107,8 +126,13 @@ fn locate(name: &OsStr) -> Result<PathBuf, Failure> {
 #[derive(Debug, PartialEq, Eq)]
 enum Kind {
     Fine,
+    /// The loader heeds `LD_PRELOAD` if it is started itself, with this file as its argument.
+    Argument(OsString),
     Obstructed(Obstacle),
-    Script(OsString),
+    Script {
+        interpreter: OsString,
+        is_env: bool,
+    },
 }
 
 fn inspect(path: &Path) -> io::Result<Kind> {
@@ -121,78 +145,85 @@ fn inspect(path: &Path) -> io::Result<Kind> {
     let mut head = Vec::with_capacity(SCRIPT_LINE);
     file.by_ref().take(SCRIPT_LINE as u64).read_to_end(&mut head)?;
     if let Some(line) = head.strip_prefix(b"#!") {
-        return Ok(interpreter(line).map_or(Kind::Fine, Kind::Script));
+        return Ok(interpreter(line).unwrap_or(Kind::Fine));
     }
-    if let Some(obstacle) = privileged(path)? {
+    let privileges = privileged(path)?;
+    if let Privileges::Beyond(obstacle) = privileges {
         return Ok(Kind::Obstructed(obstacle));
     }
-    if !head.starts_with(b"\x7fELF") {
-        return Ok(Kind::Fine);
-    }
-    Ok(elf(&file, &head).map_or(Kind::Fine, Kind::Obstructed))
+    let Some(header) = head.first_chunk().filter(|_| head.starts_with(b"\x7fELF")) else { return Ok(Kind::Fine) };
+    Ok(match elf(&file, header) {
+        Ok(loader) if privileges == Privileges::Network => Kind::Argument(loader),
+        Ok(_) => Kind::Fine,
+        Err(obstacle) => Kind::Obstructed(obstacle),
+    })
 }
 
 /// The program of a `#!` line; for `env` the one that it will look for.
-fn interpreter(line: &[u8]) -> Option<OsString> {
+fn interpreter(line: &[u8]) -> Option<Kind> {
     let line = line.split(|&byte| byte == b'\n').next()?;
     let mut words = line.split(|byte| byte.is_ascii_whitespace()).filter(|word| !word.is_empty());
     let program = words.next()?;
     let is_env = program.rsplit(|&byte| byte == b'/').next() == Some(b"env");
     let behind = is_env.then(|| words.find(|word| !word.starts_with(b"-") && !word.contains(&b'='))).flatten();
-    Some(OsString::from_vec(behind.unwrap_or(program).to_vec()))
+    let interpreter = OsString::from_vec(behind.unwrap_or(program).to_vec());
+    Some(Kind::Script { interpreter, is_env: behind.is_some() })
 }
 
-/// Would the kernel start this file with more privileges than ours?
-fn privileged(path: &Path) -> io::Result<Option<Obstacle>> {
+/// More privileges than ours.
+#[derive(Debug, PartialEq, Eq)]
+enum Privileges {
+    None,
+    /// Over the network alone, of which the node decides.
+    Network,
+    Beyond(Obstacle),
+}
+
+/// With which would the kernel start this file?
+fn privileged(path: &Path) -> io::Result<Privileges> {
     let found = fs::metadata(path)?;
     let (user, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
     let setuid = found.mode() & 0o4000 != 0 && found.uid() != user;
     let setgid = found.mode() & 0o2010 == 0o2010 && found.gid() != group;
     if setuid || setgid {
-        return Ok(Some(Obstacle::Setuid));
+        return Ok(Privileges::Beyond(Obstacle::Setuid));
     }
     let mut value = [0_u8; 64];
-    let capabilities = rustix::fs::getxattr(path, "security.capability", &mut value[..]);
-    if user != 0 && capabilities.is_ok_and(|len| len > 0) {
-        return Ok(Some(Obstacle::Capabilities));
-    }
-    Ok(None)
+    let capabilities = rustix::fs::getxattr(path, program::CAPABILITIES, &mut value[..]);
+    Ok(match capabilities.ok().and_then(|len| value.get(..len)) {
+        None | Some([]) => Privileges::None,
+        Some(_) if user == 0 => Privileges::None,
+        Some(capabilities) if program::of_network_alone(capabilities) => Privileges::Network,
+        Some(_) => Privileges::Beyond(Obstacle::Capabilities),
+    })
 }
 
-/// Reads the program headers of a 64-bit ELF file in this machine's byte order.
-fn elf(file: &File, head: &[u8]) -> Option<Obstacle> {
-    const NATIVE_DATA: u8 = if cfg!(target_endian = "little") { 1 } else { 2 };
-    let header = head.first_chunk::<64>()?;
-    if header[4] != 2 || header[5] != NATIVE_DATA || half(header, 18) != machine() {
-        return Some(Obstacle::Machine);
-    }
-    let table = long(header, 32);
-    let (entry_len, entries) = (half(header, 54), half(header, 56).min(MAX_HEADERS));
-    if entry_len < 56 {
-        return None;
-    }
+/// Reads the program headers: the loader of a program that it can put the shim into.
+fn elf(file: &File, header: &[u8; program::HEADER]) -> Result<OsString, Obstacle> {
+    let segments = Segments::of(header).ok_or(Obstacle::Machine)?;
     let mut loader = None;
     let mut go = false;
-    for index in 0..entries {
-        let mut entry = [0_u8; 56];
-        let Some(at) = table.checked_add(u64::from(index) * u64::from(entry_len)) else { break };
-        if file.read_exact_at(&mut entry, at).is_err() {
+    for place in segments.places() {
+        let mut bytes = [0; program::SEGMENT];
+        if file.read_exact_at(&mut bytes, place).is_err() {
             break;
         }
-        let (offset, len) = (long(&entry, 8), long(&entry, 32));
-        match word(&entry, 0) {
-            PT_INTERP => loader = Some(content(file, offset, len.min(4096))),
-            PT_NOTE => go |= notes_of_go(&content(file, offset, len.min(MAX_NOTE))),
+        let segment = Segment::of(&bytes);
+        match segment.kind {
+            PT_INTERP => loader = Some(content(file, segment.offset, segment.len.min(4096))),
+            PT_NOTE => go |= program::notes_of_go(&content(file, segment.offset, segment.len.min(MAX_NOTE))),
             _ => {}
         }
     }
-    let Some(loader) = loader else { return Some(Obstacle::Static) };
+    let loader = loader.ok_or(Obstacle::Static)?;
     if go {
-        return Some(Obstacle::Go);
+        return Err(Obstacle::Go);
     }
-    let loader = String::from_utf8_lossy(loader.split(|&byte| byte == 0).next().unwrap_or_default()).into_owned();
-    let musl = loader.contains("ld-musl");
-    (musl != cfg!(target_env = "musl")).then_some(Obstacle::Loader(loader))
+    let loader = loader.split(|&byte| byte == 0).next().unwrap_or_default();
+    if program::is_of_musl(loader) {
+        return Err(Obstacle::Loader(String::from_utf8_lossy(loader).into_owned()));
+    }
+    Ok(OsString::from_vec(loader.to_vec()))
 }
 
 /// Some bytes of a file; those that it does not have are zero.
@@ -207,58 +238,6 @@ fn content(file: &File, offset: u64, len: u64) -> Vec<u8> {
     bytes
 }
 
-/// Is one of these notes the build id that Go's linker writes?
-fn notes_of_go(mut notes: &[u8]) -> bool {
-    while let Some(header) = notes.first_chunk::<12>() {
-        let (name_len, len) = (word(header, 0) as usize, word(header, 4) as usize);
-        let rest = &notes[12..];
-        if rest.starts_with(b"Go\0\0") && name_len == 4 {
-            return true;
-        }
-        let (Some(name), Some(description)) = (padded(name_len), padded(len)) else { return false };
-        match name.checked_add(description).and_then(|skip| rest.get(skip..)) {
-            Some(next) => notes = next,
-            None => return false,
-        }
-    }
-    false
-}
-
-fn padded(len: usize) -> Option<usize> {
-    len.checked_next_multiple_of(4)
-}
-
-fn half(bytes: &[u8], at: usize) -> u16 {
-    u16::from_ne_bytes([bytes[at], bytes[at + 1]])
-}
-
-fn word(bytes: &[u8], at: usize) -> u32 {
-    u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
-}
-
-fn long(bytes: &[u8], at: usize) -> u64 {
-    let mut value = [0; 8];
-    value.copy_from_slice(&bytes[at..at + 8]);
-    u64::from_ne_bytes(value)
-}
-
-/// This machine's number in an ELF header.
-const fn machine() -> u16 {
-    if cfg!(target_arch = "x86_64") {
-        62
-    } else if cfg!(target_arch = "aarch64") {
-        183
-    } else if cfg!(target_arch = "riscv64") {
-        243
-    } else if cfg!(target_arch = "powerpc64") {
-        21
-    } else if cfg!(target_arch = "s390x") {
-        22
-    } else {
-        0
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -267,7 +246,7 @@ mod tests {
     fn elf_file(headers: &[(u32, &[u8])]) -> Vec<u8> {
         let mut file = vec![0_u8; 64 + 56 * headers.len()];
         file[..6].copy_from_slice(&[0x7f, b'E', b'L', b'F', 2, if cfg!(target_endian = "little") { 1 } else { 2 }]);
-        file[18..20].copy_from_slice(&machine().to_ne_bytes());
+        file[18..20].copy_from_slice(&program::MACHINE.to_ne_bytes());
         file[32..40].copy_from_slice(&64_u64.to_ne_bytes());
         file[54..56].copy_from_slice(&56_u16.to_ne_bytes());
         file[56..58].copy_from_slice(&(headers.len() as u16).to_ne_bytes());
@@ -318,7 +297,6 @@ mod tests {
         let mut many = sound;
         many[56..58].copy_from_slice(&u16::MAX.to_ne_bytes());
         judge("many", &many);
-        assert!(!notes_of_go(&[0xff; 64]));
     }
 
     #[test]
@@ -330,7 +308,9 @@ mod tests {
             ("#!/usr/bin/env -S A=1 perl -w\n", "perl"),
             ("#!/usr/bin/env\n", "/usr/bin/env"),
         ] {
-            assert_eq!(judge("script", line.as_bytes()), Kind::Script(expected.into()), "{line}");
+            let is_env = line.contains("env ");
+            let expected = Kind::Script { interpreter: expected.into(), is_env };
+            assert_eq!(judge("script", line.as_bytes()), expected, "{line}");
         }
         assert_eq!(judge("empty", b"#!\n"), Kind::Fine);
         assert_eq!(judge("text", b"echo hello\n"), Kind::Fine);

@@ -26,7 +26,8 @@ use signal_hook::consts::{SIGALRM, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SI
 use crate::cli::{DriverName, Mac, NodeArgs, Run};
 use crate::failure::Failure;
 use crate::patience::ends_within;
-use crate::{client, preload, program};
+use crate::program::{self, Found};
+use crate::{client, preload};
 
 /// How long a node that was told to stop may take before it is ended.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -35,25 +36,33 @@ const FORWARDED: [i32; 8] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2,
 
 /// Runs the program; comes back only where the node is this command's own.
 pub(crate) fn run(args: &Run) -> Result<ExitCode, Failure> {
-    let path = program::find(&args.program[0])?;
+    let found = program::find(&args.program[0])?;
     let library = preload::library()?;
     if args.node.interface.is_some() || args.node.file.is_some() {
-        return with_own_node(args, &path, &library);
+        return with_own_node(args, &found, &library);
     }
     refuse_node_options(&args.node)?;
     let control = client::path(args.control.control.as_deref())?;
     client::Client::connect(&control).map_err(|failure| {
         Failure::new(format!("{failure}, or give `run` an interface: sockeye run -i IFACE -a ADDR/LEN -- PROGRAM"))
     })?;
-    let error = command(&args.program, &path, &library, &control).exec();
-    Err(cannot_start(&path, &error))
+    let error = command(&args.program, &found, &library, &control).exec();
+    Err(cannot_start(&found.path, &error))
 }
 
 /// The program with the shim before it.
-pub(crate) fn command(program: &[OsString], path: &Path, library: &Path, control: &Path) -> Command {
-    let mut command = Command::new(path);
+fn command(program: &[OsString], Found { path, loader }: &Found, library: &Path, control: &Path) -> Command {
+    let mut command = Command::new(loader.as_ref().unwrap_or(path));
+    command.arg0(&program[0]);
+    if let Some(loader) = loader {
+        // Before glibc 2.33 the program is told its path instead of its name.
+        if fs::read(loader).is_ok_and(|bytes| bytes.windows(8).any(|part| part == b"--argv0\0")) {
+            command.arg("--argv0").arg(&program[0]);
+        }
+        // A path without a slash the loader would look for, and one that begins with a dash it would take for an option.
+        command.arg(std::path::absolute(path).unwrap_or_else(|_| path.clone()));
+    }
     command
-        .arg0(&program[0])
         .args(&program[1..])
         .env("LD_PRELOAD", preload::preload_list(library, std::env::var_os("LD_PRELOAD")))
         .env("SOCKEYE_CONTROL", std::path::absolute(control).unwrap_or_else(|_| control.to_owned()));
@@ -76,7 +85,7 @@ fn refuse_node_options(node: &NodeArgs) -> Result<(), Failure> {
     ))
 }
 
-fn with_own_node(args: &Run, path: &Path, library: &Path) -> Result<ExitCode, Failure> {
+fn with_own_node(args: &Run, found: &Found, library: &Path) -> Result<ExitCode, Failure> {
     let control = match &args.control.control {
         Some(path) => path.clone(),
         None => library.with_file_name(format!("run-{}.sock", std::process::id())),
@@ -88,11 +97,11 @@ fn with_own_node(args: &Run, path: &Path, library: &Path) -> Result<ExitCode, Fa
     let forwarded = FORWARDED.into_iter().filter(|number| ignored >> (number - 1) & 1 == 0);
     let mut signals = signal_hook::iterator::Signals::new(forwarded)
         .map_err(|error| Failure::new(format!("cannot watch signals: {error}; try again")))?;
-    let child = match command(&args.program, path, library, &control).spawn() {
+    let child = match command(&args.program, found, library, &control).spawn() {
         Ok(child) => child,
         Err(error) => {
             node.stop(&control);
-            return Err(cannot_start(path, &error));
+            return Err(cannot_start(&found.path, &error));
         }
     };
     let program = Pid::from_child(&child);
@@ -283,8 +292,8 @@ pub(crate) fn up_command(control: &Path) -> Result<Command, Failure> {
         .process_group(0)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        // The node itself is on the kernel.
-        .env_remove("LD_PRELOAD");
+        // The node itself is on the kernel, also where we are on another one: what is only left out the shim would put back.
+        .env("LD_PRELOAD", "");
     Ok(command)
 }
 

@@ -28,6 +28,24 @@ impl Scene {
         command
     }
 
+    /// A program on the subject that an ordinary user runs: without privileges, but with all that a file's capabilities can give.
+    pub fn command_of_nobody(&self, program: &str) -> Command {
+        const NOBODY: u32 = 65534;
+        let mut command = self.programs.command("setpriv");
+        command.args([format!("--reuid={NOBODY}"), format!("--regid={NOBODY}"), "--clear-groups".to_owned()]);
+        if self.kind == Subject::Sockeye {
+            // Where everybody may run it, and with a place for what it writes.
+            let sockeye = self.file("sockeye");
+            self.install(Path::new(&sockeye_path()), &sockeye);
+            let own = self.make_directory("nobody");
+            std::os::unix::fs::chown(&own, Some(NOBODY), Some(NOBODY)).expect("a directory is given away");
+            command.env("SOCKEYE_SHIM_DIR", own.join("shim")).arg(sockeye);
+            command.args(["run", "--control"]).arg(self.control()).arg("--");
+        }
+        command.arg(program).env("LC_ALL", "C").current_dir(self.directory.path());
+        command
+    }
+
     /// A script of Python's on one of the two sides, as a file of this name: so what fails is told with its line.
     pub fn script(&self, side: Side, name: &str, text: &str) -> Command {
         let path = self.file(name);

@@ -42,6 +42,7 @@ mod routing;
 mod sockets;
 mod ssh;
 mod stable;
+mod started;
 mod streams;
 mod tools;
 mod transmit_ring;

@@ -6,6 +6,7 @@ use std::fs;
 use std::io::Write;
 
 use sockeye_lab::Command;
+use sockeye_peers::scene::python;
 use sockeye_peers::{Family, Pattern, Process, Scene, Side, in_both_families};
 
 const LARGE: usize = 4 << 20;
@@ -77,6 +78,21 @@ impl Login {
         );
     }
 
+    /// The server gives a session an environment of its own; what runs there is where the server is.
+    fn runs_a_program_there(&self) {
+        let (there, here) = (self.server, self.server.other());
+        let mut serve = self.scene.command(here, "socat");
+        let at = format!("TCP{}-LISTEN:7002,bind={}", self.scene.version(), self.scene.host(here));
+        let _serving = Process::start(serve.args([at.as_str(), "SYSTEM:true"]));
+        self.scene.listens(here, 7002);
+        let script = "import socket, sys\nprint(socket.create_connection((sys.argv[1], 7002)).getsockname()[0])";
+        fs::write(self.scene.file("asks.py"), script).unwrap();
+        let line = format!("{} {} {}", python(), self.scene.file("asks.py").display(), self.scene.address(here));
+        let mut ask = self.client("ssh");
+        let said = Process::start(ask.args([&format!("root@{}", self.scene.address(there)), &line])).success();
+        assert_eq!(said.text().trim(), self.scene.address(there), "{said}");
+    }
+
     fn carries_files(&self) {
         fs::write(self.scene.file("one"), Pattern::bytes(1, LARGE)).unwrap();
         Process::start(self.client("scp").args(["-q", "one", &self.there("two")])).success();
@@ -135,6 +151,7 @@ fn same_trees(scene: &Scene, copy: &str) {
 fn ssh_to_here(family: Family) {
     let login = Login::to(Side::Subject, family);
     login.runs_a_command();
+    login.runs_a_program_there();
     login.carries_files();
     login.forwards_a_port();
 }
@@ -142,6 +159,7 @@ fn ssh_to_here(family: Family) {
 fn ssh_from_here(family: Family) {
     let login = Login::to(Side::Peer, family);
     login.runs_a_command();
+    login.runs_a_program_there();
     login.carries_files();
     login.forwards_a_port();
 }

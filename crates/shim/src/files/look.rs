@@ -2,7 +2,7 @@
 
 use super::{KERNEL, instead};
 use crate::sys::{self, Descriptor, Errno, answer, errno, set_errno};
-use crate::{interpose, real};
+use crate::{exec, interpose, memory, real};
 use libc::{c_char, c_int, c_uint, c_void, size_t, ssize_t};
 
 interpose! {
@@ -132,6 +132,12 @@ fn access_of(directory: c_int, path: *const c_char, mode: c_int, flags: c_int) -
 fn target_of(directory: c_int, path: *const c_char, target: *mut c_char, len: size_t) -> ssize_t {
     let before = errno();
     let theirs = answer(sys::link_at(directory, path, target, len));
+    if theirs >= 0
+        && let Some(program) = exec::link_to_program(path)
+    {
+        let len = len.min(program.len());
+        return answer(memory::write(target.cast(), &program[..len]).map(|()| len as ssize_t));
+    }
     match looked_at(theirs >= 0 || errno() == Errno(libc::EINVAL), before, path, libc::AT_SYMLINK_NOFOLLOW) {
         None => theirs,
         Some(found) => answer(found.and_then(|file| match sys::link_at(file.number(), EMPTY, target, len) {

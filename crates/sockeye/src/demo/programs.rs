@@ -27,7 +27,8 @@ pub(crate) struct Programs {
 impl Programs {
     /// Looks what the machine has, and whether it works and can be reached.
     pub(crate) fn find() -> Result<Programs, Failure> {
-        let curl = program::find(OsStr::new("curl")).ok().filter(|path| output(path, &["--version"]).is_some());
+        let curl = program::find(OsStr::new("curl")).ok().map(|found| found.path);
+        let curl = curl.filter(|path| output(path, &["--version"]).is_some());
         // What is called python3 may be a script that finds the real one, or start slowly; ask for the real one.
         let python = output(Path::new("python3"), &["-c", "import sys, http.server; print(sys.executable)"])
             .map(|path| PathBuf::from(path.trim()))
