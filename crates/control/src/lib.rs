@@ -101,6 +101,7 @@ pub mod program;
 mod reply;
 mod request;
 pub mod ring;
+mod settings;
 #[cfg(test)]
 mod tests;
 
@@ -111,6 +112,7 @@ pub use name::{Family, Kind, SocketId, SocketName};
 pub use path::{ControlPath, PathError};
 pub use reply::{Addresses, Reply};
 pub use request::{Request, What};
+pub use settings::SETTINGS;
 
 /// The first byte of each message. A node answers another version with `EPROTO`.
 pub const VERSION: u8 = 1;

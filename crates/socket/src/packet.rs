@@ -51,7 +51,8 @@ struct Options {
     qdisc_bypass: bool,
     origin: bool,
     auxiliary: bool,
-    virtual_header: bool,
+    /// How long the header before each frame is; 0: there is none.
+    virtual_header: usize,
     loss: bool,
     copy_threshold: i32,
     timestamp: i32,
@@ -68,6 +69,10 @@ struct Membership {
     address: Vec<u8>,
     count: u32,
 }
+
+/// What PACKET_VNET_HDR_SZ may be: `struct virtio_net_hdr`, and the same with a count of buffers.
+const SHORT_HEADER: i32 = vnet::HEADER_LEN as i32;
+const LONG_HEADER: i32 = packet::VirtualHeader::LONGEST as i32;
 
 /// `PACKET_MR_*`.
 const MULTICAST: u16 = 0;
@@ -231,8 +236,9 @@ impl Host {
     pub fn packet_send(&mut self, id: SocketId, to: Option<(u16, u32, &[u8])>, payload: &[u8]) -> Result<(), Errno> {
         let socket = self.packet(id)?;
         let (mut payload, mut offload) = (payload, Offload::default());
-        if socket.options.virtual_header {
-            let (header, frame) = payload.split_first_chunk().ok_or(Errno::EINVAL)?;
+        if let Some(behind) = socket.options.virtual_header.checked_sub(vnet::HEADER_LEN) {
+            let (header, rest) = payload.split_first_chunk().ok_or(Errno::EINVAL)?;
+            let frame = rest.get(behind..).ok_or(Errno::EINVAL)?;
             offload = packet::offload(header, frame)?;
             payload = frame;
         }
@@ -333,14 +339,17 @@ impl Host {
                 PACKET_TIMESTAMP => options.timestamp = on?,
                 // As Linux, which says nothing where it is too late.
                 PACKET_TX_HAS_OFF => options.placed = if has_rings { options.placed } else { on? != 0 },
-                PACKET_VNET_HDR if cooked => return Err(Errno::EINVAL),
-                PACKET_VNET_HDR | PACKET_LOSS | PACKET_RESERVE | PACKET_VERSION => {
+                PACKET_VNET_HDR | PACKET_VNET_HDR_SZ if cooked => return Err(Errno::EINVAL),
+                PACKET_VNET_HDR_SZ if !matches!(on?, 0 | SHORT_HEADER | LONG_HEADER) => return Err(Errno::EINVAL),
+                PACKET_VNET_HDR | PACKET_VNET_HDR_SZ | PACKET_LOSS | PACKET_RESERVE | PACKET_VERSION => {
                     let on = on?;
                     if has_rings {
                         return Err(Errno::EBUSY);
                     }
                     match name {
-                        PACKET_VNET_HDR => options.virtual_header = on != 0,
+                        PACKET_VNET_HDR => options.virtual_header = if on == 0 { 0 } else { vnet::HEADER_LEN },
+                        // It is one of three.
+                        PACKET_VNET_HDR_SZ => options.virtual_header = usize::try_from(on).unwrap_or(0),
                         PACKET_LOSS => options.loss = on != 0,
                         PACKET_RESERVE => options.reserve = u32::try_from(on).map_err(|_| Errno::EINVAL)?,
                         _ => {
@@ -391,10 +400,8 @@ impl Host {
             (SOL_PACKET, PACKET_QDISC_BYPASS) => Ok(int(options.qdisc_bypass.into())),
             (SOL_PACKET, PACKET_ORIGDEV) => Ok(int(options.origin.into())),
             (SOL_PACKET, PACKET_AUXDATA) => Ok(int(options.auxiliary.into())),
-            (SOL_PACKET, PACKET_VNET_HDR) => Ok(int(options.virtual_header.into())),
-            (SOL_PACKET, PACKET_VNET_HDR_SZ) => {
-                Ok(int(if options.virtual_header { vnet::HEADER_LEN as i32 } else { 0 }))
-            }
+            (SOL_PACKET, PACKET_VNET_HDR) => Ok(int((options.virtual_header > 0).into())),
+            (SOL_PACKET, PACKET_VNET_HDR_SZ) => Ok(int(i32::try_from(options.virtual_header).unwrap_or(0))),
             (SOL_PACKET, PACKET_TX_HAS_OFF) => Ok(int(options.placed.into())),
             (SOL_PACKET, PACKET_LOSS) => Ok(int(options.loss.into())),
             (SOL_PACKET, PACKET_COPY_THRESH) => Ok(int(options.copy_threshold)),

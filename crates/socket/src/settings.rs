@@ -30,10 +30,12 @@ pub use crate::raw::RawSettings;
 pub use crate::udp_lite::UdpLiteSettings;
 pub(crate) use ip::TTL;
 pub use ip::{IpSettings, cut_value};
-pub use tcp::TcpSettings;
+pub use tcp::{BACKLOG_MAX, FIN_TIMEOUT, SYN_COUNT, TcpSettings};
 
 /// The largest SO_SNDBUF or SO_RCVBUF that a program may ask for, before doubling (net.core.wmem_max, rmem_max).
 pub const BUFFER_MAX: i32 = 4 << 20;
+/// SO_SNDBUF and SO_RCVBUF of a datagram socket at first (net.core.wmem_default, rmem_default).
+pub const DATAGRAM_BUFFER: i32 = 212_992;
 const SEND_BUFFER_MIN: i32 = 4_608;
 const RECEIVE_BUFFER_MIN: i32 = 2_304;
 
@@ -221,8 +223,8 @@ impl Settings {
             SO_BROADCAST => self.broadcast.into(),
             SO_KEEPALIVE => self.tcp.keepalive.into(),
             SO_OOBINLINE => self.oob_inline.into(),
-            SO_SNDBUF => self.send_buffer.unwrap_or(if stream { 16_384 } else { 212_992 }),
-            SO_RCVBUF => self.receive_buffer.unwrap_or(if stream { 131_072 } else { 212_992 }),
+            SO_SNDBUF => self.send_buffer.unwrap_or(if stream { 16_384 } else { DATAGRAM_BUFFER }),
+            SO_RCVBUF => self.receive_buffer.unwrap_or(if stream { 131_072 } else { DATAGRAM_BUFFER }),
             SO_PRIORITY => self.priority,
             SO_MARK => 0,
             SO_DONTROUTE if !stream => self.dont_route.into(),

@@ -8,6 +8,11 @@ NAMES = {own: "OWN", other: "OTHER", own6: "OWN6", other6: "OTHER6"}
 IP, IPV6, SOL, TCP = 0, 41, 1, 6
 UNKNOWN, ERRQUEUE, DONTWAIT, MORE = 253, 0x2000, 0x40, 0x8000
 NOBODY = 65534
+SETTINGS = ["core/rmem_default", "core/rmem_max", "core/somaxconn", "core/wmem_default", "core/wmem_max"]
+SETTINGS += ["ipv4/" + name for name in "ip_default_ttl ip_forward ip_local_port_range ip_nonlocal_bind ip_unprivileged_port_start ping_group_range".split()]
+SETTINGS += ["ipv4/tcp_" + name for name in "allowed_congestion_control available_congestion_control congestion_control ecn fastopen fin_timeout".split()]
+SETTINGS += ["ipv4/tcp_" + name for name in "keepalive_intvl keepalive_probes keepalive_time sack syn_retries syncookies timestamps window_scaling".split()]
+SETTINGS += ["ipv6/" + name for name in "bindv6only conf/all/disable_ipv6 conf/all/forwarding ip_nonlocal_bind".split()]
 PING4 = struct.pack("!BBHHH", 8, 0, 0, 0, 1)
 PING6 = struct.pack("!BBHHH", 128, 0, 0, 0, 1)
 
@@ -268,6 +273,11 @@ def files_about_the_net():
         # Those of an address end as it does.
         if line[2].startswith(("ff01", "ff15")) or line[2].endswith("1" if "ff00" not in line[2] else " "):
             say(*line[1:5])
+    for name in SETTINGS:
+        text = open("/proc/sys/net/" + name).read()
+        # What they say is each stack's own, but for these.
+        same = text if name in ("core/somaxconn", "core/wmem_default", "ipv4/ip_local_port_range", "ipv4/ping_group_range", "ipv4/tcp_sack", "ipv4/ip_default_ttl") else ""
+        say(name, len(text.split()) if "allowed" not in name and "available" not in name else "", text[-1:] == "\n", os.path.exists("/proc/sys/net/" + name), same.split())
 
 
 globals()[check]()

@@ -228,6 +228,10 @@ for name in ["lo", "veth0"]:
         if (name, attribute) != ("lo", "mtu"):
             seen[f"{name}/{attribute}"] = clean(read(f"/sys/class/net/{name}/{attribute}"))
 seen["statistics"] = sorted(os.listdir("/sys/class/net/veth0/statistics"))
+queues = "/sys/class/net/{}/queues".format
+seen["queues"] = {queue: sorted(os.listdir(queues("veth0") + "/" + queue)) for queue in sorted(os.listdir(queues("veth0")))}
+# Of a veth pair there could be more.
+seen["one queue"] = {f"{queue}/{file}": attempt(lambda: read(queues("lo") + "/" + queue + "/" + file)) for queue in os.listdir(queues("lo")) for file in os.listdir(queues("lo") + "/" + queue)}
 seen["counted"] = all(int(read(f"/sys/class/net/veth0/statistics/{way}_bytes")) > 0 for way in ["rx", "tx"])
 seen["own"] = [int(read("/sys/class/net/veth0/ifindex")) - index, read("/sys/class/net/lo/uevent")]
 seen["not there"] = [attempt(lambda: open("/sys/class/net/none/mtu")), os.path.exists("/sys/class/net/veth0/wireless"),

@@ -154,8 +154,43 @@ def options():
         assert LIBC.getsockopt(one.fileno(), SOL_PACKET, 11, ctypes.byref(value), ctypes.byref(length)) == 0
         assert value.value == header
     cooked = opened(0, socket.SOCK_DGRAM, None)
-    refused(22, cooked.setsockopt, SOL_PACKET, 15, 1)
+    for name, value in ((15, 1), (24, 0), (24, 10), (24, 12)):
+        refused(22, cooked.setsockopt, SOL_PACKET, name, value)
     assert (cooked.type, one.type, one.family) == (socket.SOCK_DGRAM, socket.SOCK_RAW, AF_PACKET)
+
+
+def headers_of_two_lengths():
+    one, sees = opened(0, name=None), opened(ETH_P_ALL, name='lo')
+    for value, both in ((0, (0, 0)), (10, (1, 10)), (12, (1, 12))):
+        one.setsockopt(SOL_PACKET, 24, value)
+        assert (one.getsockopt(SOL_PACKET, 15), one.getsockopt(SOL_PACKET, 24)) == both
+    for value in (-1, 1, 9, 11, 13, b'\x0c', b'\x0c\0\0'):
+        refused(22, one.setsockopt, SOL_PACKET, 24, value)
+    for value, both in ((1, (1, 10)), (0, (0, 0)), (5, (1, 10))):
+        one.setsockopt(SOL_PACKET, 15, value)
+        assert (one.getsockopt(SOL_PACKET, 15), one.getsockopt(SOL_PACKET, 24)) == both
+    frame = bytes(12) + struct.pack('!H', 0x88b5) + b'payload' * 8
+    for length in (10, 12):
+        one.setsockopt(SOL_PACKET, 24, length)
+        one.bind(('lo', 0x88b5))
+        for header in (bytes(length), bytes(10) + bytes([7]) * (length - 10)):
+            assert one.send(header + frame) == length + len(frame)
+            while True:
+                seen, sender = sees.recvfrom(2000)
+                if sender[1:3] == (0x88b5, HOST):
+                    break
+            assert seen == frame, seen
+            # Of what comes nobody has counted buffers.
+            seen, sender = one.recvfrom(2000)
+            assert (len(seen), seen[10:length], seen[length:]) == (length + len(frame), bytes(length - 10), frame), seen
+        refused(22, one.send, bytes([255]) * length + frame + b'more')
+        refused(22, one.send, bytes(length))
+        refused(22, one.send, bytes(length - 1))
+        refused(22, one.send, bytes(length + 13))
+    # A ring keeps what there is.
+    one.setsockopt(SOL_PACKET, 5, struct.pack('IIII', 4096, 1, 2048, 2))
+    refused(16, one.setsockopt, SOL_PACKET, 24, 10)
+    refused(22, one.setsockopt, SOL_PACKET, 24, 11)
 
 
 def what_is_told_beside():

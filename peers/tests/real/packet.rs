@@ -22,6 +22,7 @@ checks! {
     [ipv4:
         frames_that_cannot_be
         options
+        headers_of_two_lengths
         filters
         filters_of_datagrams
         filters_of_raw_packets

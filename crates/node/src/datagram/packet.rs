@@ -115,7 +115,7 @@ pub(super) fn receive(
     }
     let mut data = received.data;
     if let Some(header) = received.virtual_header {
-        data.splice(..0, header);
+        data.splice(..0, header.as_bytes().iter().copied());
     }
     let mut address = [0; 8];
     address[..6].copy_from_slice(&received.source.0);

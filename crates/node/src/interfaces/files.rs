@@ -21,7 +21,7 @@ use rustix::fs::{CWD, MemfdFlags, Mode, OFlags, SealFlags};
 use sockeye_device::Instant;
 use sockeye_socket::Errno;
 
-use super::{Interface, flow_labels, interfaces, proc_net, rtnetlink, snmp, sockets, sysfs};
+use super::{Interface, flow_labels, interfaces, proc_net, rtnetlink, settings, snmp, sockets, sysfs};
 use crate::node::Node;
 use crate::requests::Refusal;
 
@@ -69,6 +69,8 @@ impl Files {
 enum Meaning<'a> {
     /// In `/proc/net`.
     Net(&'a str),
+    /// In `/proc/sys/net`.
+    Setting(&'a str),
     /// In `/sys`, from there on.
     Sys(&'a str),
 }
@@ -82,6 +84,9 @@ fn meaning(path: &str) -> Option<Meaning<'_>> {
         return (clean(path) && (known("class/net") || known("devices/virtual/net"))).then_some(Meaning::Sys(path));
     }
     let path = path.strip_prefix("/proc/")?;
+    if let Some(name) = path.strip_prefix("sys/net/") {
+        return Some(Meaning::Setting(name));
+    }
     let whose = path.split('/').next()?;
     let own = matches!(whose, "self" | "thread-self") || whose.bytes().all(|byte| byte.is_ascii_digit());
     let path = if own { path.strip_prefix(whose)?.strip_prefix('/')? } else { path };
@@ -97,6 +102,10 @@ pub(crate) fn open(node: &mut Node, pid: i32, path: &str, look: bool, link: bool
         Some(Meaning::Net(name)) => {
             let all = all();
             in_memory(name, net(node, &all, name)?.as_bytes()).map_err(failed(path))
+        }
+        Some(Meaning::Setting(name)) => {
+            let text = settings::setting(node.host.stack(), name).ok_or(Errno::EOPNOTSUPP)?;
+            in_memory(name, text.as_bytes()).map_err(failed(path))
         }
         Some(Meaning::Sys(path)) => match if look { None } else { sysfs::attribute(&all(), path) } {
             Some(text) => in_memory(path, text?.as_bytes()).map_err(failed(path)),
@@ -208,6 +217,7 @@ mod tests {
             assert_eq!(meaning(path), Some(Meaning::Net("dev")), "{path}");
         }
         assert_eq!(meaning("/sys/class/net"), Some(Meaning::Sys("class/net")));
+        assert_eq!(meaning("/proc/sys/net/core/somaxconn"), Some(Meaning::Setting("core/somaxconn")));
         let path = "/sys/devices/virtual/net/lo/mtu";
         assert_eq!(meaning(path), Some(Meaning::Sys("devices/virtual/net/lo/mtu")));
         for other in [

@@ -24,6 +24,7 @@ mod flow_labels;
 pub(crate) mod ioctl;
 mod proc_net;
 pub(crate) mod rtnetlink;
+mod settings;
 mod snmp;
 mod sockets;
 mod sysfs;

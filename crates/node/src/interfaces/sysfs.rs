@@ -5,7 +5,7 @@
 //!
 //! ```text
 //!   class/net/eth0 -> ../../devices/virtual/net/eth0
-//!   devices/virtual/net/eth0/{address,mtu,...,statistics/{rx_bytes,...},subsystem -> ../../../../class/net}
+//!   devices/virtual/net/eth0/{address,mtu,...,queues/{rx-0,tx-0},statistics/{rx_bytes,...},subsystem -> ../../../../class/net}
 //! ```
 //!
 //! It is made when it is first asked for, brought up to date when it is used, though not each time, and goes with the node.
@@ -60,6 +60,14 @@ pub(super) fn attributes(one: &Interface) -> Vec<(&'static str, Text)> {
         ("netdev_group", Ok("0".to_owned())),
         ("operstate", Ok(one.operational_state().1.to_owned())),
         ("proto_down", Ok("0".to_owned())),
+        // One each way, which no processor is chosen for.
+        ("queues/rx-0/rps_cpus", Ok("0".to_owned())),
+        ("queues/rx-0/rps_flow_cnt", Ok("0".to_owned())),
+        ("queues/tx-0/traffic_class", Err(Errno::ENOENT)),
+        ("queues/tx-0/tx_maxrate", Ok("0".to_owned())),
+        ("queues/tx-0/tx_timeout", Ok("0".to_owned())),
+        ("queues/tx-0/xps_cpus", Err(Errno::ENOENT)),
+        ("queues/tx-0/xps_rxqs", Ok("0".to_owned())),
         ("speed", card("-1")),
         ("testing", if one.enabled { Ok("0".to_owned()) } else { Err(Errno::EINVAL) }),
         ("tx_queue_len", Ok(QUEUE_LEN.to_string())),
@@ -148,7 +156,9 @@ impl Tree {
             let link = self.root.join(CLASS).join(&one.name);
             if fs::symlink_metadata(&link).is_err() {
                 make_directory(&directory)?;
-                make_directory(&directory.join("statistics"))?;
+                for within in ["statistics", "queues", "queues/rx-0", "queues/tx-0"] {
+                    make_directory(&directory.join(within))?;
+                }
                 symlink("../../../../class/net", directory.join("subsystem"))?;
                 symlink(Path::new("../..").join(DEVICES).join(&one.name), link)?;
             }

@@ -1,9 +1,9 @@
-//! Paths that may be the node's: `/proc/net` and `/sys/class/net`, in their one spelling.
+//! Paths that may be the node's: `/proc/net`, a few of `/proc/sys/net`, and `/sys/class/net`, in their one spelling.
 
 use crate::exchange::{self, Along, NONSENSE};
 use crate::sys::{self, Descriptor, Errno};
 use libc::c_int;
-use sockeye_control::{MAX_NAME, Reply, Request};
+use sockeye_control::{MAX_NAME, Reply, Request, SETTINGS};
 
 /// A path of the node's, in its one spelling.
 pub(super) struct Path {
@@ -39,7 +39,7 @@ impl Path {
             let whose = rest.split(|&byte| byte == b'/').next().unwrap_or_default();
             let own = matches!(whose, b"self" | b"thread-self") || is_own_number(whose);
             let rest = if own { rest.get(whose.len() + 1..).unwrap_or_default() } else { rest };
-            rest.starts_with(b"net/")
+            rest.starts_with(b"net/") || !own && is_setting(rest)
         } else {
             false
         };
@@ -83,6 +83,12 @@ impl Path {
     }
 }
 
+/// Whether it is a setting that the node has, from `/proc/` on.
+fn is_setting(path: &[u8]) -> bool {
+    let Some(name) = path.strip_prefix(b"sys/net/") else { return false };
+    SETTINGS.binary_search_by(|known| known.as_bytes().cmp(name)).is_ok()
+}
+
 /// Whether it is this process's number.
 fn is_own_number(text: &[u8]) -> bool {
     let digits = !text.is_empty() && text.len() < 10 && text.iter().all(u8::is_ascii_digit);
@@ -98,8 +104,14 @@ mod tests {
         let of =
             |path: &str| Path::of(path.as_bytes()).map(|path| String::from_utf8(path.as_bytes().to_vec()).unwrap());
         let own = format!("/proc/{}/net/tcp", std::process::id());
-        for path in ["/proc/net/dev", "/proc/self/net/if_inet6", "/sys/class/net", "/sys/devices/virtual/net/lo", &own]
-        {
+        for path in [
+            "/proc/net/dev",
+            "/proc/self/net/if_inet6",
+            "/proc/sys/net/core/somaxconn",
+            "/sys/class/net",
+            "/sys/devices/virtual/net/lo",
+            &own,
+        ] {
             assert_eq!(of(path).as_deref(), Some(path));
         }
         assert_eq!(of("/sys/class/net/lo/..").as_deref(), Some("/sys/class/net"));
@@ -108,6 +120,10 @@ mod tests {
             "/proc/net",
             "/proc/1/net/tcp",
             "/proc/netx/tcp",
+            "/proc/self/sys/net/core/somaxconn",
+            "/proc/sys/net/core",
+            "/proc/sys/net/core/somaxconnx",
+            "/proc/sys/net/ipv4/tcp_mem",
             "/proc/meminfo",
             "/sys/class/network",
             "/sys/class/net/../x",
@@ -119,5 +135,10 @@ mod tests {
             assert_eq!(of(path), None, "{path}");
         }
         assert_eq!(of(&format!("/sys/class/net/{}", "x".repeat(MAX_NAME))), None);
+        // Nobody writes there, whoever he is; the node is not even asked.
+        let setting = Path::of(b"/proc/sys/net/core/somaxconn").expect("the node's");
+        for flags in [libc::O_WRONLY, libc::O_RDWR, libc::O_TRUNC] {
+            assert_eq!(setting.open(flags).err(), Some(Errno(libc::EACCES)));
+        }
     }
 }

@@ -10,7 +10,7 @@ use super::{Host, Progress, SocketId, State, set_back};
 use crate::convert::bind_of;
 use crate::errno::Errno;
 use crate::options::tcp_options;
-use crate::settings::Privilege;
+use crate::settings::{BACKLOG_MAX, Privilege};
 use crate::udp_lite::open_datagram;
 
 impl Host {
@@ -74,7 +74,7 @@ impl Host {
     pub fn listen(&mut self, id: SocketId, backlog: i32) -> Result<(), Errno> {
         let socket = self.sockets.get_mut(id.0).ok_or(Errno::EBADF)?;
         // Linux reads it as unsigned, and bounds it by net.core.somaxconn.
-        let backlog = backlog.cast_unsigned().min(4_096) as usize;
+        let backlog = backlog.cast_unsigned().min(BACKLOG_MAX.cast_unsigned()) as usize;
         let binding = match socket.state {
             State::Fresh => {
                 let binding = self.stack.tcp_bind(&bind_of(socket, socket.portless()))?;

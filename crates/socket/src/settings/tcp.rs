@@ -19,16 +19,17 @@ const WINDOW_CLAMP_MIN: i32 = 1_152;
 /// Linux's: a shift of a time in microseconds.
 const TX_DELAY_MAX: i32 = (1 << 28) - 1;
 /// The longest queue of a listener (net.core.somaxconn).
-const BACKLOG_MAX: i32 = 4_096;
+pub const BACKLOG_MAX: i32 = 4_096;
 const MAXSEG_MIN: i32 = 88;
 const MAXSEG_MAX: i32 = 32_767;
 /// Names of congestion controls are shorter than this (TCP_CA_NAME_MAX).
 const CONGESTION_NAME_MAX: usize = 16;
 /// The congestion control that the stack has.
 const CONGESTION: &[u8] = b"reno";
-/// SYN retransmissions and the FIN-WAIT-2 timeout when nothing was set (net.ipv4.tcp_syn_retries, tcp_fin_timeout).
-const SYN_COUNT: i32 = 6;
-const FIN_TIMEOUT: i32 = 60;
+/// SYN retransmissions when nothing was set (net.ipv4.tcp_syn_retries).
+pub const SYN_COUNT: i32 = 6;
+/// The FIN-WAIT-2 timeout in seconds when nothing was set (net.ipv4.tcp_fin_timeout).
+pub const FIN_TIMEOUT: i32 = 60;
 
 /// Options of level IPPROTO_TCP, and SO_KEEPALIVE.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -38,7 +38,7 @@ use fanout::{Group, Rollover};
 use outgoing::Outgoing;
 use reception::Wishes;
 use ring::{Ring, TransmitRing};
-use sockeye_device::{Instant, Offload};
+use sockeye_device::{Instant, Offload, vnet};
 use sockeye_filter::{Program, VlanTag};
 use sockeye_wire::MacAddr;
 use std::collections::VecDeque;
@@ -90,8 +90,9 @@ pub struct Options {
     pub ignore_outgoing: bool,
     /// `PACKET_QDISC_BYPASS`: what is sent is shown to nobody.
     pub unseen: bool,
-    /// `PACKET_VNET_HDR`: a header stands before each frame in the ring that says what is still to be done to it.
-    pub virtual_header: bool,
+    /// `PACKET_VNET_HDR`, `PACKET_VNET_HDR_SZ`: how long the header is that stands before each frame and says what is still to be done to it; 0: there is
+    /// none.
+    pub virtual_header: usize,
     /// `PACKET_RESERVE`: bytes before each frame in the ring that are the program's.
     pub reserve: usize,
     /// `PACKET_TX_HAS_OFF`: a slot of the ring says where in it the frame to send stands.
@@ -109,12 +110,35 @@ impl Default for Options {
             send_buffer: 212_992,
             ignore_outgoing: false,
             unseen: false,
-            virtual_header: false,
+            virtual_header: 0,
             reserve: 0,
             placed: false,
             loss: false,
             copy: false,
         }
+    }
+}
+
+/// What is still to be done to a frame, in the words of virtio; with a count of buffers (which is 0) if the socket has so much room for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VirtualHeader {
+    bytes: [u8; VirtualHeader::LONGEST],
+    len: usize,
+}
+
+impl VirtualHeader {
+    /// `struct virtio_net_hdr_mrg_rxbuf`.
+    pub const LONGEST: usize = vnet::HEADER_LEN + 2;
+
+    fn new(header: [u8; vnet::HEADER_LEN], len: usize) -> VirtualHeader {
+        let mut bytes = [0; VirtualHeader::LONGEST];
+        bytes[..vnet::HEADER_LEN].copy_from_slice(&header);
+        VirtualHeader { bytes, len: len.min(VirtualHeader::LONGEST) }
+    }
+
+    /// As it stands before the frame.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
     }
 }
 
@@ -142,7 +166,7 @@ pub struct Received {
     /// When it was seen.
     pub timestamp: Instant,
     /// What is still to be done to it, if the socket wants to know that before each frame.
-    pub virtual_header: Option<[u8; 10]>,
+    pub virtual_header: Option<VirtualHeader>,
     /// As much of it as the filter kept. Give the buffer back with [`packet_recycle`](crate::Stack::packet_recycle).
     pub data: Vec<u8>,
 }

@@ -141,7 +141,7 @@ impl Packets {
             let socket = self.sockets.get_mut(id).ok_or(SendError::Closed)?;
             let (options, cooked) = (socket.options, socket.cooked);
             let Some(ring) = &mut socket.transmit else { return Ok((bytes, Progress::Done)) };
-            let virtual_header = if options.virtual_header { vnet::HEADER_LEN } else { 0 };
+            let virtual_header = options.virtual_header;
             let most = way.mtu + ethernet::HEADER_LEN + ethernet::TAG_LEN - way.prefix();
             let rules =
                 Rules { cooked, placed: options.placed, most: if virtual_header > 0 { MAX_SUPER_FRAME } else { most } };
@@ -154,7 +154,8 @@ impl Packets {
             let sent = claim.and_then(|Claim { at, len }| {
                 let len = len.checked_sub(virtual_header).ok_or(SendError::Malformed)?;
                 let mut header = [0; vnet::HEADER_LEN];
-                memory.read(at, &mut header[..virtual_header]);
+                // What stands behind the fields is of no use to a frame that is sent.
+                memory.read(at, &mut header[..virtual_header.min(vnet::HEADER_LEN)]);
                 let (prefix, whole) = (way.prefix(), way.prefix() + len);
                 if whole > MAX_SUPER_FRAME {
                     return Err(SendError::MessageSize);

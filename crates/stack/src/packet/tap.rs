@@ -2,7 +2,7 @@
 
 use super::ring::{Frame, Put};
 use super::view::{Seen, View, hardware, headers};
-use super::{ALL_PROTOCOLS, OVERHEAD, PacketType, Packets, Received, SocketId, flow};
+use super::{ALL_PROTOCOLS, OVERHEAD, PacketType, Packets, Received, SocketId, VirtualHeader, flow};
 use crate::port::PortId;
 use sockeye_device::vnet;
 use sockeye_device::{Checksum, Instant, RxFrame, TxFrame};
@@ -70,7 +70,8 @@ impl Packets {
             }
             kept = kept.min(verdict as usize);
         }
-        let virtual_header = socket.options.virtual_header.then(|| virtual_header(seen));
+        let room = socket.options.virtual_header;
+        let virtual_header = (room > 0).then(|| VirtualHeader::new(virtual_header(seen), room));
         let cost = kept + OVERHEAD;
         let has_room = socket.memory < socket.options.receive_buffer && self.memory + cost <= self.limit;
         if let Some(ring) = &mut socket.ring {

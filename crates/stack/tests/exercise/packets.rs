@@ -152,7 +152,7 @@ impl Host {
             send_buffer: usize::from(script.u8()) * 256,
             ignore_outgoing: flags & 1 != 0,
             unseen: flags & 2 != 0,
-            virtual_header: flags & 4 != 0,
+            virtual_header: if flags & 4 == 0 { 0 } else { [10, 12][usize::from(flags >> 6 & 1)] },
             placed: flags & 8 != 0,
             loss: flags & 16 != 0,
             copy: flags & 32 != 0,

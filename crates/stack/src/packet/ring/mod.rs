@@ -25,7 +25,7 @@ mod transmit;
 
 use super::fanout::Room;
 use super::view::{Seen, hardware};
-use super::{PacketType, Statistics};
+use super::{PacketType, Statistics, VirtualHeader};
 use blocks::Blocks;
 use slots::Slots;
 use sockeye_device::{Checksum, Instant, SegmentKind};
@@ -94,7 +94,7 @@ pub(super) struct Frame<'a> {
     /// If it is cut here, it is in the queue as a whole.
     pub(super) copied: bool,
     /// `PACKET_VNET_HDR`.
-    pub(super) virtual_header: Option<[u8; 10]>,
+    pub(super) virtual_header: Option<VirtualHeader>,
     /// Since 1970.
     pub(super) time: Duration,
     /// The socket has lost frames since its statistics were read.
@@ -240,7 +240,7 @@ impl Frame<'_> {
         let net = match self.cooked {
             true => header_len.next_multiple_of(16) + LINK + self.reserve,
             false => {
-                let vnet = self.virtual_header.map_or(0, |header| header.len());
+                let vnet = self.virtual_header.map_or(0, |header| header.as_bytes().len());
                 (header_len + LINK).next_multiple_of(16) + self.reserve + vnet
             }
         };
@@ -281,7 +281,8 @@ impl Frame<'_> {
     /// The frame itself, `len` bytes of it, and what stands before it.
     fn copy(&self, memory: &dyn Memory, mac: usize, len: usize) {
         if let Some(header) = self.virtual_header {
-            memory.write(mac.saturating_sub(header.len()), &header);
+            let header = header.as_bytes();
+            memory.write(mac.saturating_sub(header.len()), header);
         }
         let mut at = mac;
         for piece in self.seen.view.pieces(self.from, len) {
