@@ -68,8 +68,9 @@ impl Scene {
         };
         let lab = Lab::new().unwrap_or_else(|error| panic!("{error}; `cargo xtask test` does that for you"));
         let Setup { subject: _, medium: _, offloads, mtu, family, ipv6 } = setup;
-        let mut scene = Scene::assemble(&lab, kind, medium).expect("a lab is made");
-        (scene.family, scene.ipv6) = (family, ipv6 || family == Family::V6);
+        let ipv6 = ipv6 || family == Family::V6;
+        let mut scene = Scene::assemble(&lab, kind, medium, ipv6).expect("a lab is made");
+        (scene.family, scene.ipv6) = (family, ipv6);
         if !matches!(medium, Medium::Tap) {
             scene.settle(offloads, mtu).expect("the interfaces are set");
         }
@@ -87,10 +88,16 @@ impl Scene {
         scene
     }
 
-    /// The hosts and what lies between them.
-    fn assemble(lab: &Lab, kind: Subject, medium: Medium) -> sockeye_lab::Result<Scene> {
+    /// The hosts and what lies between them. Where IPv6 is spoken, the kernel's addresses can be used at once, those of the link among
+    /// them, which an interface has from its beginning: nobody else is there to have them.
+    fn assemble(lab: &Lab, kind: Subject, medium: Medium, ipv6: bool) -> sockeye_lab::Result<Scene> {
         let peer = lab.host("peer")?;
         let subject = if let Medium::Tap = medium { peer.clone() } else { lab.host("subject")? };
+        if ipv6 {
+            for host in [&peer, &subject] {
+                host.sysctl("ipv6/conf/default/accept_dad", "0")?;
+            }
+        }
         let programs = if kind == Subject::Kernel { subject.clone() } else { lab.host("programs")? };
         let (mut wire, mut routers) = (None, Vec::new());
         match medium {
@@ -165,12 +172,10 @@ impl Scene {
         self.settle_addresses(Family::V4, "veth0")
     }
 
-    /// The kernel's addresses of IPv6, which can be used at once: nobody else is there to have them. As with IPv4, they outlast
-    /// a link that goes down.
+    /// The kernel's addresses of IPv6. As with IPv4, they outlast a link that goes down.
     fn settle_ipv6(&self) -> sockeye_lab::Result<()> {
         let interface = self.interface();
         for host in self.kernels().into_iter().map(|(host, _)| host) {
-            host.sysctl(&format!("ipv6/conf/{interface}/accept_dad"), "0")?;
             host.sysctl(&format!("ipv6/conf/{interface}/keep_addr_on_down"), "1")?;
         }
         self.settle_addresses(Family::V6, interface)
