@@ -270,8 +270,8 @@ def files_about_the_net():
     for address, name in (("ff15::7", "lo"), ("ff01::7", "veth0"), ("ff01::8", "lo")):
         group.setsockopt(IPV6, 20, socket.inet_pton(AF_INET6, address) + struct.pack("I", socket.if_nametoindex(name)))
     for line in sorted(line.split() for line in open("/proc/net/igmp6")):
-        # Those of an address end as it does.
-        if line[2].startswith(("ff01", "ff15")) or line[2].endswith("1" if "ff00" not in line[2] else " "):
+        # Those of an address end as it does, and one of the link's is drawn by chance.
+        if line[2].startswith(("ff01", "ff15")) or line[2].endswith("1") and "0001ff" not in line[2]:
             say(*line[1:5])
     for name in SETTINGS:
         text = open("/proc/sys/net/" + name).read()
