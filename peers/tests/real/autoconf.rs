@@ -197,6 +197,8 @@ fn an_address_that_the_other_has_is_found_out() {
         let ours = own.iter().any(|own| own.address == "fd09::2" && !own.duplicate && !own.tentative);
         (duplicate && ours).then_some(())
     });
+    // It asks until it is answered: who is asked may be busy for longer than one question waits.
+    scene.peer().sysctl("ipv6/conf/veth0/dad_transmits", "60").unwrap();
     add(&scene, Side::Peer, "fd09::2/64", &[]);
     wait_for("the kernel's finding", || {
         kernels(&scene, Side::Peer).into_iter().find(|own| own.address == "fd09::2" && own.duplicate)

@@ -33,7 +33,7 @@ const MANY: usize = 900;
 /// How often a test must have the same verdict on both.
 const AGAIN: usize = 2;
 
-const PATIENCE: Duration = Duration::from_secs(150);
+const PATIENCE: Duration = Duration::from_secs(600);
 
 type Verdicts = BTreeMap<String, String>;
 
@@ -66,10 +66,20 @@ fn the_suite_of_cpython_says_the_same() {
     );
     let kernel = Setup { subject: Some(Subject::Kernel), ipv6: true, ..Setup::default() };
     if subject() == Subject::Kernel {
-        let verdicts = judge(&Scene::with(kernel), &SUITE);
-        let bad: Vec<_> = verdicts.iter().filter(|(_, verdict)| *verdict == "bad").collect();
-        assert!(bad.is_empty(), "{bad:#?}");
+        let scene = Scene::with(kernel);
+        let verdicts = judge(&scene, &SUITE);
         assert!(verdicts.values().filter(|verdict| *verdict == "ok").count() >= MANY, "{} tests", verdicts.len());
+        let bad = |verdicts: Verdicts| -> Vec<String> {
+            verdicts.into_iter().filter(|(_, verdict)| verdict == "bad").map(|(test, _)| test).collect()
+        };
+        let mut left = bad(verdicts);
+        for _ in 0..AGAIN {
+            if left.is_empty() {
+                break;
+            }
+            left = bad(judge(&scene, &left.iter().map(String::as_str).collect::<Vec<_>>()));
+        }
+        assert!(left.is_empty(), "{left:#?}");
         return;
     }
     let kernel = Scene::with(kernel);
