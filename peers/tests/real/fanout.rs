@@ -20,6 +20,9 @@ fn check(family: Family, name: &str) {
     let [own, peer] = [Side::Subject, Side::Peer].map(|side| scene.address(side));
     let _echo = Process::start(scene.command(Side::Peer, python()).args(["-c", ECHO, peer]));
     scene.listens(Side::Peer, 9998);
+    // What is sent to a neighbour that is known leaves at once, before what is sent to the loopback.
+    let mut ping = scene.command(Side::Subject, "ping");
+    Process::start(ping.args(["-c", "1", "-w", "60", peer])).success();
     let mut script = scene.script(Side::Subject, "fanout.py", include_str!("fanout.py"));
     Process::start(script.arg(name).args([own, peer])).success();
 }

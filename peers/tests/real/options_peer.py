@@ -1,5 +1,5 @@
 # The kernel's side of options.py: it tells what it sees on its link, sends what it is asked to, and echoes.
-import socket, struct, sys, threading
+import select, socket, struct, sys, threading, time
 
 IP, IPV6 = 0, 41
 interface = sys.argv[1]
@@ -89,15 +89,19 @@ class Watch:
             how = "hops %(hops)d class %(class)d label %(label)d from %(from)s" % told
         return ";".join([how] + [str(size) for size in sizes if len(sizes) > 1])
 
-    def flow(self):
-        # Of all packets of the port: their labels, the longest one's length, and the checksums of datagrams.
+    def flow(self, datagrams):
+        # Of all packets of the port, of which so many datagrams are waited for: their labels, the longest one's length, and the checksums of datagrams.
         labels, longest, sums = set(), 0, []
-        for words, protocol, rest, offset, size in waiting(self.link):
-            if protocol in (6, 17) and offset == 0 and struct.unpack("!H", rest[:2])[0] == self.port:
-                labels.add(words.get("label", 0))
-                longest = max(longest, size)
-                if protocol == 17:
-                    sums.append(rest[6:8].hex())
+        while True:
+            for words, protocol, rest, offset, size in waiting(self.link):
+                if protocol in (6, 17) and offset == 0 and struct.unpack("!H", rest[:2])[0] == self.port:
+                    labels.add(words.get("label", 0))
+                    longest = max(longest, size)
+                    if protocol == 17:
+                        sums.append(rest[6:8].hex())
+            if len(sums) >= datagrams:
+                break
+            select.select([self.link], [], [])
         return " ".join(map(str, [",".join(map(str, labels)), longest, *sums]))
 
     def all(self):
@@ -133,12 +137,16 @@ class Conversation:
         return self.watches.pop(port).all()
 
     def own(self):
-        # An address of the link.
-        rows = [line.split() for line in open("/proc/net/if_inet6")]
-        return next(socket.inet_ntop(socket.AF_INET6, bytes.fromhex(row[0])) for row in rows if row[5] == interface and row[0].startswith("fe80"))
+        # An address of the link, once it is known to be nobody else's.
+        while True:
+            rows = [line.split() for line in open("/proc/net/if_inet6")]
+            for row in rows:
+                if row[5] == interface and row[0].startswith("fe80") and int(row[4], 16) & 0x40 == 0:
+                    return socket.inet_ntop(socket.AF_INET6, bytes.fromhex(row[0]))
+            time.sleep(0.01)
 
-    def flow(self, port):
-        return self.watches.pop(port).flow()
+    def flow(self, port, datagrams=0):
+        return self.watches.pop(port).flow(int(datagrams))
 
     def send(self, to, port, size, *without_sum):
         s = socket.socket(address_family(to), socket.SOCK_DGRAM)

@@ -97,6 +97,9 @@ fn routing_headers_at_their_end_are_told() {
     let mut receive = scene.command(Side::Subject, program);
     let mut receiver = Process::start(receive.args(["receive", "7001", "3"]));
     receiver.line_with("ready");
+    // To a neighbour that is known all goes in order.
+    let mut ping = scene.command(Side::Peer, "ping");
+    Process::start(ping.args(["-c", "1", "-w", "60", Side::Subject.address6()])).success();
     let mut send = scene.command(Side::Peer, program);
     Process::start(send.args(["raw", Side::Peer.address6(), Side::Subject.address6(), "7001"])).success();
     let came = "\

@@ -126,7 +126,7 @@ fn ndisc6_and_rdisc6_ask_from_here() {
     let none = start(&scene, "rdisc6", &["-1", "-r", "1", "-w", "200", "veth0"]).finish();
     assert_eq!(none.status.code(), Some(2), "{none}");
     let _radvd = crate::autoconf::router(&scene);
-    let said = says(&scene, "rdisc6", &["-1", "veth0"]).text();
+    let said = says(&scene, "rdisc6", &["-1", "-r", "30", "veth0"]).text();
     for expected in ["2001:db8:9::/64", "1400 bytes", &theirs] {
         assert!(said.contains(expected), "no {expected:?} in {said}");
     }
