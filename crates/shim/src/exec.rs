@@ -3,7 +3,7 @@
 //! The loader takes the shim, and the shim the way to the node, from the environment. Two things get lost on the way to a new program:
 //!
 //! - *The environment*: `env -i`, sshd for its sessions and sudo begin with a new one. So what was there when this program was loaded is put back
-//!   ([`environ`]), and nothing else is touched: who has set another path to a node, or other libraries, keeps them. `LD_PRELOAD=` (set, to nothing) says that the
+//!   ([`environ`](mod@environ)), and nothing else is touched: who has set another path to a node, or other libraries, keeps them. `LD_PRELOAD=` (set, to nothing) says that the
 //!   new program shall do without the shim, and is on the kernel's network.
 //! - *Files with capabilities*: the loader heeds no `LD_PRELOAD` for them. If theirs are of the network alone, of which the node decides and not the
 //!   kernel, the loader itself is started, with the file as its argument ([`loader`]). What the kernel would call the process is then set at load, and where
