@@ -396,9 +396,9 @@ mod tests {
             let error = wrong(&format!("[limits]\n{limit} = {number}\n"));
             assert_eq!(error, format!("node.toml:2: {limit}: {number} lets no program in; it is 1 or more"));
         }
-        for count in ["99", "11", "-1", "'often'"] {
+        for count in ["99", "61", "-1", "'often'"] {
             let error = wrong(&format!("[ipv6]\nduplicate_detection = {count}\n"));
-            let expected = "node.toml:2: duplicate_detection: neither true nor false nor how often, from 0 to 10";
+            let expected = "node.toml:2: duplicate_detection: neither true nor false nor how often, from 0 to 60";
             assert_eq!(error, expected, "{count}");
         }
         let error = wrong(

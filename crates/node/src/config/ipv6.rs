@@ -33,13 +33,13 @@ fn yes() -> bool {
 
 /// How often it is asked whether somebody has an address.
 #[derive(Clone, Copy, Deserialize)]
-#[serde(untagged, expecting = "neither true nor false nor how often, from 0 to 10")]
+#[serde(untagged, expecting = "neither true nor false nor how often, from 0 to 60")]
 enum Questions {
     Asked(bool),
     Times(Times),
 }
 
-/// A question takes a second: more of them would be a mistake.
+/// A question takes a second: more than a minute of them would be a mistake.
 #[derive(Clone, Copy, Deserialize)]
 #[serde(try_from = "u8")]
 struct Times(u8);
@@ -48,7 +48,7 @@ impl TryFrom<u8> for Times {
     type Error = &'static str;
 
     fn try_from(times: u8) -> Result<Self, Self::Error> {
-        if times <= 10 { Ok(Times(times)) } else { Err("too often") }
+        if times <= 60 { Ok(Times(times)) } else { Err("too often") }
     }
 }
 
