@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// How much longer than a minute one test may take: a generous bound, too, as a gibibyte over a bad wire takes four by itself.
+/// How much longer than a minute one test may take: a generous bound, too, as a gibibyte over a bad wire takes about five by itself.
 const TEST_LIMIT: Duration = Duration::from_secs(600);
 /// How long a harness that was stopped may be heard of.
 const LAST_WORDS: Duration = Duration::from_secs(20);
